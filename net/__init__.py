@@ -1,0 +1,1 @@
+"""The peers' room: what travels between two engines that show one world."""

@@ -1,0 +1,126 @@
+"""What a session hands out: blocks of latents, the passes that make them, and what is needed to go on from them.
+
+Plain data, no torch: the window's process reads these too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from world.event import Event
+from world.info import WorldInfo
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block as it is stored and shown.
+
+    index: never reused, not even by a taken-back or rewound stretch.
+    parent: the block it continues (index - 1 in a straight run, -1 at the beginning).
+    start: its first latent frame, counted since the last hard cut.
+    latents: [1, F, C, h, w] in the world's stored dtype; exactly these were decoded and cached.
+    events: what was taken at its boundary.
+    cut, seen: set where this block was the first made under new state: the first block that was not re-encoded, and the
+        first one made under the new words (both None otherwise).
+    """
+
+    index: int
+    parent: int
+    start: int
+    latents: np.ndarray
+    events: tuple[Event, ...] = ()
+    cut: int | None = None
+    seen: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the latents, in hex: two runs agree on a block when they agree on this."""
+        return hashlib.sha256(np.ascontiguousarray(self.latents).tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Recached:
+    """The cache now holds the window under the new words."""
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """One of the few denoising steps is done."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """The block's latents are final: they can be decoded and shown before the cache is refreshed."""
+
+    block: Block
+
+
+@dataclass(frozen=True)
+class Clean:
+    """The clean pass has written the block into the cache: the next block may begin."""
+
+
+Pass = Recached | Denoised | Made | Clean
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that is needed to go on after `blocks` on another model process: latents and words, never keys and values.
+
+    index: the number the next block gets; start: its first latent frame since the last hard cut.
+    blocks: the newest blocks, oldest first (WorldInfo.memory_blocks of them, or all there are since the last hard cut).
+    """
+
+    seed: int
+    index: int
+    start: int
+    words: str
+    dials: dict[str, float]
+    blocks: tuple[Block, ...] = ()
+
+
+class Session(Protocol):
+    """A running world: events in, blocks out. It asks for no clock, thread or device."""
+
+    index: int
+
+    def prepare(self, event: Event) -> None:
+        """Encode the event's words now, so that the block boundary need not."""
+
+    def begin(self, events: Sequence[Event]) -> Iterator[Pass]:
+        """Make the next block under `events`, one model pass at a time."""
+
+    def step(self, events: Sequence[Event] = ()) -> Block:
+        """`begin` run to its end."""
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Go on from `snapshot`: a cut here and a rebuild from its latents."""
+
+
+class Decoder(Protocol):
+    """Latents to pixels, as a function of a state that the caller keeps."""
+
+    memory: int  # latent frames that decide the next pixel
+
+    def start(self) -> Any:
+        """The state before the first latent frame of a stream."""
+
+    def decode(self, state: Any, latents: Any) -> tuple[np.ndarray, Any]:
+        """latents [1, f, C, h, w] -> frames uint8 [n, Y, X, 3] RGB, and the next state."""
+
+
+class World(Protocol):
+    """An open world: weights loaded, ready to run sessions."""
+
+    info: WorldInfo
+    decoder: Decoder
+
+    def session(self, seed: int, prompt: str) -> Session:
+        """A new stream that begins with `prompt`."""

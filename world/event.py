@@ -1,0 +1,89 @@
+"""The vocabulary: everything that can happen to a world, as frozen values.
+
+The only door from `input` and `net` into `world`. Importing it costs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on a stage
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """New words for the running world; memory of what was shown is kept."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", clean_text(self.text))
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A named knob of the world or of the display, set to `value`."""
+
+    name: str
+    value: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"dial {self.name!r} was set to {self.value}: give a finite number")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A hard cut: new words, empty caches, positions and noise start again from `seed`."""
+
+    text: str
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", clean_text(self.text))
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """A cut without new words: state is made anew from the latents of the window."""
+
+
+@dataclass(frozen=True)
+class Rewind:
+    """Go on from `block` as if what came after it had not been made."""
+
+    block: int
+
+
+Event = Prompt | Dial | Scene | Rebuild | Rewind
+
+_KINDS: dict[str, type] = {"prompt": Prompt, "dial": Dial, "scene": Scene, "rebuild": Rebuild, "rewind": Rewind}
+
+
+def clean_text(text: str) -> str:
+    """`text` on one line, without control characters; raises ValueError when empty or over MAX_TEXT."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not line:
+        raise ValueError("the prompt is empty: type at least one word")
+    if len(line) > MAX_TEXT:
+        raise ValueError(f"the prompt has {len(line):,} characters: {MAX_TEXT:,} is the most a world reads")
+    return line
+
+
+def to_json(event: Event) -> dict:
+    """`event` as the log, the trace and the wire write it: its type and its fields."""
+    kind = next(name for name, cls in _KINDS.items() if isinstance(event, cls))
+    return {"type": kind, **asdict(event)}
+
+
+def from_json(fields: dict) -> Event:
+    """The inverse of `to_json`; raises ValueError that says what is wrong."""
+    rest = dict(fields)
+    kind = rest.pop("type", None)
+    if kind not in _KINDS:
+        raise ValueError(f"event type {kind!r}: expected one of {', '.join(_KINDS)}")
+    try:
+        return _KINDS[kind](**rest)
+    except TypeError as error:
+        raise ValueError(f"{kind} event with {sorted(rest)}: {error}") from None

@@ -1,0 +1,58 @@
+"""`open_world(name)`: every world there is, by name or by folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from world.block import World
+from world.info import WorldError
+
+NAMES = {
+    "small": "the bundled world: text-steered scenes, real time on two CPU cores",
+    "probe": "a test card without a network: frame number, prompt count and a colour from the words",
+}
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """The test card's geometry and its made-up costs in milliseconds."""
+
+    fps: float = 16.0
+    frames: int = 4
+    block_ms: float = 0.0
+    recache_ms: float = 0.0
+    busy: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 < self.fps <= 240 and 1 <= self.frames <= 64):
+            raise WorldError(f"probe at {self.fps:g} fps, {self.frames} frames a block: expected 0 < fps <= 240, frames 1 to 64")
+        if min(self.block_ms, self.recache_ms) < 0:
+            raise WorldError(f"probe costs {self.block_ms:g} and {self.recache_ms:g} ms: expected 0 or more")
+
+
+@dataclass(frozen=True)
+class WorldOptions:
+    """How to open a world: everything `open_world` may be told."""
+
+    name: str = "small"
+    device: str = "auto"
+    threads: int = 1
+    picture: tuple[int, int] | None = None
+    positions: str = "relative"
+    probe: ProbeOptions = field(default_factory=ProbeOptions)
+
+
+def open_world(options: WorldOptions) -> World:
+    """Open the world that `options.name` names; raises WorldError with one line for the user."""
+    if options.name == "probe":
+        from world.probe import ProbeWorld
+
+        return ProbeWorld(options.probe, options.picture)
+    if options.name == "small":
+        from world.small import open_small
+
+        return open_small(options)
+    if Path(options.name).is_dir():
+        raise WorldError(f"{options.name}: folders of checkpoints are not opened yet; worlds by name: {', '.join(NAMES)}")
+    raise WorldError(f"unknown world {options.name!r}: expected one of {', '.join(NAMES)}, or a folder of checkpoints")
