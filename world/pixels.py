@@ -1,0 +1,12 @@
+"""Colours as numbers between 0 and 1, and as the bytes a window shows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def to_uint8(frames: Tensor) -> Tensor:
+    """frames [n, 3, Y, X], RGB with black 0 and white 1 (clamped here) -> uint8 [n, Y, X, 3], rounded, contiguous."""
+    # bfloat16 cannot count to 255
+    return frames.float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
