@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,12 +44,19 @@ class WorldOptions:
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
 
-def open_world(options: WorldOptions) -> World:
-    """Open the world that `options.name` names; raises WorldError with one line for the user."""
+def no_cost(seconds: float) -> None:
+    """The default for `spend`: made-up work takes no time."""
+
+
+def open_world(options: WorldOptions, spend: Callable[[float], None] = no_cost) -> World:
+    """Open the world that `options.name` names; raises WorldError with one line for the user.
+
+    spend: called by the test card for its made-up costs, since a world knows no clock.
+    """
     if options.name == "probe":
         from world.probe import ProbeWorld
 
-        return ProbeWorld(options.probe, options.picture)
+        return ProbeWorld(options.probe, options.picture, spend)
     if options.name == "small":
         from world.small import open_small
 

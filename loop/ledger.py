@@ -1,0 +1,83 @@
+"""From input to pixel: the stamps of every event, from the moment it left its source to the flip that showed it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from loop.message import Stage, Taken
+from loop.ring import FrameMark
+from loop.trace import Trace
+from world.event import Dial, Event, to_json
+
+STAGES = ("pump", "submit", "encoded", "take", "recached", "denoised", "decoded", "uploaded", "flip")
+
+
+@dataclass
+class Entry:
+    """One event and its stamps, in nanoseconds of the monotonic clock."""
+
+    id: int
+    event: Event
+    stamps: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def latency_ms(self) -> float | None:
+        """From `pump` to `flip`; None until it was shown."""
+        if "flip" not in self.stamps:
+            return None
+        return (self.stamps["flip"] - self.stamps["pump"]) / 1e6
+
+
+class Ledger:
+    """Numbers events, follows them across both processes, writes their lines into the trace. Owned by the engine."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.shown: deque[Entry] = deque(maxlen=64)  # the newest events that have reached the screen
+        self._trace = trace
+        self._next_id = 1
+        self._open: dict[int, Entry] = {}
+        self._awaited: dict[int, tuple[int, ...]] = {}  # block -> the events that its first frame shows
+
+    def submitted(self, event: Event, source: str, pump_ns: int, now_ns: int) -> int:
+        """A new event; returns its number."""
+        number, self._next_id = self._next_id, self._next_id + 1
+        self._open[number] = Entry(number, event)
+        self._trace.put("event", id=number, source=source, event=to_json(event), t_ns=pump_ns)
+        self.stage(Stage(number, "pump", pump_ns))
+        self.stage(Stage(number, "submit", now_ns))
+        return number
+
+    def stage(self, stage: Stage) -> None:
+        """A stamp from either process."""
+        self._trace.put("stage", id=stage.id, stage=stage.stage, t_ns=stage.t_ns)
+        if entry := self._open.get(stage.id):
+            entry.stamps[stage.stage] = stage.t_ns
+
+    def taken(self, taken: Taken) -> None:
+        """A boundary took events: those that were replaced end here, the others wait for the block's first frame."""
+        for number in taken.applied:
+            self.stage(Stage(number, "take", taken.t_ns))
+        for number in taken.replaced:
+            self.stage(Stage(number, "replaced", taken.t_ns))
+            self._open.pop(number, None)
+        self._awaited[taken.block] = taken.applied
+
+    def flipped(self, frame: FrameMark, t_ns: int) -> None:
+        """A frame was shown: if it is the first of its block, the block's events have arrived."""
+        for block in [block for block in self._awaited if block <= frame.block]:
+            for number in self._awaited.pop(block):
+                self.stage(Stage(number, "flip", t_ns))
+                if entry := self._open.pop(number, None):
+                    self.shown.append(entry)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The newest arrivals for the statistics panel: what, and how long to its pixel."""
+        return [(_name(entry.event), f"{entry.latency_ms:.0f} ms") for entry in list(self.shown)[-5:]]
+
+
+def _name(event: Event) -> str:
+    if isinstance(event, Dial):
+        return f"{event.name} {event.value:+.2f}"
+    text = getattr(event, "text", type(event).__name__.lower())
+    return text if len(text) <= 32 else text[:31] + "…"

@@ -1,0 +1,180 @@
+"""The model as the engine uses it: one stream across as many lives of the model's process as it takes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loop.message import BlockDone, BlockMade, Died, Fault, Opened, Stage, Start, Started, Submit, Taken
+from loop.ring import FrameMark, FrameRing, Schedule
+from loop.supervisor import ModelProcess
+from world.block import Block, Snapshot
+from world.event import Event
+from world.info import WorldInfo
+from world.zoo import WorldOptions
+
+log = logging.getLogger(__name__)
+LIVES = 3  # deaths in a row, without a block between them, after which the model is given up
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What the stream begins with."""
+
+    world: WorldOptions
+    seed: int
+    prompt: str | None  # None: the world's showpiece
+    reserve: int = 0
+
+
+class LiveModel:
+    """Starts, feeds and restarts the model's process; keeps what is needed to go on. Owned by the engine.
+
+    info: None until the world is open. status: one line for the screen while there is nothing to show, else None.
+    fault: set when the model is given up. life: counts rings; frames of an older life are never handed out again.
+    """
+
+    def __init__(self, options: StreamOptions) -> None:
+        self.options = options
+        self.info: WorldInfo | None = None
+        self.versions: dict[str, str] = {}
+        self.status: str | None = f"opening the world {options.world.name!r} ..."
+        self.fault: Fault | None = None
+        self.life = 0
+        self.ring: FrameRing | None = None
+        self.words = options.prompt
+        self._process = ModelProcess(options.world)
+        self._pending_ring: FrameRing | None = None
+        self._running = False
+        self._deaths = 0
+        self._last_words: Fault | None = None
+        self._seen = 0
+        self._newest_block = -1
+        self._state: BlockMade | None = None
+        self._memory: list[Block] = []
+        self._untaken: dict[int, Event] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """The model process's number."""
+        return self._process.pid
+
+    def submit(self, number: int, event: Event) -> None:
+        """Hand over an event; it survives a death of the process."""
+        self._untaken[number] = event
+        if self._running:
+            self._process.send(Submit(number, event))
+
+    def poll(self) -> list[Any]:
+        """Work off what the process said; returns the messages that concern the ledger."""
+        told = self._process.receive()
+        for message in told:
+            self._hear(message)
+        return [m for m in told if isinstance(m, Stage | Taken | BlockMade | BlockDone | Died | Fault)]
+
+    def new_frames(self) -> list[FrameMark]:
+        """Frames that have come into the ring since the last call."""
+        if self.ring is None:
+            return []
+        marks = [self.ring.mark(ordinal) for ordinal in range(self._seen, self.ring.written)]
+        self._seen += len(marks)
+        self._newest_block = max([self._newest_block, *(mark.block for mark in marks)])
+        return marks
+
+    def pixels(self, mark: FrameMark) -> np.ndarray:
+        """The frame's pixels, uint8 [Y, X, 3]: a view until `shown`."""
+        return self.ring.slot(mark.ordinal)
+
+    def shown(self, mark: FrameMark) -> None:
+        """The frame has been shown: its slot and older ones may be filled again."""
+        self.ring.release(mark.ordinal + 1)
+
+    def tell(self, schedule: Schedule | None) -> None:
+        """What is due when, for the start of the next block."""
+        if schedule is not None and self.ring is not None:
+            self.ring.set_schedule(schedule)
+
+    def close(self) -> None:
+        """End the process and give back the rings."""
+        self._process.close()
+        for ring in (self.ring, self._pending_ring):
+            if ring is not None:
+                ring.close()
+        self.ring = self._pending_ring = None
+
+    # -- what the process says --
+
+    def _hear(self, message: Any) -> None:
+        if isinstance(message, Opened):
+            self._begin(message)
+        elif isinstance(message, Started):
+            self._started()
+        elif isinstance(message, Taken):
+            for number in message.applied + message.replaced:
+                self._untaken.pop(number, None)
+        elif isinstance(message, BlockMade):
+            self._keep(message)
+        elif isinstance(message, Fault):
+            self._last_words = message
+        elif isinstance(message, Died):
+            self._died()
+
+    def _begin(self, opened: Opened) -> None:
+        """The world is open: give its session a ring to write to."""
+        info = self.info = opened.info
+        self.versions = opened.versions
+        self.words = self.words or info.showpiece
+        slots = info.block_frames * (3 + self.options.reserve) + 2
+        self._pending_ring = FrameRing.create(slots, info.picture)
+        self.status = f"warming up {info.name!r} ..." if self._state is None else self.status
+        start = Start(self._pending_ring.name, slots, self.options.seed, self.words, self.options.reserve, self._snapshot())
+        self._process.send(start)
+
+    def _started(self) -> None:
+        """The ring is attached: forget its name, so that no crash can leave it behind, and let events through."""
+        self._pending_ring.unlink()
+        if self.ring is not None:
+            self.ring.close()
+        self.ring, self._pending_ring = self._pending_ring, None
+        self.life += 1
+        self._seen, self._running = 0, True
+        for number, event in self._untaken.items():
+            self._process.send(Submit(number, event))
+
+    def _keep(self, made: BlockMade) -> None:
+        """Remember the newest blocks, back to the last hard cut at most."""
+        self.status, self._deaths, self._state = None, 0, made
+        self.words = made.words
+        if made.block.start == 0:
+            self._memory.clear()
+        self._memory = [*self._memory, made.block][-self.info.memory_blocks :]
+
+    def _snapshot(self) -> Snapshot | None:
+        """Where to go on; the numbers of blocks that were seen or lost are not used again."""
+        if self._state is None:
+            return None
+        last = self._state.block
+        after = last.start + last.latents.shape[1]
+        index = max(self._newest_block, last.index) + 1
+        return Snapshot(self.options.seed, index, after, self._state.words, self._state.dials, tuple(self._memory))
+
+    def _died(self) -> None:
+        """Start over from the last block, unless that has proved useless."""
+        self._running = False
+        self._deaths += 1
+        fault = self._last_words or Fault("the model's process ended without a word (killed, or out of memory)", False)
+        if fault.usage or self._deaths >= LIVES:
+            self.fault = self.fault or fault
+            self.status = f"the model cannot run: {fault.what}"
+            return
+        log.warning("the model stopped: %s; restarting it", fault.what)
+        self.status, self._last_words = "the model stopped: restarting it ...", None
+        if self._pending_ring is not None:
+            self._pending_ring.unlink()
+            self._pending_ring.close()
+            self._pending_ring = None
+        self._process.close()
+        self._process = ModelProcess(self.options.world)

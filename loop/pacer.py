@@ -1,0 +1,139 @@
+"""Which frame is due, and when the next block must begin. Pure: time is an argument, nanoseconds throughout."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from loop.clock import TICK_NS
+from loop.ring import FrameMark, Schedule
+
+MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes them, so that they never run out
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one tick shows. `frame` is None while there is nothing new; `starved`: a frame was due and none was ready."""
+
+    frame: FrameMark | None
+    starved: bool
+    skipped: int
+    queue: int
+
+
+class Pacer:
+    """Absolute due times for a stream of frames. Owned by the engine.
+
+    Frames are due `period_ns` apart. When one is due and none is ready the schedule waits and goes on from the tick at
+    which the frame came: what was lost is not caught up, so latency cannot ratchet. When ticks were missed, the frames
+    that fell due meanwhile are skipped.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self.world_period_ns = round(1e9 / fps)
+        self.period_ns = self.world_period_ns
+        self._queue: deque[FrameMark] = deque()
+        self._next_due_ns: int | None = None
+        self._next_ordinal = 0
+        self._held_at: int | None = None
+
+    @property
+    def rate(self) -> float:
+        """Presentation rate over world rate: 1 unless the model is slower than real time."""
+        return self.world_period_ns / self.period_ns
+
+    def add(self, mark: FrameMark) -> None:
+        """A frame was made."""
+        self._queue.append(mark)
+
+    def set_cost(self, block_ns: int, frames: int) -> None:
+        """What a block costs, clean pass included, in the long run: the period follows when that is more than it plays."""
+        self.period_ns = max(self.world_period_ns, round(block_ns * MARGIN / frames))
+
+    def hold(self, now_ns: int) -> None:
+        """Freeze: nothing is due any more."""
+        self._held_at = self._held_at or now_ns
+
+    def release(self, now_ns: int) -> None:
+        """Go on exactly where `hold` stopped."""
+        if self._held_at is not None and self._next_due_ns is not None:
+            self._next_due_ns += now_ns - self._held_at
+        self._held_at = None
+
+    def tick(self, now_ns: int) -> Shown:
+        """The frame to show at `now_ns`, the newest of those that are due."""
+        if self._held_at is not None or not self._is_due(now_ns):
+            return Shown(None, False, 0, len(self._queue))
+        if not self._queue:
+            self._next_due_ns = now_ns + 1  # still due at the next tick, whenever that is
+            return Shown(None, True, 0, 0)
+        frame, skipped = self._pop(now_ns), 0
+        while self._queue and self._next_due_ns <= now_ns:
+            frame, skipped = self._pop(now_ns), skipped + 1
+        return Shown(frame, False, skipped, len(self._queue))
+
+    def schedule(self) -> Schedule | None:
+        """When which frame is due, for the model's process; None before the first frame."""
+        if self._next_due_ns is None:
+            return None
+        return Schedule(self._next_ordinal, self._next_due_ns, self.period_ns, self._held_at is not None)
+
+    def _is_due(self, now_ns: int) -> bool:
+        if self._next_due_ns is None:
+            return bool(self._queue)
+        return self._next_due_ns <= now_ns
+
+    def _pop(self, now_ns: int) -> FrameMark:
+        frame = self._queue.popleft()
+        self._next_due_ns = (now_ns if self._next_due_ns is None else self._next_due_ns) + self.period_ns
+        self._next_ordinal = frame.ordinal + 1
+        return frame
+
+
+class Lead:
+    """How long before its first frame is due a block must begin. Owned by the model's process.
+
+    The largest recache, plus the largest time from a block's beginning to its first frame, of the last 1,000 blocks,
+    plus a tick: it grows at once and shrinks only when the costly block has left the record.
+    """
+
+    def __init__(self, block_play_ns: int) -> None:
+        self._first_frame: deque[int] = deque(maxlen=1000)
+        self._recache: deque[int] = deque(maxlen=50)
+        self._block_play_ns = block_play_ns
+
+    def note(self, recache_ns: int, first_frame_ns: int) -> None:
+        """One block's costs; `recache_ns` is 0 where there was none."""
+        self._first_frame.append(first_frame_ns)
+        if recache_ns:
+            self._recache.append(recache_ns)
+
+    @property
+    def value_ns(self) -> int:
+        """The lead. Before anything was measured: a whole block's play time, the safe side."""
+        if not self._first_frame:
+            return self._block_play_ns
+        block = max(self._first_frame)
+        return max(self._recache, default=block) + block + TICK_NS
+
+
+def block_begins_at(schedule: Schedule | None, ordinal: int, lead_ns: int, reserve_ns: int) -> int | None:
+    """When to begin the block whose first frame is `ordinal`: just in time. 0 is at once, None is not now (held)."""
+    if schedule is None:
+        return 0
+    if schedule.held:
+        return None
+    return schedule.due_of(ordinal) - lead_ns - reserve_ns
+
+
+class SustainableCost:
+    """What a block costs in the long run: the largest of the last few, so that one slow block widens the rate at once."""
+
+    def __init__(self, blocks: int = 8) -> None:
+        self._costs: deque[int] = deque(maxlen=blocks)
+
+    def note(self, cost_ns: int) -> int:
+        """Record one block's cost without a recache; returns the cost to plan with."""
+        self._costs.append(cost_ns)
+        ordered = sorted(self._costs)
+        return ordered[len(ordered) * 3 // 4]

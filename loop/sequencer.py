@@ -1,0 +1,37 @@
+"""Which block an event belongs to: what a block boundary takes out of the events that came in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from world.event import Dial, Event, Prompt, Rewind, Scene
+
+Numbered = tuple[int, Event]
+
+
+def take(waiting: Sequence[Numbered]) -> list[Numbered]:
+    """What of `waiting` a boundary applies, in order: the latest value of each dial, the last words, every trigger.
+
+    Words are a Prompt or a Scene. A Scene swallows the prompts before it; a Prompt after a Scene names the new scene.
+    """
+    last: dict[str, int] = {_slot(number, event): number for number, event in waiting}
+    kept = [(number, event) for number, event in waiting if last[_slot(number, event)] == number]
+    return _merge_scene(waiting, kept)
+
+
+def _slot(number: int, event: Event) -> str:
+    """Events that share a slot replace one another."""
+    if isinstance(event, Dial):
+        return f"dial {event.name}"
+    if isinstance(event, Prompt | Scene):
+        return "words"
+    return "rewind" if isinstance(event, Rewind) else f"trigger {number}"
+
+
+def _merge_scene(waiting: Sequence[Numbered], kept: list[Numbered]) -> list[Numbered]:
+    """A hard cut is not lost when other words follow it in the same block: the cut is made under the last words."""
+    scenes = [event for _, event in waiting if isinstance(event, Scene)]
+    if not scenes:
+        return kept
+    seed = scenes[-1].seed
+    return [(n, Scene(e.text, seed)) if isinstance(e, Prompt) else (n, e) for n, e in kept]
