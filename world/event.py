@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 
+_JOINERS = "\u200c\u200d"  # unprintable, yet emoji families and Persian words are spelt with them
 MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on a stage
 
 
@@ -63,7 +64,7 @@ _KINDS: dict[str, type] = {"prompt": Prompt, "dial": Dial, "scene": Scene, "rebu
 
 def clean_text(text: str) -> str:
     """`text` on one line, without control characters; raises ValueError when empty or over MAX_TEXT."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = " ".join("".join(c if c.isprintable() or c in _JOINERS else " " for c in text).split())
     if not line:
         raise ValueError("the prompt is empty: type at least one word")
     if len(line) > MAX_TEXT:

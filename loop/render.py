@@ -1,0 +1,103 @@
+"""`neverblink render`: a world without a clock, as fast or slow as it goes, the same bytes every time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from loop.record import Mp4
+from loop.sequencer import take
+from world.block import World
+from world.event import Event
+
+At = tuple[float, Event]
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """What to render: the events of a script with their video times, and how long."""
+
+    seed: int
+    prompt: str | None
+    script: Sequence[At]
+    seconds: float
+    out: Path
+
+
+class _Sink(Protocol):
+    def add(self, pixels: np.ndarray, number: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _NpySink:
+    """uint8 [T, Y, X, 3] in a .npy that is written through a memory map."""
+
+    def __init__(self, path: Path, frames: int, picture: tuple[int, int]) -> None:
+        width, height = picture
+        self._array = np.lib.format.open_memmap(path, "w+", np.uint8, (frames, height, width, 3))
+
+    def add(self, pixels: np.ndarray, number: int) -> None:
+        self._array[number] = pixels
+
+    def close(self) -> None:
+        self._array.flush()
+
+
+class _Mp4Sink:
+    """Frames at the world's own rate."""
+
+    def __init__(self, path: Path, fps: float, picture: tuple[int, int]) -> None:
+        self._file, self._fps = Mp4(path, picture, fps), fps
+
+    def add(self, pixels: np.ndarray, number: int) -> None:
+        self._file.add(pixels, round(number / self._fps * 1e9))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> int:
+    """Render `job` into its file, by way of a temporary one beside it; returns the number of frames.
+
+    progress: called after each block with the seconds of video made so far.
+    """
+    frames = max(1, round(job.seconds * world.info.fps))
+    part = job.out.with_name(job.out.name + ".part")
+    sink = _open_sink(part, job.out.suffix, frames, world)
+    try:
+        for number, pixels in enumerate(_stream(world, job, frames)):
+            sink.add(pixels, number)
+            if (number + 1) % world.info.block_frames == 0 or number + 1 == frames:
+                progress((number + 1) / world.info.fps)
+        sink.close()
+        os.replace(part, job.out)
+    finally:
+        part.unlink(missing_ok=True)
+    return frames
+
+
+def _open_sink(path: Path, suffix: str, frames: int, world: World) -> _Sink:
+    if suffix == ".npy":
+        return _NpySink(path, frames, world.info.picture)
+    return _Mp4Sink(path, world.info.fps, world.info.picture)
+
+
+def _stream(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
+    """Pixel frames uint8 [Y, X, 3], one by one. An event enters the first block that starts at or after its time."""
+    session = world.session(job.seed, job.prompt or world.info.showpiece)
+    state, made, waiting = world.decoder.start(), 0, sorted(job.script, key=lambda at: at[0])
+    while made < frames:
+        now_s = made / world.info.fps
+        due = [event for at_s, event in waiting if at_s <= now_s + 1e-9]
+        waiting = waiting[len(due) :]
+        block = session.step([event for _, event in take(list(enumerate(due)))])
+        pixels, state = world.decoder.decode(state, block.latents)
+        yield from pixels[: frames - made]
+        made += len(pixels)
+
