@@ -1,0 +1,240 @@
+"""The prompt line: a pure line editor with history and input-method composition.
+
+It knows no window: keys come as names, text as strings, and `view` says what to draw.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from world.event import MAX_TEXT
+
+HISTORY = 200  # lines; a two-hour show at one prompt every 40 s
+_JOINER = "\u200d"
+_NON_JOINER = "\u200c"
+
+
+@dataclass(frozen=True)
+class LineView:
+    """What the prompt line shows: `text`, the caret as an index into it, and the words an input method still composes.
+
+    `composition` stands at the caret and is not part of `text`; `composition_caret` is an index into it.
+    """
+
+    text: str = ""
+    caret: int = 0
+    composition: str = ""
+    composition_caret: int = 0
+
+
+def clean_typing(text: str) -> str:
+    """`text` with line breaks and tabs as spaces and without other control or invisible formatting characters.
+
+    The two joiners stay: emoji families and Persian words are spelt with them.
+    """
+    spaced = "".join(" " if c.isspace() else c for c in text.replace("\r\n", "\n"))
+    return "".join(c for c in spaced if c in (_JOINER, _NON_JOINER) or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+
+
+def _extends(previous: str, char: str, flags: int) -> bool:
+    """Whether `char` belongs to the cluster that ends in `previous`, after `flags` regional indicators in a row."""
+    if previous == _JOINER or char in (_JOINER, _NON_JOINER) or unicodedata.category(char).startswith("M"):
+        return True
+    if "\U0001f3fb" <= char <= "\U0001f3ff" or "\u1160" <= char <= "\u11ff":  # skin tones; vowels and finals of Hangul
+        return True
+    return _is_flag(char) and flags % 2 == 1
+
+
+def _is_flag(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
+
+
+def boundaries(text: str) -> list[int]:
+    """The indices where the caret may stand: 0, between user-perceived characters, and the end."""
+    stops, flags = [0], 0
+    for i, char in enumerate(text):
+        if i and not _extends(text[i - 1], char, flags):
+            stops.append(i)
+        flags = flags + 1 if _is_flag(char) else 0
+    return [*stops, len(text)] if text else stops
+
+
+class TextLine:
+    """A line that is being typed. The caret always stands between user-perceived characters."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.caret = 0
+        self._composition = ("", 0)
+        self._history: list[str] = []
+        self._place = 0  # index into the history; its length is the unfinished line
+        self._unfinished = ""
+
+    @property
+    def is_composing(self) -> bool:
+        """Whether an input method holds words that are not yet text."""
+        return bool(self._composition[0])
+
+    def view(self) -> LineView:
+        """What to draw now."""
+        return LineView(self.text, self.caret, *self._composition)
+
+    def insert(self, text: str) -> None:
+        """Type or paste `text` at the caret; what does not fit into MAX_TEXT characters is left out."""
+        self._composition = ("", 0)
+        typed = clean_typing(text)
+        room = MAX_TEXT - len(self.text)
+        typed = typed[: max(stop for stop in boundaries(typed) if stop <= room)] if room > 0 else ""
+        self.text = self.text[: self.caret] + typed + self.text[self.caret :]
+        self.caret = self._settle(self.caret + len(typed))
+
+    def compose(self, text: str, start: int) -> None:
+        """Show `text` as not yet typed, its own caret at `start`; an empty one ends the composition."""
+        shown = clean_typing(text)
+        self._composition = (shown, min(max(start, 0), len(shown)))
+
+    def press(self, key: str, mods: frozenset[str]) -> bool:
+        """Edit by a key; False when this key is no editing key. While composing the input method owns the keys."""
+        action = _EDITS.get((key, mods - {"shift"}))
+        if action is None:
+            return False
+        if not self.is_composing:
+            action(self)
+        return True
+
+    def submit(self) -> str:
+        """Empty the line and return what it held, which the history keeps."""
+        text = self.text.strip()
+        if text and (not self._history or self._history[-1] != text):
+            self._history = [*self._history, text][-HISTORY:]
+        self.cancel()
+        return text
+
+    def cancel(self) -> None:
+        """Empty the line and forget what it held."""
+        self._set("")
+        self._composition = ("", 0)
+        self._unfinished = ""
+        self._place = len(self._history)
+
+    def backspace(self) -> None:
+        """Delete the character before the caret."""
+        self._delete(self._before(self.caret), self.caret)
+
+    def delete(self) -> None:
+        """Delete the character after the caret."""
+        self._delete(self.caret, self._after(self.caret))
+
+    def backspace_word(self) -> None:
+        """Delete the word before the caret and the spaces after it."""
+        self._delete(self._word_before(), self.caret)
+
+    def delete_word(self) -> None:
+        """Delete the word after the caret and the spaces before it."""
+        self._delete(self.caret, self._word_after())
+
+    def delete_to_start(self) -> None:
+        """Delete everything before the caret."""
+        self._delete(0, self.caret)
+
+    def delete_to_end(self) -> None:
+        """Delete everything after the caret."""
+        self._delete(self.caret, len(self.text))
+
+    def left(self) -> None:
+        """Step over the character before the caret."""
+        self.caret = self._before(self.caret)
+
+    def right(self) -> None:
+        """Step over the character after the caret."""
+        self.caret = self._after(self.caret)
+
+    def word_left(self) -> None:
+        """Step to the start of the word before the caret."""
+        self.caret = self._word_before()
+
+    def word_right(self) -> None:
+        """Step to the end of the word after the caret."""
+        self.caret = self._word_after()
+
+    def home(self) -> None:
+        """Step to the start of the line."""
+        self.caret = 0
+
+    def end(self) -> None:
+        """Step to the end of the line."""
+        self.caret = len(self.text)
+
+    def older(self) -> None:
+        """Show the line submitted before this one; the unfinished line is kept."""
+        if self._place == len(self._history):
+            self._unfinished = self.text
+        self._recall(max(self._place - 1, 0))
+
+    def newer(self) -> None:
+        """Show the line submitted after this one, at last the unfinished one."""
+        self._recall(min(self._place + 1, len(self._history)))
+
+    def _recall(self, place: int) -> None:
+        if place != self._place:
+            self._place = place
+            self._set(self._unfinished if place == len(self._history) else self._history[place])
+
+    def _set(self, text: str) -> None:
+        self.text, self.caret = text, len(text)
+
+    def _delete(self, start: int, end: int) -> None:
+        self.text = self.text[:start] + self.text[end:]
+        self.caret = self._settle(start)
+
+    def _settle(self, index: int) -> int:
+        """The first place at or after `index` where the caret may stand: what meets there may have joined."""
+        return next(stop for stop in boundaries(self.text) if stop >= index)
+
+    def _before(self, index: int) -> int:
+        return max((stop for stop in boundaries(self.text) if stop < index), default=0)
+
+    def _after(self, index: int) -> int:
+        return min((stop for stop in boundaries(self.text) if stop > index), default=len(self.text))
+
+    def _word_before(self) -> int:
+        return self._settle(self.text[: self.caret].rstrip().rfind(" ") + 1)
+
+    def _word_after(self) -> int:
+        rest = self.text[self.caret :]
+        word = rest.lstrip().partition(" ")[0]
+        return self._settle(self.caret + rest.find(word) + len(word))
+
+
+_NONE, _CTRL, _ALT, _META = frozenset(), frozenset({"ctrl"}), frozenset({"alt"}), frozenset({"meta"})
+
+_EDITS: dict[tuple[str, frozenset[str]], Callable[[TextLine], None]] = {
+    ("backspace", _NONE): TextLine.backspace,
+    ("delete", _NONE): TextLine.delete,
+    ("left", _NONE): TextLine.left,
+    ("right", _NONE): TextLine.right,
+    ("home", _NONE): TextLine.home,
+    ("end", _NONE): TextLine.end,
+    ("up", _NONE): TextLine.older,
+    ("down", _NONE): TextLine.newer,
+    ("backspace", _CTRL): TextLine.backspace_word,
+    ("backspace", _ALT): TextLine.backspace_word,
+    ("w", _CTRL): TextLine.backspace_word,
+    ("delete", _CTRL): TextLine.delete_word,
+    ("left", _CTRL): TextLine.word_left,
+    ("right", _CTRL): TextLine.word_right,
+    ("left", _ALT): TextLine.word_left,
+    ("right", _ALT): TextLine.word_right,
+    ("left", _META): TextLine.home,
+    ("right", _META): TextLine.end,
+    ("home", _CTRL): TextLine.home,
+    ("end", _CTRL): TextLine.end,
+    ("a", _CTRL): TextLine.home,
+    ("e", _CTRL): TextLine.end,
+    ("u", _CTRL): TextLine.delete_to_start,
+    ("k", _CTRL): TextLine.delete_to_end,
+    ("p", _CTRL): TextLine.older,
+    ("n", _CTRL): TextLine.newer,
+}
