@@ -1,0 +1,127 @@
+"""Sources of events other than the keys, and the first of them: a script in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from world.event import Dial, Event, Prompt, Scene
+
+_NS = 1_000_000_000
+_MOST = 1e12  # bound on numbers: times in nanoseconds stay finite, and NaN is not below it
+_FORMS = '{"at_s": 3.0, "prompt": "..."}, {"at_s": 4.0, "dial": "zoom", "value": 0.5} or {"at_s": 5.0, "scene": "..."}'
+_FIELDS = {"prompt": {"prompt"}, "dial": {"dial", "value"}, "scene": {"scene", "seed"}}
+
+
+class Source(Protocol):
+    """Where events come from. Owned and polled by the main thread."""
+
+    def poll(self, now_ns: int) -> list[tuple[Event, int]]:
+        """Events that came since the last call, oldest first, each with its time in nanoseconds of the monotonic clock."""
+
+    def close(self) -> None:
+        """Let go of devices and threads."""
+
+
+class ScriptError(ValueError):
+    """A script cannot be read; the message is one line for the user, with file and line."""
+
+
+class Script:
+    """Events at times known beforehand, counted from `start`."""
+
+    def __init__(self, entries: Sequence[tuple[float, Event]]) -> None:
+        self._entries = sorted(entries, key=lambda entry: entry[0])
+        self._start_ns: int | None = None
+        self._sent = 0
+
+    def start(self, t_ns: int) -> None:
+        """Let the script's time 0 be `t_ns`; before that `poll` gives nothing."""
+        self._start_ns = t_ns
+
+    def poll(self, now_ns: int) -> list[tuple[Event, int]]:
+        """The events that are due by `now_ns`, each stamped with its due time."""
+        if self._start_ns is None:
+            return []
+        due = []
+        while self._sent < len(self._entries) and self._due_ns(self._sent) <= now_ns:
+            due.append((self._entries[self._sent][1], self._due_ns(self._sent)))
+            self._sent += 1
+        return due
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _due_ns(self, index: int) -> int:
+        assert self._start_ns is not None
+        return self._start_ns + round(self._entries[index][0] * _NS)
+
+
+def read_script(path: str | Path) -> tuple[tuple[float, Event], ...]:
+    """The events of the JSON Lines file `path` with their times in seconds, sorted by time; raises ScriptError."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ScriptError(f"script {path} cannot be read: {reason}; expected JSON Lines such as {_FORMS}") from None
+    entries = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                entries.append(_entry(line))
+            except ValueError as error:
+                raise ScriptError(f"{path}, line {number}: {error}") from None
+    return tuple(sorted(entries, key=lambda entry: entry[0]))
+
+
+def _entry(line: str) -> tuple[float, Event]:
+    """One line of a script; raises ValueError that says what was given and what was expected."""
+    try:
+        fields = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error.msg} at column {error.colno}): expected {_FORMS}") from None
+    except RecursionError:
+        raise ValueError(f"not a flat JSON object: expected {_FORMS}") from None
+    kinds = [kind for kind in _FIELDS if isinstance(fields, dict) and kind in fields]
+    if len(kinds) != 1:
+        raise ValueError(f"got {_short(fields)}: expected {_FORMS}")
+    unknown = sorted(set(fields) - _FIELDS[kinds[0]] - {"at_s"})
+    if unknown:
+        raise ValueError(f"unknown field {unknown[0]!r}: expected {_FORMS}")
+    return _time_s(fields.get("at_s")), _event(kinds[0], fields)
+
+
+def _event(kind: str, fields: dict[str, Any]) -> Event:
+    if not isinstance(fields[kind], str):
+        raise ValueError(f"{kind} is {_short(fields[kind])}: expected text in quotes")
+    if kind == "prompt":
+        return Prompt(fields["prompt"])
+    if kind == "scene":
+        return Scene(fields["scene"], _seed(fields.get("seed")))
+    if not _is_number(fields.get("value")):
+        raise ValueError(f"value is {_short(fields.get('value'))}: expected a finite number for dial {fields['dial']!r}")
+    return Dial(fields["dial"], float(fields["value"]))
+
+
+def _time_s(value: Any) -> float:
+    if not _is_number(value) or value < 0:
+        raise ValueError(f"at_s is {_short(value)}: expected seconds from the first shown frame, 0 or more")
+    return float(value)
+
+
+def _seed(value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError(f"seed is {_short(value)}: expected a whole number, 0 or more, or none")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
+
+
+def _short(value: Any) -> str:
+    """`value` as JSON on one short line; a missing one says so."""
+    text = "missing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
