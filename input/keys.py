@@ -88,25 +88,24 @@ _SLASH = ("/", "kp_/")
 _ALWAYS = {"f1": Command.STATISTICS, "f2": Command.SWITCH, "f11": Command.FULLSCREEN}
 _LINE_CLOSED_ONLY = {"h": Command.HELP, "space": Command.FREEZE, "b": Command.BLACKOUT}
 _HELD = {
-    "right": ("pan_x", 1),
-    "d": ("pan_x", 1),
-    "left": ("pan_x", -1),
-    "a": ("pan_x", -1),
-    "up": ("pan_y", 1),
-    "w": ("pan_y", 1),
-    "down": ("pan_y", -1),
-    "s": ("pan_y", -1),
+    key: (dial, sign)
+    for dial, sign, keys in (
+        ("pan_x", 1, ("right", "d")),
+        ("pan_x", -1, ("left", "a")),
+        ("pan_y", 1, ("up", "w")),
+        ("pan_y", -1, ("down", "s")),
+    )
+    for key in keys
 }
 _STEPPED = {
-    "]": ("zoom", 1),
-    "pageup": ("zoom", 1),
-    "[": ("zoom", -1),
-    "pagedown": ("zoom", -1),
-    "=": ("energy", 1),
-    "+": ("energy", 1),
-    "kp_+": ("energy", 1),
-    "-": ("energy", -1),
-    "kp_-": ("energy", -1),
+    key: (dial, sign)
+    for dial, sign, keys in (
+        ("zoom", 1, ("]", "pageup")),
+        ("zoom", -1, ("[", "pagedown")),
+        ("energy", 1, ("=", "+", "kp_+")),
+        ("energy", -1, ("-", "kp_-")),
+    )
+    for key in keys
 }
 
 _HELP = (
@@ -138,19 +137,23 @@ def help_rows(dials: Mapping[str, DialRange]) -> tuple[tuple[str, str], ...]:
 class Keyboard:
     """Turns gestures into commands and events; owns the prompt line, the keys held down and the stepped dials.
 
-    words: the prompt the world runs under, for a hard cut with the line closed. dials: the world's, by name.
-    clipboard: asked for its text when the user pastes.
+    words: the prompt the world runs under, for a hard cut with the line closed; empty while no world is open. dials:
+    the world's, by name. clipboard: asked for its text when the user pastes.
     """
 
     def __init__(self, words: str, dials: Mapping[str, DialRange], clipboard: Callable[[], str]) -> None:
         self.line = TextLine()
         self.is_open = False
-        self._words = words
-        self._dials = dials
         self._clipboard = clipboard
-        self._values = {name: span.rest for name, span in dials.items()}
         self._held: list[str] = []
         self._opener = ""  # the character that opened the line and must not be typed into it
+        self.meet(words, dials)
+
+    def meet(self, words: str, dials: Mapping[str, DialRange]) -> None:
+        """Go on with a world that runs under `words` and has `dials`, all at rest; the open line stays."""
+        self._words = words
+        self._dials = dials
+        self._values = {name: span.rest for name, span in dials.items()}
 
     def view(self) -> LineView | None:
         """The prompt line as it is to be drawn, None while it is closed."""
@@ -213,7 +216,7 @@ class Keyboard:
         if press.repeat:
             return []
         if press.key in _ENTER and "shift" in press.mods:
-            return [Scene(self._words)]
+            return self._cut()
         if press.key in _ENTER + _SLASH:
             self._opener = "/" if press.key in _SLASH else ""
             return self._open()
@@ -261,8 +264,11 @@ class Keyboard:
         words = _clean_or_empty(self.line.submit())
         self._words = words or self._words
         if is_hard_cut:
-            return [*self._close(), Scene(self._words)]
+            return [*self._close(), *self._cut()]
         return [*self._close(), Prompt(words)] if words else self._close()
+
+    def _cut(self) -> list[Command | Event]:
+        return [Scene(self._words)] if self._words else []
 
     def _pan(self, name: str) -> list[Command | Event]:
         """Set the held dial `name` as the newest of its keys says, at rest without one."""

@@ -81,6 +81,18 @@ def test_shift_enter_on_an_empty_line_cuts_to_the_current_words():
     assert feed(opened(), KeyDown("enter", SHIFT)) == [Command.LINE_CLOSED, Scene("the first words")]
 
 
+def test_a_hard_cut_before_any_world_is_open_asks_for_nothing():
+    assert feed(Keyboard("", {}, str), KeyDown("enter", SHIFT)) == []
+
+
+def test_a_world_that_opens_late_brings_its_words_and_dials_and_leaves_the_line_open():
+    board = Keyboard("", {}, str)
+    feed(board, "enter", Text("a f"))
+    board.meet("the showpiece", DIALS)
+    assert board.view().text == "a f"
+    assert feed(board, "escape", "right", KeyDown("enter", SHIFT))[1:] == [Dial("pan_x", 1.0), Scene("the showpiece")]
+
+
 def test_words_from_another_source_are_the_current_words():
     board = keyboard()
     board.note(Prompt("from a script"))
