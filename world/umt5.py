@@ -1,0 +1,171 @@
+"""UMT5: words to the prompt embeddings that Wan models were trained with.
+
+Source: the encoder of google/umt5-xxl as stored in `models_t5_umt5-xxl-enc-bf16.pth`, whose parameter names are kept.
+It differs from other transformers in three ways: attention is not scaled by the head size, every layer has its own
+bias for relative positions, and there are no biases in linear layers.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from world.info import WorldError
+
+TEXT_LENGTH = 512  # tokens, the end mark included
+_BUCKETS, _FAR = 32, 128  # buckets of relative positions; what is farther than this shares the last one
+
+
+@dataclass(frozen=True)
+class UMT5Config:
+    """Sizes of the encoder; the defaults are those of UMT5-XXL."""
+
+    vocabulary: int = 256_384
+    dim: int = 4096
+    attention_dim: int = 4096
+    ffn_dim: int = 10_240
+    heads: int = 64
+    layers: int = 24
+
+
+class RMSNorm(nn.Module):
+    """Unit mean square, in float32, times a gain."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-6)).type_as(self.weight) * self.weight
+
+
+class Layer(nn.Module):
+    """Self-attention and a gated feed-forward, each after a norm and around a shortcut."""
+
+    def __init__(self, config: UMT5Config) -> None:
+        super().__init__()
+        self.heads = config.heads
+        dim, wide = config.dim, config.attention_dim
+        self.norm1, self.norm2 = RMSNorm(dim), RMSNorm(dim)
+        self.attn = nn.ModuleDict({n: nn.Linear(dim, wide, bias=False) for n in "qkv"})
+        self.attn["o"] = nn.Linear(wide, dim, bias=False)
+        gate = nn.Sequential(nn.Linear(dim, config.ffn_dim, bias=False), nn.GELU("tanh"))
+        up, down = nn.Linear(dim, config.ffn_dim, bias=False), nn.Linear(config.ffn_dim, dim, bias=False)
+        self.ffn = nn.ModuleDict({"gate": gate, "fc1": up, "fc2": down})
+        self.pos_embedding = nn.ModuleDict({"embedding": nn.Embedding(_BUCKETS, config.heads)})
+
+    def forward(self, x: Tensor, buckets: Tensor, hidden: Tensor) -> Tensor:
+        bias = self.pos_embedding["embedding"](buckets).permute(2, 0, 1)[None].expand(len(x), -1, -1, -1)
+        x = x + self._attend(self.norm1(x), bias.masked_fill(hidden, torch.finfo(x.dtype).min))
+        y = self.norm2(x)
+        return x + self.ffn["fc2"](self.ffn["fc1"](y) * self.ffn["gate"](y))
+
+    def _attend(self, x: Tensor, bias: Tensor) -> Tensor:
+        q, k, v = (self.attn[n](x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for n in "qkv")
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
+        return self.attn["o"](y.transpose(1, 2).flatten(2))
+
+
+class UMT5(nn.Module):
+    """The encoder: token numbers to one vector per token."""
+
+    def __init__(self, config: UMT5Config | None = None) -> None:
+        super().__init__()
+        self.config = config or UMT5Config()
+        self.token_embedding = nn.Embedding(self.config.vocabulary, self.config.dim)
+        self.blocks = nn.ModuleList([Layer(self.config) for _ in range(self.config.layers)])
+        self.norm = RMSNorm(self.config.dim)
+
+    @torch.no_grad()
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids, mask [B, L] (mask is 1 for tokens, 0 for padding) -> [B, L, dim] in the weights' dtype."""
+        buckets = relative_buckets(ids.shape[1]).to(ids.device)
+        hidden = (mask == 0)[:, None, None, :]
+        x = self.token_embedding(ids)
+        for block in self.blocks:
+            x = block(x, buckets, hidden)
+        return self.norm(x)
+
+    def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """As `forward`, with zero rows where the prompt has ended: the form that Wan models read."""
+        return self(ids, mask) * mask[..., None].to(self.norm.weight.dtype)
+
+
+def relative_buckets(length: int) -> Tensor:
+    """int64 [length, length]: which bias row (query, key) reads; near distances have rows of their own."""
+    place = torch.arange(length)
+    ahead = place[None, :] - place[:, None]
+    half, exact = _BUCKETS // 2, _BUCKETS // 4
+    distance = ahead.abs()
+    # in float32 and in this order: the edges of the buckets fall on whole distances
+    grown = torch.log(distance.clamp(min=1).float() / exact) / math.log(_FAR / exact) * (half - exact)
+    far = (exact + grown.long()).clamp(max=half - 1)
+    return (ahead > 0).long() * half + torch.where(distance < exact, distance, far)
+
+
+class Tokenizer:
+    """Words to token numbers, as the Wan models' own tokenizer does it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read `tokenizer.json` in `folder`; raises WorldError when it or a library is missing."""
+        library, self._fix = _libraries()
+        path = folder / "tokenizer.json"
+        try:
+            self._tokenizer = library.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises Exception itself, for whatever is wrong
+            raise WorldError(f"{path} cannot be read as a tokenizer: {error}") from None
+        # its own settings in the file may pad or cut
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._end = self._tokenizer.token_to_id("</s>")
+        if self._end is None:
+            raise WorldError(f"{path} has no end mark </s>: expected the tokenizer of google/umt5-xxl")
+
+    def __call__(self, text: str) -> list[int]:
+        """The token numbers of `text`, at most TEXT_LENGTH, the end mark last."""
+        ids = self._tokenizer.encode(self.clean(text), add_special_tokens=False).ids
+        return [*ids[: TEXT_LENGTH - 1], self._end]
+
+    def clean(self, text: str) -> str:
+        """Broken characters and HTML entities repaired, white space collapsed."""
+        return " ".join(html.unescape(html.unescape(self._fix(text))).split())
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        import ftfy
+        import tokenizers
+    except ImportError as error:
+        raise WorldError(f"UMT5 needs {error.name}: pip install 'neverblink[wan]'") from None
+    return tokenizers, ftfy.fix_text
+
+
+class PromptEncoder:
+    """Prompts to embeddings; owns the encoder and a cache of the newest prompts."""
+
+    def __init__(self, model: UMT5, tokenizer: Tokenizer, keep: int = 256) -> None:
+        self._model, self._tokenizer, self._keep = model, tokenizer, keep
+        self._cache: dict[str, Tensor] = {}
+
+    def __call__(self, text: str) -> Tensor:
+        """The embedding of `text`: [1, TEXT_LENGTH, dim] in the weights' dtype, zero rows past its last token."""
+        rows = self._cache.pop(text, None)
+        if rows is None:
+            rows = self._encode(text)
+        self._cache[text] = rows
+        if len(self._cache) > self._keep:
+            self._cache.pop(next(iter(self._cache)))
+        return F.pad(rows, (0, 0, 0, TEXT_LENGTH - rows.shape[1]))
+
+    def _encode(self, text: str) -> Tensor:
+        # padding is hidden from attention and its rows are zeroed, so only the prompt's own tokens need the encoder
+        ids = torch.tensor([self._tokenizer(text)], device=self._model.norm.weight.device)
+        return self._model.embed(ids, torch.ones_like(ids))
