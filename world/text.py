@@ -1,0 +1,94 @@
+"""Words to vectors for the bundled world: a small thesaurus, a tokenizer and one transformer layer."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor, nn
+
+TEXT_LENGTH = 12  # concepts; a longer prompt is cut
+_SYNONYMS = {
+    "red": "red crimson scarlet ruby",
+    "orange": "orange amber tangerine",
+    "yellow": "yellow golden gold lemon",
+    "green": "green emerald lime jade",
+    "cyan": "cyan turquoise teal aqua",
+    "blue": "blue azure sapphire cobalt navy",
+    "purple": "purple violet lilac indigo",
+    "pink": "pink rose magenta fuchsia",
+    "white": "white silver grey gray monochrome",
+    "plasma": "plasma cloud clouds liquid fluid smoke fog nebula lava",
+    "stripes": "stripes stripe bars bands lines",
+    "grid": "grid lattice mesh wireframe net",
+    "orbs": "orbs orb balls ball spheres bubbles dots",
+    "waves": "waves wave sea ocean water",
+    "rain": "rain raindrops drizzle rainy",
+    "ripples": "ripples ripple rings ring circles",
+    "tunnel": "tunnel corridor hallway wormhole",
+    "spiral": "spiral swirl pinwheel vortex whirl",
+    "left": "left leftwards leftward",
+    "right": "right rightwards rightward",
+    "up": "up upwards upward rising",
+    "down": "down downwards downward falling sinking",
+    "outwards": "outwards outward expanding growing",
+    "inwards": "inwards inward contracting shrinking",
+    "clockwise": "clockwise",
+    "counterclockwise": "counterclockwise anticlockwise",
+    "slow": "slow slowly slower calm gentle lazy",
+    "fast": "fast faster quick quickly rapid energetic wild",
+}
+CONCEPTS = tuple(_SYNONYMS)
+THESAURUS = {word: concept for concept, words in _SYNONYMS.items() for word in words.split()}
+SILENT = frozenset(  # words that mean nothing here and are not strangers either
+    "a an and the my of with in on to then now very some scene place full world moving move turning spinning flying"
+    " going is are it from over by drawn made all more into".split()
+)
+PAD, UNKNOWN, FIRST = 0, 1, 2
+
+
+def concepts(text: str) -> list[str]:
+    """The known concepts of `text` in their order; anything unknown is left out."""
+    return [THESAURUS[word] for word in _words(text) if word in THESAURUS]
+
+
+def unknown_words(text: str) -> list[str]:
+    """The words of `text` that the bundled world has never seen, in their order."""
+    return [word for word in _words(text) if word not in THESAURUS and word not in SILENT]
+
+
+def tokenize(texts: list[str]) -> Tensor:
+    """int64 [B, TEXT_LENGTH]: one number per concept or stranger, then padding."""
+    rows = torch.full((len(texts), TEXT_LENGTH), PAD)
+    for row, text in zip(rows, texts, strict=True):
+        spoken = [word for word in _words(text) if word not in SILENT][:TEXT_LENGTH]
+        ids = [FIRST + CONCEPTS.index(THESAURUS[w]) if w in THESAURUS else UNKNOWN for w in spoken]
+        row[: len(ids)] = torch.tensor(ids, dtype=torch.long)
+    return rows
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+class TextEncoder(nn.Module):
+    """Concept numbers to vectors: embedding, position, one transformer layer."""
+
+    def __init__(self, dim: int, heads: int = 4) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(FIRST + len(CONCEPTS), dim)
+        nn.init.normal_(self.embedding.weight, std=0.5)
+        self.position = nn.Parameter(torch.randn(TEXT_LENGTH, dim) * 0.02)
+        self.layer = nn.TransformerEncoderLayer(dim, heads, 2 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens [B, L] -> embedding [B, L, dim], zero where padded, and pooled [B, dim]; no words give zeros."""
+        spoken = tokens != PAD
+        # attention needs a key: a prompt without words looks at its first pad, and is zeroed below
+        hidden = ~spoken
+        hidden[:, 0] = False
+        mask = torch.zeros(hidden.shape, dtype=self.position.dtype, device=hidden.device).masked_fill(hidden, -1e9)
+        states = self.norm(self.layer(self.embedding(tokens) + self.position, src_key_padding_mask=mask))
+        embedding = states * spoken.unsqueeze(-1)
+        return embedding, embedding.sum(1) / spoken.sum(1, keepdim=True).clamp(min=1)

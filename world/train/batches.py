@@ -1,0 +1,141 @@
+"""What the base training sees: single blocks, running streams and prompt switches, in latents.
+
+A sequence has one text, as at play time, where history is re-encoded under the new words before the next block. Blocks
+that the text does not describe are context only and take no part in the loss.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from world.decoder import LinearLatents
+from world.train.captions import KINDS, Look, caption, describe, imagine, some_kinds
+from world.train.library import Library, Wardrobe, kind_of
+from world.train.render import colours_of
+
+DROPPED = 0.08  # of the captions: what guidance subtracts
+PARTIAL = 0.4  # of the switches name one or two attributes only
+
+
+@dataclass(frozen=True)
+class Batch:
+    """latents [B, n, C, h, w], dials [B, n, 4], texts B, counted [B, n]: which blocks the loss counts."""
+
+    latents: Tensor
+    dials: Tensor
+    texts: list[str]
+    counted: Tensor
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sequence of a batch."""
+
+    latents: Tensor
+    dials: Tensor
+    text: str
+    counted: Tensor
+
+
+def stack(lines: list[Line]) -> Batch:
+    """A batch of `lines`."""
+    tensors = [torch.stack([getattr(line, name) for line in lines]) for name in ("latents", "dials", "counted")]
+    return Batch(tensors[0], tensors[1], [line.text for line in lines], tensors[2])
+
+
+class Source:
+    """Draws sequences from a library. Owns its chance: the same seed draws the same batches."""
+
+    def __init__(self, library: Library, latents: LinearLatents, seed: int) -> None:
+        self.library, self.wardrobe, self.seam = library, Wardrobe(latents), Seam(latents)
+        self.rng = random.Random(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def singles(self, count: int) -> Batch:
+        """First blocks of streams: a scene from nothing."""
+        return stack([self._single() for _ in range(count)])
+
+    def streams(self, count: int, length: int) -> Batch:
+        """Sequences of `length` blocks, the first of them the sink."""
+        return stack([self._switch(length) if self.rng.random() < 0.4 else self._stream(length) for _ in range(count)])
+
+    def _single(self) -> Line:
+        text = self._drop(caption(self.rng))
+        look = imagine(text or caption(self.rng))
+        latents, dials = self._clip(look, self.library.pick(look, self.rng), [self.rng.randrange(self.library.blocks)])
+        return Line(latents, dials, text, torch.ones(1, dtype=torch.bool))
+
+    def _stream(self, length: int) -> Line:
+        look = imagine(caption(self.rng))
+        at = self._places(length)
+        latents, dials = self._clip(look, self.library.pick(look, self.rng), at)
+        gap = at[1] != 1
+        if gap and self.rng.random() < 0.4:
+            latents, dials = latents.clone(), dials.clone()
+            latents[0], dials[0] = self._other_sink()
+        text = self._drop(self._said_of(look))
+        counted = torch.ones(length, dtype=torch.bool)
+        counted[0] = not text or imagine(text) == look
+        counted[1] = not gap
+        return Line(latents, dials, text, counted)
+
+    def _switch(self, length: int) -> Line:
+        before = imagine(caption(self.rng))
+        text = caption(self.rng, self._few_kinds() if self.rng.random() < PARTIAL else None)
+        after = imagine(text, before)
+        at, cut = self._places(length), self.rng.randrange(1, length)
+        clip = self.library.pick(before, self.rng)
+        old, old_dials = self._clip(before, clip, at)
+        same = kind_of(after) == kind_of(before)
+        new, new_dials = self._clip(after, clip if same else self.library.pick(after, self.rng), at)
+        latents = self.seam.fade(old, new, cut)
+        dials = torch.cat([old_dials[:cut], new_dials[cut:]])
+        return Line(latents, dials, text, torch.arange(length) >= cut)
+
+    def _few_kinds(self) -> tuple[str, ...]:
+        return tuple(self.rng.sample(("scene", "colour", "direction", "speed"), self.rng.randint(1, 2)))
+
+    def _other_sink(self) -> tuple[Tensor, Tensor]:
+        look = imagine(caption(self.rng))
+        latents, dials = self._clip(look, self.library.pick(look, self.rng), [0])
+        return latents[0], dials[0]
+
+    def _places(self, length: int) -> list[int]:
+        """Block numbers in a clip: from its beginning, or the beginning and then a later stretch."""
+        latest = self.library.blocks - length + 1
+        start = 1 if self.rng.random() < 0.5 else self.rng.randint(1, latest)
+        return [0, *range(start, start + length - 1)]
+
+    def _said_of(self, look: Look) -> str:
+        """Words under which a stream of `look` goes on as it is; they need not name everything."""
+        text = describe(look, self.rng, some_kinds(self.rng) if self.rng.random() < 0.4 else KINDS)
+        return text if imagine(text, look) == look else describe(look, self.rng)
+
+    def _drop(self, text: str) -> str:
+        return "" if self.rng.random() < DROPPED else text
+
+    def _clip(self, look: Look, clip: int, at: list[int]) -> tuple[Tensor, Tensor]:
+        projected, dials = self.library.read(clip, at)
+        colours = colours_of([look], self.generator)
+        return self.wardrobe.wear(projected.unsqueeze(0), colours)[0], dials
+
+
+class Seam:
+    """Cross-fades over two blocks, in latents: a ramp in time is a matrix there."""
+
+    def __init__(self, latents: LinearLatents) -> None:
+        g = latents.geometry
+        basis = latents.basis.view(g.channels, g.frames, -1)
+        share = (torch.arange(2 * g.frames) + 0.5) / (2 * g.frames)
+        self.ramps = [torch.einsum("ktp,t,jtp->kj", basis, part, basis) for part in share.view(2, -1)]
+
+    def fade(self, old: Tensor, new: Tensor, cut: int) -> Tensor:
+        """Latents [n, C, h, w] that are `old` before block `cut` and `new` from the block after next."""
+        out = torch.cat([old[:cut], new[cut:]])
+        for ramp, at in zip(self.ramps, range(cut, min(cut + 2, len(out))), strict=False):
+            out[at] = old[at] + torch.einsum("kj,jhw->khw", ramp, new[at] - old[at])
+        return out

@@ -1,0 +1,57 @@
+"""Latents of clips: the fit of the principal components, and how well they hold a picture."""
+
+from __future__ import annotations
+
+import random
+
+import torch
+from torch import Tensor
+
+from world.decoder import Geometry, LinearLatents
+from world.train.captions import Look, caption, imagine
+from world.train.render import colours_of, dial_paths, paint, render
+
+
+def sample_frames(looks: list[Look], generator: torch.Generator, blocks: int = 1) -> Tensor:
+    """One clip of each look, [B, 6 blocks, 3, Y, X], -1 to 1."""
+    clips = []
+    for look in looks:
+        dials = dial_paths(1, blocks, generator)
+        clips.append(paint(render(look, dials, generator), colours_of([look], generator)))
+    return (torch.cat(clips).clamp(0, 255)) / 127.5 - 1
+
+
+def random_looks(count: int, rng: random.Random) -> list[Look]:
+    """Looks of random captions."""
+    return [imagine(caption(rng)) for _ in range(count)]
+
+
+def fit(geometry: Geometry, clips: int = 360, seed: int = 0) -> LinearLatents:
+    """Principal components of random clips, scaled to unit variance on average but not whitened.
+
+    Coarse structure keeps its large variance, so that denoising decides it first.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    frames = sample_frames(random_looks(clips, random.Random(seed)), generator)
+    latents = LinearLatents(geometry)
+    cells = latents.cells(frames).flatten(0, 3)
+    latents.mean.copy_(cells.mean(0))
+    _, spread, basis = _principal(cells - latents.mean, geometry.channels, generator)
+    latents.basis.copy_(basis.T)
+    latents.scale.copy_((spread**2 / len(cells)).mean().sqrt())
+    return latents
+
+
+def _principal(cells: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Singular vectors by random projection and two power iterations: seeded, unlike torch.svd_lowrank."""
+    probe = torch.randn(cells.shape[1], count + 16, generator=generator)
+    for _ in range(3):
+        probe, _ = torch.linalg.qr(cells.T @ (cells @ probe))
+    left, spread, right = torch.linalg.svd(cells @ probe, full_matrices=False)
+    return left, spread[:count], (probe @ right.T)[:, :count]
+
+
+def psnr(latents: LinearLatents, frames: Tensor) -> float:
+    """Decibels of frames that went to latents and back."""
+    error = (latents.decode(latents.encode(frames)).clamp(-1, 1) - frames).pow(2).mean() / 4
+    return float(-10 * torch.log10(error))
