@@ -88,24 +88,16 @@ _SLASH = ("/", "kp_/")
 _ALWAYS = {"f1": Command.STATISTICS, "f2": Command.SWITCH, "f11": Command.FULLSCREEN}
 _LINE_CLOSED_ONLY = {"h": Command.HELP, "space": Command.FREEZE, "b": Command.BLACKOUT}
 _HELD = {
-    key: (dial, sign)
-    for dial, sign, keys in (
-        ("pan_x", 1, ("right", "d")),
-        ("pan_x", -1, ("left", "a")),
-        ("pan_y", 1, ("up", "w")),
-        ("pan_y", -1, ("down", "s")),
-    )
-    for key in keys
+    **dict.fromkeys(("right", "d"), ("pan_x", 1)),
+    **dict.fromkeys(("left", "a"), ("pan_x", -1)),
+    **dict.fromkeys(("up", "w"), ("pan_y", 1)),
+    **dict.fromkeys(("down", "s"), ("pan_y", -1)),
 }
 _STEPPED = {
-    key: (dial, sign)
-    for dial, sign, keys in (
-        ("zoom", 1, ("]", "pageup")),
-        ("zoom", -1, ("[", "pagedown")),
-        ("energy", 1, ("=", "+", "kp_+")),
-        ("energy", -1, ("-", "kp_-")),
-    )
-    for key in keys
+    **dict.fromkeys(("]", "pageup"), ("zoom", 1)),
+    **dict.fromkeys(("[", "pagedown"), ("zoom", -1)),
+    **dict.fromkeys(("=", "+", "kp_+"), ("energy", 1)),
+    **dict.fromkeys(("-", "kp_-"), ("energy", -1)),
 }
 
 _HELP = (

@@ -1,42 +1,148 @@
-"""The main loop: fixed ticks; each one reads hands, feeds the model, shows the frame that is due, and writes it down."""
+"""The main loop: fixed ticks, each of which reads the hands, shows the frame that is due, and writes it down."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from input.keys import Command, Keyboard
-from input.source import Source
-from loop.clock import TICK_NS, FixedStep
-from loop.ledger import Ledger
+from loop.clock import FixedStep
+from loop.hands import Hands
 from loop.message import BlockDone, Died, Fault, Stage, Taken
 from loop.model import LiveModel
-from loop.overlay import OverlayState, lay_out
+from loop.outputs import Outputs
 from loop.pacer import Pacer, Shown, SustainableCost
-from loop.record import Recorder
 from loop.ring import FrameMark
 from loop.screen import Screen
-from loop.trace import Trace
-from world.event import Event
 
-SPIN_NS = 1_500_000  # the last stretch before a deadline is spun: sleeps end late by up to a millisecond
+SPIN_NS = 1_500_000  # the last stretch before a deadline is spun: a sleep ends up to a millisecond late
+WAIT_S = 0.002  # the longest wait without a look at the input: the error bar of every `pump` stamp
 now_ns = time.perf_counter_ns
 
 
-@dataclass
-class Show:
-    """What is on: owned by the engine, changed by commands."""
+@dataclass(frozen=True)
+class Parts:
+    """What a show is put together from. overlay(engine) gives the marks to draw over the picture."""
 
-    frozen: bool = False
-    blackout: bool = False
-    help: bool = False
-    stats: bool = False
-    quitting: bool = False
-    toast: str = ""
-    toast_until_ns: int = 0
-    first_flip_ns: int | None = None
-    last_flip_ns: int = 0
-    repeats: int = 0
-    flips: list[int] = field(default_factory=list)
+    screen: Screen
+    model: LiveModel
+    hands: Hands
+    out: Outputs
+    overlay: Callable[[Engine], Sequence[Any]]
+
+
+class Engine:
+    """One show from the first tick to the last. Knows the model and the screen only by their verbs.
+
+    seconds: how long to play, from the first flip; None is until the user quits.
+    """
+
+    def __init__(self, parts: Parts, seconds: float | None) -> None:
+        self.screen, self.model, self.hands, self.out = parts.screen, parts.model, parts.hands, parts.out
+        self._overlay = parts.overlay
+        self.seconds = seconds
+        self.clock = FixedStep(now_ns())
+        self.pacer: Pacer | None = None
+        self.first_flip_ns: int | None = None
+        self.shown = self.repeats = self.skipped = 0
+        self._cost = SustainableCost()
+        self._life = 0
+        self._frame: FrameMark | None = None
+
+    def run(self) -> None:
+        """Ticks until the user quits, the time is up, or the model is given up without a window to say so in."""
+        while not self._is_over():
+            self._wait()
+            if self.clock.advance(now_ns()):
+                self._tick()
+
+    def _is_over(self) -> bool:
+        if self.hands.quitting or (self.model.fault and self.hands.is_nobody):
+            return True
+        if self.seconds is None or self.first_flip_ns is None:
+            return False
+        return now_ns() - self.first_flip_ns >= self.seconds * 1e9
+
+    def _wait(self) -> None:
+        """Sleep through event waits until shortly before the tick, then spin; every event is stamped as it comes."""
+        deadline = self.clock.next_ns
+        while (left := deadline - SPIN_NS - now_ns()) > 0:
+            self.screen.wait(min(WAIT_S, left / 1e9))
+            self.hands.gather(self.screen.poll(), self.first_flip_ns)
+        while now_ns() < deadline:
+            pass
+
+    def _tick(self) -> None:
+        self.hands.gather(self.screen.poll(), self.first_flip_ns)
+        for message in self.model.poll():
+            self._account(message)
+        self._follow_life()
+        if self.pacer is None:
+            self.screen.show(None, self._overlay(self), False)
+            return
+        self._present(self._due())
+        self.model.tell(self.pacer.schedule())
+
+    def _due(self) -> Shown:
+        for mark in self.model.new_frames():
+            self.pacer.add(mark)
+        now = now_ns()
+        self.pacer.hold(now) if self.hands.frozen else self.pacer.release(now)
+        return self.pacer.tick(now)
+
+    def _present(self, due: Shown) -> None:
+        """Show what is due, or the last picture again, and write down which it was."""
+        pixels = self.model.pixels(due.frame) if due.frame else None
+        flip_ns = self.screen.show(pixels, self._overlay(self), self.hands.blackout)
+        if due.frame:
+            self._flipped(due.frame, pixels, flip_ns)
+        self.skipped += due.skipped
+        self.repeats += due.starved
+        if self._frame:
+            self.out.flip(self._line(due, flip_ns))
+
+    def _flipped(self, frame: FrameMark, pixels: Any, flip_ns: int) -> None:
+        self._frame = frame
+        self.shown += 1
+        if self.first_flip_ns is None:
+            self.first_flip_ns = flip_ns
+        self.out.record(pixels, flip_ns, self.model.info, self.hands.blackout)
+        self.out.ledger.flipped(frame, flip_ns)
+        self.model.shown(frame)
+
+    def _line(self, due: Shown, flip_ns: int) -> dict[str, Any]:
+        """One line of the trace (design, section 9)."""
+        line = {"t_ns": flip_ns, "tick": self.clock.tick, "block": self._frame.block, "frame": self._frame.number}
+        line |= {
+            "repeat": due.starved,
+            "queue": due.queue,
+            "age_ms": round((flip_ns - self._frame.written_ns) / 1e6, 3),
+        }
+        line["rate"] = round(self.pacer.rate, 4)
+        if self.hands.frozen or self.hands.blackout:
+            line["held"] = "freeze" if self.hands.frozen else "blackout"
+        return line
+
+    def _account(self, message: Any) -> None:
+        """What the model's process said, to whom it concerns."""
+        if isinstance(message, Stage):
+            self.out.ledger.stage(message)
+        elif isinstance(message, Taken):
+            self.out.ledger.taken(message)
+        elif isinstance(message, BlockDone):
+            self.out.block(message)
+            cost_ns = self._cost.note(message.t_end_ns - message.t_begin_ns - message.recache_ns)
+            self.pacer.set_cost(cost_ns, self.model.info.block_frames)
+        elif isinstance(message, Died | Fault):
+            self.out.fault(message)
+
+    def _follow_life(self) -> None:
+        """A new ring begins: the pacer starts over on it; the window keeps the last picture meanwhile."""
+        if self.model.life == self._life:
+            return
+        self._life = self.model.life
+        if self.pacer is None:
+            self.pacer = Pacer(self.model.info.fps)
+            self.out.header(self.model)
+        self.pacer.restart()

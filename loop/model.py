@@ -130,7 +130,9 @@ class LiveModel:
         slots = info.block_frames * (3 + self.options.reserve) + 2
         self._pending_ring = FrameRing.create(slots, info.picture)
         self.status = f"warming up {info.name!r} ..." if self._state is None else self.status
-        start = Start(self._pending_ring.name, slots, self.options.seed, self.words, self.options.reserve, self._snapshot())
+        start = Start(
+            self._pending_ring.name, slots, self.options.seed, self.words, self.options.reserve, self._snapshot()
+        )
         self._process.send(start)
 
     def _started(self) -> None:

@@ -13,7 +13,7 @@ MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes t
 
 @dataclass(frozen=True)
 class Shown:
-    """What one tick shows. `frame` is None while there is nothing new; `starved`: a frame was due and none was ready."""
+    """What one tick shows: a new frame or None. `starved` says that a frame was due and none was ready."""
 
     frame: FrameMark | None
     starved: bool
@@ -42,12 +42,17 @@ class Pacer:
         """Presentation rate over world rate: 1 unless the model is slower than real time."""
         return self.world_period_ns / self.period_ns
 
+    def restart(self) -> None:
+        """Another ring: its first frame is due when it comes, and ordinals begin again."""
+        self._queue.clear()
+        self._next_due_ns, self._next_ordinal = None, 0
+
     def add(self, mark: FrameMark) -> None:
         """A frame was made."""
         self._queue.append(mark)
 
     def set_cost(self, block_ns: int, frames: int) -> None:
-        """What a block costs, clean pass included, in the long run: the period follows when that is more than it plays."""
+        """What a block costs in the long run, clean pass included: the period follows when that is more than it plays."""
         self.period_ns = max(self.world_period_ns, round(block_ns * MARGIN / frames))
 
     def hold(self, now_ns: int) -> None:
@@ -127,7 +132,7 @@ def block_begins_at(schedule: Schedule | None, ordinal: int, lead_ns: int, reser
 
 
 class SustainableCost:
-    """What a block costs in the long run: the largest of the last few, so that one slow block widens the rate at once."""
+    """What a block costs in the long run: the upper quartile of the last few, so that one slow block changes nothing."""
 
     def __init__(self, blocks: int = 8) -> None:
         self._costs: deque[int] = deque(maxlen=blocks)

@@ -46,22 +46,25 @@ class Mp4:
 
 
 class Recorder:
-    """Frames into an Mp4 on a thread of its own. `dropped` counts frames that found the queue full."""
+    """Frames into an Mp4 on a thread of its own. `dropped` counts frames that found the queue full.
 
-    def __init__(self, path: Path, picture: tuple[int, int], fps: float) -> None:
+    Made before the first frame: loading the encoder's libraries takes a second that no tick can spare.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.dropped = 0
         self.recorded = 0
         self.error: Exception | None = None
         self._ended = False
-        self._queue: Queue[tuple[np.ndarray, int] | None] = Queue(WAITING)
-        self._file = Mp4(path, picture, fps)
+        self._queue: Queue[tuple[np.ndarray, int, float] | None] = Queue(WAITING)
+        self._path = path
         self._thread = threading.Thread(target=self._write, name="recorder", daemon=True)
         self._thread.start()
 
-    def add(self, pixels: np.ndarray, t_ns: int) -> None:
-        """A frame that was flipped at `t_ns`; copied, never waited for."""
+    def add(self, pixels: np.ndarray, t_ns: int, fps: float) -> None:
+        """A frame of a world of `fps` that was flipped at `t_ns`; copied, never waited for."""
         try:
-            self._queue.put_nowait((pixels.copy(), t_ns))
+            self._queue.put_nowait((pixels.copy(), t_ns, fps))
         except Full:
             self.dropped += 1
 
@@ -80,14 +83,18 @@ class Recorder:
             self._drain()
 
     def _encode(self) -> None:
-        first_ns: int | None = None
+        import av  # noqa: F401  loads FFmpeg now, while the world is still opening
+
+        file, first_ns = None, 0
         while (item := self._queue.get()) is not None:
-            pixels, t_ns = item
-            first_ns = t_ns if first_ns is None else first_ns
-            self._file.add(pixels, t_ns - first_ns)
+            pixels, t_ns, fps = item
+            if file is None:
+                file, first_ns = Mp4(self._path, (pixels.shape[1], pixels.shape[0]), fps), t_ns
+            file.add(pixels, t_ns - first_ns)
             self.recorded += 1
         self._ended = True
-        self._file.close()
+        if file:
+            file.close()
 
     def _drain(self) -> None:
         """Keep the queue moving until `close`, counting what is lost."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +13,13 @@ from typing import Protocol
 
 import numpy as np
 
+from input.source import read_script
+from loop.options import drawn_seed, world_options
 from loop.record import Mp4
 from loop.sequencer import take
 from world.block import World
 from world.event import Event
+from world.zoo import open_world
 
 At = tuple[float, Event]
 
@@ -101,3 +107,28 @@ def _stream(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
         yield from pixels[: frames - made]
         made += len(pixels)
 
+
+def render_command(options: Namespace) -> int:
+    """`neverblink render`: open the world here (there is no window to keep smooth), render, say how fast it went."""
+    script = read_script(options.script) if options.script else ()
+    world_choice = world_options(options)
+    os.environ.setdefault("OMP_NUM_THREADS", str(world_choice.threads))
+    job = RenderJob(drawn_seed(options), options.prompt, script, options.seconds, options.out)
+    begun = time.perf_counter()
+    frames = render(open_world(world_choice), job, _print_progress(job.seconds))
+    took = time.perf_counter() - begun
+    print(
+        f"\r{job.out}: {frames} frames in {took:.1f} s ({job.seconds / took:.2f}x real time, opening included)",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _print_progress(total_s: float) -> Callable[[float], None]:
+    """Progress on a terminal only: a file of carriage returns helps nobody."""
+
+    def show(made_s: float) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{made_s:.1f} of {total_s:.1f} s", end="", file=sys.stderr, flush=True)
+
+    return show

@@ -25,7 +25,9 @@ class ModelProcess:
     def __init__(self, options: WorldOptions) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=worker.main, args=(theirs, options), name="neverblink model", daemon=True)
+        self._process = context.Process(
+            target=worker.main, args=(theirs, options), name="neverblink model", daemon=True
+        )
         self._process.start()
         theirs.close()  # so that the pipe breaks here when the process dies
         self._inbox: SimpleQueue[Any] = SimpleQueue()

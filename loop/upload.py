@@ -60,3 +60,12 @@ _DEVICE_TO_HOST = 2  # cudaMemcpyDeviceToHost
 def uploader(ring: FrameRing, frames: Any) -> HostUpload | CudaUpload:
     """The uploader for frames of this kind: a NumPy array, or a tensor on a CUDA device."""
     return HostUpload(ring) if isinstance(frames, np.ndarray) else CudaUpload(ring)
+
+
+def cupy_version() -> str | None:
+    """CuPy's version where it is installed and sees a device, else None."""
+    try:
+        import cupy
+    except ImportError:
+        return None
+    return cupy.__version__ if cupy.is_available() else None

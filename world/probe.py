@@ -32,7 +32,9 @@ def read_frame(pixels: np.ndarray) -> tuple[int, int]:
     height, width = pixels.shape[:2]
     columns = [int((bit + 0.5) * width / BITS) for bit in range(BITS)]
     rows = [int(height / 16), int(3 * height / 16)]
-    number, prompts = (sum(int(pixels[y, x].mean() > 127) << (BITS - 1 - b) for b, x in enumerate(columns)) for y in rows)
+    number, prompts = (
+        sum(int(pixels[y, x].mean() > 127) << (BITS - 1 - b) for b, x in enumerate(columns)) for y in rows
+    )
     return number, prompts
 
 

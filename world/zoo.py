@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,9 @@ class ProbeOptions:
 
     def __post_init__(self) -> None:
         if not (0 < self.fps <= 240 and 1 <= self.frames <= 64):
-            raise WorldError(f"probe at {self.fps:g} fps, {self.frames} frames a block: expected 0 < fps <= 240, frames 1 to 64")
+            raise WorldError(
+                f"probe at {self.fps:g} fps, {self.frames} frames a block: expected 0 < fps <= 240, frames 1 to 64"
+            )
         if min(self.block_ms, self.recache_ms) < 0:
             raise WorldError(f"probe costs {self.block_ms:g} and {self.recache_ms:g} ms: expected 0 or more")
 
@@ -44,6 +47,17 @@ class WorldOptions:
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
 
+def default_threads() -> int:
+    """One core is the window's: a model on all of them starves itself and the window."""
+    return max(1, (os.cpu_count() or 2) - 1)
+
+
+def check_name(name: str) -> None:
+    """Raise WorldError for a name that no world has, without opening one."""
+    if name not in NAMES and not Path(name).is_dir():
+        raise WorldError(f"unknown world {name!r}: expected one of {', '.join(NAMES)}, or a folder of checkpoints")
+
+
 def no_cost(seconds: float) -> None:
     """The default for `spend`: made-up work takes no time."""
 
@@ -53,6 +67,7 @@ def open_world(options: WorldOptions, spend: Callable[[float], None] = no_cost) 
 
     spend: called by the test card for its made-up costs, since a world knows no clock.
     """
+    check_name(options.name)
     if options.name == "probe":
         from world.probe import ProbeWorld
 
@@ -62,5 +77,7 @@ def open_world(options: WorldOptions, spend: Callable[[float], None] = no_cost) 
 
         return open_small(options)
     if Path(options.name).is_dir():
-        raise WorldError(f"{options.name}: folders of checkpoints are not opened yet; worlds by name: {', '.join(NAMES)}")
+        raise WorldError(
+            f"{options.name}: folders of checkpoints are not opened yet; worlds by name: {', '.join(NAMES)}"
+        )
     raise WorldError(f"unknown world {options.name!r}: expected one of {', '.join(NAMES)}, or a folder of checkpoints")

@@ -1,0 +1,61 @@
+"""The command `neverblink`, also `python -m loop`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from argparse import Namespace
+
+from loop import options as command_line
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 0 done, 1 failed at run time, 2 wrong usage or bad input."""
+    logging.basicConfig(level=logging.INFO, format="neverblink: %(message)s", stream=sys.stderr)
+    try:
+        options = command_line.parse(sys.argv[1:] if argv is None else argv)
+        return _COMMANDS[options.command](options)
+    except (ValueError, ImportError) as error:
+        if not _is_for_the_user(error):
+            raise
+        return command_line.report(error)
+    except OSError as error:
+        print(f"neverblink: {error}", file=sys.stderr)
+        return 1
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Our own errors carry a line for the user; any other one is a bug and shows its traceback."""
+    return any(cls.__module__.split(".")[0] in ("world", "loop", "input", "net") for cls in type(error).__mro__)
+
+
+def _play(options: Namespace) -> int:
+    from loop.play import play
+
+    return play(options)
+
+
+def _render(options: Namespace) -> int:
+    from loop.render import render_command
+
+    return render_command(options)
+
+
+def _doctor(options: Namespace) -> int:
+    from loop.doctor import report
+
+    return report()
+
+
+def _worlds(options: Namespace) -> int:
+    from world.zoo import NAMES
+
+    for name, purpose in NAMES.items():
+        print(f"{name:<8} {purpose}")
+    return 0
+
+
+_COMMANDS = {"play": _play, "render": _render, "doctor": _doctor, "worlds": _worlds}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Everything that can be pressed, typed or scripted, and what it does to the show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from input.keys import Command, Gesture, Keyboard
+from input.source import Script
+from loop.screen import Screen
+from world.event import Event
+
+now_ns = time.perf_counter_ns
+
+
+class Hands:
+    """The keyboard, the script, and the state of the show that they change. Owned by the engine.
+
+    quitting, frozen, blackout, help, statistics: what the keys ask of the engine. submit(event, source, pump_ns) hands
+    an event on. is_nobody: there is no window, so nobody can be told anything but by the exit status.
+    """
+
+    def __init__(self, screen: Screen, script: Script | None, submit: Callable[[Event, str, int], None]) -> None:
+        self.keyboard = Keyboard("", {}, getattr(screen, "clipboard", str))
+        self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
+        self.is_nobody = not hasattr(screen, "toggle_fullscreen")
+        self._screen = screen
+        self._script = script
+        self._submit = submit
+
+    def gather(self, gestures: Sequence[tuple[Gesture, int]], first_flip_ns: int | None) -> None:
+        """Act on what was pressed, and on what the script holds for this moment."""
+        for gesture, pump_ns in gestures:
+            for asked in self.keyboard.handle(gesture):
+                if isinstance(asked, Command):
+                    self._obey(asked)
+                else:
+                    self._submit(asked, "keys", pump_ns)
+        if self._script and first_flip_ns is not None:
+            self._script.start(first_flip_ns)
+            for event, due_ns in self._script.poll(now_ns()):
+                self.keyboard.note(event)
+                self._submit(event, "script", due_ns)
+
+    def _obey(self, command: Command) -> None:
+        """Do what a key asks of the engine itself."""
+        actions: dict[Command, Callable[[], Any]] = {
+            Command.FULLSCREEN: lambda: self._screen.toggle_fullscreen(),
+            Command.LINE_OPENED: lambda: self._screen.start_text(),
+            Command.LINE_CLOSED: lambda: self._screen.stop_text(),
+        }
+        switches = {
+            Command.QUIT: "quitting",
+            Command.HELP: "help",
+            Command.STATISTICS: "statistics",
+            Command.FREEZE: "frozen",
+            Command.BLACKOUT: "blackout",
+        }
+        if command in actions:
+            actions[command]()
+        elif command in switches:
+            name = switches[command]
+            setattr(self, name, not getattr(self, name))

@@ -1,0 +1,190 @@
+"""The command line: what may be said, and one clear line for what may not."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from world.event import clean_text
+from world.zoo import ProbeOptions, WorldOptions, check_name, default_threads
+
+COMMANDS = ("play", "render", "doctor", "worlds")
+
+
+class UsageError(ValueError):
+    """The user asked for something that cannot be: printed as one line, exit status 2."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with its errors on one line and nothing else on stderr."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command and its options; the command may be left out and is then `play`. Raises UsageError."""
+    first = argv[0] if argv else ""
+    if first not in COMMANDS and first not in ("-h", "--help"):
+        if first and not first.startswith("-"):
+            raise UsageError(f"unknown command {first!r}: expected one of {', '.join(COMMANDS)}")
+        argv = ["play", *argv]
+    return _parser().parse_args(argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="neverblink", description="A live engine for worlds that are generated while you watch.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
+    play = commands.add_parser("play", help="open the window and play (the default)")
+    _world_options(play)
+    _play_options(play)
+    render = commands.add_parser("render", help="make a file without a clock, the same bytes every time")
+    _world_options(render)
+    render.add_argument("--seconds", type=_seconds, required=True, metavar="S", help="length of the video")
+    render.add_argument("--out", type=_output, required=True, metavar="FILE", help="a .mp4 or .npy file")
+    commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
+    commands.add_parser("worlds", help="the worlds there are")
+    return parser
+
+
+def _world_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--world", default="small", metavar="NAME|FOLDER", help="see `neverblink worlds` (small)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="the same seed, the same world; drawn if not given")
+    parser.add_argument("--prompt", type=_prompt, metavar="TEXT", help="what it begins with")
+    parser.add_argument("--script", type=_input_file, metavar="FILE", help="timed events, JSON Lines")
+    parser.add_argument("--picture", type=_size, metavar="WxH", help="the model's picture, where the world can choose")
+    parser.add_argument("--threads", type=_count, metavar="N", help="threads of the model (cores - 1)")
+    probe = parser.add_argument_group("the test card (--world probe)")
+    probe.add_argument("--probe-fps", type=float, default=16.0, metavar="F", help="frames a second (16)")
+    probe.add_argument("--probe-frames", type=int, default=4, metavar="N", help="frames a block (4)")
+    probe.add_argument("--probe-block-ms", type=float, default=0.0, metavar="MS", help="made-up cost of a block (0)")
+    probe.add_argument("--probe-recache-ms", type=float, default=0.0, metavar="MS", help="and of a recache (0)")
+    probe.add_argument("--probe-busy", action="store_true", help="burn the processor instead of sleeping")
+
+
+def _play_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", type=_size, default=(1280, 720), metavar="WxH", help="the window's (1280x720)")
+    parser.add_argument("--fullscreen", action="store_true", help="begin in full screen")
+    parser.add_argument("--display", type=_natural, default=0, metavar="N", help="which display, from 0")
+    parser.add_argument("--headless", action="store_true", help="no window")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="end after so long, from the first frame")
+    parser.add_argument("--record", type=_movie, metavar="FILE.mp4", help="record what is shown")
+    parser.add_argument(
+        "--trace", type=_new_file, metavar="FILE.jsonl", help="write every flip and every event's stages"
+    )
+    parser.add_argument("--reserve", type=_natural, default=0, metavar="N", help="blocks to hold ready beyond need (0)")
+
+
+def world_options(options: argparse.Namespace) -> WorldOptions:
+    """What the command line says of the world; raises WorldError."""
+    check_name(options.world)
+    costs = {"block_ms": options.probe_block_ms, "recache_ms": options.probe_recache_ms, "busy": options.probe_busy}
+    return WorldOptions(
+        name=options.world,
+        device=options.device,
+        threads=options.threads or default_threads(),
+        picture=options.picture,
+        probe=ProbeOptions(options.probe_fps, options.probe_frames, **costs),
+    )
+
+
+def drawn_seed(options: argparse.Namespace) -> int:
+    """The seed asked for, or one that is drawn and printed, so that the show can be made again."""
+    if options.seed is not None:
+        return options.seed
+    seed = secrets.randbelow(2**31)
+    print(f"seed {seed}", flush=True)
+    return seed
+
+
+# -- what an option's text must be; each raises ArgumentTypeError with what was expected --
+
+
+def _fail(text: str, expected: str) -> NoReturn:
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    raise argparse.ArgumentTypeError(f"got {shown!r}, expected {expected}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 16 <= int(side) <= 16384 for side in sides):
+        _fail(text, "WIDTHxHEIGHT with sides of 16 to 16384 pixels, such as 1280x720")
+    return int(sides[0]), int(sides[1])
+
+
+def _number(text: str, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        _fail(text, expected)
+    return value
+
+
+def _seconds(text: str) -> float:
+    expected = "a number of seconds above 0, at most a week"
+    value = _number(text, expected)
+    return value if 0 < value <= 604_800 else _fail(text, expected)
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    digits = text.isascii() and text.isdigit() and len(text) < 20
+    return int(text) if digits and low <= int(text) <= high else _fail(text, f"a whole number from {low} to {high}")
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0, 2**63 - 1)
+
+
+def _natural(text: str) -> int:
+    return _whole(text, 0, 64)
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1, 1024)
+
+
+def _prompt(text: str) -> str:
+    try:
+        return clean_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _input_file(text: str) -> Path:
+    path = Path(text)
+    return path if path.is_file() else _fail(text, "the name of a file that exists")
+
+
+def _new_file(text: str) -> Path:
+    path = Path(text)
+    folder = path.parent
+    if path.is_dir():
+        _fail(text, "a file to write, not a folder")
+    if not folder.is_dir():
+        _fail(text, f"a file in a folder that exists ({folder} does not)")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        _fail(text, "a place that may be written to")
+    return path
+
+
+def _movie(text: str) -> Path:
+    return _new_file(text) if text.lower().endswith(".mp4") else _fail(text, "a name that ends in .mp4")
+
+
+def _output(text: str) -> Path:
+    ending = Path(text).suffix.lower()
+    return _new_file(text) if ending in (".mp4", ".npy") else _fail(text, "a name that ends in .mp4 or .npy")
+
+
+def report(error: Any) -> int:
+    """Tell the user, on one line, what was wrong; the exit status for it."""
+    print(f"neverblink: {error}", file=sys.stderr)
+    return 2

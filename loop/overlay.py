@@ -1,0 +1,243 @@
+"""What lies over the picture: from the state of the show to marks, without a window.
+
+Everything is in drawable pixels of the window it was laid out for. Type and margins grow with the window, so the prompt
+line reads the same on a laptop and on a 4K wall.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from input.textline import LineView, boundaries
+
+Color = tuple[int, int, int]
+Rows = tuple[tuple[str, str], ...]
+Measure = Callable[[str, int], int]  # (text, size) -> width, both in pixels
+
+WHITE: Color = (246, 246, 248)
+DIM: Color = (172, 174, 184)
+AMBER: Color = (255, 204, 120)
+_LINE_KEYS = "Enter  go on        Shift+Enter  new scene        Esc  close"
+
+
+@dataclass(frozen=True)
+class Label:
+    """One line of type, `size` pixels high from `y`; its capitals stand in the middle of that height."""
+
+    text: str
+    x: int
+    y: int
+    size: int
+    color: Color = WHITE
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A dark translucent ground with round corners; alpha is 0 (clear) to 1 (solid)."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+    alpha: float
+    radius: int
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A solid bar: the line under a composition."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+    color: Color = WHITE
+
+
+@dataclass(frozen=True)
+class Caret:
+    """Where the next character goes, and so where an input method opens its window; drawn only while `lit`."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+    lit: bool = True
+
+
+Mark = Label | Panel | Bar | Caret
+
+
+@dataclass(frozen=True)
+class OverlayState:
+    """All that may be said over the picture. Empty means not shown.
+
+    line: the open prompt line. status: what the show waits for; in the middle of the window until there is a picture.
+    toast: the words just submitted. hint: a remark on them. help, statistics: rows of two columns.
+    blackout: the audience sees nothing, so only what the performer has opened is drawn.
+    """
+
+    line: LineView | None = None
+    caret_lit: bool = True
+    placeholder: str = "what comes next?"
+    status: str = ""
+    has_picture: bool = True
+    toast: str = ""
+    hint: str = ""
+    help: Rows = ()
+    statistics: Rows = ()
+    blackout: bool = False
+
+
+def layout(state: OverlayState, size: tuple[int, int], measure: Measure) -> tuple[Mark, ...]:
+    """The marks for a window of `size` = (width, height) drawable pixels, in drawing order."""
+    page = _Page(size, measure)
+    marks = page.statistics(state.statistics) + page.help(state.help)
+    if not state.blackout:
+        marks += page.status(state.status, state.has_picture)
+    floor = size[1] - page.margin
+    if state.line is not None:
+        line = page.line(state.line, state.caret_lit, state.placeholder)
+        return tuple(marks + line + page.pill(state.hint, AMBER, _top(line) - page.margin // 2))
+    if not state.blackout:
+        toast = page.pill(state.toast, WHITE, floor)
+        marks += toast + page.pill(state.hint, AMBER, _top(toast) - page.margin // 2 if toast else floor)
+    return tuple(marks)
+
+
+def elide(text: str, size: int, width: int, measure: Measure) -> str:
+    """`text`, or as much of its beginning as fits `width` with an ellipsis after it."""
+    if measure(text, size) <= width:
+        return text
+    stops = boundaries(text)
+    count = bisect_right(stops, width, key=lambda stop: measure(text[:stop].rstrip() + "…", size))
+    return text[: stops[max(count - 1, 0)]].rstrip() + "…"
+
+
+def wrap(text: str, size: int, width: int, measure: Measure, most: int) -> list[str]:
+    """`text` in at most `most` lines no wider than `width`; what is left over is elided."""
+    words, lines = text.split(), []
+    while words and len(lines) < most - 1:
+        count = 1
+        while count < len(words) and measure(" ".join(words[: count + 1]), size) <= width:
+            count += 1
+        lines.append(elide(" ".join(words[:count]), size, width, measure))
+        words = words[count:]
+    return [*lines, elide(" ".join(words), size, width, measure)] if words else lines
+
+
+def visible(text: str, caret: int, size: int, width: int, measure: Measure) -> tuple[int, int]:
+    """(first, last): the part of a line to show so that `caret` is in view and the width is used."""
+    if measure(text, size) <= width:
+        return 0, len(text)
+    stops = boundaries(text)
+    filled = stops[bisect_left(stops, -width, key=lambda stop: -measure(text[stop:], size))]
+    upto = stops[: bisect_right(stops, caret)]
+    # a sixth of the width stays free after the caret, so that one sees what follows while editing in the middle
+    centred = upto[bisect_left(upto, -width * 5 // 6, key=lambda stop: -measure(text[stop:caret], size))]
+    first = min(filled, centred)
+    after = stops[bisect_left(stops, first) :]
+    return first, after[bisect_right(after, width, key=lambda stop: measure(text[first:stop], size)) - 1]
+
+
+def _top(marks: list[Mark]) -> int:
+    return min(mark.y for mark in marks)
+
+
+class _Page:
+    """The measures of one window, and each thing that can lie on it."""
+
+    def __init__(self, size: tuple[int, int], measure: Measure) -> None:
+        self.w, self.h = size
+        self.measure = measure
+        unit = min(self.h, self.w * 9 // 16)  # a tall window has no room for tall type
+        self.big = max(14, round(unit * 0.036))
+        self.small = max(12, round(unit * 0.025))
+        self.margin = max(8, round(unit * 0.03))
+
+    def line(self, view: LineView, caret_lit: bool, placeholder: str) -> list[Mark]:
+        """The prompt line at the bottom: what is typed, and under it the keys that end it."""
+        size, pad = self.big, self.big * 2 // 3
+        width = self.w - 2 * self.margin
+        has_keys = self.measure(_LINE_KEYS, self.small) <= width - 2 * pad
+        height = size + 2 * pad + (self.small + pad // 2 if has_keys else 0)
+        x, y = self.margin + pad, self.h - self.margin - height + pad
+        marks: list[Mark] = [Panel(self.margin, y - pad, width, height, 0.72, size // 2)]
+        if has_keys:
+            marks.append(Label(_LINE_KEYS, x, y + size + pad, self.small, DIM))
+        if not view.text and not view.composition:
+            marks.append(Label(placeholder, x, y, size, DIM))
+        return marks + self._typed(view, caret_lit, x, y, width - 2 * pad)
+
+    def _typed(self, view: LineView, caret_lit: bool, x: int, y: int, width: int) -> list[Mark]:
+        """The visible part of the line in up to three labels (the middle one is being composed), and the caret."""
+        size = self.big
+        text = view.text[: view.caret] + view.composition + view.text[view.caret :]
+        caret = view.caret + view.composition_caret
+        first, last = visible(text, caret, size, width, self.measure)
+        cuts = sorted(min(max(cut, first), last) for cut in (view.caret, view.caret + len(view.composition)))
+        edges = [first, *(cuts if view.composition else ()), last]
+        spans = [(a, b) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+        across = {stop: x + self.measure(text[first:stop], size) for stop in {*edges, caret}}
+        marks: list[Mark] = [Label(text[a:b], across[a], y, size) for a, b in spans]
+        thin = max(2, size // 12)
+        if view.composition:
+            marks.append(Bar(across[cuts[0]], y + size + thin, across[cuts[1]] - across[cuts[0]], thin, AMBER))
+        return [*marks, Caret(across[caret], y - size // 8, thin, size + size // 4, caret_lit)]
+
+    def pill(self, text: str, color: Color, floor: int) -> list[Mark]:
+        """A short message in the middle above `floor`, in two lines if need be."""
+        return self._message(text, self.big, color, 2, lambda height: floor - height)
+
+    def status(self, text: str, has_picture: bool) -> list[Mark]:
+        """What the show waits for: in the middle of an empty window, at the top of a picture."""
+        if has_picture:
+            return self._message(text, self.small, AMBER, 2, lambda height: self.margin)
+        return self._message(text, self.big, WHITE, 4, lambda height: (self.h - height) // 2)
+
+    def _message(self, text: str, size: int, color: Color, most: int, place: Callable[[int], int]) -> list[Mark]:
+        """Centred lines on a panel whose top is `place(height)`."""
+        pad, step = size * 2 // 3, size * 4 // 3
+        lines = wrap(text, size, self.w - 2 * self.margin - 4 * pad, self.measure, most)
+        if not lines:
+            return []
+        widths = [self.measure(line, size) for line in lines]
+        width, height = max(widths) + 4 * pad, 2 * pad + size + step * (len(lines) - 1)
+        top = place(height)
+        marks: list[Mark] = [Panel((self.w - width) // 2, top, width, height, 0.66, (size + 2 * pad) // 2)]
+        for row, (line, wide) in enumerate(zip(lines, widths, strict=True)):
+            marks.append(Label(line, (self.w - wide) // 2, top + pad + row * step, size, color))
+        return marks
+
+    def help(self, rows: Rows) -> list[Mark]:
+        """The keys, in the middle: each in white, what it does beside it."""
+        return self._table(rows, is_centred=True)
+
+    def statistics(self, rows: Rows) -> list[Mark]:
+        """Figures at the top left: names to the left, values flush right."""
+        return self._table(rows, is_centred=False)
+
+    def _table(self, rows: Rows, is_centred: bool) -> list[Mark]:
+        if not rows:
+            return []
+        size = self._fitting(rows)
+        pad, step = size, size * 8 // 5
+        left, right = (max(self.measure(row[side], size) for row in rows) for side in (0, 1))
+        width, height = left + right + 4 * pad, step * (len(rows) - 1) + size + 2 * pad
+        x, y = ((self.w - width) // 2, (self.h - height) // 2) if is_centred else (self.margin, self.margin)
+        marks: list[Mark] = [Panel(x, y, width, height, 0.72, size * 3 // 4)]
+        for number, (name, value) in enumerate(rows):
+            top = y + pad + number * step
+            column = x + left + 3 * pad if is_centred else x + width - pad - self.measure(value, size)
+            marks.append(Label(name, x + pad, top, size, WHITE if is_centred else DIM))
+            marks.append(Label(value, column, top, size, DIM if is_centred else WHITE))
+        return marks
+
+    def _fitting(self, rows: Rows) -> int:
+        """The size of type at which all rows fit the window: small, or smaller where there is no room."""
+        wide = max(self.measure(name, self.small) + self.measure(value, self.small) for name, value in rows)
+        room_w = (self.w - 2 * self.margin) / (wide + 4 * self.small)
+        room_h = (self.h - 2 * self.margin) / (self.small * (1.6 * (len(rows) - 1) + 3))
+        return max(6, int(self.small * min(1.0, room_w, room_h)))

@@ -1,0 +1,82 @@
+"""`neverblink play`: the composition root. The only place that knows both the window and the model."""
+
+from __future__ import annotations
+
+import logging
+import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from input.source import Script, read_script
+from loop.engine import Engine, Parts
+from loop.hands import Hands
+from loop.model import LiveModel, StreamOptions
+from loop.options import UsageError, drawn_seed, world_options
+from loop.outputs import Outputs
+from loop.screen import Headless, Screen
+from world.event import Event
+
+log = logging.getLogger(__name__)
+
+
+def play(options: Namespace) -> int:
+    """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
+    world = world_options(options)
+    script = Script(read_script(options.script)) if options.script else None
+    stream = StreamOptions(world, drawn_seed(options), options.prompt, options.reserve)
+    model = LiveModel(stream)  # first, so that the world opens while the window does
+    try:
+        return _show(options, model, script)
+    finally:
+        model.close()
+
+
+def _show(options: Namespace, model: LiveModel, script: Script | None) -> int:
+    screen, overlay = _screen(options)
+    outputs = Outputs(options.trace, options.record)
+    hands = Hands(screen, script, _submitter(model, outputs))
+    engine = Engine(Parts(screen, model, hands, outputs, overlay), options.seconds)
+    try:
+        engine.run()
+    except KeyboardInterrupt:
+        log.info("interrupted")
+    finally:
+        screen.close()
+        outputs.close()
+    return _verdict(engine, options)
+
+
+def _screen(options: Namespace) -> tuple[Screen, Callable[[Engine], Sequence[Any]]]:
+    """The screen, and what is drawn over its pictures. Without a window, pygame is not even imported."""
+    if options.headless:
+        return Headless(), lambda engine: ()
+    from loop.panel import Panels
+    from loop.window import Window, WindowOptions
+
+    return Window(WindowOptions(options.size, options.fullscreen, options.display)), Panels().marks
+
+
+def _submitter(model: LiveModel, outputs: Outputs) -> Callable[[Event, str, int], None]:
+    """Numbers an event in the ledger and hands it to the model."""
+
+    def submit(event: Event, source: str, pump_ns: int) -> None:
+        model.submit(outputs.ledger.submitted(event, source, pump_ns, time.perf_counter_ns()), event)
+
+    return submit
+
+
+def _verdict(engine: Engine, options: Namespace) -> int:
+    """Say how it went; raises UsageError where the world could not be opened as asked."""
+    fault = engine.model.fault
+    if fault and fault.usage:
+        raise UsageError(fault.what)
+    recorder = engine.out.recorder
+    if recorder:
+        print(f"recorded {recorder.recorded} frames to {options.record}, {recorder.dropped} dropped")
+    print(
+        f"shown {engine.shown} frames, {engine.repeats} repeats, {engine.skipped} skipped, {engine.clock.late} late ticks"
+    )
+    if fault:
+        log.error("the model could not run: %s", fault.what)
+    return 1 if fault else 0
