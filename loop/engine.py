@@ -46,6 +46,7 @@ class Engine:
         self.pacer: Pacer | None = None
         self.first_flip_ns: int | None = None
         self.shown = self.repeats = self.skipped = 0
+        self.age_ms = self.block_ms = 0.0
         self._cost = SustainableCost()
         self._life = 0
         self._frame: FrameMark | None = None
@@ -100,6 +101,7 @@ class Engine:
         self.skipped += due.skipped
         self.repeats += due.starved
         if self._frame:
+            self.age_ms = (flip_ns - self._frame.written_ns) / 1e6
             self.out.flip(self._line(due, flip_ns))
 
     def _flipped(self, frame: FrameMark, pixels: Any, flip_ns: int) -> None:
@@ -117,7 +119,7 @@ class Engine:
         line |= {
             "repeat": due.starved,
             "queue": due.queue,
-            "age_ms": round((flip_ns - self._frame.written_ns) / 1e6, 3),
+            "age_ms": round(self.age_ms, 3),
         }
         line["rate"] = round(self.pacer.rate, 4)
         if self.hands.frozen or self.hands.blackout:
@@ -133,6 +135,7 @@ class Engine:
         elif isinstance(message, BlockDone):
             self.out.block(message)
             cost_ns = self._cost.note(message.t_end_ns - message.t_begin_ns - message.recache_ns)
+            self.block_ms = cost_ns / 1e6
             self.pacer.set_cost(cost_ns, self.model.info.block_frames)
         elif isinstance(message, Died | Fault):
             self.out.fault(message)
@@ -144,5 +147,6 @@ class Engine:
         self._life = self.model.life
         if self.pacer is None:
             self.pacer = Pacer(self.model.info.fps)
+            self.hands.keyboard.meet(self.model.words, self.model.info.dials)
             self.out.header(self.model)
         self.pacer.restart()

@@ -17,8 +17,9 @@ now_ns = time.perf_counter_ns
 class Hands:
     """The keyboard, the script, and the state of the show that they change. Owned by the engine.
 
-    quitting, frozen, blackout, help, statistics: what the keys ask of the engine. submit(event, source, pump_ns) hands
-    an event on. is_nobody: there is no window, so nobody can be told anything but by the exit status.
+    quitting, frozen, blackout, help, statistics: what the keys ask of the engine. newest: the last event and when it
+    came. is_nobody: there is no window, so nobody can be told anything but by the exit status. submit(event, source,
+    pump_ns) hands an event on.
     """
 
     def __init__(self, screen: Screen, script: Script | None, submit: Callable[[Event, str, int], None]) -> None:
@@ -27,7 +28,8 @@ class Hands:
         self.is_nobody = not hasattr(screen, "toggle_fullscreen")
         self._screen = screen
         self._script = script
-        self._submit = submit
+        self._submit_on = submit
+        self.newest: tuple[Event | None, int] = (None, 0)
 
     def gather(self, gestures: Sequence[tuple[Gesture, int]], first_flip_ns: int | None) -> None:
         """Act on what was pressed, and on what the script holds for this moment."""
@@ -42,6 +44,10 @@ class Hands:
             for event, due_ns in self._script.poll(now_ns()):
                 self.keyboard.note(event)
                 self._submit(event, "script", due_ns)
+
+    def _submit(self, event: Event, source: str, pump_ns: int) -> None:
+        self.newest = event, pump_ns
+        self._submit_on(event, source, pump_ns)
 
     def _obey(self, command: Command) -> None:
         """Do what a key asks of the engine itself."""

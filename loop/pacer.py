@@ -52,7 +52,7 @@ class Pacer:
         self._queue.append(mark)
 
     def set_cost(self, block_ns: int, frames: int) -> None:
-        """What a block costs in the long run, clean pass included: the period follows when that is more than it plays."""
+        """What a block costs in the long run, clean pass included; the period follows if that is more than it plays."""
         self.period_ns = max(self.world_period_ns, round(block_ns * MARGIN / frames))
 
     def hold(self, now_ns: int) -> None:
@@ -132,7 +132,7 @@ def block_begins_at(schedule: Schedule | None, ordinal: int, lead_ns: int, reser
 
 
 class SustainableCost:
-    """What a block costs in the long run: the upper quartile of the last few, so that one slow block changes nothing."""
+    """What a block costs in the long run: the upper quartile of the last few; one slow block changes nothing."""
 
     def __init__(self, blocks: int = 8) -> None:
         self._costs: deque[int] = deque(maxlen=blocks)

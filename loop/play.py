@@ -54,7 +54,8 @@ def _screen(options: Namespace) -> tuple[Screen, Callable[[Engine], Sequence[Any
     from loop.panel import Panels
     from loop.window import Window, WindowOptions
 
-    return Window(WindowOptions(options.size, options.fullscreen, options.display)), Panels().marks
+    window = Window(WindowOptions(options.size, options.fullscreen, options.display))
+    return window, Panels(window).marks
 
 
 def _submitter(model: LiveModel, outputs: Outputs) -> Callable[[Event, str, int], None]:
@@ -74,9 +75,8 @@ def _verdict(engine: Engine, options: Namespace) -> int:
     recorder = engine.out.recorder
     if recorder:
         print(f"recorded {recorder.recorded} frames to {options.record}, {recorder.dropped} dropped")
-    print(
-        f"shown {engine.shown} frames, {engine.repeats} repeats, {engine.skipped} skipped, {engine.clock.late} late ticks"
-    )
+    counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.clock.late} late ticks"
+    print(f"shown {engine.shown} frames, {counts}")
     if fault:
         log.error("the model could not run: %s", fault.what)
     return 1 if fault else 0

@@ -29,7 +29,7 @@ class FrameMark:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The frame with this `ordinal` is due at `due_ns`, the following ones `period_ns` apart; nothing is due if held."""
+    """Frame `ordinal` is due at `due_ns`, the following ones `period_ns` apart; nothing is due while held."""
 
     ordinal: int
     due_ns: int

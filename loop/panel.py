@@ -1,0 +1,69 @@
+"""From the state of the show to what lies over its picture."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from input.keys import help_rows
+from loop.engine import Engine
+from loop.overlay import Mark, OverlayState, Rows, layout
+from world.event import Prompt, Scene
+
+TOAST_S = 2.5
+BLINK_S = 0.53
+
+
+class Panels:
+    """The overlay of a window: `marks` is what the engine asks for at every tick."""
+
+    def __init__(self, window: Any) -> None:
+        self._window = window
+        self._rates: tuple[int, int, float] = (0, 0, 0.0)  # at (ns), frames shown until then, frames a second since
+
+    def marks(self, engine: Engine) -> tuple[Mark, ...]:
+        """What to draw over the picture of this tick."""
+        return layout(self._state(engine), self._window.size, self._window.measure)
+
+    def _state(self, engine: Engine) -> OverlayState:
+        hands, model = engine.hands, engine.model
+        dials = model.info.dials if model.info else {}
+        return OverlayState(
+            line=hands.keyboard.view(),
+            caret_lit=time.monotonic() % (2 * BLINK_S) < BLINK_S,
+            status=model.status or ("frozen" if hands.frozen else ""),
+            has_picture=engine.first_flip_ns is not None,
+            toast=self._toast(engine),
+            help=help_rows(dials) if hands.help else (),
+            statistics=self._statistics(engine) if hands.statistics else (),
+            blackout=hands.blackout,
+        )
+
+    def _toast(self, engine: Engine) -> str:
+        """The words just submitted, for a moment: the only sign of them until their first pixel."""
+        event, at_ns = engine.hands.newest
+        is_fresh = time.perf_counter_ns() - at_ns < TOAST_S * 1e9
+        return event.text if is_fresh and isinstance(event, Prompt | Scene) else ""
+
+    def _statistics(self, engine: Engine) -> Rows:
+        pacer = engine.pacer
+        if pacer is None:
+            return ()
+        rows = [
+            ("world", engine.model.info.name),
+            ("frames a second", f"{self._rate(engine):.1f} of {engine.model.info.fps:g}"),
+            ("speed", f"{pacer.rate:.2f}x"),
+            ("queue age", f"{engine.age_ms:.0f} ms"),
+            ("block", f"{engine.block_ms:.0f} ms"),
+            ("repeats / late ticks", f"{engine.repeats} / {engine.clock.late}"),
+        ]
+        return (*rows, *engine.out.ledger.rows())
+
+    def _rate(self, engine: Engine) -> float:
+        """Frames shown a second, over the last half second or so."""
+        at, shown, rate = self._rates
+        now = time.perf_counter_ns()
+        if now - at > 5e8:
+            rate = (engine.shown - shown) / (now - at) * 1e9 if at else 0.0
+            self._rates = now, engine.shown, rate
+        return rate
