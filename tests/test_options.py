@@ -1,0 +1,73 @@
+import pytest
+
+from loop.__main__ import main
+from loop.options import UsageError, parse, world_options
+
+
+def complaint(argv, capsys):
+    """The one line on stderr for a mistake that ends with status 2."""
+    assert main(argv) == 2
+    told = capsys.readouterr().err.strip()
+    assert "\n" not in told and "Traceback" not in told
+    return told
+
+
+def test_without_a_command_it_plays():
+    assert parse([]).command == "play"
+    assert parse(["--world", "probe"]).world == "probe"
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--world", "atlantis"], "unknown world 'atlantis'"),
+        (["dance"], "unknown command 'dance'"),
+        (["--size", "0x0"], "WIDTHxHEIGHT"),
+        (["--size", "big"], "WIDTHxHEIGHT"),
+        (["--seed", "-3"], "whole number"),
+        (["--seed", "²"], "whole number"),
+        (["--seconds", "nan"], "seconds above 0"),
+        (["--prompt", ""], "the prompt is empty"),
+        (["--prompt", "\x00\x07 \n"], "the prompt is empty"),
+        (["--prompt", "x" * 10_000], "10,000 characters"),
+        (["--script", "no-such-file.jsonl"], "file that exists"),
+        (["--record", "show.avi"], "ends in .mp4"),
+        (["--record", "/no/such/folder/show.mp4"], "folder that exists"),
+        (["--trace", "/"], "not a folder"),
+        (["--display", "x"], "whole number"),
+        (["--wrold", "small"], "unrecognized arguments"),
+        (["--probe-fps", "0", "--world", "probe"], "fps"),
+        (["render", "--seconds", "1"], "--out"),
+        (["render", "--seconds", "1", "--out", "a.gif"], ".mp4 or .npy"),
+    ],
+)
+def test_a_mistake_gets_one_clear_line_and_status_2(argv, told, capsys):
+    assert told in complaint(argv, capsys)
+
+
+def test_a_broken_script_line_is_named_with_its_number(tmp_path, capsys):
+    script = tmp_path / "show.jsonl"
+    script.write_text('{"at_s": 1, "prompt": "red"}\n\n{"at_s": 2, "promt": "blue"}\n')
+    told = complaint(["--world", "probe", "--headless", "--seconds", "1", "--script", str(script)], capsys)
+    assert "show.jsonl, line 3" in told
+
+
+def test_control_characters_and_emoji_in_a_prompt_are_no_mistake():
+    assert parse(["--prompt", "a\tblue \x1b world 🌊\n"]).prompt == "a blue world 🌊"
+
+
+def test_an_unknown_option_is_an_error_and_not_ignored():
+    with pytest.raises(UsageError):
+        parse(["--fast"])
+
+
+def test_one_core_is_left_to_the_window(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert world_options(parse(["--world", "probe"])).threads == 7
+    assert world_options(parse(["--world", "probe", "--threads", "2"])).threads == 2
+
+
+def test_worlds_lists_every_world(capsys):
+    assert main(["worlds"]) == 0
+    listed = capsys.readouterr().out
+    assert "small" in listed and "probe" in listed

@@ -1,0 +1,161 @@
+import random
+
+import pytest
+
+from loop.clock import TICK_NS
+from loop.pacer import Lead, Pacer, SustainableCost, block_begins_at
+from loop.ring import FrameMark, Schedule
+
+MS = 1_000_000
+
+
+def frame(ordinal, block=0):
+    return FrameMark(ordinal, number=ordinal, block=block, written_ns=0)
+
+
+def show(pacer, until_ns, step_ns=TICK_NS, start_ns=0):
+    """(time, frame number) of every new frame, and the times at which one was missing."""
+    shown, starved = [], []
+    for now in range(start_ns, until_ns, step_ns):
+        tick = pacer.tick(now)
+        if tick.frame:
+            shown.append((now, tick.frame.number))
+        if tick.starved:
+            starved.append(now)
+    return shown, starved
+
+
+def test_the_first_frame_is_shown_as_soon_as_it_is_there():
+    pacer = Pacer(fps=16)
+    assert pacer.tick(5).frame is None
+    pacer.add(frame(0))
+    assert pacer.tick(9).frame.number == 0
+
+
+def test_each_frame_is_shown_at_the_first_tick_at_or_after_its_due_time():
+    pacer = Pacer(fps=24)
+    for ordinal in range(48):
+        pacer.add(frame(ordinal))
+    shown, starved = show(pacer, 2_000 * MS)
+    assert [number for _, number in shown] == list(range(48))
+    assert all(0 <= now - number * 1e9 / 24 < TICK_NS + 48 for now, number in shown)
+    assert not starved
+
+
+def test_waiting_for_a_frame_before_the_first_is_no_repeat():
+    assert show(Pacer(fps=16), 500 * MS) == ([], [])
+
+
+def test_a_missing_frame_is_reported_at_every_tick_until_it_comes():
+    pacer = Pacer(fps=100)
+    pacer.add(frame(0))
+    shown, starved = show(pacer, 10 * TICK_NS)
+    assert len(shown) == 1 and len(starved) == 9
+
+
+def test_what_was_lost_is_not_caught_up():
+    pacer = Pacer(fps=16)
+    pacer.add(frame(0))
+    show(pacer, 500 * MS)
+    for ordinal in range(1, 9):
+        pacer.add(frame(ordinal))
+    shown, _ = show(pacer, 1_100 * MS, start_ns=500 * MS)
+    gaps = [b[0] - a[0] for a, b in zip(shown, shown[1:], strict=False)]
+    assert all(gap >= 3 * TICK_NS for gap in gaps)
+
+
+def test_frames_that_fell_due_while_ticks_were_missed_are_skipped():
+    pacer = Pacer(fps=16)
+    for ordinal in range(8):
+        pacer.add(frame(ordinal))
+    pacer.tick(0)
+    late = pacer.tick(200 * MS)
+    assert (late.frame.number, late.skipped) == (3, 2)
+
+
+def test_a_freeze_goes_on_exactly_where_it_stopped():
+    pacer = Pacer(fps=16)
+    for ordinal in range(8):
+        pacer.add(frame(ordinal))
+    pacer.tick(0)
+    pacer.hold(30 * MS)
+    assert all(pacer.tick(now * MS).frame is None for now in range(30, 5_000, 16))
+    assert pacer.schedule().held
+    pacer.release(5_030 * MS)
+    assert pacer.tick(5_060 * MS).frame is None
+    assert pacer.tick(5_063 * MS).frame.number == 1
+
+
+def test_a_slow_model_is_shown_in_even_slow_motion():
+    pacer = Pacer(fps=16)
+    pacer.set_cost(500 * MS, frames=4)  # real time would be 250
+    assert pacer.rate == pytest.approx(0.49, abs=0.01)
+    for ordinal in range(9):
+        pacer.add(frame(ordinal))
+    shown, starved = show(pacer, 1_100 * MS, step_ns=MS)
+    gaps = {b[0] - a[0] for a, b in zip(shown, shown[1:], strict=False)}
+    assert max(gaps) - min(gaps) <= MS and not starved
+
+
+def test_a_fast_model_is_shown_at_the_worlds_own_rate():
+    pacer = Pacer(fps=16)
+    pacer.set_cost(10 * MS, frames=4)
+    assert pacer.rate == 1.0
+
+
+def test_the_queue_age_does_not_ratchet_over_ten_minutes_of_hiccups():
+    """Blocks begin just in time by the schedule; every now and then one is late by a third of a second."""
+    chance, pacer, lead = random.Random(5), Pacer(fps=16), Lead(250 * MS)
+    ordinal, busy_until, arriving, ages = 0, 0, [], []
+    for now in range(0, 600_000 * MS, TICK_NS):
+        while arriving and arriving[0][0] <= now:
+            pacer.add(FrameMark(arriving[0][1], arriving[0][1], 0, arriving.pop(0)[0]))
+        begins = block_begins_at(pacer.schedule(), ordinal, lead.value_ns, 0)
+        if begins <= now and busy_until <= now:
+            cost = 150 * MS + (333 * MS if chance.random() < 0.005 else 0)
+            lead.note(0, cost)
+            busy_until = now + cost
+            arriving += [(busy_until, ordinal + i) for i in range(4)]
+            ordinal += 4
+        if (tick := pacer.tick(now)).frame:
+            ages.append((now - tick.frame.written_ns) / MS)
+    minutes = [ages[i : i + 960] for i in range(0, len(ages) - 960, 960)]
+    last, second = (sorted(minute)[480] for minute in (minutes[-1], minutes[1]))
+    assert last <= second + 5
+
+
+def test_a_block_begins_its_lead_before_its_first_frame_is_due():
+    schedule = Schedule(ordinal=10, due_ns=1_000 * MS, period_ns=50 * MS)
+    assert block_begins_at(schedule, 14, lead_ns=120 * MS, reserve_ns=0) == 1_080 * MS
+    assert block_begins_at(schedule, 14, lead_ns=120 * MS, reserve_ns=200 * MS) == 880 * MS
+
+
+def test_the_first_block_begins_at_once_and_none_begins_while_frozen():
+    assert block_begins_at(None, 0, lead_ns=1, reserve_ns=0) == 0
+    assert block_begins_at(Schedule(0, 5, 1, held=True), 0, lead_ns=1, reserve_ns=0) is None
+
+
+def test_the_lead_is_the_worst_recache_and_block_and_a_tick():
+    lead = Lead(250 * MS)
+    assert lead.value_ns == 250 * MS
+    lead.note(0, 100 * MS)
+    assert lead.value_ns == 200 * MS + TICK_NS  # no recache measured yet: taken to cost a block
+    lead.note(40 * MS, 90 * MS)
+    lead.note(0, 110 * MS)
+    assert lead.value_ns == 150 * MS + TICK_NS
+
+
+def test_the_lead_forgets_a_slow_block_after_a_thousand():
+    lead = Lead(250 * MS)
+    lead.note(10 * MS, 900 * MS)
+    for _ in range(1000):
+        lead.note(0, 50 * MS)
+    assert lead.value_ns == 60 * MS + TICK_NS
+
+
+def test_one_slow_block_does_not_change_the_rate_to_plan_with():
+    cost = SustainableCost()
+    for _ in range(7):
+        cost.note(100)
+    assert cost.note(1000) == 100
+    assert [cost.note(300) for _ in range(8)][-1] == 300

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from loop.ring import FrameRing, Schedule
+
+
+@pytest.fixture
+def ends():
+    reader = FrameRing.create(slots=4, picture=(8, 6))
+    writer = FrameRing.attach(reader.name, slots=4, picture=(8, 6))
+    reader.unlink()
+    yield reader, writer
+    writer.close()
+    reader.close()
+
+
+def write(writer, number, block=0):
+    writer.slot(writer.written)[:] = number
+    writer.publish(number, block, now_ns=number)
+
+
+def test_what_is_written_at_one_end_is_seen_at_the_other(ends):
+    reader, writer = ends
+    write(writer, 7, block=3)
+    mark = reader.mark(0)
+    assert (mark.number, mark.block, mark.written_ns) == (7, 3, 7)
+    assert (reader.slot(0) == 7).all() and reader.slot(0).shape == (6, 8, 3)
+
+
+def test_a_slot_is_free_again_only_after_its_release(ends):
+    reader, writer = ends
+    for number in range(4):
+        write(writer, number)
+    assert writer.free == 0
+    reader.release(2)
+    assert writer.free == 2
+    write(writer, 4)
+    assert (reader.slot(4) == 4).all() and (reader.slot(3) == 3).all()
+
+
+def test_the_schedule_is_none_until_the_first_frame_was_shown(ends):
+    reader, writer = ends
+    assert writer.schedule is None
+    reader.set_schedule(Schedule(ordinal=5, due_ns=1_000, period_ns=40, held=True))
+    assert writer.schedule == Schedule(5, 1_000, 40, True)
+
+
+def test_due_times_follow_from_the_schedule():
+    assert Schedule(ordinal=5, due_ns=1_000, period_ns=40).due_of(9) == 1_160
+
+
+def test_an_unlinked_ring_leaves_no_name_behind(ends):
+    reader, _ = ends
+    with pytest.raises(FileNotFoundError):
+        FrameRing.attach(reader.name, slots=4, picture=(8, 6))
+
+
+def test_pixels_are_not_copied_on_the_readers_side(ends):
+    reader, writer = ends
+    view = reader.slot(0)
+    writer.slot(0)[:] = 9
+    assert np.shares_memory(view, reader.slot(0)) and (view == 9).all()

@@ -1,0 +1,39 @@
+from loop.sequencer import take
+from world.event import Dial, Prompt, Rebuild, Rewind, Scene
+
+
+def events(waiting):
+    return [event for _, event in take(list(enumerate(waiting)))]
+
+
+def test_of_several_prompts_the_last_wins():
+    assert events([Prompt("red"), Prompt("green"), Prompt("blue")]) == [Prompt("blue")]
+
+
+def test_each_dial_keeps_its_latest_value():
+    waiting = [Dial("zoom", 0.1), Dial("pan_x", 1.0), Dial("zoom", 0.2), Dial("zoom", 0.3)]
+    assert events(waiting) == [Dial("pan_x", 1.0), Dial("zoom", 0.3)]
+
+
+def test_triggers_are_all_kept_and_in_order():
+    assert events([Rebuild(), Dial("zoom", 1.0), Rebuild()]) == [Rebuild(), Dial("zoom", 1.0), Rebuild()]
+
+
+def test_a_hard_cut_swallows_the_prompt_before_it():
+    assert events([Prompt("red"), Scene("blue", 4)]) == [Scene("blue", 4)]
+
+
+def test_words_after_a_hard_cut_name_the_new_scene():
+    assert events([Scene("blue", 4), Prompt("red")]) == [Scene("red", 4)]
+
+
+def test_of_several_rewinds_the_last_wins():
+    assert events([Rewind(3), Rewind(9)]) == [Rewind(9)]
+
+
+def test_what_is_taken_names_its_events():
+    assert take([(11, Prompt("a")), (12, Prompt("b"))]) == [(12, Prompt("b"))]
+
+
+def test_nothing_waiting_takes_nothing():
+    assert take([]) == []
