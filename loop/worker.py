@@ -159,7 +159,7 @@ class Stream:
         self.inbox.pipe.send(message)
 
     def made(self, block: Block) -> None:
-        """A block can be seen: hand over its latents before the clean pass, so that a crash from then on loses nothing."""
+        """A block can be seen: hand over its latents before the clean pass, so that a later crash loses nothing."""
         for event in block.events:
             if isinstance(event, Prompt | Scene):
                 self._words = event.text

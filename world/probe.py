@@ -28,7 +28,7 @@ def prompt_colour(text: str) -> tuple[int, int, int]:
 
 
 def read_frame(pixels: np.ndarray) -> tuple[int, int]:
-    """pixels uint8 [Y, X, 3], a card or a scaled picture of one -> (frame number mod 65536, prompts applied mod 65536)."""
+    """pixels uint8 [Y, X, 3], a card or a scaled picture of one -> (frame number, prompts applied), both mod 65536."""
     height, width = pixels.shape[:2]
     columns = [int((bit + 0.5) * width / BITS) for bit in range(BITS)]
     rows = [int(height / 16), int(3 * height / 16)]
