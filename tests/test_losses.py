@@ -1,10 +1,15 @@
 """Distribution matching: what the generator and the critic are punished for."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from tests.conformance import load
+from tests.conformance import losses as conformance
 from world.train.losses import Scores, add_noise, critic_loss, generator_loss, score_timesteps, x0_score
 
+GOLDEN = Path(__file__).parent / "golden" / "h_dmd_loss.json"
 SHAPE = (2, 3, 4, 2, 2)
 WORDS, NOTHING = torch.ones(2, 5, 8), torch.zeros(2, 5, 8)
 
@@ -92,3 +97,9 @@ def test_noise_and_its_score_are_inverse():
     score = x0_score(lambda n, t, c: noise - clip)
     # the two grids round 500 to steps of their own
     assert torch.allclose(score(noisy, T, WORDS), clip, atol=5e-3)
+
+
+def test_the_golden_losses_are_reproduced():
+    tensors, case = load(GOLDEN)
+    errors = conformance.check(tensors, case)
+    assert max(errors.values()) < case["tolerance"]["abs"]

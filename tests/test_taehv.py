@@ -1,21 +1,16 @@
 """The tiny autoencoder: the published numbers, and a stream whose state is a value."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
+from tests.conformance import load
 from tests.conformance import taehv as conformance
 from world.taehv import TAEHV, TAEHVConfig, trim_grow
 
-GOLDEN = Path(__file__).parent / "golden" / "f_taehv"
+GOLDEN = Path(__file__).parent / "golden" / "f_taehv.json"
 TINY = TAEHVConfig(decoder=(8, 6, 4, 4), encoder=4)
-
-
-def case() -> tuple[dict, dict]:
-    return load_file(GOLDEN.with_suffix(".safetensors")), json.loads(GOLDEN.with_suffix(".json").read_text())
 
 
 def tiny() -> TAEHV:
@@ -28,7 +23,7 @@ def latents(frames: int, size: int = 2) -> torch.Tensor:
 
 
 def test_the_golden_vectors_are_reproduced():
-    tensors, about = case()
+    tensors, about = load(GOLDEN)
     errors = conformance.check(tensors, about)
     assert errors["stream"] == 0
     assert max(errors.values()) < about["tolerance"]["abs"]
@@ -46,7 +41,7 @@ def test_the_released_sizes_have_the_released_parameters():
 
 
 def test_the_first_latent_frame_gives_the_last_of_its_four_frames():
-    tensors, about = case()
+    tensors, about = load(GOLDEN)
     taehv = conformance.build(tensors, about)
     first, state = taehv.decode(taehv.start(), tensors["latents"][:, :1])
     rest, _ = taehv.decode(state, tensors["latents"][:, 1:])

@@ -1,19 +1,18 @@
 """UMT5: the published numbers, the words it is given, and the form of what it gives."""
 
-import json
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from tests.conformance import load
 from tests.conformance import umt5 as conformance
 from tests.wan_folder import write_tokenizer
 from world.info import WorldError
 from world.umt5 import TEXT_LENGTH, UMT5, PromptEncoder, Tokenizer, UMT5Config, relative_buckets
 
-GOLDEN = Path(__file__).parent / "golden" / "g_umt5"
+GOLDEN = Path(__file__).parent / "golden" / "g_umt5.json"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def tiny() -> UMT5:
 
 
 def test_the_golden_vectors_are_reproduced():
-    tensors, about = load_file(GOLDEN.with_suffix(".safetensors")), json.loads(GOLDEN.with_suffix(".json").read_text())
+    tensors, about = load(GOLDEN)
     errors = conformance.check(tensors, about)
     assert max(errors.values()) < about["tolerance"]["abs"]
 

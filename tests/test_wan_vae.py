@@ -1,21 +1,16 @@
 """The Wan VAE: the published numbers, and a stream whose state is a value."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from tests.conformance import load
 from tests.conformance import vae as conformance
 from world.wan_vae import VAEConfig, WanVAE
 
-GOLDEN = Path(__file__).parent / "golden" / "e_wan_vae"
-
-
-def case() -> tuple[dict, dict]:
-    return load_file(GOLDEN.with_suffix(".safetensors")), json.loads(GOLDEN.with_suffix(".json").read_text())
+GOLDEN = Path(__file__).parent / "golden" / "e_wan_vae.json"
 
 
 def tiny(**sizes) -> WanVAE:
@@ -28,7 +23,7 @@ def latents(frames: int, size: int = 2) -> torch.Tensor:
 
 
 def test_the_golden_vectors_are_reproduced():
-    tensors, about = case()
+    tensors, about = load(GOLDEN)
     errors = conformance.check(tensors, about)
     assert errors["stream"] == 0
     assert max(errors.values()) < about["tolerance"]["abs"]
@@ -113,7 +108,7 @@ def test_latents_from_the_log_decode_like_tensors():
 
 
 def test_decoding_in_bfloat16_stays_near_float32():
-    tensors, about = case()
+    tensors, about = load(GOLDEN)
     exact, _ = conformance.build(tensors, about).decode((), tensors["latents"])
     halved, _ = conformance.build(tensors, about).bfloat16().decode((), tensors["latents"])
     assert np.abs(exact.astype(int) - halved).mean() < 2

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tests.conformance import difference, state_dict
 from tests.conformance.vae import stream
 from world.taehv import TAEHV, TAEHVConfig
 
@@ -14,7 +15,7 @@ def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> TAEHV:
     """The case's model, its weights loaded."""
     sizes = case["config"]
     taehv = TAEHV(TAEHVConfig(sizes["latent_channels"], tuple(sizes["decoder_channels"]), sizes["encoder_channels"]))
-    taehv.load_state_dict({name[3:]: t for name, t in tensors.items() if name.startswith("sd.")})
+    taehv.load_state_dict(state_dict(tensors))
     return taehv
 
 
@@ -25,7 +26,7 @@ def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
     chunked = stream(taehv.decode_raw, tensors["latents"], case["config"]["chunks"])
     latents, _ = taehv.encode(taehv.start(), tensors["video"])
     return {
-        "decode": (raw[..., ::every, ::every] - tensors["decode.raw"]).abs().max().item(),
-        "stream": (chunked - raw).abs().max().item(),
-        "encode": (latents - tensors["encode.latents"]).abs().max().item(),
+        "decode": difference(raw[..., ::every, ::every], tensors["decode.raw"]),
+        "stream": difference(chunked, raw),
+        "encode": difference(latents, tensors["encode.latents"]),
     }

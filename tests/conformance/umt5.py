@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tests.conformance import difference, state_dict
 from world.umt5 import UMT5, UMT5Config
 
 
@@ -14,7 +15,7 @@ def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> UMT5:
     sizes = case["config"]
     names = ("vocab", "dim", "dim_attn", "dim_ffn", "num_heads", "num_layers")
     model = UMT5(UMT5Config(*(sizes[name] for name in names)))
-    model.load_state_dict({name[3:]: t for name, t in tensors.items() if name.startswith("sd.")})
+    model.load_state_dict(state_dict(tensors))
     return model
 
 
@@ -23,11 +24,11 @@ def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
     model, ids, mask = build(tensors, case), tensors["ids"], tensors["mask"]
     golden = tensors["prompt_embeds"]
     alone = [
-        (model.embed(ids[i : i + 1, :n], mask[i : i + 1, :n]) - golden[i : i + 1, :n]).abs().max().item()
+        difference(model.embed(ids[i : i + 1, :n], mask[i : i + 1, :n]), golden[i : i + 1, :n])
         for i, n in enumerate(case["config"]["lens"])
     ]
     return {
-        "raw": (model(ids, mask) - tensors["raw"]).abs().max().item(),
-        "prompt_embeds": (model.embed(ids, mask) - golden).abs().max().item(),
+        "raw": difference(model(ids, mask), tensors["raw"]),
+        "prompt_embeds": difference(model.embed(ids, mask), golden),
         "alone": max(alone),
     }

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tests.conformance import difference, state_dict
 from world.wan_vae import VAEConfig, WanVAE
 
 
@@ -22,7 +23,7 @@ def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> WanVAE:
         std=tuple(sizes["std"]),
     )
     vae = WanVAE(config)
-    vae.load_state_dict({name[3:]: t for name, t in tensors.items() if name.startswith("sd.")})
+    vae.load_state_dict(state_dict(tensors))
     return vae
 
 
@@ -43,7 +44,7 @@ def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
     chunked = stream(vae.decode_raw, tensors["latents"], case["config"]["chunks"])
     latents, _ = vae.encode(vae.start(), tensors["video"])
     return {
-        "decode": (raw[..., ::every, ::every] - tensors["decode.raw"]).abs().max().item(),
-        "stream": (chunked - raw).abs().max().item(),
-        "encode": (latents - tensors["encode.latents"]).abs().max().item(),
+        "decode": difference(raw[..., ::every, ::every], tensors["decode.raw"]),
+        "stream": difference(chunked, raw),
+        "encode": difference(latents, tensors["encode.latents"]),
     }
