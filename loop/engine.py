@@ -76,9 +76,10 @@ class Engine:
 
     def _tick(self) -> None:
         self.hands.gather(self.screen.poll(), self.first_flip_ns)
-        for message in self.model.poll():
-            self._account(message)
+        told = self.model.poll()
         self._follow_life()
+        for message in told:
+            self._account(message)
         if self.pacer is None:
             self.screen.show(None, self._overlay(self), False)
             return

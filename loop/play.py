@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ def play(options: Namespace) -> int:
     world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
     stream = StreamOptions(world, drawn_seed(options), options.prompt, options.reserve)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated show closes its files too
     model = LiveModel(stream)  # first, so that the world opens while the window does
     try:
         return _show(options, model, script)
@@ -40,7 +42,7 @@ def _show(options: Namespace, model: LiveModel, script: Script | None) -> int:
     try:
         engine.run()
     except KeyboardInterrupt:
-        log.info("interrupted")
+        print("interrupted", flush=True)
     finally:
         screen.close()
         outputs.close()

@@ -10,6 +10,8 @@ from queue import Full, Queue
 import numpy as np
 
 TIME_BASE = Fraction(1, 90_000)
+_CONTAINER = {"movflags": "hybrid_fragmented+frag_keyframe", "frag_duration": "1000000", "flush_packets": "1"}
+_ENCODER = {"preset": "veryfast", "crf": "18", "tune": "zerolatency"}
 WAITING = 64  # frames; past that, new ones are dropped and counted
 
 
@@ -21,9 +23,10 @@ class Mp4:
 
         self._av = av
         self._size = picture[0] // 2 * 2, picture[1] // 2 * 2  # 4:2:0 needs even sides
-        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "hybrid_fragmented"})
+        self._container = av.open(str(path), "w", format="mp4", options=_CONTAINER)
         rate = Fraction(fps).limit_denominator(1001)
-        self._stream = self._container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "18"})
+        self._stream = self._container.add_stream("libx264", rate=rate, options=_ENCODER)
+        self._stream.codec_context.gop_size = round(2 * fps)  # a seek point every two seconds
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = TIME_BASE
