@@ -1,0 +1,51 @@
+"""Kind `scheduler`: the grid, warped steps, noising, conversions, an Euler step, timesteps of the score models."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.conformance import difference
+from world.denoise import Schedule, add_noise, flow_to_x0, x0_to_flow
+
+
+def each(convert: Any, first: Tensor, second: Tensor, sigmas: list[float]) -> Tensor:
+    """`convert` sample by sample, every one at its own noise level."""
+    return torch.stack([convert(*sample) for sample in zip(first, second, sigmas, strict=True)])
+
+
+def outputs(schedule: Schedule, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Everything that one grid makes of the case's samples."""
+    times, x0, flow = given["t"].tolist(), given["x0"], given["flow"]
+    sigmas = [schedule.sigma(t) for t in times]
+    noisy = each(add_noise, x0, given["noise"], sigmas)
+    steps = zip(flow, times, noisy, strict=True)
+    euler = [schedule.euler(*step) for step in steps][: len(given["step"])]
+    return {
+        "sigmas": schedule.sigmas,
+        "timesteps": schedule.timesteps,
+        "add_noise": noisy,
+        "flow_to_x0": each(flow_to_x0, flow, noisy, sigmas),
+        "x0_to_flow": each(x0_to_flow, x0 + 0.1 * flow, noisy, sigmas),
+        "step": torch.stack(euler),
+        "score_t": schedule.shifted(given["score_t_raw"]),
+    }
+
+
+def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
+    """The largest absolute error of each output, for each shift of the case."""
+    errors = {}
+    for prefix in sorted({name.split(".sigmas")[0] for name in tensors if name.endswith(".sigmas")}):
+        given = {name.removeprefix(prefix + "."): t for name, t in tensors.items() if name.startswith(prefix + ".")}
+        schedule = Schedule(float(prefix.removeprefix("shift")))
+        for name, ours in outputs(schedule, given).items():
+            errors[f"{prefix}.{name}"] = difference(ours, given[name])
+        for name in (name for name in given if name.startswith("warped.")):
+            # the nominal steps of a warped list are stated in the tensor's description only
+            nominal = json.loads(re.search(r"\[.*\]", case["tensors"][f"{prefix}.{name}"])[0])
+            errors[f"{prefix}.{name}"] = difference(torch.tensor(schedule.warp(nominal)), given[name])
+    return errors

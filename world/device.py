@@ -1,0 +1,35 @@
+"""The one door to CUDA: which device a world runs on, and how small things get there and back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from world.info import WorldError
+
+
+def resolve(name: str) -> torch.device:
+    """The device that "auto", "cpu" or "cuda" stands for; raises WorldError where there is none."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise WorldError(f"device {name!r}: expected auto, cpu or cuda")
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise WorldError("device cuda: torch sees no GPU here; use --device cpu, or install torch's CUDA build")
+    return torch.device("cuda" if found and name != "cpu" else "cpu")
+
+
+def working_dtype(device: torch.device) -> torch.dtype:
+    """What weights and activations of a large world are in."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def use_threads(count: int) -> None:
+    """Let torch work with `count` threads of the CPU."""
+    torch.set_num_threads(count)
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` (on the CPU) on `device`, without stopping the stream: a GPU reads it from pinned memory."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
