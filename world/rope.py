@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from world.device import upload
+
 
 class Rotation(NamedTuple):
     """Cosines and signed sines of one token per row: [T, 1, head_dim], float32."""
@@ -52,3 +54,32 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
     """x [B, T, heads, head_dim] with each interleaved pair turned; computed in float32, returned in x's dtype."""
     swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
     return torch.addcmul(x * by.cos, swapped, by.sin).type_as(x)
+
+
+class Table:
+    """A rotation for up to `frames` frames, refilled in place when their positions change. Owned by a cache bank.
+
+    The memory stays where it is, so that a captured graph may read it.
+    """
+
+    def __init__(self, frames: int, grid: tuple[int, int], head_dim: int, device: torch.device) -> None:
+        self._tokens = grid[0] * grid[1]
+        self._in_time = split_pairs(head_dim)[0]
+        self._positions = [0] * frames
+        self._whole = rotation(torch.zeros(frames, device=device), grid, head_dim)
+
+    def at(self, positions: list[int]) -> Rotation:
+        """The rotation of frames at `positions`."""
+        count = len(positions)
+        if self._positions[:count] != positions:
+            self._fill(positions)
+        return Rotation(*(part[: count * self._tokens] for part in self._whole))
+
+    def _fill(self, positions: list[int]) -> None:
+        device = self._whole.cos.device
+        # only the pairs of time turn with the frame: rows and columns were filled once
+        turn = axis_angles(upload(torch.tensor(positions), device), self._in_time)[:, None, None]
+        signed = torch.stack([-turn.sin(), turn.sin()], -1).flatten(-2)
+        for part, values in zip(self._whole, (turn.cos().repeat_interleave(2, -1), signed), strict=True):
+            part.unflatten(0, (-1, self._tokens))[: len(positions), ..., : 2 * self._in_time] = values
+        self._positions[: len(positions)] = positions
