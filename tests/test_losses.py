@@ -7,7 +7,7 @@ import torch
 
 from tests.conformance import load
 from tests.conformance import losses as conformance
-from world.train.losses import Scores, add_noise, critic_loss, generator_loss, score_timesteps, x0_score
+from world.train.losses import Scores, critic_loss, generator_loss, noised, score_timesteps, x0_score
 
 GOLDEN = Path(__file__).parent / "golden" / "h_dmd_loss.json"
 SHAPE = (2, 3, 4, 2, 2)
@@ -93,7 +93,7 @@ def test_timesteps_are_shifted_towards_noise_and_kept_off_both_ends():
 
 def test_noise_and_its_score_are_inverse():
     clip, noise = drawn(0), drawn(1)
-    noisy = add_noise(clip, noise, T)
+    noisy = noised(clip, noise, T)
     score = x0_score(lambda n, t, c: noise - clip)
     # the two grids round 500 to steps of their own
     assert torch.allclose(score(noisy, T, WORDS), clip, atol=5e-3)

@@ -11,7 +11,7 @@ from tests.conformance import difference
 from world.attend import Dense
 from world.config import DiTConfig
 from world.dit import CausalDiT
-from world.train.losses import Model, Scores, add_noise, critic_loss, generator_loss, score_timesteps, x0_score
+from world.train.losses import Model, Scores, critic_loss, generator_loss, noised, score_timesteps, x0_score
 
 
 def score(role: str, tensors: dict[str, Tensor], case: dict[str, Any]) -> Model:
@@ -51,10 +51,8 @@ def noising_errors(tensors: dict[str, Tensor]) -> dict[str, float]:
     clip, noise, t = tensors["x"], tensors["noise"], tensors["t"]
     return {
         "t": difference(score_timesteps(tensors["raw_t"]).expand_as(t), t),
-        "noisy": difference(add_noise(clip, noise, t), tensors["noisy"]),
-        "critic.noisy": difference(
-            add_noise(clip, tensors["critic.noise"], tensors["critic.t"]), tensors["critic.noisy"]
-        ),
+        "noisy": difference(noised(clip, noise, t), tensors["noisy"]),
+        "critic.noisy": difference(noised(clip, tensors["critic.noise"], tensors["critic.t"]), tensors["critic.noisy"]),
     }
 
 

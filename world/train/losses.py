@@ -12,28 +12,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from world.denoise import Schedule
+
 NOISE_SHIFT, SCORE_SHIFT = 5.0, 8.0  # the grid on which clips are noised, and the scores' own
-LOWEST_T, HIGHEST_T = 20.0, 980.0  # nearly clean and nearly pure noise teach nothing
 
 # (noisy [B, F, C, h, w], t [B, F], context [B, L, D]) -> flow or x0, in the shape of `noisy`
 Model = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def sigma_at(t: Tensor, shift: float) -> Tensor:
-    """t [B, F], 0 to 1000 -> the noise share at the nearest of the 1000 steps of a grid: float32 [B, F, 1, 1, 1]."""
-    u = 1 - torch.arange(1000, device=t.device, dtype=torch.float32) / 1000
-    grid = shift * u / (1 + (shift - 1) * u)
-    nearest = (1000 * grid - t[..., None]).abs().argmin(-1)
-    return grid[nearest][..., None, None, None]
+    """t [B, F], 0 to 1000 -> the noise level at the nearest step of a grid: float32 [B, F, 1, 1, 1]."""
+    schedule = Schedule(shift)
+    sigma = schedule.sigmas[schedule.nearest(t.flatten())]
+    return sigma.view(*t.shape, 1, 1, 1).to(t.device)
 
 
 def score_timesteps(drawn: Tensor) -> Tensor:
-    """drawn: whole numbers in [0, 1000), one per sample -> float32, shifted towards noise and kept off both ends."""
-    u = drawn.float() / 1000
-    return (1000 * NOISE_SHIFT * u / (1 + (NOISE_SHIFT - 1) * u)).clamp(LOWEST_T, HIGHEST_T)
+    """drawn: whole numbers in [0, 1000), one per sample -> float32, leaning to noise and kept off both ends."""
+    return Schedule(NOISE_SHIFT).shifted(drawn.float())
 
 
-def add_noise(clip: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+def noised(clip: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     """clip, noise [B, F, C, h, w], t [B, F] -> the clip at that noise, in the dtype of `clip`."""
     sigma = sigma_at(t, NOISE_SHIFT)
     return ((1 - sigma) * clip + sigma * noise).to(clip.dtype)
@@ -74,7 +73,7 @@ def generator_loss(clip: Tensor, noise: Tensor, t: Tensor, scores: Scores, mask:
 
     noise: like clip; t [B, F] from `score_timesteps`; mask: bool, like clip, what is supervised (all without it).
     """
-    gradient = scores.gradient(clip.detach(), add_noise(clip.detach(), noise, t), t)
+    gradient = scores.gradient(clip.detach(), noised(clip.detach(), noise, t), t)
     target = (clip.detach() - gradient).double()
     return 0.5 * _masked_mean((clip.double() - target).square(), mask)
 
@@ -83,7 +82,7 @@ def critic_loss(
     clip: Tensor, noise: Tensor, t: Tensor, fake: Model, context: Tensor, mask: Tensor | None = None
 ) -> Tensor:
     """How well the fake score (an x0 model, with grad) denoises the generator's own clip: squared error of the flow."""
-    noisy = add_noise(clip, noise, t)
+    noisy = noised(clip, noise, t)
     sigma = sigma_at(t, NOISE_SHIFT).double()
     flow = ((noisy.double() - fake(noisy, t, context).double()) / sigma).to(clip.dtype)
     return _masked_mean((flow - (noise - clip)).square(), mask)
