@@ -1,72 +1,17 @@
-"""What a window reports, and what the keys mean: gestures in, commands and events out.
-
-No window system here: the window translates its own events into these gestures, so the keys can be tested, scripted
-and replayed without one.
-"""
+"""What the keys mean: gestures in, commands and events out. No window system here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 
+from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Text
 from input.textline import LineView, TextLine
 from world.event import Dial, Event, Prompt, Scene, clean_text
 from world.info import DialRange
 
 STEPS = 20  # presses from one end of a stepped dial to the other
 _SHORTCUT_MODS = frozenset({"ctrl", "alt", "meta"})  # shift alone still types
-
-
-@dataclass(frozen=True)
-class KeyDown:
-    """A key went down, or repeats because it is held.
-
-    key: "a", "1", "[", "enter", "kp_enter", "escape", "backspace", "space", "left", "pageup", "f1" ...: the label of
-    the key without modifiers. mods: of "shift", "ctrl", "alt", "meta".
-    """
-
-    key: str
-    mods: frozenset[str] = frozenset()
-    repeat: bool = False
-
-
-@dataclass(frozen=True)
-class KeyUp:
-    """A key was released, or the window lost the keyboard while it was down."""
-
-    key: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """Text that was typed, after the layout, dead keys and the input method had their say."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Composing:
-    """Text that an input method still composes, its caret at index `start`; empty when the composition ended."""
-
-    text: str
-    start: int = 0
-
-
-@dataclass(frozen=True)
-class Closed:
-    """The user or the system asked the window to close."""
-
-
-@dataclass(frozen=True)
-class Resized:
-    """The picture area now has `w` x `h` drawable pixels."""
-
-    w: int
-    h: int
-
-
-Gesture = KeyDown | KeyUp | Text | Composing | Closed | Resized
 
 
 class Command(Enum):
@@ -150,11 +95,6 @@ class Keyboard:
     def view(self) -> LineView | None:
         """The prompt line as it is to be drawn, None while it is closed."""
         return self.line.view() if self.is_open else None
-
-    def meet(self, words: str, dials: Mapping[str, DialRange]) -> None:
-        """The world is open: what it plays, and the dials it has."""
-        self._words, self._dials = words, dials
-        self._values = {name: span.rest for name, span in dials.items()}
 
     def note(self, event: Event) -> None:
         """Learn of an event from another source, so that the keys go on from it."""

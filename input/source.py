@@ -19,7 +19,7 @@ class Source(Protocol):
     """Where events come from. Owned and polled by the main thread."""
 
     def poll(self, now_ns: int) -> list[tuple[Event, int]]:
-        """Events that came since the last call, oldest first, each with its time in nanoseconds of the monotonic clock."""
+        """Events since the last call, oldest first, each with its time in nanoseconds of the monotonic clock."""
 
     def close(self) -> None:
         """Let go of devices and threads."""
@@ -101,7 +101,8 @@ def _event(kind: str, fields: dict[str, Any]) -> Event:
     if kind == "scene":
         return Scene(fields["scene"], _seed(fields.get("seed")))
     if not _is_number(fields.get("value")):
-        raise ValueError(f"value is {_short(fields.get('value'))}: expected a finite number for dial {fields['dial']!r}")
+        given = _short(fields.get("value"))
+        raise ValueError(f"value is {given}: expected a finite number for dial {fields['dial']!r}")
     return Dial(fields["dial"], float(fields["value"]))
 
 

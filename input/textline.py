@@ -35,7 +35,8 @@ def clean_typing(text: str) -> str:
     The two joiners stay: emoji families and Persian words are spelt with them.
     """
     spaced = "".join(" " if c.isspace() else c for c in text.replace("\r\n", "\n"))
-    return "".join(c for c in spaced if c in (_JOINER, _NON_JOINER) or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+    hidden = ("Cc", "Cf", "Cs")
+    return "".join(c for c in spaced if c in (_JOINER, _NON_JOINER) or unicodedata.category(c) not in hidden)
 
 
 def _extends(previous: str, char: str, flags: int) -> bool:
@@ -53,12 +54,14 @@ def _is_flag(char: str) -> bool:
 
 def boundaries(text: str) -> list[int]:
     """The indices where the caret may stand: 0, between user-perceived characters, and the end."""
+    if text.isascii():
+        return list(range(len(text) + 1))
     stops, flags = [0], 0
     for i, char in enumerate(text):
         if i and not _extends(text[i - 1], char, flags):
             stops.append(i)
         flags = flags + 1 if _is_flag(char) else 0
-    return [*stops, len(text)] if text else stops
+    return [*stops, len(text)]
 
 
 class TextLine:

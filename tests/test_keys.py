@@ -6,23 +6,15 @@ import json
 
 import pytest
 
-from input.keys import (
-    Closed,
-    Command,
-    Composing,
-    KeyDown,
-    Keyboard,
-    KeyUp,
-    Resized,
-    Text,
-    help_rows,
-)
+from input.gesture import Closed, Composing, KeyDown, KeyUp, Resized, Text, key_name
+from input.keys import Command, Keyboard, help_rows
 from input.source import Script, ScriptError, read_script
 from world.event import Dial, Prompt, Scene
 from world.info import DialRange
 
 SHIFT, CTRL, ALT = frozenset({"shift"}), frozenset({"ctrl"}), frozenset({"alt"})
-DIALS = {"pan_x": DialRange(), "pan_y": DialRange(-0.5, 0.25), "zoom": DialRange(0.0, 2.0, 1.0), "energy": DialRange(0, 1, 0.5)}
+PANS = {"pan_x": DialRange(), "pan_y": DialRange(-0.5, 0.25)}
+DIALS = {**PANS, "zoom": DialRange(0.0, 2.0, 1.0), "energy": DialRange(0.0, 1.0, 0.5)}
 
 
 def keyboard(dials=DIALS, pasted: str = "") -> Keyboard:
@@ -246,6 +238,15 @@ def test_help_lists_only_the_dials_the_world_has():
     assert ("[  ]", "zoom") in help_rows(DIALS)
     assert ("[  ]", "zoom") not in help_rows({"pan_x": DialRange()})
     assert any("pan" in what for _, what in help_rows({"pan_x": DialRange()}))
+
+
+@pytest.mark.parametrize(
+    ("label", "scancode", "name"),
+    [("Return", 40, "enter"), ("Keypad Enter", 88, "kp_enter"), ("A", 4, "a"), ("Left Shift", 225, "left_shift"),
+     ("PageUp", 75, "pageup"), ("И", 5, "b"), ("é", 31, "é"), ("", 0, "")],
+)  # fmt: skip
+def test_keys_are_named_by_their_label_and_by_their_place_where_it_is_not_latin(label, scancode, name):
+    assert key_name(label, scancode) == name
 
 
 def written(tmp_path, *lines):
