@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from input.textline import LineView, boundaries
 
@@ -65,6 +66,7 @@ class Caret:
     w: int
     h: int
     lit: bool = True
+    color: Color = WHITE
 
 
 Mark = Label | Panel | Bar | Caret
@@ -94,17 +96,14 @@ class OverlayState:
 def layout(state: OverlayState, size: tuple[int, int], measure: Measure) -> tuple[Mark, ...]:
     """The marks for a window of `size` = (width, height) drawable pixels, in drawing order."""
     page = _Page(size, measure)
-    marks = page.statistics(state.statistics) + page.help(state.help)
+    marks = page.statistics(state.statistics)
     if not state.blackout:
         marks += page.status(state.status, state.has_picture)
-    floor = size[1] - page.margin
-    if state.line is not None:
-        line = page.line(state.line, state.caret_lit, state.placeholder)
-        return tuple(marks + line + page.pill(state.hint, AMBER, _top(line) - page.margin // 2))
-    if not state.blackout:
-        toast = page.pill(state.toast, WHITE, floor)
-        marks += toast + page.pill(state.hint, AMBER, _top(toast) - page.margin // 2 if toast else floor)
-    return tuple(marks)
+    line = page.line(state.line, state.caret_lit, state.placeholder) if state.line is not None else []
+    floor = _top(line) - page.gap if line else size[1] - page.margin
+    if state.help:
+        return tuple(marks + line + page.help(state.help, floor))
+    return tuple(marks + line + page.messages(state, floor))
 
 
 def elide(text: str, size: int, width: int, measure: Measure) -> str:
@@ -136,7 +135,8 @@ def visible(text: str, caret: int, size: int, width: int, measure: Measure) -> t
     filled = stops[bisect_left(stops, -width, key=lambda stop: -measure(text[stop:], size))]
     upto = stops[: bisect_right(stops, caret)]
     # a sixth of the width stays free after the caret, so that one sees what follows while editing in the middle
-    centred = upto[bisect_left(upto, -width * 5 // 6, key=lambda stop: -measure(text[stop:caret], size))]
+    nearest = bisect_left(upto, -width * 5 // 6, key=lambda stop: -measure(text[stop:caret], size))
+    centred = upto[min(nearest, len(upto) - 1)]
     first = min(filled, centred)
     after = stops[bisect_left(stops, first) :]
     return first, after[bisect_right(after, width, key=lambda stop: measure(text[first:stop], size)) - 1]
@@ -156,11 +156,13 @@ class _Page:
         self.big = max(14, round(unit * 0.036))
         self.small = max(12, round(unit * 0.025))
         self.margin = max(8, round(unit * 0.03))
+        self.gap = self.margin // 2
+        self.column = max(self.w - 2 * self.margin, 4 * self.big)  # a window of a few pixels still has a width
 
     def line(self, view: LineView, caret_lit: bool, placeholder: str) -> list[Mark]:
         """The prompt line at the bottom: what is typed, and under it the keys that end it."""
         size, pad = self.big, self.big * 2 // 3
-        width = self.w - 2 * self.margin
+        width = self.column
         has_keys = self.measure(_LINE_KEYS, self.small) <= width - 2 * pad
         height = size + 2 * pad + (self.small + pad // 2 if has_keys else 0)
         x, y = self.margin + pad, self.h - self.margin - height + pad
@@ -168,7 +170,7 @@ class _Page:
         if has_keys:
             marks.append(Label(_LINE_KEYS, x, y + size + pad, self.small, DIM))
         if not view.text and not view.composition:
-            marks.append(Label(placeholder, x, y, size, DIM))
+            marks.append(Label(placeholder, x + size // 3, y, size, DIM))
         return marks + self._typed(view, caret_lit, x, y, width - 2 * pad)
 
     def _typed(self, view: LineView, caret_lit: bool, x: int, y: int, width: int) -> list[Mark]:
@@ -179,7 +181,7 @@ class _Page:
         first, last = visible(text, caret, size, width, self.measure)
         cuts = sorted(min(max(cut, first), last) for cut in (view.caret, view.caret + len(view.composition)))
         edges = [first, *(cuts if view.composition else ()), last]
-        spans = [(a, b) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+        spans = [(a, b) for a, b in pairwise(edges) if a < b]
         across = {stop: x + self.measure(text[first:stop], size) for stop in {*edges, caret}}
         marks: list[Mark] = [Label(text[a:b], across[a], y, size) for a, b in spans]
         thin = max(2, size // 12)
@@ -187,8 +189,15 @@ class _Page:
             marks.append(Bar(across[cuts[0]], y + size + thin, across[cuts[1]] - across[cuts[0]], thin, AMBER))
         return [*marks, Caret(across[caret], y - size // 8, thin, size + size // 4, caret_lit)]
 
-    def pill(self, text: str, color: Color, floor: int) -> list[Mark]:
-        """A short message in the middle above `floor`, in two lines if need be."""
+    def messages(self, state: OverlayState, floor: int) -> list[Mark]:
+        """The submitted words above `floor`, unless a line is being typed there, and the hint above them."""
+        toast, hint = ("" if state.blackout or state.line is not None else state.toast), state.hint
+        shown = self._pill(toast, WHITE, floor)
+        if state.blackout and state.line is None:
+            return shown
+        return shown + self._pill(hint, AMBER, _top(shown) - self.gap if shown else floor)
+
+    def _pill(self, text: str, color: Color, floor: int) -> list[Mark]:
         return self._message(text, self.big, color, 2, lambda height: floor - height)
 
     def status(self, text: str, has_picture: bool) -> list[Mark]:
@@ -200,7 +209,7 @@ class _Page:
     def _message(self, text: str, size: int, color: Color, most: int, place: Callable[[int], int]) -> list[Mark]:
         """Centred lines on a panel whose top is `place(height)`."""
         pad, step = size * 2 // 3, size * 4 // 3
-        lines = wrap(text, size, self.w - 2 * self.margin - 4 * pad, self.measure, most)
+        lines = wrap(text, size, max(self.column - 4 * pad, size), self.measure, most)
         if not lines:
             return []
         widths = [self.measure(line, size) for line in lines]
@@ -211,33 +220,42 @@ class _Page:
             marks.append(Label(line, (self.w - wide) // 2, top + pad + row * step, size, color))
         return marks
 
-    def help(self, rows: Rows) -> list[Mark]:
-        """The keys, in the middle: each in white, what it does beside it."""
-        return self._table(rows, is_centred=True)
+    def help(self, rows: Rows, floor: int) -> list[Mark]:
+        """The keys, in the middle above `floor`: each in white, what it does beside it."""
+        size = self._fitting(rows, floor)
+        left, width, height = self._extent(rows, size)
+        x, y = (self.w - width) // 2, max((floor - height) // 2, 0)
+        marks: list[Mark] = [Panel(x, y, width, height, 0.86, size * 3 // 4)]
+        for number, (key, what) in enumerate(rows):
+            top = y + size + number * _step(size)
+            marks.append(Label(key, x + size, top, size))
+            marks.append(Label(what, x + left + 3 * size, top, size, DIM))
+        return marks
 
     def statistics(self, rows: Rows) -> list[Mark]:
         """Figures at the top left: names to the left, values flush right."""
-        return self._table(rows, is_centred=False)
-
-    def _table(self, rows: Rows, is_centred: bool) -> list[Mark]:
         if not rows:
             return []
-        size = self._fitting(rows)
-        pad, step = size, size * 8 // 5
-        left, right = (max(self.measure(row[side], size) for row in rows) for side in (0, 1))
-        width, height = left + right + 4 * pad, step * (len(rows) - 1) + size + 2 * pad
-        x, y = ((self.w - width) // 2, (self.h - height) // 2) if is_centred else (self.margin, self.margin)
-        marks: list[Mark] = [Panel(x, y, width, height, 0.72, size * 3 // 4)]
+        size = self._fitting(rows, self.h - self.margin)
+        _, width, height = self._extent(rows, size)
+        marks: list[Mark] = [Panel(self.margin, self.margin, width, height, 0.72, size * 3 // 4)]
         for number, (name, value) in enumerate(rows):
-            top = y + pad + number * step
-            column = x + left + 3 * pad if is_centred else x + width - pad - self.measure(value, size)
-            marks.append(Label(name, x + pad, top, size, WHITE if is_centred else DIM))
-            marks.append(Label(value, column, top, size, DIM if is_centred else WHITE))
+            top = self.margin + size + number * _step(size)
+            marks.append(Label(name, self.margin + size, top, size, DIM))
+            marks.append(Label(value, self.margin + width - size - self.measure(value, size), top, size))
         return marks
 
-    def _fitting(self, rows: Rows) -> int:
-        """The size of type at which all rows fit the window: small, or smaller where there is no room."""
-        wide = max(self.measure(name, self.small) + self.measure(value, self.small) for name, value in rows)
-        room_w = (self.w - 2 * self.margin) / (wide + 4 * self.small)
-        room_h = (self.h - 2 * self.margin) / (self.small * (1.6 * (len(rows) - 1) + 3))
-        return max(6, int(self.small * min(1.0, room_w, room_h)))
+    def _extent(self, rows: Rows, size: int) -> tuple[int, int, int]:
+        """(width of the left column, width, height) of a table with its padding."""
+        left, right = (max(self.measure(row[side], size) for row in rows) for side in (0, 1))
+        return left, left + right + 4 * size, _step(size) * (len(rows) - 1) + 3 * size
+
+    def _fitting(self, rows: Rows, floor: int) -> int:
+        """The size of type at which all rows fit above `floor`: small, or smaller where there is no room."""
+        _, width, height = self._extent(rows, self.small)
+        return max(6, int(self.small * min(1.0, self.column / width, (floor - self.margin) / height)))
+
+
+def _step(size: int) -> int:
+    """From one row of a table to the next."""
+    return size * 8 // 5
