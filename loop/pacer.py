@@ -50,6 +50,7 @@ class Pacer:
     def add(self, mark: FrameMark) -> None:
         """A frame was made."""
         self._queue.append(mark)
+        self._next_ordinal = mark.ordinal + 1
 
     def set_cost(self, block_ns: int, frames: int) -> None:
         """What a block costs in the long run, clean pass included; the period follows if that is more than it plays."""
@@ -78,10 +79,11 @@ class Pacer:
         return Shown(frame, False, skipped, len(self._queue))
 
     def schedule(self) -> Schedule | None:
-        """When which frame is due, for the model's process; None before the first frame."""
+        """When the frame after the newest one in hand is due, for the model's process; None before the first frame."""
         if self._next_due_ns is None:
             return None
-        return Schedule(self._next_ordinal, self._next_due_ns, self.period_ns, self._held_at is not None)
+        due_ns = self._next_due_ns + len(self._queue) * self.period_ns
+        return Schedule(self._next_ordinal, due_ns, self.period_ns, self._held_at is not None)
 
     def _is_due(self, now_ns: int) -> bool:
         if self._next_due_ns is None:
@@ -91,7 +93,6 @@ class Pacer:
     def _pop(self, now_ns: int) -> FrameMark:
         frame = self._queue.popleft()
         self._next_due_ns = (now_ns if self._next_due_ns is None else self._next_due_ns) + self.period_ns
-        self._next_ordinal = frame.ordinal + 1
         return frame
 
 
