@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from world.attend import Dense, teacher_forcing
+from world.config import DiTConfig
+from world.decoder import Geometry
+from world.dit import CausalDiT
+from world.text import TEXT_LENGTH, TextEncoder
+
 PATCH = 2
+TEXT_DIM = 128
+CONFIG = DiTConfig(
+    dim=192, ffn_dim=768, text_dim=TEXT_DIM, text_len=TEXT_LENGTH, in_dim=32, out_dim=32, num_heads=3, num_layers=6
+)
+GRID = (4, 7)  # rows and columns of tokens
+DIALS = ("pan_x", "pan_y", "zoom", "energy")
 
 
 class PlacedEmbed(nn.Module):
@@ -92,3 +105,38 @@ class Conditioner(nn.Module):
     def forward(self, pooled: Tensor, dials: Tensor) -> Tensor:
         """pooled [B, text_dim], dials [B, F, n] -> [B, F, D]."""
         return self.words(pooled).unsqueeze(1) + self.dials(dials)
+
+
+class SmallModel(nn.Module):
+    """Everything that is trained but the picture decoder: words, dials and the transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        g = Geometry()
+        sizes = (g.channels, g.rows, g.columns, CONFIG.dim)
+        self.text = TextEncoder(TEXT_DIM)
+        self.condition = Conditioner(TEXT_DIM, len(DIALS), CONFIG.dim)
+        self.dit = CausalDiT(CONFIG, embed=PlacedEmbed(*sizes), head=ConvHead(*sizes))
+        for block in self.dit.blocks:
+            # every branch begins as nothing, so that depth costs no early progress
+            for layer in (block.self_attn.o, block.cross_attn.o, block.ffn[2]):
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, latents: Tensor, timesteps: Tensor, tokens: Tensor, dials: Tensor, attend: Dense) -> Tensor:
+        """latents [B, F, C, h, w], timesteps [B, F], tokens [B, L], dials [B, F, 4] -> x0 [B, F, C, h, w]."""
+        embedding, pooled = self.text(tokens)
+        return self.dit(latents, timesteps, self.dit.words(embedding), attend, self.condition(pooled, dials))
+
+
+def single() -> Dense:
+    """Attention of a single block."""
+    return forced(0)
+
+
+@lru_cache(maxsize=4)
+def forced(blocks: int) -> Dense:
+    """Teacher forcing over [clean | noisy] blocks; with no blocks, one alone."""
+    if not blocks:
+        return Dense(GRID, [0], CONFIG.head_dim)
+    return Dense(GRID, [*range(blocks)] * 2, CONFIG.head_dim, teacher_forcing(blocks, 1))

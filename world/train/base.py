@@ -1,0 +1,166 @@
+"""Base training: first single blocks, a scene from nothing, then streams and switches by teacher forcing."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from world.decoder import LinearLatents
+from world.small import SmallModel, forced, single
+from world.text import tokenize
+from world.train.batches import Batch, Source
+from world.train.library import Library
+from world.train.optim import optimisers
+from world.train.progress import Budget, Meter, rate, save
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """How the base is trained. Batches are per worker."""
+
+    minutes: float = 60.0
+    workers: int = 2
+    singles: int = 48
+    streams: int = 8
+    length: int = 8
+    single_share: float = 0.3  # of the steps, once streams have begun
+    alone: float = 0.25  # of the time, single blocks only: a scene from nothing is the hard part
+    shift: float = 6.0
+    matrix_rate: float = 1e-2
+    other_rate: float = 2e-3
+    decay: float = 0.5
+    average: float = 0.998
+    every: int = 6  # steps between two averagings of the workers' weights
+    seed: int = 0
+
+
+def shifted(uniform: Tensor, shift: float) -> Tensor:
+    """Noise levels in 0 to 1, leaning to 1."""
+    return shift * uniform / (1 + (shift - 1) * uniform)
+
+
+def x0_loss(made: Tensor, true: Tensor, sigma: Tensor, counted: Tensor) -> Tensor:
+    """Squared error of x0 [B, n, C, h, w], weighed like one of the flow, over the counted blocks."""
+    error = ((made - true) / sigma.clamp(min=0.2)[..., None, None, None]) ** 2
+    return (error.mean((2, 3, 4)) * counted).sum() / counted.sum()
+
+
+def mix(true: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    """x_t of x0 at noise levels sigma [B, n]."""
+    level = sigma[..., None, None, None]
+    return (1 - level) * true + level * noise
+
+
+def join_workers(rank: int, workers: int, meeting: Path) -> None:
+    """Let `workers` processes average their weights; they find one another by the file `meeting`."""
+    if workers > 1:
+        dist.init_process_group("gloo", rank=rank, world_size=workers, init_method=meeting.absolute().as_uri())
+
+
+class Trainer:
+    """One worker. Owns its model, optimisers and chance; rank 0 also owns the average of the weights and the file."""
+
+    def __init__(self, config: BaseConfig, library: Library, latents: LinearLatents, out: Path, rank: int = 0) -> None:
+        self.config, self.rank, self.out = config, rank, out
+        torch.manual_seed(config.seed)
+        self.model = SmallModel()
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.optimisers = optimisers(self.model, config.matrix_rate, config.other_rate)
+        self.step, spent = self._resume() if out.exists() else (0, 0.0)
+        # a resumed run must not see the same batches again
+        seed = config.seed + rank + 1000 * self.step
+        self.source = Source(library, latents, seed)
+        self.chance = torch.Generator().manual_seed(seed)
+        self.rng = random.Random(config.seed + self.step)
+        self.budget = Budget(config.minutes, spent)
+        self.meter = Meter(self.budget)
+
+    def train(self) -> nn.Module:
+        """Train until the time is up; gives the averaged model."""
+        while (share := self._shared_clock()) < 1:
+            factor = rate(self.step, share, decay=self.config.decay)
+            for _ in range(self.config.every):
+                self._update(share, factor)
+            if self.rank == 0 and self.step % 300 < self.config.every:
+                self._keep()
+        if self.rank == 0:
+            self._keep()
+        return self.average
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Of single blocks, or of streams by teacher forcing."""
+        true, (b, n) = batch.latents, batch.latents.shape[:2]
+        sigma = shifted(torch.rand(b, n, generator=self.chance), self.config.shift)
+        noisy, times, dials, attend = mix(true, sigma, self._noise(true)), sigma, batch.dials, single()
+        if n > 1:
+            noisy, times = torch.cat([self._history(true), noisy], 1), torch.cat([torch.zeros(b, n), sigma], 1)
+            dials, attend = torch.cat([dials, dials], 1), forced(n)
+        with torch.autocast("cpu", torch.bfloat16):
+            made = self.model(noisy, 1000 * times, tokenize(batch.texts), dials, attend)
+        return x0_loss(made[:, -n:].float(), true, sigma, batch.counted)
+
+    def _history(self, true: Tensor) -> Tensor:
+        """Clean blocks as the model will have made them: most sequences a little noisy."""
+        size = (len(true), 1, 1, 1, 1)
+        level = 0.15 * torch.rand(size, generator=self.chance) * (torch.rand(size, generator=self.chance) < 0.6)
+        return (1 - level) * true + level * self._noise(true)
+
+    def _noise(self, like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=self.chance)
+
+    def _update(self, share: float, factor: float) -> None:
+        config = self.config
+        alone = share < config.alone or self.rng.random() < config.single_share
+        batch = self.source.singles(config.singles) if alone else self.source.streams(config.streams, config.length)
+        loss = self.loss(batch)
+        for optimiser, peak in zip(self.optimisers, (config.matrix_rate, config.other_rate), strict=True):
+            optimiser.zero_grad()
+            optimiser.param_groups[0]["lr"] = peak * factor
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.optimisers[1].param_groups[0]["params"], 1.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.step += 1
+        if self.rank == 0:
+            self._blend()
+            self.meter.add(self.step, **{"single" if alone else "stream": loss.item()})
+
+    @torch.no_grad()
+    def _blend(self) -> None:
+        kept = min(self.config.average, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - kept)
+
+    @torch.no_grad()
+    def _shared_clock(self) -> float:
+        """Average the workers' weights and their view of the time, so that all stop together."""
+        if self.config.workers == 1:
+            return self.budget.share
+        weights = list(self.model.parameters())
+        flat = torch.cat([w.flatten() for w in weights] + [torch.tensor([self.budget.share])])
+        dist.all_reduce(flat)
+        flat /= self.config.workers
+        for weight, part in zip(weights, flat[:-1].split([w.numel() for w in weights]), strict=True):
+            weight.copy_(part.view_as(weight))
+        return float(flat[-1])
+
+    def _resume(self) -> tuple[int, float]:
+        state: dict[str, Any] = torch.load(self.out)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
+        return state["step"], state["spent_s"]
+
+    def _keep(self) -> None:
+        state = {"model": self.model.state_dict(), "average": self.average.state_dict(), "step": self.step}
+        save(self.out, **state, optimisers=[o.state_dict() for o in self.optimisers], spent_s=self.budget.used_s)

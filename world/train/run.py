@@ -1,0 +1,102 @@
+"""`neverblink train`: the bundled world from nothing, in stages that can each be run and resumed alone."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.multiprocessing as mp
+
+from world.decoder import Geometry, LinearLatents
+from world.train import library
+from world.train.base import BaseConfig, Trainer, join_workers
+from world.train.decoder import train_decoder
+from world.train.latents import fit
+
+SHARES = {"base": 0.72, "tune": 0.12, "decoder": 0.16}  # of the minutes that `small` is given
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the command line asks for."""
+
+    out: Path
+    minutes: float
+    workers: int
+    clips: int
+    seed: int
+
+    def load_linear(self) -> LinearLatents:
+        """The fitted latents of this folder."""
+        latents = LinearLatents(Geometry())
+        latents.load_state_dict(torch.load(self.out / "latents.pt"))
+        return latents
+
+
+def fit_latents(job: Job) -> None:
+    """Principal components, and the library of fields in them."""
+    latents = fit(Geometry(), seed=job.seed)
+    job.out.mkdir(parents=True, exist_ok=True)
+    torch.save(latents.state_dict(), job.out / "latents.pt")
+    library.build(job.out / "library", latents, per_kind=job.clips, blocks=16, seed=job.seed)
+
+
+def train_base(job: Job) -> None:
+    """The transformer and the text encoder, in `workers` processes of one thread."""
+    (job.out / "meeting").unlink(missing_ok=True)
+    if job.workers == 1:
+        _base_worker(0, job)
+    else:
+        mp.spawn(_base_worker, (job,), nprocs=job.workers)
+
+
+def _base_worker(rank: int, job: Job) -> None:
+    torch.set_num_threads(1)
+    _log_plainly()
+    config = BaseConfig(minutes=job.minutes, workers=job.workers, seed=job.seed)
+    join_workers(rank, job.workers, job.out / "meeting")
+    Trainer(config, library.Library(job.out / "library"), job.load_linear(), job.out / "base.pt", rank).train()
+
+
+def train_pictures(job: Job) -> None:
+    """The picture decoder."""
+    torch.set_num_threads(job.workers)
+    train_decoder(job.load_linear(), job.out / "decoder.pt", job.minutes, job.seed)
+
+
+STAGES: dict[str, Callable[[Job], None]] = {
+    "latents": fit_latents,
+    "base": train_base,
+    "decoder": train_pictures,
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one stage, or with `small` all of them; gives the exit status."""
+    job, stage = _parse(argv)
+    _log_plainly()
+    for name in STAGES if stage == "small" else [stage]:
+        minutes = job.minutes * SHARES.get(name, 1) if stage == "small" else job.minutes
+        STAGES[name](Job(job.out, minutes, job.workers, job.clips, job.seed))
+    return 0
+
+
+def _parse(argv: Sequence[str]) -> tuple[Job, str]:
+    parser = argparse.ArgumentParser(prog="neverblink train", description=__doc__)
+    parser.add_argument("stage", choices=["small", *STAGES], help="small: every stage in turn")
+    parser.add_argument("--out", type=Path, default=Path("runs/small"), help="folder of everything made")
+    parser.add_argument("--minutes", type=float, default=90.0, help="training time, over all runs of the stage")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--clips", type=int, default=30, help="clips rendered for each kind of motion")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(argv)
+    return Job(given.out, given.minutes, given.workers, given.clips, given.seed), given.stage
+
+
+def _log_plainly() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
