@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +27,7 @@ class Block:
     events: what was taken at its boundary.
     cut, seen: set where this block was the first made under new state: the first block that was not re-encoded, and the
         first one made under the new words (both None otherwise).
+    dials: the world dials it was made under; a rebuild needs them beside the latents.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Block:
     events: tuple[Event, ...] = ()
     cut: int | None = None
     seen: int | None = None
+    dials: dict[str, float] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:

@@ -11,25 +11,24 @@ from tests.conformance import difference
 from tests.conformance.uncached import build, grid
 from world.cache import CacheBank
 from world.config import CacheConfig
-from world.dit import CausalDiT
 from world.rope import rotate, rotation
 
 
-def new_bank(dit: CausalDiT, case: dict[str, Any], batch: int) -> CacheBank:
-    """An empty cache as the case asks for."""
+def cache_config(case: dict[str, Any], keep_sink: bool = True) -> CacheConfig:
+    """The cache that the case asks for."""
     sizes = case["config"]
-    window, tokens = sizes["window_frames"], sizes["tokens_per_frame"]
+    window = sizes["window_frames"]
     if window != -1 and "max_attention_tokens" in sizes:
-        window = sizes["max_attention_tokens"] // tokens
-    config = CacheConfig(
+        window = sizes["max_attention_tokens"] // sizes["tokens_per_frame"]
+    return CacheConfig(
         window=window,
         sink=sizes["sink_frames"],
         block=sizes["frames_per_block"],
         slots=sizes.get("cache_frames", window if window != -1 else sizes.get("frames")),
         positions="absolute" if sizes["rope"] == "absolute" else "relative",
+        keep_sink=keep_sink,
         published=True,
     )
-    return CacheBank(config, dit.config, grid(case), batch)
 
 
 def stored(bank: CacheBank, layer: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -53,7 +52,8 @@ def compare_cache(bank: CacheBank, golden: dict[str, Tensor], prefix: str, size:
 def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
     """The largest error of outputs, of each cache tensor, and of the pointers in tokens (0 if right)."""
     dit, size, tokens = build(tensors, case), grid(case), case["config"]["tokens_per_frame"]
-    bank, words = new_bank(dit, case, tensors["x"].shape[1]), dit.words(tensors["context"])
+    bank = CacheBank(cache_config(case), dit.config, size, tensors["x"].shape[1])
+    words = dit.words(tensors["context"])
     errors = {"out": 0.0, "pointers": 0.0}
     for call in case["calls"]:
         i, x = call["i"], tensors["x"][call["i"]]

@@ -1,0 +1,68 @@
+"""What the events at a block boundary change: pure, and the same for a live session and for its log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from world.event import Dial, Event, Prompt, Rebuild, Rewind, Scene
+from world.info import DialRange
+from world.noise import mix
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What a block is made under: words, seed, and the world dials that were ever touched."""
+
+    words: str
+    seed: int
+    dials: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """The stand after a boundary's events, and how the cache has to follow.
+
+    scene: it is emptied; switch: it is rebuilt under new words; renew: it is rebuilt with its sink.
+    """
+
+    stand: Stand
+    scene: bool = False
+    switch: bool = False
+    renew: bool = False
+
+    @property
+    def is_cut(self) -> bool:
+        return self.scene or self.switch or self.renew
+
+    def then(self, later: Boundary) -> Boundary:
+        """Both as one: the block between them was abandoned."""
+        if later.scene:
+            return later
+        return Boundary(later.stand, self.scene, self.switch or later.switch, self.renew or later.renew)
+
+
+def cross(stand: Stand, events: Sequence[Event], index: int, ranges: Mapping[str, DialRange]) -> Boundary:
+    """Take `events`, in order, at the boundary before block `index`.
+
+    Dials outside `ranges` act on the display only. Raises ValueError at a Rewind, which a session cannot do alone.
+    """
+    after, scene, renew = stand, False, False
+    for event in events:
+        if isinstance(event, Prompt):
+            after = replace(after, words=event.text)
+        elif isinstance(event, Scene):
+            seed = mix(after.seed, index) if event.seed is None else event.seed
+            after, scene, renew = replace(after, words=event.text, seed=seed), True, False
+        elif isinstance(event, Dial) and event.name in ranges:
+            after = replace(after, dials={**after.dials, event.name: clamped(event.value, ranges[event.name])})
+        elif isinstance(event, Rebuild):
+            renew = not scene
+        elif isinstance(event, Rewind):
+            raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
+    return Boundary(after, scene, not scene and after.words != stand.words, renew)
+
+
+def clamped(value: float, limits: DialRange) -> float:
+    """`value` within the dial's limits."""
+    return min(max(value, limits.low), limits.high)

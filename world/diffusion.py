@@ -1,0 +1,43 @@
+"""A world made of a causal diffusion transformer, a text encoder and a decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from world.block import Decoder
+from world.config import DiffusionConfig
+from world.info import WorldInfo
+from world.session import Session
+
+
+class Text(NamedTuple):
+    """An encoded prompt: embedding [B, L, text_dim] for cross-attention, and pooled [B, n] for the condition if there is one."""
+
+    embedding: Tensor
+    pooled: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class DiffusionWorld:
+    """Everything a session needs, on one device.
+
+    dit: CausalDiT, or what has its `words` and is called like it. encode: a prompt's text to Text, on `device`.
+    condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None for none.
+    """
+
+    config: DiffusionConfig
+    dit: Any
+    encode: Callable[[str], Text]
+    decoder: Decoder
+    info: WorldInfo
+    condition: Callable[[Tensor | None, Tensor], Tensor] | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def session(self, seed: int, prompt: str) -> Session:
+        """A new stream that begins with `prompt`."""
+        return Session(self, seed, prompt)

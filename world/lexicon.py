@@ -1,0 +1,52 @@
+"""What the model reads besides latents: prompts, each encoded once, and the condition they give together with the dials."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from world.device import upload
+from world.dit import Words
+
+if TYPE_CHECKING:
+    from world.diffusion import DiffusionWorld
+
+
+class Spoken(NamedTuple):
+    """A prompt as the model reads it."""
+
+    words: Words
+    pooled: Tensor | None
+
+
+class Lexicon:
+    """The newest prompts, encoded. Owned by a session."""
+
+    def __init__(self, world: DiffusionWorld, capacity: int = 8) -> None:
+        self._world, self._capacity = world, capacity
+        self._spoken: OrderedDict[str, Spoken] = OrderedDict()
+
+    def __getitem__(self, text: str) -> Spoken:
+        if text not in self._spoken:
+            encoded = self._world.encode(text)
+            self._spoken[text] = Spoken(self._world.dit.words(encoded.embedding), encoded.pooled)
+        self._spoken.move_to_end(text)
+        while len(self._spoken) > self._capacity:
+            self._spoken.popitem(last=False)
+        return self._spoken[text]
+
+    def dial_values(self, dials: dict[str, float]) -> dict[str, float]:
+        """Every dial of the world in its order, those never touched at rest."""
+        return {name: dials.get(name, limits.rest) for name, limits in self._world.info.dials.items()}
+
+    def condition(self, text: str, dials: Sequence[dict[str, float]]) -> Tensor | None:
+        """[B, F, dim] for F latent frames under one prompt, each with its dials; None where the world has no condition."""
+        if self._world.condition is None:
+            return None
+        values = torch.tensor([list(self.dial_values(of_frame).values()) for of_frame in dials])
+        batched = upload(values, self._world.device).expand(self._world.config.latents.batch, -1, -1)
+        return self._world.condition(self[text].pooled, batched)
