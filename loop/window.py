@@ -6,41 +6,23 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
 import numpy as np
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # it would print into the output of every command
+os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "neverblink")  # the import sets it too: to the name of the script
 
 import pygame
 
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Resized, Text, key_name
+from loop.display import WindowError, WindowOptions, has_window_manager
 from loop.faces import Faces
 from loop.overlay import Bar, Caret, Color, Label, Mark, Panel
 
-_CENTRED = 0x2FFF0000  # SDL's "in the middle of display N" is this number + N, as x and as y
 _SLICE_MS = 2  # drivers without a descriptor to wait on look for input only between two waits
 _MODS = {"shift": pygame.KMOD_SHIFT, "ctrl": pygame.KMOD_CTRL, "alt": pygame.KMOD_ALT, "meta": pygame.KMOD_META}
-
-
-class WindowError(ValueError):
-    """The window cannot be opened as asked; the message is one line for the user."""
-
-
-@dataclass(frozen=True)
-class WindowOptions:
-    """How to open the window. size: (width, height) when not full screen; display: counted from 0."""
-
-    size: tuple[int, int] = (1280, 720)
-    fullscreen: bool = False
-    display: int = 0
-    title: str = "neverblink"
-
-    def __post_init__(self) -> None:
-        if min(self.size) < 1 or max(self.size) > 16_384:
-            raise WindowError(f"window size {self.size[0]}x{self.size[1]}: expected 1 to 16384 pixels each way")
 
 
 class Window:
@@ -55,6 +37,8 @@ class Window:
         self._drawn: object = None  # what the window holds, so that an unchanged picture is only flipped
         self._composition: pygame.Rect | None = None
         self.is_fullscreen = False
+        self._display = options.display
+        self._place = self._window.size, self._window.position  # to come back to from full screen
         if options.fullscreen:
             self.toggle_fullscreen()
         self.stop_text()
@@ -95,7 +79,12 @@ class Window:
     def toggle_fullscreen(self) -> None:
         """To the whole of the display the window is on, or back; the pointer is hidden there."""
         self.is_fullscreen = not self.is_fullscreen
-        self._window.set_fullscreen(desktop=True) if self.is_fullscreen else self._window.set_windowed()
+        if pygame.display.get_driver() == "x11" and not has_window_manager():
+            self._fill_display()
+        elif self.is_fullscreen:
+            self._window.set_fullscreen(desktop=True)
+        else:
+            self._window.set_windowed()
         pygame.mouse.set_visible(not self.is_fullscreen)
         self._drawn = None
 
@@ -129,6 +118,14 @@ class Window:
         pygame.font.quit()
         pygame.display.quit()
 
+    def _fill_display(self) -> None:
+        """Full screen without a manager: nothing frames a window, so one as large as the display covers it; or back."""
+        if self.is_fullscreen:
+            self._place = self._window.size, self._window.position
+            self._window.size, self._window.position = displays()[self._display], _middle_of(self._display)
+        else:
+            self._window.size, self._window.position = self._place
+
     def _keep(self, event: pygame.Event, t_ns: int) -> None:
         if event.type in (pygame.WINDOWSIZECHANGED, pygame.WINDOWEXPOSED):
             self._drawn = None
@@ -159,7 +156,6 @@ def displays() -> list[tuple[int, int]]:
 
 def _start_video() -> None:
     os.environ.setdefault("SDL_IME_SHOW_UI", "1")
-    os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "neverblink")
     with suppress(pygame.error):
         pygame.display.init()
     # SDL's last resort is a driver without a screen, where a show would play and nobody see it
@@ -181,13 +177,18 @@ def _open(options: WindowOptions, displays: int) -> pygame.Window:
         pygame.display.quit()
         known = "only display 0" if displays == 1 else f"displays 0 to {displays - 1}"
         raise WindowError(f"display {options.display}: there is {known}; choose it with --display")
-    place = _CENTRED + options.display
-    window = pygame.Window(options.title, options.size, (place, place), resizable=True, allow_high_dpi=True)
+    place = _middle_of(options.display)
+    window = pygame.Window(options.title, options.size, place, resizable=True, allow_high_dpi=True)
     window.minimum_size = (160, 90)
     icon = _panel(64, 64, 1.0, 14)
     pygame.draw.circle(icon, (246, 246, 248), (32, 32), 22, 11)
     window.set_icon(icon)
     return window
+
+
+def _middle_of(display: int) -> tuple[int, int]:
+    """A position that SDL understands as the middle of a display."""
+    return 0x2FFF0000 + display, 0x2FFF0000 + display
 
 
 def _gesture(event: pygame.Event, down: set[str]) -> Gesture | None:
