@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from world.checkpoint import fill, merge_lora, need, only_tensors, read
+from world.checkpoint import fill, need, only_tensors, read
 from world.info import WorldError
 
 CPU = torch.device("cpu")
@@ -112,42 +112,9 @@ def test_a_training_file_without_weights_by_name_is_refused():
         only_tensors({"step": 3, "optimizer": {}}, Path("a.pt"))
 
 
-@pytest.mark.parametrize("prefix", ["base_model.model.", ""])
-@pytest.mark.parametrize("suffix", [".weight", ".default.weight"])
-def test_a_merged_lora_multiplies_like_the_two_small_matrices(prefix, suffix):
-    weight, a, b, x = torch.randn(6, 5), torch.randn(2, 5), torch.randn(6, 2), torch.randn(4, 5)
-    lora = {f"{prefix}blocks.0.q.lora_A{suffix}": a, f"{prefix}blocks.0.q.lora_B{suffix}": b}
-    merged = merge_lora({"blocks.0.q.weight": weight}, lora, Path("lora.pt"), alpha=6.0)
-    beside = x @ weight.T + (x @ a.T) @ b.T * 3
-    assert torch.allclose(x @ merged["blocks.0.q.weight"].T, beside, atol=1e-4)
-
-
-def test_without_an_alpha_the_lora_is_added_as_it_is():
-    a, b = torch.randn(2, 5), torch.randn(6, 2)
-    lora = {"q.lora_A.weight": a, "q.lora_B.weight": b}
-    assert torch.allclose(merge_lora({"q.weight": torch.zeros(6, 5)}, lora, Path("lora.pt"))["q.weight"], b @ a)
-
-
-def test_merging_leaves_other_weights_and_its_own_input_alone():
-    weights = {"q.weight": torch.zeros(6, 5), "k.weight": torch.ones(6, 5)}
-    lora = {"q.lora_A.weight": torch.ones(2, 5), "q.lora_B.weight": torch.ones(6, 2)}
-    merged = merge_lora(weights, lora, Path("lora.pt"))
-    assert merged["k.weight"] is weights["k.weight"]
-    assert weights["q.weight"].abs().max() == 0
-
-
-@pytest.mark.parametrize(
-    ("lora", "complaint"),
-    [
-        ({"q.lora_A.weight": torch.ones(2, 5)}, "1 layers have lora_A or lora_B but not both: q"),
-        ({"q.weight": torch.ones(2, 5)}, r"q\.weight is not a LoRA tensor"),
-        (
-            {"z.lora_A.weight": torch.ones(2, 5), "z.lora_B.weight": torch.ones(6, 2)},
-            "layers that the model has not: z",
-        ),
-        ({"q.lora_A.weight": torch.ones(2, 4), "q.lora_B.weight": torch.ones(6, 2)}, "6x2 times 2x4 onto 6x5"),
-    ],
-)
-def test_a_lora_that_does_not_fit_says_what_is_wrong(lora, complaint):
-    with pytest.raises(WorldError, match=complaint):
-        merge_lora({"q.weight": torch.zeros(6, 5)}, lora, Path("lora.pt"))
+def test_a_change_is_made_to_each_weight_on_its_way():
+    layer = nn.Linear(3, 2)
+    tensors = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    fill(layer, tensors, Path("a.pt"), torch.float32, CPU, lambda name, t: t + 1 if name == "weight" else t)
+    assert layer.weight.eq(2).all() and layer.bias.eq(0).all()
+    assert tensors["weight"].eq(1).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +60,29 @@ def only_tensors(content: Mapping[str, Any], path: Path) -> Tensors:
     """`content` if it is a state dict; raises WorldError otherwise."""
     strangers = [name for name, value in content.items() if not isinstance(value, Tensor)]
     if strangers or not content:
-        raise WorldError(f"{path} holds no weights by name: found {_first(list(content))}")
+        raise WorldError(f"{path} holds no weights by name: found {first(list(content))}")
     return dict(content)
 
 
-def fill(module: nn.Module, tensors: Tensors, path: Path, dtype: torch.dtype, device: torch.device) -> None:
+def fill(
+    module: nn.Module,
+    tensors: Tensors,
+    path: Path,
+    dtype: torch.dtype,
+    device: torch.device,
+    change: Callable[[str, Tensor], Tensor] | None = None,
+) -> None:
     """Make `tensors` the weights of `module`, which may have been declared on the meta device.
 
-    Raises WorldError that names what is missing, left over or of another shape; nothing is loaded then.
+    change: from a name and its tensor on `device` to the weight it stands for; called once for each, so that no second
+    copy of a large file is ever in memory. Raises WorldError that names what is missing, left over or of another shape;
+    nothing is loaded then.
     """
     _check(module, tensors, path)
-    weights = {name: t.to(device, dtype) for name, t in tensors.items()}
+    if change is None:
+        weights = {name: t.to(device, dtype) for name, t in tensors.items()}
+    else:
+        weights = {name: change(name, t.to(device)).to(dtype) for name, t in tensors.items()}
     module.load_state_dict(weights, assign=True)
     module.to(device).requires_grad_(False).eval()
 
@@ -78,7 +90,7 @@ def fill(module: nn.Module, tensors: Tensors, path: Path, dtype: torch.dtype, de
 def _check(module: nn.Module, tensors: Tensors, path: Path) -> None:
     expected = module.state_dict()
     shapes = [
-        f"{name} is {_size(tensors[name])}, expected {_size(t)}"
+        f"{name} is {size(tensors[name])}, expected {size(t)}"
         for name, t in expected.items()
         if name in tensors and tensors[name].shape != t.shape
     ]
@@ -87,53 +99,16 @@ def _check(module: nn.Module, tensors: Tensors, path: Path) -> None:
         "not expected": [name for name in tensors if name not in expected],
         "of another shape": shapes,
     }
-    found = [f"{len(names)} {fault}: {_first(names)}" for fault, names in faults.items() if names]
+    found = [f"{len(names)} {fault}: {first(names)}" for fault, names in faults.items() if names]
     if found:
         raise WorldError(f"{path} does not fit the model: {'; '.join(found)}")
 
 
-def _size(tensor: Tensor) -> str:
+def size(tensor: Tensor) -> str:
+    """The shape of `tensor` as a person writes it."""
     return "x".join(map(str, tensor.shape)) or "a number"
 
 
-def _first(names: Sequence[str], count: int = 3) -> str:
+def first(names: Sequence[str], count: int = 3) -> str:
+    """The first few of `names`, in words."""
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
-
-
-_LORA = re.compile(r"^(?:base_model\.model\.)?(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.default)?\.weight$")
-
-
-def lora_pairs(tensors: Mapping[str, Tensor], path: Path) -> dict[str, tuple[Tensor, Tensor]]:
-    """PEFT names to layer -> (A [rank, in], B [out, rank]); raises WorldError on a name that is neither."""
-    sides: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        match = _LORA.match(name)
-        if match is None:
-            raise WorldError(
-                f"{path}: {name} is not a LoRA tensor: expected names ending in lora_A.weight, lora_B.weight"
-            )
-        sides.setdefault(match["layer"], {})[match["side"]] = tensor
-    halves = [layer for layer, pair in sides.items() if len(pair) != 2]
-    if halves:
-        raise WorldError(f"{path}: {len(halves)} layers have lora_A or lora_B but not both: {_first(halves)}")
-    return {layer: (pair["A"], pair["B"]) for layer, pair in sides.items()}
-
-
-def merge_lora(weights: Tensors, lora: Mapping[str, Tensor], path: Path, alpha: float | None = None) -> Tensors:
-    """`weights` with W + B A alpha / rank for each layer of `lora`; without `alpha` the scale is 1, as released.
-
-    The sum is made in float32 and kept in the dtype of W. Raises WorldError where a layer is unknown or does not fit.
-    """
-    pairs = lora_pairs(lora, path)
-    strangers = [layer for layer in pairs if f"{layer}.weight" not in weights]
-    if strangers:
-        raise WorldError(f"{path} adapts {len(strangers)} layers that the model has not: {_first(strangers)}")
-    merged = dict(weights)
-    for layer, (a, b) in pairs.items():
-        weight = weights[f"{layer}.weight"]
-        if a.shape[0] != b.shape[1] or weight.shape != (b.shape[0], a.shape[1]):
-            sizes = f"{_size(b)} times {_size(a)} onto {_size(weight)}"
-            raise WorldError(f"{path}: the LoRA of {layer} does not fit: {sizes}")
-        scale = 1.0 if alpha is None else alpha / a.shape[0]
-        merged[f"{layer}.weight"] = (weight.float() + b.float() @ a.float() * scale).to(weight.dtype)
-    return merged
