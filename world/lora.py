@@ -29,7 +29,7 @@ class Lora:
         strangers = [layer for layer in self._pairs if f"{layer}.weight" not in weights]
         if strangers:
             raise WorldError(
-                f"{self._path} adapts layers that the model has not ({len(strangers)}): {first(strangers)}"
+                f"{self._path} adapts layers the model has not ({len(strangers)}): {first(strangers)}"
             )
         for layer, (a, b) in self._pairs.items():
             weight = weights[f"{layer}.weight"]
