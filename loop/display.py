@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
+_SUBSTRUCTURE_REDIRECT = 1 << 20  # X.h
+
 
 class WindowError(ValueError):
     """The window cannot be opened as asked; the message is one line for the user."""
@@ -24,6 +26,20 @@ class WindowOptions:
             raise WindowError(f"window size {self.size[0]}x{self.size[1]}: expected 1 to 16384 pixels each way")
 
 
+class _Attributes(ctypes.Structure):
+    """XWindowAttributes of Xlib.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int) for name in ("x", "y", "width", "height", "border_width", "depth")),
+        *(("visual", ctypes.c_void_p), ("root", ctypes.c_ulong)),
+        *((name, ctypes.c_int) for name in ("kind", "bit_gravity", "win_gravity", "backing_store")),
+        *(("backing_planes", ctypes.c_ulong), ("backing_pixel", ctypes.c_ulong), ("save_under", ctypes.c_int)),
+        *(("colormap", ctypes.c_ulong), ("map_installed", ctypes.c_int), ("map_state", ctypes.c_int)),
+        *((name, ctypes.c_long) for name in ("all_event_masks", "your_event_mask", "do_not_propagate_mask")),
+        *(("override_redirect", ctypes.c_int), ("screen", ctypes.c_void_p)),
+    )
+
+
 def has_window_manager() -> bool:
     """Whether the X display is managed: full screen is a wish to the manager, and without one nobody grants it.
 
@@ -34,24 +50,12 @@ def has_window_manager() -> bool:
     except OSError:
         return True
     x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XDefaultRootWindow.restype = ctypes.c_ulong
     display = ctypes.c_void_p(x11.XOpenDisplay(None))
     if not display:
         return True
-    try:
-        return _root_names_a_manager(x11, display)
-    finally:
-        x11.XCloseDisplay(display)
-
-
-def _root_names_a_manager(x11: ctypes.CDLL, display: ctypes.c_void_p) -> bool:
-    """Whether the root window has the property by which managers make themselves known (EWMH)."""
-    x11.XDefaultRootWindow.restype = x11.XInternAtom.restype = ctypes.c_ulong
-    root = ctypes.c_ulong(x11.XDefaultRootWindow(display))
-    name = ctypes.c_ulong(x11.XInternAtom(display, b"_NET_SUPPORTING_WM_CHECK", False))
-    count = ctypes.c_int()
-    x11.XListProperties.restype = ctypes.POINTER(ctypes.c_ulong)
-    names = x11.XListProperties(display, root, ctypes.byref(count))
-    is_named = name.value in names[: count.value]
-    if names:
-        x11.XFree(names)
-    return is_named
+    root, found = ctypes.c_ulong(x11.XDefaultRootWindow(display)), _Attributes()
+    x11.XGetWindowAttributes(display, root, ctypes.byref(found))
+    x11.XCloseDisplay(display)
+    # this is what makes a client the manager; the properties it announces itself by outlive it
+    return bool(found.all_event_masks & _SUBSTRUCTURE_REDIRECT)

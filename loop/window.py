@@ -175,8 +175,8 @@ def _open(options: WindowOptions, displays: int) -> pygame.Window:
     """The window, with a surface to draw on."""
     if not 0 <= options.display < displays:
         pygame.display.quit()
-        known = "only display 0" if displays == 1 else f"displays 0 to {displays - 1}"
-        raise WindowError(f"display {options.display}: there is {known}; choose it with --display")
+        known = "is only display 0" if displays == 1 else f"are displays 0 to {displays - 1}"
+        raise WindowError(f"display {options.display}: there {known}; choose one with --display")
     place = _middle_of(options.display)
     window = pygame.Window(options.title, options.size, place, resizable=True, allow_high_dpi=True)
     window.minimum_size = (160, 90)

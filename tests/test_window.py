@@ -215,7 +215,7 @@ def test_the_whole_overlay_can_be_drawn(window):
 def test_a_display_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     pygame.display.quit()
-    with pytest.raises(WindowError, match="display 3: there is only display 0; choose it with --display"):
+    with pytest.raises(WindowError, match="display 3: there is only display 0; choose one with --display"):
         Window(WindowOptions(display=3))
 
 
