@@ -41,6 +41,12 @@ def _render(options: Namespace) -> int:
     return render_command(options)
 
 
+def _bench(options: Namespace) -> int:
+    from loop.bench import run
+
+    return run(options)
+
+
 def _doctor(options: Namespace) -> int:
     from loop.doctor import report
 
@@ -55,7 +61,7 @@ def _worlds(options: Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"play": _play, "render": _render, "doctor": _doctor, "worlds": _worlds}
+_COMMANDS = {"play": _play, "render": _render, "bench": _bench, "doctor": _doctor, "worlds": _worlds}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 from world.event import clean_text
 from world.zoo import ProbeOptions, WorldOptions, check_name, default_threads
 
-COMMANDS = ("play", "render", "doctor", "worlds")
+COMMANDS = ("play", "render", "bench", "doctor", "worlds")
+
+BENCHMARKS = ("model",)
 
 
 class UsageError(ValueError):
@@ -47,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     _world_options(render)
     render.add_argument("--seconds", type=_seconds, required=True, metavar="S", help="length of the video")
     render.add_argument("--out", type=_output, required=True, metavar="FILE", help="a .mp4 or .npy file")
+    bench = commands.add_parser("bench", help="measure, and say on what")
+    _world_options(bench)
+    _bench_options(bench)
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
     commands.add_parser("worlds", help="the worlds there are")
     return parser
@@ -66,6 +71,20 @@ def _world_options(parser: argparse.ArgumentParser) -> None:
     probe.add_argument("--probe-block-ms", type=float, default=0.0, metavar="MS", help="made-up cost of a block (0)")
     probe.add_argument("--probe-recache-ms", type=float, default=0.0, metavar="MS", help="and of a recache (0)")
     probe.add_argument("--probe-busy", action="store_true", help="burn the processor instead of sleeping")
+
+
+def _bench_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("benchmark", choices=BENCHMARKS, help="model: each pass of a block")
+    parser.add_argument(
+        "--blocks", type=_count, default=16, metavar="N", help="blocks to time, once the window is full"
+    )
+    parser.add_argument(
+        "--latent", type=_latent, default=(60, 104), metavar="HxW", help="latent size of wan-1.3b (60x104)"
+    )
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), help="of wan-1.3b (bfloat16 on a GPU, else float32)"
+    )
+    parser.add_argument("--json", type=_new_file, metavar="FILE", help="the same numbers for other programs")
 
 
 def _play_options(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +134,13 @@ def _size(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
     if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 16 <= int(side) <= 16384 for side in sides):
         _fail(text, "WIDTHxHEIGHT with sides of 16 to 16384 pixels, such as 1280x720")
+    return int(sides[0]), int(sides[1])
+
+
+def _latent(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 0 < int(side) <= 512 for side in sides):
+        _fail(text, "HEIGHTxWIDTH of the latents, such as 60x104")
     return int(sides[0]), int(sides[1])
 
 

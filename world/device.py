@@ -33,3 +33,26 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def wait(device: torch.device) -> None:
+    """Return when `device` has done all that was asked of it: for measurements only, a step never waits."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def describe(device: torch.device) -> str:
+    """The device's name, for what is printed beside numbers."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
+def describe_cuda() -> str | None:
+    """torch's CUDA version and the GPU it sees, None without one."""
+    if not torch.cuda.is_available():
+        return None
+    return f"CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
+
+
+def memory_gib(device: torch.device) -> float | None:
+    """All the memory that a GPU has; None for a CPU, whose memory is not counted here."""
+    return torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else None
