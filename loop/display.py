@@ -6,6 +6,7 @@ import ctypes
 from dataclasses import dataclass
 
 _SUBSTRUCTURE_REDIRECT = 1 << 20  # X.h
+_SDL_CENTRED = 0x2FFF0000  # SDL_WINDOWPOS_CENTERED_DISPLAY
 
 
 class WindowError(ValueError):
@@ -24,6 +25,14 @@ class WindowOptions:
     def __post_init__(self) -> None:
         if min(self.size) < 1 or max(self.size) > 16_384:
             raise WindowError(f"window size {self.size[0]}x{self.size[1]}: expected 1 to 16384 pixels each way")
+
+
+def middle_of(display: int, displays: int) -> tuple[int, int]:
+    """The position by which SDL puts a window in the middle of a display; raises WindowError for one there is not."""
+    if not 0 <= display < displays:
+        known = "is only display 0" if displays == 1 else f"are displays 0 to {displays - 1}"
+        raise WindowError(f"display {display}: there {known}; choose one with --display")
+    return _SDL_CENTRED + display, _SDL_CENTRED + display
 
 
 class _Attributes(ctypes.Structure):

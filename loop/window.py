@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import product
 from math import ceil
 
 import numpy as np
@@ -17,7 +18,7 @@ os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "neverblink")  # the import sets 
 import pygame
 
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Resized, Text, key_name
-from loop.display import WindowError, WindowOptions, has_window_manager
+from loop.display import WindowError, WindowOptions, has_window_manager, middle_of
 from loop.faces import Faces
 from loop.overlay import Bar, Caret, Color, Label, Mark, Panel
 
@@ -29,7 +30,7 @@ class Window:
     """The one window of a show. Lives in the main thread; raises WindowError when it cannot open."""
 
     def __init__(self, options: WindowOptions) -> None:
-        self._window = _open(options, len(displays()))
+        self._window = _open(options)
         self._pending: list[tuple[Gesture, int]] = []
         self._down: set[str] = set()
         self._canvas = _Canvas()
@@ -122,7 +123,8 @@ class Window:
         """Full screen without a manager: nothing frames a window, so one as large as the display covers it; or back."""
         if self.is_fullscreen:
             self._place = self._window.size, self._window.position
-            self._window.size, self._window.position = displays()[self._display], _middle_of(self._display)
+            self._window.size = displays()[self._display]
+            self._window.position = middle_of(self._display, len(displays()))
         else:
             self._window.size, self._window.position = self._place
 
@@ -171,24 +173,14 @@ def _start_video() -> None:
     pygame.key.set_repeat(400, 33)  # milliseconds: the first, then each
 
 
-def _open(options: WindowOptions, displays: int) -> pygame.Window:
-    """The window, with a surface to draw on."""
-    if not 0 <= options.display < displays:
-        pygame.display.quit()
-        known = "is only display 0" if displays == 1 else f"are displays 0 to {displays - 1}"
-        raise WindowError(f"display {options.display}: there {known}; choose one with --display")
-    place = _middle_of(options.display)
+def _open(options: WindowOptions) -> pygame.Window:
+    place = middle_of(options.display, len(displays()))
     window = pygame.Window(options.title, options.size, place, resizable=True, allow_high_dpi=True)
     window.minimum_size = (160, 90)
     icon = _panel(64, 64, 1.0, 14)
     pygame.draw.circle(icon, (246, 246, 248), (32, 32), 22, 11)
     window.set_icon(icon)
     return window
-
-
-def _middle_of(display: int) -> tuple[int, int]:
-    """A position that SDL understands as the middle of a display."""
-    return 0x2FFF0000 + display, 0x2FFF0000 + display
 
 
 def _gesture(event: pygame.Event, down: set[str]) -> Gesture | None:
@@ -294,7 +286,14 @@ class _Ink:
 
 
 def _panel(w: int, h: int, alpha: float, radius: int) -> pygame.Surface:
-    """A dark ground with round corners, drawn at twice its size and shrunk: pygame's own corners are jagged."""
-    large = pygame.Surface((2 * w, 2 * h), pygame.SRCALPHA)
-    pygame.draw.rect(large, (10, 10, 14, round(255 * alpha)), large.get_rect(), border_radius=2 * radius)
-    return pygame.transform.smoothscale(large, (w, h))
+    """A dark ground with round corners, which are cut from a disc drawn twice as large: pygame's own are jagged."""
+    ground = (10, 10, 14, round(255 * alpha))
+    panel = pygame.Surface((w, h), pygame.SRCALPHA)
+    panel.fill(ground)
+    disc = pygame.Surface((4 * radius, 4 * radius), pygame.SRCALPHA)
+    pygame.draw.circle(disc, ground, (2 * radius, 2 * radius), 2 * radius)
+    disc = pygame.transform.smoothscale(disc, (2 * radius, 2 * radius))
+    for x, y in product((0, radius), repeat=2):
+        place = (w - radius if x else 0, h - radius if y else 0)
+        panel.blit(disc, place, (x, y, radius, radius), special_flags=pygame.BLEND_RGBA_MIN)
+    return panel

@@ -49,6 +49,7 @@ def server():
             pytest.skip(f"Xvfb gave no display within {DEADLINE_S:g} s")
         yield f":{os.read(reader, 16).decode().strip()}"
     finally:
+        pygame.display.quit()  # Xlib ends the whole process when its server goes away
         os.close(reader)
         process.terminate()
         process.wait(DEADLINE_S)
