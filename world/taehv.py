@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.pixels import to_uint8
+from world.pixels import as_tensor, to_uint8
 
 TRIM = 3  # pixel frames at the start of a stream that lie before the first latent frame
 
@@ -25,7 +25,7 @@ State = tuple[Tensor, ...]
 class TAEHVConfig:
     """Widths of the tiny autoencoder; the defaults are those of `taew2_1`."""
 
-    latent_channels: int = 16
+    channels: int = 16
     decoder: tuple[int, int, int, int] = (256, 128, 64, 64)
     encoder: int = 64
 
@@ -82,7 +82,7 @@ def _conv(inner: int, outer: int, **options: Any) -> nn.Conv2d:
 
 def _decoder(config: TAEHVConfig) -> nn.Sequential:
     a, b, c, d = config.decoder
-    layers: list[nn.Module] = [Squash(), _conv(config.latent_channels, a), nn.ReLU()]
+    layers: list[nn.Module] = [Squash(), _conv(config.channels, a), nn.ReLU()]
     for inner, outer, factor in ((a, b, 1), (b, c, 2), (c, d, 2)):
         layers += [MemBlock(inner) for _ in range(3)]
         layers += [nn.Upsample(scale_factor=2), Grow(inner, factor), _conv(inner, outer, bias=False)]
@@ -95,7 +95,7 @@ def _encoder(config: TAEHVConfig) -> nn.Sequential:
     for factor in (2, 2, 1):
         layers += [Pool(width, factor), _conv(width, width, stride=2, bias=False)]
         layers += [MemBlock(width) for _ in range(3)]
-    return nn.Sequential(*layers, _conv(width, config.latent_channels))
+    return nn.Sequential(*layers, _conv(width, config.channels))
 
 
 def _run(layers: nn.Sequential, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -150,7 +150,7 @@ class TAEHV(nn.Module):
 
         A stream starts with one frame for its first latent frame, then come four for each.
         """
-        raw, after = self.decode_raw(state, torch.as_tensor(latents))
+        raw, after = self.decode_raw(state, as_tensor(latents))
         return to_uint8(raw[0] if state else raw[0, TRIM:]), after
 
     def decode(self, state: State, latents: Any) -> tuple[np.ndarray, State]:

@@ -129,6 +129,11 @@ class Tokenizer:
         if self._end is None:
             raise WorldError(f"{path} has no end mark </s>: expected the tokenizer of google/umt5-xxl")
 
+    @property
+    def size(self) -> int:
+        """One more than the highest token number."""
+        return self._tokenizer.get_vocab_size()
+
     def __call__(self, text: str) -> list[int]:
         """The token numbers of `text`, at most TEXT_LENGTH, the end mark last."""
         ids = self._tokenizer.encode(self.clean(text), add_special_tokens=False).ids

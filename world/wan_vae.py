@@ -7,7 +7,6 @@ and never written to: an older state stays good for as long as somebody holds it
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.pixels import to_uint8
+from world.pixels import as_tensor, to_uint8
+from world.wan_layers import Attention, CausalConv, Down, Norm, ResBlock, State, Tape, Up
 
 MEAN = (-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
         0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921)  # fmt: skip
 STD = (2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743,
        3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160)  # fmt: skip
-
-State = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -41,125 +39,6 @@ class VAEConfig:
     def channels(self) -> int:
         """Channels of a latent frame."""
         return len(self.mean)
-
-
-class Tape:
-    """The state while it is used: read and written once by each causal convolution, in order."""
-
-    def __init__(self, state: State) -> None:
-        self.is_first = not state
-        self._past = iter(state)
-        self._next: list[Tensor] = []
-
-    def read(self) -> Tensor:
-        """What the same convolution wrote at the last boundary."""
-        return next(self._past)
-
-    def write(self, frames: Tensor) -> None:
-        # a view would keep all the frames of this call alive
-        self._next.append(frames.clone())
-
-    def state(self) -> State:
-        """The state at the boundary after this call."""
-        return tuple(self._next)
-
-
-class Norm(nn.Module):
-    """Unit length over the channels, times sqrt(C) and a gain."""
-
-    def __init__(self, channels: int, axes: int) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(channels, *[1] * axes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(x, dim=1) * math.sqrt(x.shape[1]) * self.gamma
-
-
-class CausalConv(nn.Conv3d):
-    """A 3x3x3 convolution that sees its frame and the two before it."""
-
-    def __init__(self, inner: int, outer: int, kernel: tuple[int, int, int] = (3, 3, 3)) -> None:
-        super().__init__(inner, outer, kernel, padding=(0, kernel[1] // 2, kernel[2] // 2))
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        past = torch.zeros_like(x[:, :, :1]).repeat(1, 1, 2, 1, 1) if tape.is_first else tape.read()
-        x = torch.cat([past, x], dim=2)
-        tape.write(x[:, :, -2:])
-        return super().forward(x)
-
-
-class ResBlock(nn.Module):
-    """Norm, SiLU, convolution, twice, around a shortcut."""
-
-    def __init__(self, inner: int, outer: int) -> None:
-        super().__init__()
-        self.residual = nn.ModuleDict(
-            {"0": Norm(inner, 3), "2": CausalConv(inner, outer), "3": Norm(outer, 3), "6": CausalConv(outer, outer)}
-        )
-        self.shortcut = nn.Conv3d(inner, outer, 1) if inner != outer else nn.Identity()
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        y = self.residual["2"](F.silu(self.residual["0"](x)), tape)
-        y = self.residual["6"](F.silu(self.residual["3"](y)), tape)
-        return y + self.shortcut(x)
-
-
-class Attention(nn.Module):
-    """Attention of a frame to itself, one head over all channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = Norm(channels, 2)
-        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.proj = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        frames = x.transpose(1, 2).flatten(0, 1)
-        q, k, v = self.to_qkv(self.norm(frames)).flatten(2).transpose(1, 2).unsqueeze(1).chunk(3, dim=-1)
-        y = F.scaled_dot_product_attention(q, k, v).squeeze(1).transpose(1, 2).reshape(frames.shape)
-        return x + self.proj(y).unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
-
-
-class Up(nn.Module):
-    """Twice the height and width, half the channels and, with `doubles_time`, two frames for each."""
-
-    def __init__(self, channels: int, doubles_time: bool) -> None:
-        super().__init__()
-        self.resample = nn.ModuleDict({"1": nn.Conv2d(channels, channels // 2, 3, padding=1)})
-        self.time_conv = CausalConv(channels, 2 * channels, (3, 1, 1)) if doubles_time else None
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        if self.time_conv is not None:
-            x = self._double(x, tape)
-        frames = F.interpolate(x.transpose(1, 2).flatten(0, 1), scale_factor=2.0, mode="nearest")
-        return self.resample["1"](frames).unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
-
-    def _double(self, x: Tensor, tape: Tape) -> Tensor:
-        if tape.is_first:
-            # the first latent frame stays one frame, and later ones do not see it here
-            tape.write(torch.zeros_like(x[:, :, :1]).repeat(1, 1, 2, 1, 1))
-            return x
-        even_odd = self.time_conv(x, tape).unflatten(1, (2, x.shape[1]))
-        return even_odd.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
-
-
-class Down(nn.Module):
-    """Half the height and width and, with `halves_time`, one frame for two."""
-
-    def __init__(self, channels: int, halves_time: bool) -> None:
-        super().__init__()
-        self.resample = nn.ModuleDict({"1": nn.Conv2d(channels, channels, 3, stride=2)})
-        self.time_conv = nn.Conv3d(channels, channels, (3, 1, 1), stride=(2, 1, 1)) if halves_time else None
-
-    def forward(self, x: Tensor, tape: Tape) -> Tensor:
-        frames = F.pad(x.transpose(1, 2).flatten(0, 1), (0, 1, 0, 1))
-        x = self.resample["1"](frames).unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
-        return x if self.time_conv is None else self._halve(x, tape)
-
-    def _halve(self, x: Tensor, tape: Tape) -> Tensor:
-        y = x if tape.is_first else self.time_conv(torch.cat([tape.read(), x], dim=2))
-        tape.write(x[:, :, -1:])
-        return y
 
 
 class Stack(nn.Module):
@@ -265,7 +144,7 @@ class WanVAE(nn.Module):
 
     def decode_tensor(self, state: State, latents: Any) -> tuple[Tensor, State]:
         """latents [1, f, C, h, w] -> frames uint8 [n, Y, X, 3] RGB on the weights' device, and the next state."""
-        raw, state = self.decode_raw(state, torch.as_tensor(latents))
+        raw, state = self.decode_raw(state, as_tensor(latents))
         return to_uint8(raw[0] * 0.5 + 0.5), state
 
     def decode(self, state: State, latents: Any) -> tuple[np.ndarray, State]:
