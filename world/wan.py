@@ -1,170 +1,77 @@
-"""Folders of Wan2.1 and LongLive checkpoints, in their public layout, as parts of a world.
-
-Source: the file names and key names of the released Wan2.1-T2V-1.3B and LongLive-1.3B checkpoints.
-"""
+"""Folders of Wan2.1 and LongLive checkpoints, opened as a world."""
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from world.checkpoint import Tensors, fill, find, need, only_tensors, read
-from world.config import DiTConfig
-from world.dit import CausalDiT
-from world.info import WorldError
-from world.lora import Lora
-from world.taehv import TAEHV, TAEHVConfig, trim_grow
-from world.umt5 import UMT5, PromptEncoder, Tokenizer, UMT5Config
-from world.wan_vae import VAEConfig, WanVAE
+from world.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
+from world.device import memory_gib, resolve, use_threads, working_dtype
+from world.diffusion import DiffusionWorld, Text
+from world.info import WorldError, WorldInfo
+from world.wan_files import read_decoder, read_prompts, read_sizes, read_transformer, survey
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from world.zoo import WorldOptions
 
-WAN = ("wan_models/Wan2.1-T2V-1.3B", "Wan2.1-T2V-1.3B", ".")
-LONGLIVE = ("longlive_models/models", "models", ".")
-DECODERS = {"vae": (WAN, "Wan2.1_VAE.pth"), "taehv": (LONGLIVE + WAN, "taew2_1.pth")}
-
-
-@dataclass(frozen=True)
-class Files:
-    """Where each part of a world lies; found before the first gigabyte is read."""
-
-    config: Path
-    base: Path
-    lora: Path | None
-    decoder: Path
-    text: Path
-    tokenizer: Path
+SHOWPIECE = (
+    "A lighthouse on a cliff at dusk, waves breaking on the rocks below, warm light in its windows, "
+    "the camera circles it slowly, cinematic, detailed"
+)
+FPS = 16.0
+TEXT_ROOM_GIB = 30.0  # on a smaller GPU the text encoder (10.6 GiB) stays on the CPU; the rest takes about 18
 
 
-def survey(folder: Path, decoder: str) -> Files:
-    """The files in `folder`; raises WorldError that says what is missing and where was looked.
+def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
+    """The world whose checkpoints lie in `folder`; raises WorldError with one line for whatever is wrong with them."""
+    files = survey(folder, options.decoder)
+    sizes = configure(files.config, options)
+    device = resolve(options.device)
+    dtype = working_dtype(device)
+    use_threads(options.threads)
+    prompts = read_prompts(files, sizes.dit, _text_device(device))
+    decoder = read_decoder(files.decoder, dtype, device)
+    if decoder.config.channels != sizes.dit.in_dim:
+        raise WorldError(
+            f"{files.decoder} has latents of {decoder.config.channels} channels, {files.config} {sizes.dit.in_dim}"
+        )
+    dit = read_transformer(files, sizes.dit, dtype, device)
 
-    decoder: `vae`, Wan's own, or `taehv`, the fast one.
-    """
-    if decoder not in DECODERS:
-        raise WorldError(f"decoder {decoder!r}: expected one of {', '.join(DECODERS)}")
-    config = find(folder, WAN, "config.json")
-    if config is None:
-        raise WorldError(f"{folder} is not a folder of Wan checkpoints: looked for {WAN[0]}/config.json, config.json")
-    base = find(folder, LONGLIVE, "longlive_base.pt")
-    if base is None:
-        log.warning("%s has no longlive_base.pt; Wan's own weights want many steps: expect noise", folder)
-    return Files(
-        config=config,
-        base=base or need(folder, WAN, "diffusion_pytorch_model.safetensors"),
-        lora=find(folder, LONGLIVE, "lora.pt") if base else None,
-        decoder=need(folder, *DECODERS[decoder]),
-        text=need(folder, WAN, "models_t5_umt5-xxl-enc-bf16.pth"),
-        tokenizer=need(folder, WAN, "google/umt5-xxl"),
+    def encode(text: str) -> Text:
+        return Text(prompts(text).to(device))
+
+    return DiffusionWorld(sizes, dit, encode, decoder, describe(sizes, decoder.memory), device=device)
+
+
+def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
+    """What a session must know, from config.json at `path` and what the user asked for."""
+    dit = read_sizes(path)
+    width, height = options.picture or (832, 480)
+    if width % 16 or height % 16 or min(width, height) < 16:
+        raise WorldError(f"picture {width}x{height}: this world needs multiples of 16, like 832x480")
+    latents = LatentConfig(dit.in_dim, height // 8, width // 8, grid=(height // 16, width // 16))
+    try:
+        return DiffusionConfig(dit, CacheConfig(positions=options.positions), SamplerConfig(), latents)
+    except ValueError as error:
+        raise WorldError(str(error)) from None
+
+
+def describe(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
+    """What everybody may know of this world."""
+    block, latents = sizes.cache.block, sizes.latents
+    return WorldInfo(
+        name="wan-1.3b",
+        fps=FPS,
+        block_frames=4 * block,
+        picture=(8 * latents.width, 8 * latents.height),
+        showpiece=SHOWPIECE,
+        memory_blocks=math.ceil(max(sizes.cache.window, decoder_memory) / block),
     )
 
 
-def read_sizes(path: Path) -> DiTConfig:
-    """The transformer's sizes from config.json."""
-    try:
-        content = json.loads(path.read_text())
-        sizes = {field.name: content[field.name] for field in fields(DiTConfig) if field.name in content}
-        if content.get("model_type", "t2v") != "t2v" or not all(type(size) is int for size in sizes.values()):
-            raise ValueError("expected model_type t2v and whole numbers")
-        return DiTConfig(**sizes)
-    except (ValueError, AttributeError) as error:
-        raise WorldError(f"{path} does not describe a Wan text-to-video model: {error}") from None
-
-
-def read_transformer(files: Files, dtype: torch.dtype, device: torch.device) -> CausalDiT:
-    """The causal transformer, its LoRA merged."""
-    with torch.device("meta"):
-        dit = CausalDiT(read_sizes(files.config))
-    tensors = _plain_names(_entry(files.base, ("generator", "generator_ema", "model")))
-    if files.lora is None:
-        fill(dit, tensors, files.base, dtype, device)
-    else:
-        lora = Lora(_plain_names(_entry(files.lora, ("generator_lora",))), files.lora, _alpha(files.lora))
-        lora.check(tensors)
-        fill(dit, tensors, files.base, dtype, device, lora.merged)
-    return dit
-
-
-def _entry(path: Path, names: tuple[str, ...]) -> Tensors:
-    """The state dict under the first of `names` that the file has, or the file itself."""
-    content = read(path)
-    inner = next((content[name] for name in names if isinstance(content.get(name), Mapping)), content)
-    return only_tensors(inner, path)
-
-
-def _plain_names(tensors: Tensors) -> Tensors:
-    """Without what wrappers and sharded training put into the names."""
-    return {name.replace("_fsdp_wrapped_module.", "").removeprefix("model."): t for name, t in tensors.items()}
-
-
-def _alpha(lora: Path) -> float | None:
-    """`lora_alpha` where PEFT's own description lies beside the file: the tensors do not say."""
-    path = lora.with_name("adapter_config.json")
-    if not path.exists():
-        return None
-    try:
-        return float(json.loads(path.read_text())["lora_alpha"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorldError(f"{path} has no number lora_alpha: {error}") from None
-
-
-def read_decoder(path: Path, dtype: torch.dtype, device: torch.device) -> WanVAE | TAEHV:
-    """Wan's own VAE or the fast one, as the file's name says."""
-    tensors = only_tensors(read(path), path)
-    decoder: WanVAE | TAEHV
-    with torch.device("meta"):
-        if path.name == DECODERS["vae"][1]:
-            decoder = WanVAE(_vae_sizes(tensors))
-        else:
-            decoder = TAEHV(_taehv_sizes(tensors))
-            tensors = trim_grow(tensors, decoder.config)
-    fill(decoder, tensors, path, dtype, device)
-    return decoder
-
-
-def read_prompts(files: Files, device: torch.device) -> PromptEncoder:
-    """The text encoder with its tokenizer; its weights keep the dtype of the file, so on a CPU they stay mapped."""
-    tokenizer = Tokenizer(files.tokenizer)
-    tensors = only_tensors(read(files.text), files.text)
-    with torch.device("meta"):
-        model = UMT5(_umt5_sizes(tensors))
-    fill(model, tensors, files.text, next(iter(tensors.values())).dtype, device)
-    return PromptEncoder(model, tokenizer)
-
-
-# Sizes are read off the shapes. Where a telling tensor is missing, the released sizes stand in and `fill` complains.
-
-
-def _shape(tensors: Tensors, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    found = tensors.get(name)
-    return default if found is None or found.ndim != len(default) else tuple(found.shape)
-
-
-def _vae_sizes(tensors: Tensors) -> VAEConfig:
-    dim = _shape(tensors, "encoder.conv1.weight", (96, 3, 3, 3, 3))[0]
-    first_down = [i for i in range(20) if f"encoder.downsamples.{i}.resample.1.weight" in tensors]
-    return VAEConfig(dim=dim, res_blocks=first_down[0] if first_down else 2)
-
-
-def _taehv_sizes(tensors: Tensors) -> TAEHVConfig:
-    released = {1: 256, 8: 128, 14: 64, 20: 64}
-    a, b, c, d = (_shape(tensors, f"decoder.{i}.weight", (width, 0, 3, 3))[0] for i, width in released.items())
-    return TAEHVConfig(decoder=(a, b, c, d), encoder=_shape(tensors, "encoder.0.weight", (64, 3, 3, 3))[0])
-
-
-def _umt5_sizes(tensors: Tensors) -> UMT5Config:
-    vocabulary, dim = _shape(tensors, "token_embedding.weight", (256_384, 4096))
-    layers = {int(name.split(".")[1]) for name in tensors if name.startswith("blocks.")}
-    return UMT5Config(
-        vocabulary=vocabulary,
-        dim=dim,
-        attention_dim=_shape(tensors, "blocks.0.attn.q.weight", (4096, dim))[0],
-        ffn_dim=_shape(tensors, "blocks.0.ffn.fc1.weight", (10_240, dim))[0],
-        heads=_shape(tensors, "blocks.0.pos_embedding.embedding.weight", (32, 64))[1],
-        layers=max(layers, default=23) + 1,
-    )
+def _text_device(device: torch.device) -> torch.device:
+    room = memory_gib(device)
+    return device if room is None or room >= TEXT_ROOM_GIB else torch.device("cpu")

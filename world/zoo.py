@@ -44,6 +44,7 @@ class WorldOptions:
     threads: int = 1
     picture: tuple[int, int] | None = None
     positions: str = "relative"
+    decoder: str = "vae"  # of a folder: vae or taehv
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
 
@@ -76,8 +77,6 @@ def open_world(options: WorldOptions, spend: Callable[[float], None] = no_cost) 
         from world.small import open_small
 
         return open_small(options)
-    if Path(options.name).is_dir():
-        raise WorldError(
-            f"{options.name}: folders of checkpoints are not opened yet; worlds by name: {', '.join(NAMES)}"
-        )
-    raise WorldError(f"unknown world {options.name!r}: expected one of {', '.join(NAMES)}, or a folder of checkpoints")
+    from world.wan import open_wan
+
+    return open_wan(Path(options.name), options)

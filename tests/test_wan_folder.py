@@ -1,0 +1,238 @@
+"""Folders of checkpoints: opened as published, and refused in one line when they are not what they should be."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.wan_folder import LONGLIVE, WAN, Sizes, lora, transformer, write_folder
+from world.block import Recached
+from world.event import Prompt
+from world.info import WorldError
+from world.wan_files import read_sizes, read_transformer, survey
+from world.zoo import WorldOptions, open_world
+
+CPU = torch.device("cpu")
+BASE, LORA, CONFIG = LONGLIVE / "longlive_base.pt", LONGLIVE / "lora.pt", WAN / "config.json"
+ENCODER, VAE = WAN / "models_t5_umt5-xxl-enc-bf16.pth", WAN / "Wan2.1_VAE.pth"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("wan") / "folder")
+
+
+@pytest.fixture
+def folder(sound, tmp_path) -> Path:
+    """A copy of the sound folder, to be damaged."""
+    return Path(shutil.copytree(sound, tmp_path / "folder"))
+
+
+def opened(folder: Path, **options):
+    return open_world(WorldOptions(str(folder), device="cpu", picture=(32, 16), **options))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    files = survey(folder, "vae")
+    return read_transformer(files, read_sizes(files.config), torch.float32, CPU).state_dict()
+
+
+def same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
+    return ours.keys() == theirs.keys() and all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in ours)
+
+
+def with_lora(base: dict[str, torch.Tensor], adapter: dict[str, torch.Tensor], scale: float = 1.0):
+    def added(name: str) -> torch.Tensor | float:
+        layer = f"base_model.model.{name.removesuffix('.weight')}"
+        if f"{layer}.lora_A.weight" not in adapter:
+            return 0.0
+        return scale * adapter[f"{layer}.lora_B.weight"] @ adapter[f"{layer}.lora_A.weight"]
+
+    return {name: weight + added(name) for name, weight in base.items()}
+
+
+def complaint(folder: Path, **options) -> str:
+    with pytest.raises(WorldError) as caught:
+        opened(folder, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# what a sound folder gives
+
+
+def test_a_folder_opens_and_makes_blocks_that_decode(sound):
+    world = opened(sound)
+    session = world.session(seed=1, prompt="a red fox")
+    assert world.info.picture == (32, 16) and world.info.block_frames == 12 and world.info.fps == 16
+    state, counts = world.decoder.start(), []
+    for _ in range(2):
+        frames, state = world.decoder.decode(state, session.step().latents)
+        counts.append(frames.shape)
+    assert counts == [(9, 16, 32, 3), (12, 16, 32, 3)]
+    assert frames.dtype == np.uint8 and frames.std() > 1
+
+
+def test_the_stream_goes_on_past_its_window(sound):
+    session = opened(sound).session(seed=1, prompt="a red fox")
+    blocks = [session.step() for _ in range(6)]
+    assert [block.start for block in blocks] == [0, 3, 6, 9, 12, 15]
+    assert all(np.isfinite(block.latents).all() for block in blocks)
+
+
+def test_the_same_seed_gives_the_same_blocks_and_another_does_not(sound):
+    first, again, other = (opened(sound).session(seed, "a red fox").step().digest for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_prompt_switch_recaches_and_changes_what_comes(sound):
+    world = opened(sound)
+    steered, straight = (world.session(1, "a red fox") for _ in range(2))
+    steered.step()
+    straight.step()
+    passes = list(steered.begin([Prompt("rain falls on roofs")]))
+    block = passes[-2].block
+    assert isinstance(passes[0], Recached) and block.cut == block.seen == 1
+    assert np.abs(block.latents.astype(float) - straight.step().latents).max() > 1e-2
+
+
+def test_words_change_what_is_seen(sound):
+    world = opened(sound)
+    fox, rain = (world.session(1, text).step().latents.astype(float) for text in ("a red fox", "rain"))
+    assert np.abs(fox - rain).max() > 1e-2
+
+
+def test_the_fast_decoder_is_used_when_asked_for(sound):
+    world = opened(sound, decoder="taehv")
+    frames, _ = world.decoder.decode(world.decoder.start(), world.session(1, "a red fox").step().latents)
+    assert frames.shape == (9, 16, 32, 3)
+    # the window decides here, and with Wan's own decoder its longer memory does
+    assert world.info.memory_blocks == 4 and opened(sound).info.memory_blocks == 10
+
+
+def test_the_base_is_taken_with_its_lora_merged(sound):
+    assert same(weights(sound), with_lora(transformer(Sizes()), lora(Sizes())))
+
+
+def test_without_a_lora_the_base_is_taken_as_it_is(folder):
+    (folder / LORA).unlink()
+    assert same(weights(folder), transformer(Sizes()))
+
+
+def test_a_bare_lora_is_read_and_scaled_as_its_description_says(folder):
+    torch.save(lora(Sizes()), folder / LORA)
+    (folder / LONGLIVE / "adapter_config.json").write_text(json.dumps({"r": 2, "lora_alpha": 1}))
+    assert same(weights(folder), with_lora(transformer(Sizes()), lora(Sizes()), scale=0.5))
+
+
+@pytest.mark.parametrize("entry", ["generator", "generator_ema", "model", None])
+@pytest.mark.parametrize("prefix", ["", "model.", "model._fsdp_wrapped_module."])
+def test_the_base_is_found_under_every_published_name(folder, entry, prefix):
+    tensors = {f"{prefix}{name}": t for name, t in transformer(Sizes(), seed=9).items()}
+    torch.save({entry: tensors} if entry else tensors, folder / BASE)
+    (folder / LORA).unlink()
+    assert same(weights(folder), transformer(Sizes(), seed=9))
+
+
+def test_files_may_lie_flat_in_the_folder(sound, tmp_path):
+    flat = tmp_path / "flat"
+    shutil.copytree(sound / WAN, flat)
+    shutil.copytree(sound / LONGLIVE, flat, dirs_exist_ok=True)
+    assert opened(flat).session(1, "a red fox").step().digest == opened(sound).session(1, "a red fox").step().digest
+
+
+def test_wan_alone_opens_with_a_warning(folder, caplog):
+    (folder / BASE).unlink()
+    assert same(weights(folder), transformer(Sizes(), seed=1))
+    assert "expect noise" in caplog.text
+
+
+# what is refused
+
+
+def test_a_folder_of_something_else_says_what_was_looked_for(tmp_path):
+    said = complaint(tmp_path)
+    assert said.endswith(
+        "is not a folder of Wan checkpoints: looked for wan_models/Wan2.1-T2V-1.3B/config.json, config.json"
+    )
+
+
+@pytest.mark.parametrize("name", [VAE, ENCODER, WAN / "google/umt5-xxl", BASE], ids=lambda path: path.name)
+def test_a_missing_part_is_named_with_the_places_that_were_looked_at(folder, name):
+    (folder / name).rename(folder.parent / "elsewhere")
+    (folder / WAN / "diffusion_pytorch_model.safetensors").unlink()
+    said = complaint(folder)
+    assert f"has no {'google/umt5-xxl' if name.name == 'umt5-xxl' else name.name}: looked for {name}, " in said
+
+
+@pytest.mark.parametrize("name", [BASE, LORA, VAE, ENCODER], ids=lambda path: path.name)
+def test_a_part_that_is_cut_short_is_named(folder, name):
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    assert f"{name} cannot be read" in complaint(folder)
+
+
+def test_code_in_a_part_is_not_run(folder):
+    torch.save({"generator": Path}, folder / BASE)
+    assert "holds Python code" in complaint(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "gone", "bent"),
+    [
+        (BASE, "model.", "blocks.1.ffn.2.bias", "head.modulation"),
+        (VAE, "", "decoder.head.0.gamma", "conv2.weight"),
+        (ENCODER, "", "norm.weight", "blocks.1.norm2.weight"),
+    ],
+)
+def test_missing_extra_and_misshapen_tensors_are_listed_with_their_file(folder, name, prefix, gone, bent):
+    content = torch.load(folder / name, weights_only=True)
+    tensors = content.get("generator", content)
+    tensors["stranger"] = tensors.pop(prefix + gone)
+    tensors[prefix + bent] = torch.zeros(7, 7)
+    torch.save(content, folder / name)
+    said = complaint(folder)
+    assert f"{name} does not fit the model: 1 missing: {gone}; 1 not expected: stranger; 1 of another shape" in said
+    assert f"{bent} is 7x7, expected " in said
+
+
+def test_a_lora_for_another_model_is_refused(folder):
+    torch.save(lora(Sizes(layers=3)), folder / LORA)
+    assert "lora.pt adapts layers the model has not (10): blocks.2.self_attn.q" in complaint(folder)
+
+
+def test_a_config_that_is_no_config_is_refused(folder):
+    (folder / CONFIG).write_text("{")
+    assert "config.json does not describe a Wan text-to-video model" in complaint(folder)
+    (folder / CONFIG).write_text(json.dumps({**Sizes().config(), "model_type": "i2v"}))
+    assert "expected model_type t2v" in complaint(folder)
+    (folder / CONFIG).write_text(json.dumps({**Sizes().config(), "num_heads": 5}))
+    assert "width 24 in 5 heads" in complaint(folder)
+
+
+def test_a_config_for_other_weights_is_refused(folder):
+    (folder / CONFIG).write_text(json.dumps({**Sizes().config(), "num_layers": 3}))
+    assert "27 missing: blocks.2.modulation" in complaint(folder)
+
+
+def test_a_text_encoder_of_another_width_is_refused(folder):
+    (folder / CONFIG).write_text(json.dumps({**Sizes().config(), "text_dim": 16}))
+    assert "is 8 wide, " in complaint(folder) and "expects text_dim 16" in complaint(folder)
+
+
+def test_an_unknown_decoder_or_picture_is_refused(folder):
+    assert complaint(folder, decoder="best") == "decoder 'best': expected one of vae, taehv"
+    with pytest.raises(WorldError, match=r"picture 30x16: this world needs multiples of 16"):
+        open_world(WorldOptions(str(folder), device="cpu", picture=(30, 16)))
+
+
+def test_a_safetensors_file_of_wan_that_is_cut_short_is_named(folder):
+    (folder / BASE).unlink()
+    path = folder / WAN / "diffusion_pytorch_model.safetensors"
+    save_file({"a": torch.zeros(100)}, path)
+    path.write_bytes(path.read_bytes()[:-10])
+    assert "diffusion_pytorch_model.safetensors cannot be read" in complaint(folder)
