@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from world.attend import Dense, block_causal, teacher_forcing
-from world.config import DiTConfig
+from world.cache import CacheBank
+from world.config import CacheConfig, DiTConfig
 from world.dit import CausalDiT
 from world.rope import angles, rotate, rotation, split_pairs
 
@@ -142,6 +143,16 @@ def test_an_own_embedding_and_head_take_the_place_of_wans():
     assert {name for name in dit.state_dict() if re.match("patch|head", name)} == {
         "patch_embedding.weight", "patch_embedding.bias", "head.weight", "head.bias",
     }  # fmt: skip
+
+
+def test_remembering_writes_what_predicting_writes():
+    dit, (latents, timesteps) = tiny(), inputs(3)
+    words, banks = dit.words(torch.ones(1, 6, 12)), [CacheBank(CacheConfig(6, 2, 3), TINY, GRID) for _ in range(2)]
+    with torch.no_grad():
+        dit(latents, timesteps, words, banks[0].attend(0, 3))
+        dit.remember(latents, timesteps, words, banks[1].attend(0, 3))
+    for ours, theirs in zip(banks[0].keys + banks[0].values, banks[1].keys + banks[1].values, strict=True):
+        assert torch.equal(ours, theirs) and ours.any()
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():

@@ -319,6 +319,14 @@ def test_resume_remembers_the_dials_of_each_block():
     assert session.step([Rebuild()]).digest == again.step().digest
 
 
+def test_a_rebuild_encodes_each_block_under_its_own_dials():
+    world = tiny_world()
+    log = film(started(world), {}, 4)
+    turned = [type(block)(**{**vars(block), "dials": {"zoom": 1.0}}) if block.index == 2 else block for block in log]
+    plain, other = (resumed(world, snapshot_of(blocks, 4, "first words")) for blocks in (log, turned))
+    assert plain.step().digest != other.step().digest
+
+
 def test_resume_after_a_hard_cut_needs_nothing_older():
     world = tiny_world()
     session = world.session(7, "first words")

@@ -32,6 +32,10 @@ class Counted(CausalDiT):
         self.passes += 1
         return super().forward(*inputs)
 
+    def remember(self, *inputs):
+        self.passes += 1
+        return super().remember(*inputs)
+
 
 def tiny_world(cache: CacheConfig | None = None, stored: str = "float16", prediction: str = "flow") -> DiffusionWorld:
     """A window of 6 latent frames: a sink of 2, blocks of 2."""

@@ -89,16 +89,15 @@ class Cached:
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """q, k, v and the result: [B, F * N, heads, head_dim]; q and k come normed and not yet rotated."""
-        keys, values = self.bank.keys[layer], self.bank.values[layer]
-        self._write(keys, k)
-        self._write(values, v)
-        k, v = self.visible.of(keys).flatten(1, 2), self.visible.of(values).flatten(1, 2)
+        self.write(layer, k, v)
+        k, v = (self.visible.of(part[layer]).flatten(1, 2) for part in (self.bank.keys, self.bank.values))
         return attention(rotate(q, self.query_turn), rotate(k, self.key_turn), v)
 
-    def _write(self, buffer: Tensor, x: Tensor) -> None:
-        """The last frames of x [B, F * N, heads, head_dim] into their slots."""
-        kept = len(self.written)
-        buffer.index_copy_(1, self.written, x.unflatten(1, (self.frames, -1))[:, self.frames - kept :])
+    def write(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """Keep the last frames of k and v [B, F * N, heads, head_dim] in their slots."""
+        dropped = self.frames - len(self.written)
+        for buffer, x in ((self.bank.keys[layer], k), (self.bank.values[layer], v)):
+            buffer.index_copy_(1, self.written, x.unflatten(1, (self.frames, -1))[:, dropped:])
 
 
 class BankPair:

@@ -74,6 +74,11 @@ class CacheConfig:
         """Frames that the buffer holds."""
         return self.slots or self.window
 
+    @property
+    def blocks(self) -> int:
+        """Blocks of latents that a rebuild may need."""
+        return -(-(self.size if self.window == -1 else self.window) // self.block)
+
 
 @dataclass(frozen=True)
 class SamplerConfig:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from world.block import Decoder
 from world.config import DiffusionConfig
+from world.dit import CausalDiT
 from world.info import WorldInfo
 from world.session import Session
 
@@ -26,12 +27,12 @@ class Text(NamedTuple):
 class DiffusionWorld:
     """Everything a session needs, on one device.
 
-    dit: CausalDiT, or what has its `words` and is called like it. encode: a prompt's text to Text, on `device`.
+    dit: CausalDiT, or what is called like it. encode: a prompt's text to Text, on `device`.
     condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None for none.
     """
 
     config: DiffusionConfig
-    dit: Any
+    dit: CausalDiT
     encode: Callable[[str], Text]
     decoder: Decoder
     info: WorldInfo

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,15 @@ EPS = 1e-6
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 Words = list[tuple[Tensor, Tensor]]  # each layer's keys and values of the prompt: [B, L, heads, head_dim]
+
+
+class Memory(Protocol):
+    """An `Attend` with a cache behind it."""
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
+
+    def write(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """Keep keys and values without attending to them."""
 
 
 class RMSNorm(nn.Module):
@@ -75,10 +85,19 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, e: Tensor, words: tuple[Tensor, Tensor], attend: Callable) -> Tensor:
         """x [B, F, N, dim], e [B, F, 6, dim]."""
-        m = (self.modulation + e).unsqueeze(-2).unbind(2)
+        m = self._modulate(e)
         x = x + self._look(self.norm1(x) * (1 + m[1]) + m[0], attend) * m[2]
         x = x + self._read(self.norm3(x), words)
         return x + self.ffn(self.norm2(x) * (1 + m[4]) + m[3]) * m[5]
+
+    def memory(self, x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        """The keys and values that `forward` would hand to attention: [B, F * N, heads, head_dim] each."""
+        m = self._modulate(e)
+        return self.self_attn.memory((self.norm1(x) * (1 + m[1]) + m[0]).flatten(1, 2))
+
+    def _modulate(self, e: Tensor) -> tuple[Tensor, ...]:
+        """Shift, scale and gate of self-attention, then of the feed-forward: six of [B, F, 1, dim]."""
+        return (self.modulation + e).unsqueeze(-2).unbind(2)
 
     def _look(self, x: Tensor, attend: Callable) -> Tensor:
         tokens = x.flatten(1, 2)
@@ -173,12 +192,25 @@ class CausalDiT(nn.Module):
 
         condition [B, F, dim] is added to the time embedding.
         """
-        latents = latents.to(self.dtype)
+        x, e, modulation = self._enter(latents, timesteps, condition)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, modulation, words[layer], partial(attend, layer))
+        return self.head(x.flatten(1, 2), e, latents.to(self.dtype))
+
+    def remember(
+        self, latents: Tensor, timesteps: Tensor, words: Words, attend: Memory, condition: Tensor | None = None
+    ) -> None:
+        """`forward` for the sake of the cache alone: nothing is predicted, so the last layer ends at its keys and values."""
+        x, _, modulation = self._enter(latents, timesteps, condition)
+        *others, last = self.blocks
+        for layer, block in enumerate(others):
+            x = block(x, modulation, words[layer], partial(attend, layer))
+        attend.write(len(others), *last.memory(x, modulation))
+
+    def _enter(self, latents: Tensor, timesteps: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens [B, F, N, dim], the time embedding [B, F, dim] and the modulation [B, F, 6, dim] made of it."""
         e = self.time(timesteps)
         if condition is not None:
             e = e + condition
-        modulation = self.time_projection(e).unflatten(-1, (6, -1))
-        x = self.patch_embedding(latents).unflatten(1, (latents.shape[1], -1))
-        for layer, block in enumerate(self.blocks):
-            x = block(x, modulation, words[layer], partial(attend, layer))
-        return self.head(x.flatten(1, 2), e, latents)
+        x = self.patch_embedding(latents.to(self.dtype)).unflatten(1, (latents.shape[1], -1))
+        return x, e, self.time_projection(e).unflatten(-1, (6, -1))

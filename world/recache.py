@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,10 +9,7 @@ from torch import Tensor
 
 from world.cache import BankPair, CacheBank
 from world.config import CacheConfig
-from world.dit import Words
-
-Model = Callable[..., Tensor]  # CausalDiT, or what is called like it
-
+from world.dit import CausalDiT, Words
 
 @dataclass(frozen=True)
 class Stretch:
@@ -44,16 +40,16 @@ class Stretch:
 class Encoder:
     """What writes a cache: the model under a prompt's words, at the timestep of clean latents."""
 
-    model: Model
+    model: CausalDiT
     words: Words
     timestep: float = 0.0
 
     def write(self, bank: CacheBank, stretch: Stretch, renew: bool = False) -> None:
-        """One pass over `stretch`, all its frames seeing one another; what the model predicts is not used."""
+        """One pass over `stretch`, all its frames seeing one another."""
         latents = stretch.latents
         timesteps = torch.full(latents.shape[:2], self.timestep, device=latents.device)
         attend = bank.attend(stretch.start, stretch.frames, renew)
-        self.model(latents, timesteps, self.words, attend, stretch.condition)
+        self.model.remember(latents, timesteps, self.words, attend, stretch.condition)
 
 
 def append(encoder: Encoder, bank: CacheBank, block: Stretch) -> None:
