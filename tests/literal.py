@@ -10,7 +10,7 @@ from world.rope import rotate, rotation
 
 
 class LiteralCache:
-    """Keys and values [B, slots, N, heads, d] in order of time; absolute keys are rotated when written, relative ones when read."""
+    """Keys and values [B, slots, N, heads, d] in order of time; absolute keys are rotated when written."""
 
     def __init__(self, config: CacheConfig, grid: tuple[int, int], shape: tuple[int, ...]) -> None:
         self.config, self.grid = config, grid

@@ -11,7 +11,9 @@ from world.config import CacheConfig, DiTConfig
 from world.dit import CausalDiT
 from world.rope import angles, rotate, rotation, split_pairs
 
-TINY = DiTConfig(dim=32, ffn_dim=48, freq_dim=16, text_dim=12, text_len=6, in_dim=4, out_dim=4, num_heads=2, num_layers=2)
+TINY = DiTConfig(
+    dim=32, ffn_dim=48, freq_dim=16, text_dim=12, text_len=6, in_dim=4, out_dim=4, num_heads=2, num_layers=2
+)
 GRID = (2, 3)
 
 

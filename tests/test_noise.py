@@ -72,7 +72,8 @@ def test_the_sampler_stops_after_each_pass_and_ends_with_the_block():
 
 def test_a_model_of_x0_is_not_converted():
     config = SamplerConfig((1000,), prediction="x0")
-    assert list(Sampler(config).run(lambda x, t: torch.full((3,), 2.0), lambda step: torch.zeros(3)))[0].tolist() == [2, 2, 2]
+    steps = Sampler(config).run(lambda x, t: torch.full((3,), 2.0), lambda step: torch.zeros(3))
+    assert next(steps).tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize(

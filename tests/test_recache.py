@@ -28,7 +28,7 @@ class Stream:
         return self.banks.back
 
     def published(self, renew: bool) -> CacheBank:
-        """The published procedure on a copy of the front bank: the whole window again, the sink's slots protected or not."""
+        """The published procedure on a copy of the front bank: the whole window again, its sink protected or not."""
         window, made = self.banks.front.config.window, self.latents.shape[1]
         self.banks.back.reset(made, None if renew else self.banks.front, 0 if renew else self.banks.front.config.size)
         past = Stretch(self.latents, 0).last(min(window, made))

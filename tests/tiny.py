@@ -12,7 +12,9 @@ from world.diffusion import DiffusionWorld, Text
 from world.dit import CausalDiT
 from world.info import DialRange, WorldInfo
 
-SIZES = DiTConfig(dim=32, ffn_dim=48, freq_dim=16, text_dim=12, text_len=0, in_dim=4, out_dim=4, num_heads=2, num_layers=2)
+SIZES = DiTConfig(
+    dim=32, ffn_dim=48, freq_dim=16, text_dim=12, text_len=0, in_dim=4, out_dim=4, num_heads=2, num_layers=2
+)
 DIALS = {"zoom": DialRange(), "energy": DialRange(0.0, 1.0, 0.5)}
 
 
@@ -46,7 +48,9 @@ def tiny_world(cache: CacheConfig | None = None, stored: str = "float16", predic
     sampler = SamplerConfig((1000, 500), prediction=prediction)
     config = DiffusionConfig(SIZES, cache, sampler, LatentConfig(4, 4, 6, (2, 3), stored))
     info = WorldInfo("tiny", 16, 8, (48, 32), "a test", memory_blocks=4, dials=DIALS)
-    return DiffusionWorld(config, dit, encode, None, info, lambda pooled, dials: to_dim(pooled)[:, None] + of_dials(dials))
+    return DiffusionWorld(
+        config, dit, encode, None, info, lambda pooled, dials: to_dim(pooled)[:, None] + of_dials(dials)
+    )
 
 
 def digests(blocks: list[Block]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Attention without a cache: every token of the call, under a mask if one is given. Training and the score models use it."""
+"""Attention without a cache: every token of the call, under a mask if one is given. For training and score models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from world.rope import rotate, rotation
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax attention of q [B, T, heads, head_dim] over k and v [B, S, heads, head_dim]; mask [T, S], true where seen."""
+    """Softmax attention of q [B, T, heads, d] over k and v [B, S, heads, d]; mask [T, S], true where seen."""
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
 
@@ -20,8 +20,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 class Dense:
     """Attends over the call's own tokens.
 
-    grid: rows and columns of tokens in a frame; positions: each frame's place in time; mask: [F, F] of frames, true where a
-    frame (row) sees another (column), or None for all.
+    grid: rows and columns of tokens in a frame; positions: each frame's place in time; mask: [F, F] of frames, true
+    where a frame (row) sees another (column), or None for all.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ def by_token(mask: Tensor, tokens: int) -> Tensor:
 
 
 def block_causal(frames: int, block: int, window: int = -1) -> Tensor:
-    """Mask [F, F]: a frame sees all up to the end of its own block, and no more than `window` frames back from there."""
+    """Mask [F, F]: a frame sees all up to the end of its own block, and at most `window` frames back from there."""
     frame = torch.arange(frames)
     end = ((frame // block + 1) * block).clamp(max=frames)[:, None]
     seen = frame[None] < end
@@ -54,9 +54,9 @@ def block_causal(frames: int, block: int, window: int = -1) -> Tensor:
 
 
 def teacher_forcing(frames: int, block: int) -> Tensor:
-    """Mask [2F, 2F] of clean then noisy frames: clean is block-causal, noisy sees its own block and the clean ones before.
+    """Mask [2F, 2F] of clean, then noisy frames.
 
-    Both halves take positions 0 to F - 1.
+    Clean is block-causal; noisy sees its own block and the clean ones before. Both halves take positions 0 to F - 1.
     """
     of = torch.arange(frames) // block
     before, same = of[None] < of[:, None], of[None] == of[:, None]

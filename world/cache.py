@@ -1,7 +1,7 @@
 """Keys and values of the window: a sink that stays and a ring that is written in place.
 
-Keys lie un-rotated and are rotated when read, by a table of positions. Softmax attention does not ask in which order keys come,
-so nothing is ever moved: what the reference clones and shifts in every layer of every call is a few integers here.
+Keys lie un-rotated and are rotated when read, by a table of positions. Softmax attention does not ask in which order
+keys come, so nothing is ever moved: what the reference clones and shifts in every layer of every call is a few integers.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class CacheBank:
         self.reset(0)
 
     def reset(self, made: int, kept: CacheBank | None = None, upto: int = 0) -> None:
-        """Zero everything, as if `made` latent frames had gone by; the first `upto` logical slots are taken from `kept`."""
+        """Zero everything, as if `made` latent frames had gone by; take the first `upto` logical slots from `kept`."""
         for buffer in (*self.keys, *self.values):
             buffer.zero_()
         self.slots.reset(made)

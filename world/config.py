@@ -13,7 +13,8 @@ STORED = ("float16", "float32")
 class DiTConfig:
     """Sizes of the transformer; the defaults are Wan2.1-T2V-1.3B.
 
-    text_len: rows of text that every layer attends to; shorter embeddings get zero rows, which take part. 0: as many as given.
+    text_len: rows of text that every layer attends to; shorter embeddings get zero rows, which take part. 0: as many as
+        given.
     """
 
     dim: int = 1536
@@ -42,11 +43,13 @@ class CacheConfig:
     """What a block remembers, in latent frames.
 
     window: all it sees, the sink and itself included; -1 for everything since the beginning.
-    sink: the first frames, which are never evicted; block: frames made at a time; slots: room in the buffer, 0 for the window.
+    sink: the first frames, which are never evicted; block: frames made at a time; slots: room in the buffer, 0 for the
+        window.
     positions: "relative" numbers the window's slots, so a stream never ends; "absolute" counts latent frames.
     keep_sink: a prompt switch leaves the sink as it was first written (once the window is full).
-    published: where the sink exceeds a block, do as the published code does: its slots are attended before they are filled, and
-        later passes over the same frames do not write them. Golden vectors need it; a world does not want it.
+    published: where the sink exceeds a block, do as the published code does: its slots are attended before they are
+        filled, and later passes over the same frames do not write them. Golden vectors need it; a world does not want
+        it.
     """
 
     window: int = 12
@@ -85,7 +88,8 @@ class SamplerConfig:
     """The few denoising steps of a block.
 
     steps: nominal timesteps, descending from 1000; with `warp` they are moved along the grid of `shift`.
-    prediction: what the model gives, "flow" (noise - x0) or "x0". clean: the timestep of the pass that writes the cache.
+    prediction: what the model gives, "flow" (noise - x0) or "x0". clean: the timestep of the pass that writes the
+        cache.
     """
 
     steps: tuple[int, ...] = (1000, 750, 500, 250)

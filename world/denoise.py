@@ -15,7 +15,8 @@ GRID = 1000
 class Schedule:
     """The shifted grid of noise levels, descending from 1, and what is computed on it.
 
-    The grid is float32 throughout: the rounding of a timestep is seen by the sinusoid, and the released weights saw this one.
+    The grid is float32 throughout: the rounding of a timestep is seen by the sinusoid, and the released weights saw
+    this one.
     """
 
     def __init__(self, shift: float = 5.0) -> None:
@@ -65,7 +66,7 @@ def x0_to_flow(x0: Tensor, x: Tensor, sigma: float) -> Tensor:
 
 
 class Sampler:
-    """A block's denoising steps, ready: timesteps and noise levels as numbers, so that no step asks the device for one."""
+    """A block's denoising steps: timesteps and noise levels as numbers, so that no step asks the device for one."""
 
     def __init__(self, config: SamplerConfig) -> None:
         schedule = Schedule(config.shift)
@@ -76,12 +77,13 @@ class Sampler:
     def run(self, predict: Callable[[Tensor, float], Tensor], noise: Callable[[int], Tensor]) -> Iterator[Tensor]:
         """x0 after each model pass; the last one is the block.
 
-        predict(x, timestep): the model; noise(step): float32 of the block's shape, for the start (0) and before each later step.
+        predict(x, timestep): the model; noise(step): float32 of the block's shape, for the start (0) and before each
+        later step.
         """
         x = noise(0)
-        for step, (timestep, sigma) in enumerate(zip(self.timesteps, self.sigmas, strict=True)):
-            if step:
-                x = add_noise(x0, noise(step), sigma)
+        for step, timestep in enumerate(self.timesteps):
             made = predict(x, timestep).float()
-            x0 = flow_to_x0(made, x, sigma) if self.gives_flow else made
+            x0 = flow_to_x0(made, x, self.sigmas[step]) if self.gives_flow else made
             yield x0
+            if step + 1 < len(self.sigmas):
+                x = add_noise(x0, noise(step + 1), self.sigmas[step + 1])

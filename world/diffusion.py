@@ -17,7 +17,7 @@ from world.session import Session
 
 
 class Text(NamedTuple):
-    """An encoded prompt: embedding [B, L, text_dim] for cross-attention, and pooled [B, n] for the condition if there is one."""
+    """An encoded prompt: embedding [B, L, text_dim] for cross-attention, pooled [B, n] for the condition, if any."""
 
     embedding: Tensor
     pooled: Tensor | None = None
@@ -28,7 +28,8 @@ class DiffusionWorld:
     """Everything a session needs, on one device.
 
     dit: CausalDiT, or what is called like it. encode: a prompt's text to Text, on `device`.
-    condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None for none.
+    condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None
+        for none.
     """
 
     config: DiffusionConfig

@@ -1,7 +1,7 @@
 """The causal diffusion transformer (Wan2.1 form, per-frame modulation): one class for every size.
 
-How tokens see one another is not decided here: each block hands q, k and v to `attend(layer, q, k, v)`, which rotates them by
-position and attends, with or without a cache. Parameter names are the released checkpoints'.
+How tokens see one another is not decided here: each block hands q, k and v to `attend(layer, q, k, v)`, which rotates
+them by position and attends, with or without a cache. Parameter names are the released checkpoints'.
 """
 
 from __future__ import annotations
@@ -174,10 +174,11 @@ class CausalDiT(nn.Module):
         return self.time_projection[1].weight.dtype
 
     def words(self, embedding: Tensor) -> Words:
-        """Each layer's keys and values of a prompt, made once; embedding [B, L, text_dim]. Padding is attended, never masked."""
+        """Each layer's keys and values of a prompt, made once; embedding [B, L, text_dim]. Padding is never masked."""
         missing = self.config.text_len - embedding.shape[1] if self.config.text_len else 0
         if missing < 0:
-            raise ValueError(f"{embedding.shape[1]} rows of text: this world reads {self.config.text_len}, shorten the prompt")
+            rows, most = embedding.shape[1], self.config.text_len
+            raise ValueError(f"{rows} rows of text: this world reads {most}, shorten the prompt")
         text = self.text_embedding(F.pad(embedding.to(self.dtype), (0, 0, 0, missing)))
         return [block.cross_attn.memory(text) for block in self.blocks]
 
@@ -200,7 +201,7 @@ class CausalDiT(nn.Module):
     def remember(
         self, latents: Tensor, timesteps: Tensor, words: Words, attend: Memory, condition: Tensor | None = None
     ) -> None:
-        """`forward` for the sake of the cache alone: nothing is predicted, so the last layer ends at its keys and values."""
+        """`forward` for the cache alone: nothing is predicted, so the last layer ends at its keys and values."""
         x, _, modulation = self._enter(latents, timesteps, condition)
         *others, last = self.blocks
         for layer, block in enumerate(others):

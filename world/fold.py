@@ -2,8 +2,8 @@
 
     bank = fold(append, latents and dials since the last cut, rebuild(sink origin, window at the last cut, words))
 
-Inside the first window a rebuild makes the sink as well; a Rebuild event always does. A later prompt keeps the sink that is there,
-so its origin, older latents under older words, has to be encoded first.
+Inside the first window a rebuild makes the sink as well; a Rebuild event always does. A later prompt keeps the sink
+that is there, so its origin, older latents under older words, has to be encoded first.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def is_whole(moment: Moment, cache: CacheConfig) -> bool:
 
 
 def passes(line: Sequence[Moment], cache: CacheConfig) -> list[Passes]:
-    """What to do again for each moment of `line`, oldest first; raises ValueError where `line` does not reach back far enough."""
+    """What to do again for each moment of `line`, oldest first; raises ValueError where `line` is too short."""
     if cache.published and cache.sink > cache.block:
-        raise ValueError("the published cache keeps noisy keys in a sink larger than a block: its state is not in the log")
+        raise ValueError("a published cache keeps noisy keys in a sink above a block: its state is not in the log")
     numbers = range(len(line))
     since = max((i for i in numbers if line[i].block.start == 0), default=-1)
     cut = max((i for i in numbers if i > since and line[i].rebuilds), default=-1)

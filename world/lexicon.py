@@ -1,4 +1,4 @@
-"""What the model reads besides latents: prompts, each encoded once, and the condition they give together with the dials."""
+"""What the model reads besides latents: prompts, each encoded once, and the condition they give with the dials."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Lexicon:
         return {name: dials.get(name, limits.rest) for name, limits in self._world.info.dials.items()}
 
     def condition(self, text: str, dials: Sequence[dict[str, float]]) -> Tensor | None:
-        """[B, F, dim] for F latent frames under one prompt, each with its dials; None where the world has no condition."""
+        """[B, F, dim] for F latent frames under one prompt, each with its dials; None if the world has no condition."""
         if self._world.condition is None:
             return None
         values = torch.tensor([list(self.dial_values(of_frame).values()) for of_frame in dials])

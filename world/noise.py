@@ -9,7 +9,7 @@ MASK = (1 << 64) - 1
 
 
 def mix(*numbers: int) -> int:
-    """64 bits in which every bit of every number counts (splitmix64 over each in turn); also how a new seed comes from an old."""
+    """64 bits in which every bit of every number counts: splitmix64 over each in turn."""
     state = 0x9E3779B97F4A7C15
     for number in numbers:
         state = (state ^ (number & MASK)) + 0x9E3779B97F4A7C15 & MASK

@@ -32,7 +32,7 @@ class Past:
     def add(self, start: int, latents: np.ndarray, dials: dict[str, float]) -> None:
         """The next block: latents [B, F, C, h, w] as stored, and the dials it was made under."""
         if start != self.end:
-            raise ValueError(f"a block from latent frame {start} on was given where {self.end} comes next: blocks are missing")
+            raise ValueError(f"a block begins at latent frame {start} where {self.end} comes next: blocks are missing")
         self._latents.append(upload(torch.from_numpy(latents).float(), self._device))
         self._dials.append(dials)
         self.end += latents.shape[1]

@@ -1,4 +1,4 @@
-"""State from latents: one block appended by its clean pass, or a whole window re-encoded under new words in one pass."""
+"""State from latents: a block appended by its clean pass, or a whole window re-encoded under new words in one pass."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from world.cache import BankPair, CacheBank
 from world.config import CacheConfig
 from world.dit import CausalDiT, Words
 
+
 @dataclass(frozen=True)
 class Stretch:
-    """Consecutive latent frames: latents [B, F, C, h, w], the first one's number, and their condition [B, F, dim] or None."""
+    """Consecutive latent frames [B, F, C, h, w], the first one's number, and their condition [B, F, dim] or None."""
 
     latents: Tensor
     start: int
@@ -60,8 +61,8 @@ def append(encoder: Encoder, bank: CacheBank, block: Stretch) -> None:
 def frames_needed(config: CacheConfig, made: int, renew: bool) -> int:
     """How many of `made` latent frames a rebuild encodes.
 
-    Inside the first window all are, the sink among them. Later a kept sink spares as many: no frame attends to what the published
-    procedure encodes for them.
+    Inside the first window all are, the sink among them. Later a kept sink spares as many: no frame attends to what the
+    published procedure encodes for them.
     """
     if config.window == -1 or made <= config.window:
         return made
@@ -73,8 +74,8 @@ def frames_needed(config: CacheConfig, made: int, renew: bool) -> int:
 def rebuild(encoder: Encoder, banks: BankPair, past: Stretch, renew: bool) -> None:
     """Fill the back bank with the stream up to the end of `past`, under the encoder's words; the caller swaps.
 
-    renew: make the sink anew from the window's first frames; otherwise the front bank's sink is kept once the window is full.
-    Memory comes out in the order of time, whatever the front bank's was, so that a rebuild is a function of latents and words.
+    renew: make the sink anew from the window's first frames; else the front bank's sink is kept once the window is full.
+    Memory comes out in the order of time, whatever the front bank's was: a rebuild is a function of latents and words.
     """
     made = past.start + past.frames
     encoded = past.last(frames_needed(banks.front.config, made, renew))

@@ -29,8 +29,8 @@ Noise = Callable[[int, int, int, tuple[int, ...]], Tensor]  # seed, block, step,
 class Session:
     """Implements world.block.Session. Owns the caches, the window's latents and what the next block is made under.
 
-    A block that is abandoned before `Made` leaves its events in force: the next `begin` makes the same block, under them and its
-    own. Abandoned after `Made`, its clean pass is made up for, or spared by a rebuild.
+    A block that is abandoned before `Made` leaves its events in force: the next `begin` makes the same block, under
+    them and its own. Abandoned after `Made`, its clean pass is made up for, or spared by a rebuild.
     """
 
     def __init__(self, world: DiffusionWorld, seed: int, prompt: str, noise: Noise = normal) -> None:
@@ -70,8 +70,9 @@ class Session:
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from `snapshot`: a cut here and a rebuild from its latents, sink included.
 
-        The next block carries a Rebuild before its own events, so that the log shows the cut; it equals, bit for bit, that of a
-        session that came this far and took Rebuild. Raises ValueError when the snapshot holds too few latent frames.
+        The next block carries a Rebuild before its own events, so that the log shows the cut; it equals, bit for bit,
+        that of a session that came this far and took Rebuild. Raises ValueError when the snapshot holds too few latent
+        frames.
         """
         ranges = self._world.info.dials
         dials = {name: clamped(value, ranges[name]) for name, value in snapshot.dials.items() if name in ranges}
@@ -86,11 +87,12 @@ class Session:
         self.index, self._parent = snapshot.index, blocks[-1].index if blocks else -1
 
     def fold(self, blocks: Sequence[Block], words: str | None = None, dials: dict[str, float] | None = None) -> None:
-        """Become the session that made `blocks`, bit for bit; call it on a new session of the same world, seed and prompt.
+        """Become the session that made `blocks`, bit for bit; for a new session of the same world, seed and prompt.
 
-        blocks: one line without gaps, oldest first, back to the beginning, a hard cut, or to the window before a Rebuild.
-        words, dials: what was in force before the first of them, if not what the session has now. Raises ValueError when blocks
-        are missing.
+        blocks: one line without gaps, oldest first, back to the beginning, a hard cut, or to the window before a
+            Rebuild.
+        words, dials: what was in force before the first of them, if not what the session has now. Raises ValueError
+        when blocks are missing.
         """
         line = self._line(blocks, Stand(words or self._stand.words, self._stand.seed, dials or self._stand.dials))
         self._empty(blocks[0].start if blocks else 0)

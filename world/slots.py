@@ -1,7 +1,7 @@
 """Which latent frame lies in which slot of a cache, what a pass writes and what it sees: bookkeeping in plain integers.
 
-*Logical* slots are in order of time: the sink, then history, the newest frames last. *Physical* slots are places in memory. The
-sink's never move; the others form a ring, so that evicting a frame moves no data.
+*Logical* slots are in order of time: the sink, then history, the newest frames last. *Physical* slots are places in
+memory. The sink's never move; the others form a ring, so that evicting a frame moves no data.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Slots:
         return Placement(written, visible, list(queries), self._positions(visible, relative))
 
     def _advance(self, end: int, frames: int) -> int:
-        """Count new frames in, evicting the oldest after the sink where the buffer is full; the new end of valid slots."""
+        """Count new frames in, evicting the oldest behind the sink if need be; the new end of valid slots."""
         sink, size = self.config.sink, self.config.size
         evicted = max(0, frames + self.filled - size) if self.config.window != -1 and end > self.made else 0
         filled = self.filled + end - self.made - evicted

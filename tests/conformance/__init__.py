@@ -1,7 +1,7 @@
 """Golden vectors against our own classes: `python -m tests.conformance DIR`.
 
-A case is NAME.json (configuration, tolerance, meaning of the tensors) beside NAME.safetensors. Each kind has a module here with
-`check(tensors, case) -> {output: largest absolute error}`.
+A case is NAME.json (configuration, tolerance, meaning of the tensors) beside NAME.safetensors. Each kind has a module
+here with `check(tensors, case) -> {output: largest absolute error}`.
 """
 
 from __future__ import annotations

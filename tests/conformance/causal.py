@@ -32,7 +32,7 @@ def cache_config(case: dict[str, Any], keep_sink: bool = True) -> CacheConfig:
 
 
 def stored(bank: CacheBank, layer: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Keys and values of `layer` as the reference stores them: in order of time, keys rotated if positions are absolute."""
+    """Keys and values of `layer` as the reference stores them: in order of time, keys rotated if absolute."""
     keys, values = (part.flatten(1, 2) for part in bank.logical(layer))
     if bank.config.positions == "absolute":
         frames = torch.tensor([bank.slots.frame[slot] for slot in bank.slots.order])

@@ -1,4 +1,4 @@
-"""Kind `interactive`: sessions that generate latents with prompt switches, by recache and by the ways it is compared with."""
+"""Kind `interactive`: sessions that switch prompts, by recache and by the ways it is compared with."""
 
 from __future__ import annotations
 
