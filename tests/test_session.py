@@ -259,6 +259,14 @@ def test_a_fold_of_too_little_says_so():
         world.session(7, "first words").fold(log[3:])
     with pytest.raises(ValueError, match="blocks are missing"):
         world.session(7, "first words").fold(log[:2] + log[3:])
+    with pytest.raises(ValueError, match="nothing is known of what came before latent frame 6: blocks are missing"):
+        world.session(7, "first words").resume(Snapshot(7, 3, 6, "first words", {}))
+
+
+def test_a_fold_of_nothing_is_a_beginning():
+    session = started()
+    session.fold([])
+    assert session.step().digest == started().step().digest
 
 
 def test_a_fold_ignores_what_was_abandoned():

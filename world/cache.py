@@ -1,7 +1,7 @@
 """Keys and values of the window: a sink that stays and a ring that is written in place.
 
 Keys lie un-rotated and are rotated when read, by a table of positions. Softmax attention does not ask in which order
-keys come, so nothing is ever moved: what the reference clones and shifts in every layer of every call is a few integers.
+keys come, so nothing is ever moved: what the reference clones and shifts in every layer and call is a few integers.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ def passes(line: Sequence[Moment], cache: CacheConfig) -> list[Passes]:
     """What to do again for each moment of `line`, oldest first; raises ValueError where `line` is too short."""
     if cache.published and cache.sink > cache.block:
         raise ValueError("a published cache keeps noisy keys in a sink above a block: its state is not in the log")
+    if not line:
+        return []
     numbers = range(len(line))
     since = max((i for i in numbers if line[i].block.start == 0), default=-1)
     cut = max((i for i in numbers if i > since and line[i].rebuilds), default=-1)
