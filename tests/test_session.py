@@ -61,6 +61,13 @@ def test_a_model_that_predicts_x0_is_taken_at_its_word():
     assert np.array_equal(block.latents, x0[STEPS - 1].numpy())
 
 
+def test_half_precision_makes_nearly_the_same_film():
+    whole, half = tiny_world(stored="float32"), tiny_world(stored="float32")
+    half.dit.to(torch.bfloat16)
+    films = [np.concatenate([started(world).step().latents for _ in range(5)]) for world in (whole, half)]
+    assert 0 < np.abs(films[0] - films[1]).mean() < 0.05
+
+
 # prompts
 
 

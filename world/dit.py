@@ -212,6 +212,6 @@ class CausalDiT(nn.Module):
         """Tokens [B, F, N, dim], the time embedding [B, F, dim] and the modulation [B, F, 6, dim] made of it."""
         e = self.time(timesteps)
         if condition is not None:
-            e = e + condition
+            e = e + condition.type_as(e)
         x = self.patch_embedding(latents.to(self.dtype)).unflatten(1, (latents.shape[1], -1))
         return x, e, self.time_projection(e).unflatten(-1, (6, -1))

@@ -40,7 +40,7 @@ class Past:
             del self._latents[0], self._dials[0]
 
     def all(self) -> tuple[Stretch, list[dict[str, float]]]:
-        """Everything that is kept, and the dials of each of its latent frames; raises ValueError when there is nothing."""
+        """All that is kept, and the dials of each of its latent frames; raises ValueError when there is nothing."""
         if not self._latents:
             raise ValueError(f"nothing is known of what came before latent frame {self.end}: blocks are missing")
         dials = [d for d, latents in zip(self._dials, self._latents, strict=True) for _ in range(latents.shape[1])]

@@ -74,7 +74,7 @@ def frames_needed(config: CacheConfig, made: int, renew: bool) -> int:
 def rebuild(encoder: Encoder, banks: BankPair, past: Stretch, renew: bool) -> None:
     """Fill the back bank with the stream up to the end of `past`, under the encoder's words; the caller swaps.
 
-    renew: make the sink anew from the window's first frames; else the front bank's sink is kept once the window is full.
+    renew: make the sink anew from the window's first frames; else the front bank's is kept once the window is full.
     Memory comes out in the order of time, whatever the front bank's was: a rebuild follows from latents and words.
     """
     made = past.start + past.frames

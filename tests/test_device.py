@@ -1,0 +1,34 @@
+"""The door to CUDA, on a machine without it."""
+
+import pytest
+import torch
+
+from world.device import resolve, upload, working_dtype
+from world.info import WorldError
+
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+
+
+def test_cpu_is_always_there():
+    assert resolve("cpu") == torch.device("cpu") and working_dtype(resolve("cpu")) == torch.float32
+
+
+@without_gpu
+def test_auto_is_the_cpu_without_a_gpu():
+    assert resolve("auto") == torch.device("cpu")
+
+
+@without_gpu
+def test_asking_for_cuda_without_a_gpu_says_what_to_do():
+    with pytest.raises(WorldError, match="torch sees no GPU here; use --device cpu"):
+        resolve("cuda")
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(WorldError, match="device 'tpu': expected auto, cpu or cuda"):
+        resolve("tpu")
+
+
+def test_an_upload_to_the_cpu_is_the_tensor_itself():
+    tensor = torch.arange(3)
+    assert upload(tensor, torch.device("cpu")) is tensor
