@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from world.attend import Dense, teacher_forcing
-from world.config import DiTConfig
-from world.decoder import Geometry
-from world.dit import CausalDiT
-from world.text import TEXT_LENGTH, TextEncoder
+from world.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
+from world.decoder import Geometry, PictureDecoder
+from world.device import resolve, use_threads
+from world.diffusion import DiffusionWorld, Text
+from world.dit import Attend, CausalDiT
+from world.info import DialRange, WorldError, WorldInfo
+from world.packed import read
+from world.text import TEXT_LENGTH, THESAURUS, TextEncoder, tokenize
+from world.zoo import WorldOptions
 
-PATCH = 2
+PATCH = (4, 2)  # rows and columns of latents in a token
 TEXT_DIM = 128
 CONFIG = DiTConfig(
     dim=192, ffn_dim=768, text_dim=TEXT_DIM, text_len=TEXT_LENGTH, in_dim=32, out_dim=32, num_heads=3, num_layers=6
 )
-GRID = (4, 7)  # rows and columns of tokens
+GRID = (Geometry.rows // PATCH[0], Geometry.columns // PATCH[1])  # rows and columns of tokens
 DIALS = ("pan_x", "pan_y", "zoom", "energy")
+WINDOW, SINK = 8, 1  # latent frames, the block among them
+STEPS = (1000, 750, 500, 250)
+WEIGHTS = Path(__file__).parent / "assets" / "small.safetensors"
+SHOWPIECE = "a slow purple plasma world"
 
 
 class PlacedEmbed(nn.Module):
@@ -30,25 +40,24 @@ class PlacedEmbed(nn.Module):
     Relative positions alone give a tunnel no centre to find.
     """
 
-    def __init__(self, channels: int, rows: int, columns: int, dim: int) -> None:
+    def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
-        self.register_buffer("features", place_features(rows // PATCH, columns // PATCH), persistent=False)
-        self.patch = nn.Linear(channels * PATCH**2, dim)
+        self.register_buffer("features", place_features(*GRID), persistent=False)
+        self.patch = nn.Linear(channels * PATCH[0] * PATCH[1], dim)
         self.place = nn.Linear(self.features.shape[1], dim)
         self.position = nn.Parameter(torch.randn(len(self.features), dim) * 0.02)
 
     def forward(self, latents: Tensor) -> Tensor:
         """latents [B, F, C, h, w] -> tokens [B, F N, D], frame by frame, row by row."""
-        b, f, c, h, w = latents.shape
-        split = latents.reshape(b, f, c, h // PATCH, PATCH, w // PATCH, PATCH).permute(0, 1, 3, 5, 2, 4, 6)
-        tokens = self.patch(split.reshape(b, f, -1, c * PATCH**2))
-        return (tokens + self.place(self.features) + self.position).flatten(1, 2)
+        patches = latents.unflatten(-1, (-1, PATCH[1])).unflatten(-3, (-1, PATCH[0]))  # [B, F, C, rows, p, columns, q]
+        patches = patches.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
+        return (self.patch(patches) + self.place(self.features) + self.position).flatten(1, 2)
 
 
 def place_features(rows: int, columns: int) -> Tensor:
-    """Waves of x, y, radius and angle at the middle of each patch: [rows columns, 37]."""
+    """Waves of x, y, radius and angle at the middle of each token: [rows columns, 37]."""
     y = ((torch.arange(rows) + 0.5) / rows * 2 - 1).view(-1, 1).expand(rows, columns)
-    x = (((torch.arange(columns) + 0.5) / columns * 2 - 1) * columns / rows).expand(rows, columns)
+    x = (((torch.arange(columns) + 0.5) / columns * 2 - 1) * 1.75).expand(rows, columns)
     radius, angle = torch.sqrt(x**2 + y**2), torch.atan2(y, x)
     features = [x, y, radius]
     for k in (1, 2, 4, 8):
@@ -61,11 +70,11 @@ def place_features(rows: int, columns: int) -> Tensor:
 class ConvHead(nn.Module):
     """Tokens to a prediction of x0, with three convolutions across patch seams that see the noisy latents too."""
 
-    def __init__(self, channels: int, rows: int, columns: int, dim: int, width: int = 96) -> None:
+    def __init__(self, channels: int, dim: int, width: int = 96) -> None:
         super().__init__()
-        self.grid = (rows // PATCH, columns // PATCH, channels)
+        self.channels = channels
         self.modulation = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
-        self.out = nn.Linear(dim, channels * PATCH**2)
+        self.out = nn.Linear(dim, channels * PATCH[0] * PATCH[1])
         self.first = nn.Conv2d(2 * channels, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.third = nn.Conv2d(width, channels, 3, padding=1)
@@ -84,12 +93,11 @@ class ConvHead(nn.Module):
         return (rough + fine).view(latents.shape)
 
     def _unpatch(self, tokens: Tensor, e: Tensor) -> Tensor:
-        rows, columns, channels = self.grid
         b, f, dim = e.shape
-        shift, scale = (self.modulation.unsqueeze(0) + e.unsqueeze(2)).unsqueeze(3).unbind(2)
+        shift, scale = (self.modulation + e.unsqueeze(2)).unsqueeze(3).unbind(2)
         normed = F.layer_norm(tokens, (dim,), eps=1e-6).view(b, f, -1, dim)
-        patches = self.out(normed * (1 + scale) + shift).view(b, f, rows, columns, channels, PATCH, PATCH)
-        return patches.permute(0, 1, 4, 2, 5, 3, 6).reshape(b, f, channels, rows * PATCH, columns * PATCH)
+        patches = self.out(normed * (1 + scale) + shift).view(b, f, *GRID, self.channels, *PATCH)
+        return patches.permute(0, 1, 4, 2, 5, 3, 6).flatten(5).flatten(3, 4)
 
 
 class Conditioner(nn.Module):
@@ -113,7 +121,7 @@ class SmallModel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         g = Geometry()
-        sizes = (g.channels, g.rows, g.columns, CONFIG.dim)
+        sizes = (g.channels, CONFIG.dim)
         self.text = TextEncoder(TEXT_DIM)
         self.condition = Conditioner(TEXT_DIM, len(DIALS), CONFIG.dim)
         self.dit = CausalDiT(CONFIG, embed=PlacedEmbed(*sizes), head=ConvHead(*sizes))
@@ -123,7 +131,7 @@ class SmallModel(nn.Module):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def forward(self, latents: Tensor, timesteps: Tensor, tokens: Tensor, dials: Tensor, attend: Dense) -> Tensor:
+    def forward(self, latents: Tensor, timesteps: Tensor, tokens: Tensor, dials: Tensor, attend: Attend) -> Tensor:
         """latents [B, F, C, h, w], timesteps [B, F], tokens [B, L], dials [B, F, 4] -> x0 [B, F, C, h, w]."""
         embedding, pooled = self.text(tokens)
         return self.dit(latents, timesteps, self.dit.words(embedding), attend, self.condition(pooled, dials))
@@ -131,12 +139,69 @@ class SmallModel(nn.Module):
 
 def single() -> Dense:
     """Attention of a single block."""
-    return forced(0)
+    return Dense(GRID, [0], CONFIG.head_dim)
 
 
-@lru_cache(maxsize=4)
-def forced(blocks: int) -> Dense:
-    """Teacher forcing over [clean | noisy] blocks; with no blocks, one alone."""
-    if not blocks:
-        return Dense(GRID, [0], CONFIG.head_dim)
-    return Dense(GRID, [*range(blocks)] * 2, CONFIG.head_dim, teacher_forcing(blocks, 1))
+@lru_cache(maxsize=16)
+def forced(blocks: int, cut: int = 0) -> Dense:
+    """Teacher forcing over [clean | noisy] blocks.
+
+    The clean ones before `cut` all see one another, as a rebuild under new words leaves them.
+    """
+    mask = teacher_forcing(blocks, 1)
+    mask[:cut, :cut] = True
+    return Dense(GRID, [*range(blocks)] * 2, CONFIG.head_dim, mask)
+
+
+class SmallWorld(nn.Module):
+    """All weights of the bundled world, as they lie in its file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model, self.decoder = SmallModel(), PictureDecoder(Geometry())
+
+    def encode(self, text: str) -> Text:
+        """A prompt as the transformer reads it."""
+        return Text(*self.model.text(tokenize([text]).to(self.decoder.enter.weight.device)))
+
+
+def open_small(options: WorldOptions) -> DiffusionWorld:
+    """The bundled world; raises WorldError if it is asked for what it has not, or its weights cannot be read."""
+    info = describe()
+    if options.picture not in (None, info.picture):
+        asked = "x".join(map(str, options.picture))
+        raise WorldError(f"picture {asked}: the bundled world draws {info.picture[0]}x{info.picture[1]} only")
+    device = resolve(options.device)
+    use_threads(options.threads)
+    world = SmallWorld()
+    world.load_state_dict(read(WEIGHTS))
+    world.eval().requires_grad_(False).to(device)
+    world.decoder.to(memory_format=torch.channels_last)
+    model = world.model
+    return DiffusionWorld(sizes(options.positions), model.dit, world.encode, world.decoder, info, model.condition, device)
+
+
+def describe() -> WorldInfo:
+    """What everybody may know of the bundled world."""
+    g = Geometry()
+    return WorldInfo(
+        name="small",
+        fps=24.0,
+        block_frames=g.frames,
+        picture=g.picture,
+        showpiece=SHOWPIECE,
+        memory_blocks=WINDOW,
+        dials={name: DialRange() for name in DIALS},
+        vocabulary=tuple(sorted(THESAURUS)),
+    )
+
+
+def sizes(positions: str = "relative") -> DiffusionConfig:
+    """What a session must know of the bundled world."""
+    g = Geometry()
+    return DiffusionConfig(
+        dit=CONFIG,
+        cache=CacheConfig(window=WINDOW, sink=SINK, block=1, positions=positions),
+        sampler=SamplerConfig(steps=STEPS, prediction="x0"),
+        latents=LatentConfig(channels=g.channels, height=g.rows, width=g.columns, grid=GRID),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,11 @@ class BaseConfig:
 
     minutes: float = 60.0
     workers: int = 2
-    singles: int = 48
+    singles: int = 64
     streams: int = 8
     length: int = 8
-    single_share: float = 0.3  # of the steps, once streams have begun
-    alone: float = 0.25  # of the time, single blocks only: a scene from nothing is the hard part
+    shares: dict[str, float] = field(default_factory=lambda: {"single": 0.35, "stream": 0.35, "switch": 0.3})
+    alone: float = 0.2  # of the time, single blocks only: a scene from nothing is the hard part
     shift: float = 6.0
     matrix_rate: float = 1e-2
     other_rate: float = 2e-3
@@ -104,7 +104,7 @@ class Trainer:
         noisy, times, dials, attend = mix(true, sigma, self._noise(true)), sigma, batch.dials, single()
         if n > 1:
             noisy, times = torch.cat([self._history(true), noisy], 1), torch.cat([torch.zeros(b, n), sigma], 1)
-            dials, attend = torch.cat([dials, dials], 1), forced(n)
+            dials, attend = torch.cat([dials, dials], 1), forced(n, batch.cut)
         with torch.autocast("cpu", torch.bfloat16):
             made = self.model(noisy, 1000 * times, tokenize(batch.texts), dials, attend)
         return x0_loss(made[:, -n:].float(), true, sigma, batch.counted)
@@ -120,9 +120,8 @@ class Trainer:
 
     def _update(self, share: float, factor: float) -> None:
         config = self.config
-        alone = share < config.alone or self.rng.random() < config.single_share
-        batch = self.source.singles(config.singles) if alone else self.source.streams(config.streams, config.length)
-        loss = self.loss(batch)
+        kind = "single" if share < config.alone else self.rng.choices(list(config.shares), config.shares.values())[0]
+        loss = self.loss(self._draw(kind))
         for optimiser, peak in zip(self.optimisers, (config.matrix_rate, config.other_rate), strict=True):
             optimiser.zero_grad()
             optimiser.param_groups[0]["lr"] = peak * factor
@@ -133,7 +132,13 @@ class Trainer:
         self.step += 1
         if self.rank == 0:
             self._blend()
-            self.meter.add(self.step, **{"single" if alone else "stream": loss.item()})
+            self.meter.add(self.step, **{kind: loss.item()})
+
+    def _draw(self, kind: str) -> Batch:
+        config = self.config
+        if kind == "single":
+            return self.source.singles(config.singles)
+        return {"stream": self.source.streams, "switch": self.source.switches}[kind](config.streams, config.length)
 
     @torch.no_grad()
     def _blend(self) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from world.decoder import LinearLatents
-from world.train.captions import KINDS, Look, caption, describe, imagine, some_kinds
+from world.train.captions import COLOURS, KINDS, Look, caption, describe, imagine, some_kinds
 from world.train.library import Library, Wardrobe, kind_of
 from world.train.render import colours_of
 
@@ -23,12 +23,16 @@ PARTIAL = 0.4  # of the switches name one or two attributes only
 
 @dataclass(frozen=True)
 class Batch:
-    """latents [B, n, C, h, w], dials [B, n, 4], texts B, counted [B, n]: which blocks the loss counts."""
+    """latents [B, n, C, h, w], dials [B, n, 4], texts B, counted [B, n]: which blocks the loss counts.
+
+    cut: how many first blocks were made under other words.
+    """
 
     latents: Tensor
     dials: Tensor
     texts: list[str]
     counted: Tensor
+    cut: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,10 @@ class Line:
     counted: Tensor
 
 
-def stack(lines: list[Line]) -> Batch:
+def stack(lines: list[Line], cut: int = 0) -> Batch:
     """A batch of `lines`."""
     tensors = [torch.stack([getattr(line, name) for line in lines]) for name in ("latents", "dials", "counted")]
-    return Batch(tensors[0], tensors[1], [line.text for line in lines], tensors[2])
+    return Batch(tensors[0], tensors[1], [line.text for line in lines], tensors[2], cut)
 
 
 class Source:
@@ -61,7 +65,22 @@ class Source:
 
     def streams(self, count: int, length: int) -> Batch:
         """Sequences of `length` blocks, the first of them the sink."""
-        return stack([self._switch(length) if self.rng.random() < 0.4 else self._stream(length) for _ in range(count)])
+        return stack([self._stream(length) for _ in range(count)])
+
+    def switches(self, count: int, length: int) -> Batch:
+        """Sequences that change under new words, all after the same number of blocks."""
+        cut = self.rng.randrange(1, length)
+        return stack([self._switch(length, cut) for _ in range(count)], cut)
+
+    def pairs(self, count: int) -> tuple[Tensor, list[Look]]:
+        """Two blocks in a row of any clips, [B, 2, C, h, w], and what they show."""
+        looks, made = [], []
+        for _ in range(count):
+            scene, way, speed = self.rng.choice(list(self.library.shelves))
+            looks.append(Look(scene, self.rng.choice(list(COLOURS)), way, speed))
+            at = self.rng.randrange(self.library.blocks - 1)
+            made.append(self._clip(looks[-1], self.library.pick(looks[-1], self.rng), [at, at + 1])[0])
+        return torch.stack(made), looks
 
     def _single(self) -> Line:
         text = self._drop(caption(self.rng))
@@ -83,11 +102,11 @@ class Source:
         counted[1] = not gap
         return Line(latents, dials, text, counted)
 
-    def _switch(self, length: int) -> Line:
+    def _switch(self, length: int, cut: int) -> Line:
         before = imagine(caption(self.rng))
         text = caption(self.rng, self._few_kinds() if self.rng.random() < PARTIAL else None)
         after = imagine(text, before)
-        at, cut = self._places(length), self.rng.randrange(1, length)
+        at = self._places(length)
         clip = self.library.pick(before, self.rng)
         old, old_dials = self._clip(before, clip, at)
         same = kind_of(after) == kind_of(before)

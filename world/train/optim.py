@@ -10,19 +10,20 @@ from torch import Tensor, nn
 SLOPE = (3.4445, -4.7750, 2.0315)  # Keller Jordan's quintic: steep at zero, singular values end near 1
 
 
-def orthogonal(update: Tensor, steps: int = 5) -> Tensor:
-    """The nearest orthogonal matrix, roughly, by Newton-Schulz iterations in bfloat16."""
+def orthogonal(updates: Tensor, steps: int = 5) -> Tensor:
+    """The nearest orthogonal matrices to updates [n, rows, columns], roughly, by Newton-Schulz iterations in bfloat16."""
     a, b, c = SLOPE
-    wide = update.bfloat16() if update.shape[0] <= update.shape[1] else update.bfloat16().mT
-    wide = wide / (wide.norm() + 1e-7)
+    is_tall = updates.shape[1] > updates.shape[2]
+    wide = updates.bfloat16().mT if is_tall else updates.bfloat16()
+    wide = wide / (wide.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = wide @ wide.mT
         wide = a * wide + (b * square + c * square @ square) @ wide
-    return (wide if update.shape[0] <= update.shape[1] else wide.mT).to(update.dtype)
+    return (wide.mT if is_tall else wide).to(updates.dtype)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is made orthogonal, with Nesterov's look ahead and weight decay."""
+    """Momentum whose update is made orthogonal, with Nesterov's look ahead and weight decay; equal shapes go together."""
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.01) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
@@ -30,18 +31,22 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
+            shapes: dict[torch.Size, list[Tensor]] = {}
             for param in group["params"]:
                 if param.grad is not None:
-                    self._move(param, group)
+                    shapes.setdefault(param.shape, []).append(param)
+            for alike in shapes.values():
+                self._move(alike, group)
 
-    def _move(self, param: Tensor, group: dict) -> None:
-        state = self.state[param]
-        mean = state.setdefault("mean", torch.zeros_like(param))
-        mean.lerp_(param.grad, 1 - group["momentum"])
-        ahead = param.grad.lerp(mean, group["momentum"])
-        param.mul_(1 - group["lr"] * group["decay"])
+    def _move(self, alike: list[Tensor], group: dict) -> None:
+        grads = [param.grad for param in alike]
+        means = [self.state[param].setdefault("mean", torch.zeros_like(param)) for param in alike]
+        torch._foreach_lerp_(means, grads, 1 - group["momentum"])
+        ahead = torch._foreach_lerp(grads, means, group["momentum"])
+        torch._foreach_mul_(alike, 1 - group["lr"] * group["decay"])
         # 0.2 sqrt(longest side): as large as AdamW's updates, so that one rate suits every shape
-        param.add_(orthogonal(ahead), alpha=-group["lr"] * 0.2 * max(param.shape) ** 0.5)
+        size = group["lr"] * 0.2 * max(alike[0].shape) ** 0.5
+        torch._foreach_add_(alike, list(orthogonal(torch.stack(ahead)).unbind()), alpha=-size)
 
 
 def optimisers(model: nn.Module, matrix_rate: float, other_rate: float) -> list[torch.optim.Optimizer]:

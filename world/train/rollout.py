@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from world.attend import attention
+from world.decoder import Geometry
 from world.rope import rotate, rotation
 from world.small import CONFIG, GRID, SmallModel
 from world.text import tokenize
@@ -28,13 +29,18 @@ class Recipe:
 
 
 class Past:
-    """Attention of one block over the blocks kept so far and itself. Owns its blocks' keys and values."""
+    """Attention of new blocks over the ones kept so far and one another. Owns the new blocks' keys and values."""
 
-    def __init__(self, kept: list[Keys]) -> None:
+    def __init__(self, kept: list[Keys], fresh: int = 1) -> None:
         self.kept, self.made = kept, []
-        positions = torch.arange(len(kept) + 1)
+        positions = torch.arange(len(kept) + fresh)
         self.table = rotation(positions, GRID, CONFIG.head_dim)
-        self.own = rotation(positions[-1:], GRID, CONFIG.head_dim)
+        self.own = rotation(positions[-fresh:], GRID, CONFIG.head_dim)
+
+    def by_block(self, fresh: int) -> list[Keys]:
+        """The new keys and values, block by block."""
+        split = [(k.chunk(fresh, 1), v.chunk(fresh, 1)) for k, v in self.made]
+        return [[(k[block], v[block]) for k, v in split] for block in range(fresh)]
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         self.made.append((k, v))
@@ -50,6 +56,7 @@ class Streams:
         self.model, self.recipe, self.generator = model, recipe, generator
         self.kept: list[list[Keys]] = [[], []]  # with the words, and without any for guidance
         self.blocks: list[tuple[Tensor, Tensor]] = []
+        self.made = 0
         self.say(texts)
 
     def say(self, texts: Sequence[str]) -> None:
@@ -59,12 +66,12 @@ class Streams:
 
     @torch.no_grad()
     def recache(self) -> None:
-        """Encode the kept blocks again under the present words; the sink keeps its own, older ones."""
-        start = min(self.recipe.sink, len(self.blocks))
+        """Encode the kept blocks again under the present words, in one pass; a full window's sink keeps its own words."""
+        start = self.recipe.sink if self.made > self.recipe.window else 0
+        latents, dials = (torch.cat(part, 1) for part in zip(*self.blocks[start:], strict=True))
         for side, _ in enumerate(self.sides):
-            self.kept[side] = self.kept[side][:start]
-        for latents, dials in self.blocks[start:]:
-            self._remember(latents, dials)
+            kept = self.kept[side][:start]
+            self.kept[side] = kept + self._call(side, latents, 0.0, dials, kept)[1]
 
     @torch.no_grad()
     def block(self, dials: Tensor | None = None) -> Tensor:
@@ -87,17 +94,16 @@ class Streams:
 
     def predict(self, x: Tensor, level: float, dials: Tensor) -> Tensor:
         """x0 at one noise level, guided if the recipe says so."""
-        outs = [self._call(side, x, level, dials)[0] for side in range(len(self.sides))]
+        outs = [self._call(side, x, level, dials, self.kept[side])[0] for side in range(len(self.sides))]
         return outs[0] if len(outs) == 1 else outs[1] + self.recipe.guidance * (outs[0] - outs[1])
 
     def append(self, latents: Tensor, dials: Tensor) -> None:
         """Take a block as made: its clean pass fills the cache."""
         self.blocks = self._drop([*self.blocks, (latents, dials)])
-        self._remember(latents, dials)
-
-    def _remember(self, latents: Tensor, dials: Tensor) -> None:
+        self.made += 1
         for side, _ in enumerate(self.sides):
-            self.kept[side] = self._drop([*self.kept[side], self._call(side, latents, 0.0, dials)[1]])
+            keys = self._call(side, latents, 0.0, dials, self.kept[side])[1]
+            self.kept[side] = self._drop([*self.kept[side], *keys])
 
     def _drop(self, kept: list) -> list:
         sink, room = self.recipe.sink, self.recipe.window - 1
@@ -107,13 +113,13 @@ class Streams:
         embedding, pooled = self.model.text(tokenize(list(texts)))
         return self.model.dit.words(embedding), pooled
 
-    def _call(self, side: int, x: Tensor, level: float, dials: Tensor) -> tuple[Tensor, Keys]:
+    def _call(self, side: int, x: Tensor, level: float, dials: Tensor, kept: list[Keys]) -> tuple[Tensor, list[Keys]]:
         words, pooled = self.sides[side]
-        past = Past(self.kept[side])
-        times = torch.full((self.count, 1), 1000 * level)
+        past = Past(kept, x.shape[1])
+        times = torch.full(x.shape[:2], 1000 * level)
         made = self.model.dit(x, times, words, past, self.model.condition(pooled, dials))
-        return made, past.made
+        return made, past.by_block(x.shape[1])
 
     def _noise(self) -> Tensor:
-        g = CONFIG.in_dim, 2 * GRID[0], 2 * GRID[1]
-        return torch.randn(self.count, 1, *g, generator=self.generator)
+        g = Geometry()
+        return torch.randn(self.count, 1, g.channels, g.rows, g.columns, generator=self.generator)

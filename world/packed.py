@@ -1,0 +1,56 @@
+"""Bundled weights in a byte each: matrices as whole numbers with a scale per row, the rest in half precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from world.info import WorldError
+
+LARGE = 4096  # numbers; below that a scale per row saves nothing worth the rounding
+SCALE = ".scale"
+
+
+def pack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`tensors` as they are stored."""
+    packed = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim < 2 or tensor.numel() < LARGE:
+            packed[name] = tensor.half().contiguous()
+            continue
+        rows = tensor.float().flatten(1)
+        scale = (rows.abs().amax(1) / 127).clamp(min=1e-8)
+        packed[name] = (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape).contiguous()
+        packed[name + SCALE] = scale
+    return packed
+
+
+def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `pack`, in float32, to within half a step of each row's scale."""
+    tensors = {}
+    for name, tensor in packed.items():
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in packed:
+            continue
+        if tensor.dtype == torch.int8:
+            scale = packed[name + SCALE].view(-1, *[1] * (tensor.ndim - 1))
+            tensor = tensor * scale
+        tensors[name] = tensor.float()
+    return tensors
+
+
+def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Save `tensors`, packed, to a safetensors file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(pack(tensors), path)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that `write` made; raises WorldError if it is missing or damaged."""
+    try:
+        return unpack(load_file(path))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise WorldError(f"{path}: bundled weights cannot be read ({error}); install neverblink again") from None
