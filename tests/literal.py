@@ -1,4 +1,4 @@
-"""The published cache, said slowly: one layer that really clones, rolls and masks, to hold the ring against."""
+"""The published procedure, said slowly: caches that really clone, roll and zero, to hold ours against."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from world.config import CacheConfig
+from world.dit import CausalDiT, Words
 from world.rope import rotate, rotation
 
 
@@ -52,3 +53,32 @@ class LiteralCache:
         q = self.turn(q, range(position, position + q.shape[1])).flatten(1, 2).double().transpose(1, 2)
         weights = torch.softmax(q @ keys.transpose(2, 3) / q.shape[-1] ** 0.5, -1)
         return (weights @ values).transpose(1, 2).float()
+
+
+class LiteralFilm:
+    """The published interactive loop over literal caches, one to a layer: whole-window recaches and all."""
+
+    def __init__(self, dit: CausalDiT, config: CacheConfig, grid: tuple[int, int], batch: int) -> None:
+        sizes = dit.config
+        shape = (batch, config.size, grid[0] * grid[1], sizes.num_heads, sizes.head_dim)
+        self.dit, self.config, self.tokens = dit, config, shape[2]
+        self.caches = [LiteralCache(config, grid, shape) for _ in range(sizes.num_layers)]
+
+    def run(self, x: Tensor, timestep: float, words: Words, start: int, renew: bool = False) -> Tensor:
+        """One model call on latents x [B, F, C, h, w] from latent frame `start` on."""
+
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return self.caches[layer].call(start, *(part.unflatten(1, (-1, self.tokens)) for part in (q, k, v)), renew)
+
+        return self.dit(x, torch.full(x.shape[:2], timestep), words, attend)
+
+    def switch(self, made: Tensor, words: Words) -> None:
+        """Recache the window of `made` [B, a, C, h, w] under new words."""
+        renew = not self.config.keep_sink
+        if renew:
+            for cache in self.caches:
+                cache.k.zero_(), cache.v.zero_()
+        frames = made.shape[1]
+        count = frames if self.config.window == -1 else min(self.config.window, frames)
+        if count:
+            self.run(made[:, frames - count :], 0.0, words, frames - count, renew)

@@ -109,7 +109,7 @@ class Film:
 
     def _after_switch(self, session: Session, variant: str, switch: int) -> dict[str, float]:
         tokens, slots = self.case["config"]["tokens_per_frame"], session.banks.front.slots
-        golden = self.case["pointers_after_switch"].get(f"{variant}.{switch}")
+        golden = self.case.get("pointers_after_switch", {}).get(f"{variant}.{switch}")
         errors = self._cache(session, f"{variant}.cache_after_switch{switch}.")
         if golden:
             ours = {"global_end_index": slots.made * tokens, "local_end_index": slots.filled * tokens}
