@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -52,5 +53,5 @@ def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a file that `write` made; raises WorldError if it is missing or damaged."""
     try:
         return unpack(load_file(path))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, SafetensorError) as error:
         raise WorldError(f"{path}: bundled weights cannot be read ({error}); install neverblink again") from None

@@ -67,6 +67,26 @@ def join_workers(rank: int, workers: int, meeting: Path) -> None:
         dist.init_process_group("gloo", rank=rank, world_size=workers, init_method=meeting.absolute().as_uri())
 
 
+@torch.no_grad()
+def together(model: nn.Module, share: float, workers: int) -> float:
+    """Average the workers' weights and their view of the time, so that all stop together; gives the latter."""
+    if workers == 1:
+        return share
+    weights = list(model.parameters())
+    flat = torch.cat([w.flatten() for w in weights] + [torch.tensor([share])])
+    dist.all_reduce(flat)
+    flat /= workers
+    for weight, part in zip(weights, flat[:-1].split([w.numel() for w in weights]), strict=True):
+        weight.copy_(part.view_as(weight))
+    return float(flat[-1])
+
+
+@torch.no_grad()
+def blend(average: nn.Module, model: nn.Module, kept: float) -> None:
+    """Move `average` towards `model`."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - kept)
+
+
 class Trainer:
     """One worker. Owns its model, optimisers and chance; rank 0 also owns the average of the weights and the file."""
 
@@ -142,21 +162,10 @@ class Trainer:
 
     @torch.no_grad()
     def _blend(self) -> None:
-        kept = min(self.config.average, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - kept)
+        blend(self.average, self.model, min(self.config.average, (1 + self.step) / (10 + self.step)))
 
-    @torch.no_grad()
     def _shared_clock(self) -> float:
-        """Average the workers' weights and their view of the time, so that all stop together."""
-        if self.config.workers == 1:
-            return self.budget.share
-        weights = list(self.model.parameters())
-        flat = torch.cat([w.flatten() for w in weights] + [torch.tensor([self.budget.share])])
-        dist.all_reduce(flat)
-        flat /= self.config.workers
-        for weight, part in zip(weights, flat[:-1].split([w.numel() for w in weights]), strict=True):
-            weight.copy_(part.view_as(weight))
-        return float(flat[-1])
+        return together(self.model, self.budget.share, self.config.workers)
 
     def _resume(self) -> tuple[int, float]:
         state: dict[str, Any] = torch.load(self.out)

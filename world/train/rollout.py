@@ -77,7 +77,7 @@ class Streams:
     def block(self, dials: Tensor | None = None) -> Tensor:
         """The next block, [B, 1, C, h, w]; dials [B, 1, 4]."""
         dials = torch.zeros(self.count, 1, 4) if dials is None else dials
-        made = self.denoise(self._noise(), dials)
+        made = self.denoise(self.noise(), dials)
         self.append(made, dials)
         return made
 
@@ -88,7 +88,7 @@ class Streams:
             made = self.predict(x, level, dials)
             if after is None:
                 return made
-            noise = self._noise() if self.recipe.renoise else (x - (1 - level) * made) / level
+            noise = self.noise() if self.recipe.renoise else (x - (1 - level) * made) / level
             x = (1 - after) * made + after * noise
         raise ValueError("no noise levels: give at least one")
 
@@ -120,6 +120,7 @@ class Streams:
         made = self.model.dit(x, times, words, past, self.model.condition(pooled, dials))
         return made, past.by_block(x.shape[1])
 
-    def _noise(self) -> Tensor:
+    def noise(self) -> Tensor:
+        """What a block begins as."""
         g = Geometry()
         return torch.randn(self.count, 1, g.channels, g.rows, g.columns, generator=self.generator)

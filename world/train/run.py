@@ -13,10 +13,15 @@ import torch
 import torch.multiprocessing as mp
 
 from world.decoder import Geometry, LinearLatents
+from world.packed import write
+from world.small import SmallModel, SmallWorld
 from world.train import library
 from world.train.base import BaseConfig, Trainer, join_workers
 from world.train.decoder import train_decoder
+from world.train.evaluate import Judge, evaluate, train_recogniser
 from world.train.latents import fit
+from world.train.rollout import Recipe
+from world.train.tune import TuneConfig, Tuner
 
 SHARES = {"base": 0.72, "tune": 0.12, "decoder": 0.16}  # of the minutes that `small` is given
 
@@ -37,6 +42,21 @@ class Job:
         latents.load_state_dict(torch.load(self.out / "latents.pt"))
         return latents
 
+    def load_model(self, name: str) -> SmallModel:
+        """The averaged model of a stage."""
+        model = SmallModel()
+        model.load_state_dict(torch.load(self.out / name)["average"])
+        return model
+
+
+def assemble(folder: Path) -> SmallWorld:
+    """The newest transformer (tuned, else base) and the decoder of a training folder."""
+    world = SmallWorld()
+    newest = next(folder / name for name in ("tuned.pt", "base.pt") if (folder / name).exists())
+    world.model.load_state_dict(torch.load(newest)["average"])
+    world.decoder.load_state_dict(torch.load(folder / "decoder.pt")["model"])
+    return world
+
 
 def fit_latents(job: Job) -> None:
     """Principal components, and the library of fields in them."""
@@ -48,19 +68,27 @@ def fit_latents(job: Job) -> None:
 
 def train_base(job: Job) -> None:
     """The transformer and the text encoder, in `workers` processes of one thread."""
-    (job.out / "meeting").unlink(missing_ok=True)
-    if job.workers == 1:
-        _base_worker(0, job)
-    else:
-        mp.spawn(_base_worker, (job,), nprocs=job.workers)
+    _spawn(_base_worker, job)
 
 
 def _base_worker(rank: int, job: Job) -> None:
+    _enter(rank, job)
+    config = BaseConfig(minutes=job.minutes, workers=job.workers, seed=job.seed)
+    Trainer(config, library.Library(job.out / "library"), job.load_linear(), job.out / "base.pt", rank).train()
+
+
+def _spawn(work: Callable[[int, Job], None], job: Job) -> None:
+    (job.out / "meeting").unlink(missing_ok=True)
+    if job.workers == 1:
+        work(0, job)
+    else:
+        mp.spawn(work, (job,), nprocs=job.workers)
+
+
+def _enter(rank: int, job: Job) -> None:
     torch.set_num_threads(1)
     _log_plainly()
-    config = BaseConfig(minutes=job.minutes, workers=job.workers, seed=job.seed)
     join_workers(rank, job.workers, job.out / "meeting")
-    Trainer(config, library.Library(job.out / "library"), job.load_linear(), job.out / "base.pt", rank).train()
 
 
 def train_pictures(job: Job) -> None:
@@ -69,10 +97,38 @@ def train_pictures(job: Job) -> None:
     train_decoder(job.load_linear(), job.out / "decoder.pt", job.minutes, job.seed)
 
 
+def train_few_steps(job: Job) -> None:
+    """The few steps of play, from the trained base."""
+    _spawn(_tune_worker, job)
+
+
+def _tune_worker(rank: int, job: Job) -> None:
+    _enter(rank, job)
+    config = TuneConfig(minutes=job.minutes, workers=job.workers, seed=job.seed)
+    Tuner(config, job.load_model("base.pt"), job.out / "tuned.pt", rank).tune()
+
+
+def judge(job: Job) -> None:
+    """Scores and a sheet of the newest model, as it is played."""
+    torch.set_num_threads(job.workers)
+    latents = job.load_linear()
+    recogniser = train_recogniser(library.Library(job.out / "library"), latents, minutes=2, seed=job.seed)
+    world = assemble(job.out).eval()
+    evaluate(Judge(world.model, world.decoder, recogniser, Recipe()), job.out)
+
+
+def bundle(job: Job) -> None:
+    """The file that the package carries."""
+    write(job.out / "small.safetensors", assemble(job.out).state_dict())
+
+
 STAGES: dict[str, Callable[[Job], None]] = {
     "latents": fit_latents,
     "base": train_base,
+    "tune": train_few_steps,
     "decoder": train_pictures,
+    "evaluate": judge,
+    "package": bundle,
 }
 
 

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+
+from world.event import Dial, Prompt
+from world.info import WorldError
+from world.packed import pack, read, unpack, write
+from world.zoo import WorldOptions, open_world
+
+
+@pytest.fixture(scope="module")
+def world():
+    return open_world(WorldOptions(name="small", device="cpu"))
+
+
+def stream(world, prompt: str, blocks: int, seed: int = 1, events: dict | None = None) -> tuple[list, np.ndarray]:
+    """The blocks of a session and their frames [blocks, 6, Y, X, 3]."""
+    session, state = world.session(seed, prompt), world.decoder.start()
+    made, frames = [], []
+    for number in range(blocks):
+        made.append(session.step((events or {}).get(number, ())))
+        pixels, state = world.decoder.decode(state, torch.from_numpy(made[-1].latents))
+        frames.append(pixels)
+    return made, np.stack(frames)
+
+
+def test_the_bundled_world_says_what_it_is(world):
+    info = world.info
+    assert (info.name, info.fps, info.block_frames, info.picture) == ("small", 24.0, 6, (224, 128))
+    assert {"blue", "crimson", "ripples", "slow"} <= set(info.vocabulary)
+    assert set(info.dials) == {"pan_x", "pan_y", "zoom", "energy"}
+
+
+def test_a_block_is_six_frames_of_the_picture(world):
+    made, frames = stream(world, world.info.showpiece, 1)
+    assert made[0].latents.shape == (1, 1, 32, 8, 14)
+    assert frames.shape == (1, 6, 128, 224, 3) and frames.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("colour", "channel"), [("red", 0), ("green", 1), ("blue", 2)])
+def test_a_typed_colour_is_the_colour_seen(world, colour: str, channel: int):
+    _, frames = stream(world, f"a {colour} world", 2)
+    mean = frames[-1].mean((0, 1, 2))
+    assert mean.argmax() == channel
+    assert mean[channel] > 1.5 * np.delete(mean, channel).max()
+
+
+def test_new_words_change_the_colour_within_a_second(world):
+    _, frames = stream(world, "blue", 9, events={4: [Prompt("now red")]})
+    assert frames[3].mean((0, 1, 2)).argmax() == 2
+    assert frames[-1].mean((0, 1, 2)).argmax() == 0
+
+
+def test_the_same_seed_gives_the_same_bytes(world):
+    digests = [[block.digest for block in stream(world, "green grid", 3, seed)[0]] for seed in (5, 5, 6)]
+    assert digests[0] == digests[1]
+    assert digests[0] != digests[2]
+
+
+def test_a_world_dial_steers_the_next_block(world):
+    still, _ = stream(world, "ripples", 3)
+    zoomed, _ = stream(world, "ripples", 3, events={2: [Dial("zoom", 1.0)]})
+    assert still[1].digest == zoomed[1].digest
+    assert still[2].digest != zoomed[2].digest
+
+
+def test_words_that_are_not_known_still_give_a_world(world):
+    _, frames = stream(world, "zebra castle", 2)
+    assert frames[-1].std() > 10
+
+
+def test_another_picture_size_is_refused_with_the_one_there_is():
+    with pytest.raises(WorldError, match="224x128"):
+        open_world(WorldOptions(name="small", picture=(640, 360)))
+
+
+def test_packed_weights_come_back_to_within_half_a_step(tmp_path):
+    tensors = {"matrix": torch.randn(96, 64), "vector": torch.randn(64), "one": torch.tensor(2.5)}
+    write(tmp_path / "weights.safetensors", tensors)
+    back = read(tmp_path / "weights.safetensors")
+    step = tensors["matrix"].abs().amax(1, keepdim=True) / 127
+    assert ((back["matrix"] - tensors["matrix"]).abs() <= 0.51 * step).all()
+    torch.testing.assert_close(back["vector"], tensors["vector"], atol=1e-3, rtol=1e-3)
+    assert back["one"] == 2.5
+
+
+def test_packing_what_was_packed_changes_nothing():
+    once = unpack(pack({"matrix": torch.randn(96, 64)}))
+    assert torch.allclose(unpack(pack(once))["matrix"], once["matrix"], atol=1e-6)
+
+
+def test_damaged_weights_are_one_line_for_the_user(tmp_path):
+    (tmp_path / "weights.safetensors").write_bytes(b"not weights")
+    with pytest.raises(WorldError, match="cannot be read"):
+        read(tmp_path / "weights.safetensors")
