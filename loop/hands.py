@@ -57,13 +57,14 @@ class Hands:
             Command.LINE_CLOSED: lambda: self._screen.stop_text(),
         }
         switches = {
-            Command.QUIT: "quitting",
             Command.HELP: "help",
             Command.STATISTICS: "statistics",
             Command.FREEZE: "frozen",
             Command.BLACKOUT: "blackout",
         }
-        if command in actions:
+        if command is Command.QUIT:
+            self.quitting = True
+        elif command in actions:
             actions[command]()
         elif command in switches:
             name = switches[command]

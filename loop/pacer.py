@@ -1,11 +1,10 @@
-"""Which frame is due, and when the next block must begin. Pure: time is an argument, nanoseconds throughout."""
+"""Which frame is due. Pure: time is an argument, nanoseconds throughout."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
 
-from loop.clock import TICK_NS
 from loop.ring import FrameMark, Schedule
 
 MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes them, so that they never run out
@@ -94,42 +93,6 @@ class Pacer:
         frame = self._queue.popleft()
         self._next_due_ns = (now_ns if self._next_due_ns is None else self._next_due_ns) + self.period_ns
         return frame
-
-
-class Lead:
-    """How long before its first frame is due a block must begin. Owned by the model's process.
-
-    The largest recache, plus the largest time from a block's beginning to its first frame, of the last 1,000 blocks,
-    plus a tick: it grows at once and shrinks only when the costly block has left the record.
-    """
-
-    def __init__(self, block_play_ns: int) -> None:
-        self._first_frame: deque[int] = deque(maxlen=1000)
-        self._recache: deque[int] = deque(maxlen=50)
-        self._block_play_ns = block_play_ns
-
-    def note(self, recache_ns: int, first_frame_ns: int) -> None:
-        """One block's costs; `recache_ns` is 0 where there was none."""
-        self._first_frame.append(first_frame_ns)
-        if recache_ns:
-            self._recache.append(recache_ns)
-
-    @property
-    def value_ns(self) -> int:
-        """The lead. Before anything was measured: a whole block's play time, the safe side."""
-        if not self._first_frame:
-            return self._block_play_ns
-        block = max(self._first_frame)
-        return max(self._recache, default=block) + block + TICK_NS
-
-
-def block_begins_at(schedule: Schedule | None, ordinal: int, lead_ns: int, reserve_ns: int) -> int | None:
-    """When to begin the block whose first frame is `ordinal`: just in time. 0 is at once, None is not now (held)."""
-    if schedule is None:
-        return 0
-    if schedule.held:
-        return None
-    return schedule.due_of(ordinal) - lead_ns - reserve_ns
 
 
 class SustainableCost:

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from loop.message import BlockDone, BlockMade, Close, Fault, Opened, Stage, Start, Started, Submit, Taken
-from loop.pacer import Lead, block_begins_at
 from loop.ring import FrameRing
 from loop.sequencer import take
+from loop.switch import Costs, block_begins_at, lead_ns
 from loop.upload import uploader
 from world.block import Block, Made, Recached, World
 from world.event import Dial, Event, Prompt, Scene
@@ -95,6 +95,7 @@ class BlockRun:
                 self._stamp("denoised", now_ns())
                 self._show(done.block)
                 self.stream.made(done.block)
+                self.shown_ns = now_ns()
             self.stream.inbox.receive(self.stream.session)
         self.stream.done(self)
 
@@ -125,8 +126,9 @@ class Stream:
         self.inbox = Inbox(pipe)
         self.ring = FrameRing.attach(start.ring, start.slots, info.picture)
         self.session = world.session(start.seed, start.prompt)
-        self.lead = Lead(round(info.block_s * 1e9))
-        self.reserve_ns = round(start.reserve * info.block_s * 1e9)
+        self.costs = Costs()
+        self._play_ns = round(info.block_s * 1e9)
+        self._reserve_ns = start.reserve * self._play_ns
         self._decoder, self._decoder_state = world.decoder, world.decoder.start()
         self._upload: Any = None
         self.block_frames = info.block_frames
@@ -170,14 +172,17 @@ class Stream:
     def done(self, run: BlockRun) -> None:
         """Account for a block whose clean pass is done."""
         recache_ns = run.recached_ns - run.begun_ns if run.recached_ns else 0
-        self.lead.note(recache_ns, run.first_frame_ns - (run.recached_ns or run.begun_ns))
+        if recache_ns:
+            self.costs.note_recache(recache_ns)
+        self.costs.note_block(run.first_frame_ns - run.begun_ns - recache_ns, now_ns() - run.shown_ns)
         block = run.block
         self.send(BlockDone(block.index, block.start, block.seen is not None, run.begun_ns, now_ns(), recache_ns))
 
     def _wait_for_boundary(self) -> bool:
         """Wait, reading the pipe, until the next block must begin; False once the session is to close."""
         while not self.inbox.closed:
-            begins_ns = block_begins_at(self.ring.schedule, self.ring.written, self.lead.value_ns, self.reserve_ns)
+            lead = lead_ns(self.costs.worst, "inline", self._play_ns)
+            begins_ns = block_begins_at(self.ring.schedule, self.ring.written, lead, self._reserve_ns)
             wait_s = POLL_S if begins_ns is None else (begins_ns - now_ns()) / 1e9
             if self.ring.free < self.block_frames:
                 wait_s = max(wait_s, 0.002)

@@ -1,10 +1,12 @@
 import random
+from itertools import pairwise
 
 import pytest
 
 from loop.clock import TICK_NS
-from loop.pacer import Lead, Pacer, SustainableCost, block_begins_at
-from loop.ring import FrameMark, Schedule
+from loop.pacer import Pacer, SustainableCost
+from loop.ring import FrameMark
+from loop.switch import Costs, block_begins_at, lead_ns
 
 MS = 1_000_000
 
@@ -60,7 +62,7 @@ def test_what_was_lost_is_not_caught_up():
     for ordinal in range(1, 9):
         pacer.add(frame(ordinal))
     shown, _ = show(pacer, 1_100 * MS, start_ns=500 * MS)
-    gaps = [b[0] - a[0] for a, b in zip(shown, shown[1:], strict=False)]
+    gaps = [b[0] - a[0] for a, b in pairwise(shown)]
     assert all(gap >= 3 * TICK_NS for gap in gaps)
 
 
@@ -93,7 +95,7 @@ def test_a_slow_model_is_shown_in_even_slow_motion():
     for ordinal in range(9):
         pacer.add(frame(ordinal))
     shown, starved = show(pacer, 1_100 * MS, step_ns=MS)
-    gaps = {b[0] - a[0] for a, b in zip(shown, shown[1:], strict=False)}
+    gaps = {b[0] - a[0] for a, b in pairwise(shown)}
     assert max(gaps) - min(gaps) <= MS and not starved
 
 
@@ -105,15 +107,15 @@ def test_a_fast_model_is_shown_at_the_worlds_own_rate():
 
 def test_the_queue_age_does_not_ratchet_over_ten_minutes_of_hiccups():
     """Blocks begin just in time by the schedule; every now and then one is late by a third of a second."""
-    chance, pacer, lead = random.Random(5), Pacer(fps=16), Lead(250 * MS)
+    chance, pacer, costs = random.Random(5), Pacer(fps=16), Costs()
     ordinal, busy_until, arriving, ages = 0, 0, [], []
     for now in range(0, 600_000 * MS, TICK_NS):
         while arriving and arriving[0][0] <= now:
             pacer.add(FrameMark(arriving[0][1], arriving[0][1], 0, arriving.pop(0)[0]))
-        begins = block_begins_at(pacer.schedule(), ordinal, lead.value_ns, 0)
+        begins = block_begins_at(pacer.schedule(), ordinal, lead_ns(costs.worst, "inline", 250 * MS), 0)
         if begins <= now and busy_until <= now:
             cost = 150 * MS + (333 * MS if chance.random() < 0.005 else 0)
-            lead.note(0, cost)
+            costs.note_block(cost, 0)
             busy_until = now + cost
             arriving += [(busy_until, ordinal + i) for i in range(4)]
             ordinal += 4
@@ -122,35 +124,6 @@ def test_the_queue_age_does_not_ratchet_over_ten_minutes_of_hiccups():
     minutes = [ages[i : i + 960] for i in range(0, len(ages) - 960, 960)]
     last, second = (sorted(minute)[480] for minute in (minutes[-1], minutes[1]))
     assert last <= second + 5
-
-
-def test_a_block_begins_its_lead_before_its_first_frame_is_due():
-    schedule = Schedule(ordinal=10, due_ns=1_000 * MS, period_ns=50 * MS)
-    assert block_begins_at(schedule, 14, lead_ns=120 * MS, reserve_ns=0) == 1_080 * MS
-    assert block_begins_at(schedule, 14, lead_ns=120 * MS, reserve_ns=200 * MS) == 880 * MS
-
-
-def test_the_first_block_begins_at_once_and_none_begins_while_frozen():
-    assert block_begins_at(None, 0, lead_ns=1, reserve_ns=0) == 0
-    assert block_begins_at(Schedule(0, 5, 1, held=True), 0, lead_ns=1, reserve_ns=0) is None
-
-
-def test_the_lead_is_the_worst_recache_and_block_and_a_tick():
-    lead = Lead(250 * MS)
-    assert lead.value_ns == 250 * MS
-    lead.note(0, 100 * MS)
-    assert lead.value_ns == 200 * MS + TICK_NS  # no recache measured yet: taken to cost a block
-    lead.note(40 * MS, 90 * MS)
-    lead.note(0, 110 * MS)
-    assert lead.value_ns == 150 * MS + TICK_NS
-
-
-def test_the_lead_forgets_a_slow_block_after_a_thousand():
-    lead = Lead(250 * MS)
-    lead.note(10 * MS, 900 * MS)
-    for _ in range(1000):
-        lead.note(0, 50 * MS)
-    assert lead.value_ns == 60 * MS + TICK_NS
 
 
 def test_one_slow_block_does_not_change_the_rate_to_plan_with():
