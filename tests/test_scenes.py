@@ -64,7 +64,9 @@ def test_a_second_colour_is_the_ground():
 
 
 @pytest.mark.parametrize("scene", ["plasma", "grid", "orbs"])
-@pytest.mark.parametrize(("direction", "axis", "sign"), [("left", 0, -1), ("right", 0, 1), ("up", 1, -1), ("down", 1, 1)])
+@pytest.mark.parametrize(
+    ("direction", "axis", "sign"), [("left", 0, -1), ("right", 0, 1), ("up", 1, -1), ("down", 1, 1)]
+)
 def test_motion_goes_the_labelled_way(scene: str, direction: str, axis: int, sign: int):
     frames = clip(Look(scene, "red", direction, "fast"))
     shift = moved(frames[0], frames[4])

@@ -178,7 +178,8 @@ def open_small(options: WorldOptions) -> DiffusionWorld:
     world.eval().requires_grad_(False).to(device)
     world.decoder.to(memory_format=torch.channels_last)
     model = world.model
-    return DiffusionWorld(sizes(options.positions), model.dit, world.encode, world.decoder, info, model.condition, device)
+    config = sizes(options.positions)
+    return DiffusionWorld(config, model.dit, world.encode, world.decoder, info, model.condition, device)
 
 
 def describe() -> WorldInfo:

@@ -40,10 +40,11 @@ _SYNONYMS = {
 }
 CONCEPTS = tuple(_SYNONYMS)
 THESAURUS = {word: concept for concept, words in _SYNONYMS.items() for word in words.split()}
-SILENT = frozenset(  # words that mean nothing here and are not strangers either
+_SILENT = (  # words that mean nothing here and are not strangers either
     "a an and the my of with in on to then now very some scene place full world moving move turning spinning flying"
-    " going is are it from over by drawn made all more into".split()
+    " going is are it from over by drawn made all more into"
 )
+SILENT = frozenset(_SILENT.split())
 PAD, UNKNOWN, FIRST = 0, 1, 2
 
 

@@ -56,7 +56,9 @@ def train_decoder(latents: LinearLatents, out: Path, minutes: float, seed: int =
     return model
 
 
-def _update(model: PictureDecoder, optimiser: torch.optim.Optimizer, generator: torch.Generator, rng: random.Random) -> float:
+def _update(
+    model: PictureDecoder, optimiser: torch.optim.Optimizer, generator: torch.Generator, rng: random.Random
+) -> float:
     frames = sample_frames(random_looks(2, rng), generator, CLIP_BLOCKS)
     z, before, true = pairs(model.linear, frames, 0.06 * rng.random(), generator)
     with torch.autocast("cpu", torch.bfloat16):

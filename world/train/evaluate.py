@@ -1,4 +1,4 @@
-"""How good the bundled world is: colours by pixels, scenes and motion by a recogniser trained on rendered clips, and a sheet."""
+"""How good the bundled world is: colours by pixels, scenes and motion by a recogniser of clips, and a sheet."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ class Recogniser(nn.Module):
 
     def __init__(self, channels: int, rows: int, columns: int, width: int = 64) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            *self._layer(2 * channels, width, 1), *self._layer(width, 2 * width, 2), *self._layer(2 * width, 2 * width, 2)
-        )
+        sizes = ((2 * channels, width, 1), (width, 2 * width, 2), (2 * width, 2 * width, 2))
+        self.layers = nn.Sequential(*(layer for size in sizes for layer in self._layer(*size)))
         size = -(-rows // 4) * -(-columns // 4)
         self.heads = nn.ModuleDict({name: nn.Linear(2 * width * size, len(of)) for name, of in LABELS.items()})
 
@@ -158,7 +157,8 @@ def write_png(path: Path, picture: np.ndarray) -> None:
     rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(picture))
     header = struct.pack(">IIBBBBB", picture.shape[1], picture.shape[0], 8, 2, 0, 0, 0)
     parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b"")]
-    chunks = (struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts)
+    number = struct.Struct(">I").pack
+    chunks = (number(len(body)) + kind + body + number(zlib.crc32(kind + body)) for kind, body in parts)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 

@@ -64,7 +64,7 @@ class Wardrobe:
 
 
 class Library:
-    """Fields on disk: `projected` [clips, blocks, 2, 3, C, h, w] half precision, `dials` [clips, blocks, 4], by kind."""
+    """Fields on disk: `projected` [clips, blocks, 2, 3, C, h, w] float16, `dials` [clips, blocks, 4], by kind."""
 
     def __init__(self, folder: Path) -> None:
         self.projected = np.load(folder / "projected.npy", mmap_mode="r")
@@ -84,10 +84,12 @@ class Library:
         return torch.from_numpy(self.projected[clip, blocks]), self.dials[clip, blocks]
 
 
-def build(folder: Path, latents: LinearLatents, per_kind: int, blocks: int, seed: int = 0) -> None:
-    """Render `per_kind` clips for every shelf."""
+def build(
+    folder: Path, latents: LinearLatents, per_kind: int, blocks: int, seed: int = 0, shelves: list[Kind] | None = None
+) -> None:
+    """Render `per_kind` clips for each of `shelves`, all of them if none are named."""
     folder.mkdir(parents=True, exist_ok=True)
-    g, shelves = latents.geometry, kinds()
+    g, shelves = latents.geometry, shelves or kinds()
     shape = (len(shelves) * per_kind, blocks, 2, 3, g.channels, g.rows, g.columns)
     out = np.lib.format.open_memmap(folder / "projected.npy", "w+", np.float16, shape)
     generator = torch.Generator().manual_seed(seed)

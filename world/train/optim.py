@@ -11,7 +11,7 @@ SLOPE = (3.4445, -4.7750, 2.0315)  # Keller Jordan's quintic: steep at zero, sin
 
 
 def orthogonal(updates: Tensor, steps: int = 5) -> Tensor:
-    """The nearest orthogonal matrices to updates [n, rows, columns], roughly, by Newton-Schulz iterations in bfloat16."""
+    """The nearest orthogonal matrices to updates [n, rows, columns], roughly: Newton-Schulz in bfloat16."""
     a, b, c = SLOPE
     is_tall = updates.shape[1] > updates.shape[2]
     wide = updates.bfloat16().mT if is_tall else updates.bfloat16()
@@ -23,7 +23,7 @@ def orthogonal(updates: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is made orthogonal, with Nesterov's look ahead and weight decay; equal shapes go together."""
+    """Momentum whose update is made orthogonal, with Nesterov's look ahead; equal shapes go together."""
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.01) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})

@@ -22,7 +22,7 @@ HIGHLIGHT = 0.35  # how far a full highlight goes to white
 
 @dataclass(frozen=True)
 class Field:
-    """Two brightness maps of a batch of clips, 0 to 1, [B, T, HEIGHT, WIDTH] each: of the colour and of the highlight."""
+    """Two brightness maps of a batch of clips, 0 to 1, [B, T, Y, X] each: of the colour and of the highlight."""
 
     body: Tensor
     shine: Tensor
@@ -67,7 +67,8 @@ def look_through(look: Look, dials: Tensor, start: Tensor, size: tuple[int, int]
         lean_x, lean_y = (0.9 * pan_x / FPS).cumsum(1), (0.9 * pan_y / FPS).cumsum(1)
     scale = torch.exp(-0.5 * zoom)
     travel = start + (SPEEDS[look.speed] * torch.exp(0.5 * energy) / FPS).cumsum(1)
-    return View((x * scale + lean_x).expand(-1, -1, height, -1), (y * scale - lean_y).expand(-1, -1, -1, width), travel, look.direction)
+    x, y = (x * scale + lean_x).expand(-1, -1, height, -1), (y * scale - lean_y).expand(-1, -1, -1, width)
+    return View(x, y, travel, look.direction)
 
 
 def render(look: Look, dials: Tensor, generator: torch.Generator, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Field:

@@ -1,4 +1,4 @@
-"""Many streams at once, as training and evaluation need them: no ring and no banks, only the last blocks' keys and values."""
+"""Many streams at once, as training and evaluation need them: no ring, only the last blocks' keys and values."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Streams:
 
     @torch.no_grad()
     def recache(self) -> None:
-        """Encode the kept blocks again under the present words, in one pass; a full window's sink keeps its own words."""
+        """Encode the kept blocks again under the present words, in one pass; a full window's sink keeps its own."""
         start = self.recipe.sink if self.made > self.recipe.window else 0
         latents, dials = (torch.cat(part, 1) for part in zip(*self.blocks[start:], strict=True))
         for side, _ in enumerate(self.sides):

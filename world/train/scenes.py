@@ -60,8 +60,8 @@ def plasma(view: View, draw: Draw) -> Tensor:
     x, y = view.scrolled
     k, flow = draw(2.1, 2.6), 0.3 * view.travel
     waves = torch.sin(k * x + draw(0, TAU) + flow) + torch.sin(k * y + draw(0, TAU))
-    waves = waves + torch.sin(0.8 * k * (x + y) + draw(0, TAU) + flow) + torch.sin(1.2 * k * (x - 0.6 * y) + draw(0, TAU))
-    return 0.5 + 0.22 * waves
+    waves = waves + torch.sin(0.8 * k * (x + y) + draw(0, TAU) + flow)
+    return 0.5 + 0.22 * (waves + torch.sin(1.2 * k * (x - 0.6 * y) + draw(0, TAU)))
 
 
 def stripes(view: View, draw: Draw) -> Tensor:

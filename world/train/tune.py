@@ -1,8 +1,8 @@
 """Few-step tuning: guidance and many steps are regressed into the few plain steps that play uses.
 
-On streams of its own making the student is asked, at one of its steps, for what the teacher (its own past, guided, in twice
-the steps) makes of the same noise. So the picture has contrast from the first block on, and the model learns what its own
-history looks like.
+On streams of its own making the student is asked, at one of its steps, for what the teacher (its own past, guided, in
+twice the steps) makes of the same noise. So the picture has contrast from the first block on, and the model learns what
+its own history looks like.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import random
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -21,6 +22,8 @@ from world.train.captions import caption
 from world.train.optim import optimisers
 from world.train.progress import Budget, Meter, rate, save
 from world.train.rollout import Recipe, Streams
+
+EIGHT_STEPS = (1.0, 0.9767, 0.9474, 0.9091, 0.8571, 0.7826, 0.6667, 0.4615)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class TuneConfig:
     first: float = 0.5  # of the updates, on the first block
     switched: float = 0.5  # of the other streams, under new words
     student: Recipe = field(default_factory=Recipe)
-    teacher: Recipe = Recipe((1.0, 0.9767, 0.9474, 0.9091, 0.8571, 0.7826, 0.6667, 0.4615), guidance=2.0, renoise=False)
+    teacher: Recipe = field(default_factory=lambda: Recipe(EIGHT_STEPS, guidance=2.0, renoise=False))
     matrix_rate: float = 2e-3
     other_rate: float = 4e-4
     average: float = 0.99
@@ -91,7 +94,7 @@ class Tuner:
         with torch.no_grad():
             wanted = teacher.denoise(noise, dials)
             x = noise
-            for level, after in zip(levels[:chosen], levels[1:], strict=False):
+            for level, after in pairwise(levels[: chosen + 1]):
                 x = (1 - after) * student.predict(x, level, dials) + after * student.noise()
         made = student.predict(x, levels[chosen], dials)
         return ((made - wanted) / max(levels[chosen], 0.2)).pow(2).mean()

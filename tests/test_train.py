@@ -1,0 +1,240 @@
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from world.decoder import Geometry, LinearLatents
+from world.small import SmallModel, forced, single
+from world.text import tokenize
+from world.train.base import BaseConfig, Trainer, shifted, x0_loss
+from world.train.batches import Seam, Source
+from world.train.captions import Look, imagine
+from world.train.evaluate import Recogniser, nearest_colours, write_png
+from world.train.latents import fit, psnr, random_looks, sample_frames
+from world.train.library import Library, build, kinds
+from world.train.optim import Muon, orthogonal
+from world.train.progress import Budget, rate, save
+from world.train.rollout import Recipe, Streams
+from world.train.run import main
+from world.train.tune import TuneConfig, Tuner
+
+
+@pytest.fixture(scope="module")
+def latents() -> LinearLatents:
+    return fit(Geometry(), clips=8)
+
+
+@pytest.fixture(scope="module")
+def library(latents: LinearLatents, tmp_path_factory: pytest.TempPathFactory) -> Library:
+    folder = tmp_path_factory.mktemp("library")
+    build(folder, latents, per_kind=1, blocks=6, shelves=kinds()[::3])
+    whole = Library(folder)
+    # every look finds a clip: what was not rendered stands in as what was
+    for number, kind in enumerate(kinds()):
+        whole.shelves.setdefault(kind, [number // 3])
+    return whole
+
+
+@pytest.fixture
+def source(library: Library, latents: LinearLatents) -> Source:
+    return Source(library, latents, seed=3)
+
+
+@pytest.fixture(scope="module")
+def model() -> SmallModel:
+    torch.manual_seed(0)
+    model = SmallModel().eval()
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return model
+
+
+def test_components_hold_a_new_clip(latents: LinearLatents):
+    frames = sample_frames(random_looks(4, random.Random(99)), torch.Generator().manual_seed(99))
+    assert psnr(latents, frames) > 22
+    assert 0.3 < float(latents.encode(frames).std()) < 3
+
+
+def test_components_repeat_with_their_seed(latents: LinearLatents):
+    assert torch.equal(fit(Geometry(), clips=8).basis, latents.basis)
+
+
+def test_batches_repeat_with_their_seed(library: Library, latents: LinearLatents):
+    one, again = (Source(library, latents, seed=4).switches(2, 5) for _ in range(2))
+    assert one.texts == again.texts and torch.equal(one.latents, again.latents)
+
+
+def test_a_switch_counts_only_blocks_that_the_words_describe(source: Source):
+    batch = source.switches(4, 5)
+    assert torch.equal(batch.counted, (torch.arange(5) >= batch.cut).expand(4, 5))
+
+
+@pytest.mark.parametrize(("places", "asked"), [([0, 1, 2, 3], True), ([0, 2, 3, 4], False)])
+def test_a_stream_never_asks_for_a_leap_from_its_sink(source: Source, monkeypatch, places: list[int], asked: bool):
+    monkeypatch.setattr(source, "_places", lambda length: places)
+    assert (source.streams(3, 4).counted[:, 1] == asked).all()
+
+
+def test_a_seam_begins_as_the_old_and_ends_as_the_new(latents: LinearLatents):
+    old, new = torch.randn(2, 5, 32, 8, 14)
+    faded = Seam(latents).fade(old, new, 2)
+    assert torch.equal(faded[:2], old[:2]) and torch.equal(faded[4:], new[4:])
+    closer = [float((faded[at] - new[at]).norm() / (old[at] - new[at]).norm()) for at in (2, 3)]
+    assert 1 > closer[0] > 0.5 > closer[1] > 0
+
+
+def test_a_seam_at_the_last_block_is_half_a_seam(latents: LinearLatents):
+    old, new = torch.randn(2, 3, 32, 8, 14)
+    assert Seam(latents).fade(old, new, 2).shape == old.shape
+
+
+def test_a_noisy_block_does_not_see_what_comes_later(model: SmallModel):
+    torch.manual_seed(1)
+    x, tokens, dials = torch.randn(1, 8, 32, 8, 14), tokenize(["red"]), torch.zeros(1, 8, 4)
+    times = torch.tensor([[0.0] * 4 + [700.0] * 4])
+    with torch.no_grad():
+        before = model(x, times, tokens, dials, forced(4))
+        x[:, 3] += 1  # the clean fourth block
+        after = model(x, times, tokens, dials, forced(4))
+    assert torch.equal(before[:, 4:], after[:, 4:])
+
+
+def test_before_a_cut_clean_blocks_see_one_another(model: SmallModel):
+    torch.manual_seed(1)
+    x, tokens, dials = torch.randn(1, 8, 32, 8, 14), tokenize(["red"]), torch.zeros(1, 8, 4)
+    times = torch.tensor([[0.0] * 4 + [700.0] * 4])
+    with torch.no_grad():
+        before = model(x, times, tokens, dials, forced(4, cut=3))
+        x[:, 2] += 1
+        after = model(x, times, tokens, dials, forced(4, cut=3))
+    assert not torch.equal(before[:, 0], after[:, 0])
+
+
+def test_streams_equal_teacher_forcing(model: SmallModel):
+    chance = torch.Generator().manual_seed(2)
+    streams = Streams(model, ["blue grid", "rain"], Recipe(), chance)
+    blocks, noise = torch.randn(2, 3, 32, 8, 14), torch.randn(2, 1, 32, 8, 14)
+    dials = torch.zeros(2, 8, 4)
+    with torch.no_grad():
+        for block in blocks.split(1, 1):
+            streams.append(block, dials[:, :1])
+        made = streams.predict(noise, 0.8, dials[:, :1])
+        x = torch.cat([blocks, torch.zeros_like(noise), torch.zeros_like(blocks), noise], 1)
+        times = torch.tensor([[0.0] * 4 + [800.0] * 4]).expand(2, -1)
+        forced_made = model(x, times, tokenize(["blue grid", "rain"]), dials, forced(4))
+    torch.testing.assert_close(made, forced_made[:, -1:], atol=1e-4, rtol=1e-4)
+
+
+def test_streams_forget_all_but_the_sink_and_the_window(model: SmallModel):
+    streams = Streams(model, ["blue"], Recipe(sigmas=(1.0,), window=4), torch.Generator().manual_seed(0))
+    made = [streams.block() for _ in range(6)]
+    assert [any(torch.equal(kept, block) for kept, _ in streams.blocks) for block in made] == [1, 0, 0, 0, 1, 1]
+
+
+def test_the_loss_counts_only_counted_blocks():
+    made, true = torch.zeros(1, 2, 1, 1, 1), torch.tensor([1.0, 5.0]).view(1, 2, 1, 1, 1)
+    loss = x0_loss(made, true, torch.ones(1, 2), torch.tensor([[True, False]]))
+    assert float(loss) == 1.0
+
+
+def test_noise_levels_lean_to_noise():
+    assert shifted(torch.tensor([0.0, 0.5, 1.0]), 6).tolist() == pytest.approx([0, 6 / 7, 1])
+
+
+def test_base_training_learns_and_resumes(library: Library, latents: LinearLatents, tmp_path: Path):
+    config = BaseConfig(minutes=0.02, workers=1, singles=8, streams=1, length=3, every=1)
+    trainer = Trainer(config, library, latents, tmp_path / "base.pt")
+    trainer.train()
+    assert trainer.step > 0
+    again = Trainer(config, library, latents, tmp_path / "base.pt")
+    assert again.step == trainer.step and again.budget.share >= 1
+    for one, other in zip(trainer.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_each_kind_of_batch_gives_every_part_a_gradient(library: Library, latents: LinearLatents, tmp_path: Path):
+    config = BaseConfig(minutes=1, workers=1, singles=2, streams=1, length=3)
+    trainer = Trainer(config, library, latents, tmp_path / "none.pt")
+    for batch in (trainer.source.singles(2), trainer.source.streams(1, 3), trainer.source.switches(1, 3)):
+        trainer.model.zero_grad()
+        trainer.loss(batch).backward()
+        assert trainer.model.dit.head.out.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("history", [0, 2])
+def test_the_student_is_taught_from_the_same_noise_and_history(model: SmallModel, tmp_path: Path, history: int):
+    alike, other = Recipe((1.0,)), Recipe((1.0, 0.5), renoise=False)
+    losses = []
+    for teacher in (alike, other):
+        config = TuneConfig(workers=1, streams=2, student=alike, teacher=teacher, switched=1.0)
+        losses.append(float(Tuner(config, model, tmp_path / "tuned.pt").loss(history).detach()))
+    assert losses[0] < 1e-8 < 1e-4 < losses[1]
+
+
+def test_muon_gives_every_direction_the_same_step():
+    values = torch.linalg.svdvals(orthogonal(torch.randn(2, 24, 16)))
+    assert values.min() > 0.5 and values.max() < 1.5
+
+
+def test_muon_descends():
+    torch.manual_seed(0)
+    weight, wanted = torch.nn.Parameter(torch.zeros(8, 8)), torch.randn(8, 8)
+    optimiser = Muon([weight], lr=0.05)
+    for _ in range(200):
+        optimiser.zero_grad()
+        (weight - wanted).pow(2).mean().backward()
+        optimiser.step()
+    assert (weight - wanted).pow(2).mean() < 0.1 * wanted.pow(2).mean()
+
+
+def test_the_rate_warms_up_and_ends_at_nothing():
+    assert rate(0, 0.0) < 0.1 and rate(100, 0.4) == 1 and rate(100, 1.0) == 0
+
+
+def test_a_resumed_budget_counts_what_was_spent():
+    now = [100.0]
+    budget = Budget(1.0, spent_s=30, clock=lambda: now[0])
+    now[0] += 15
+    assert budget.share == 0.75 and budget.left_s == 15
+
+
+def test_a_checkpoint_is_replaced_whole(tmp_path: Path):
+    save(tmp_path / "run" / "a.pt", step=1)
+    save(tmp_path / "run" / "a.pt", step=2)
+    assert torch.load(tmp_path / "run" / "a.pt") == {"step": 2}
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.pt"]
+
+
+def test_the_recogniser_gives_a_verdict_on_each_look():
+    looks = [imagine("red grid"), Look("rain", "blue", "up")]
+    hits = Recogniser(32, 8, 14).eval().hits(torch.randn(2, 2, 32, 8, 14), looks)
+    assert set(hits) == {"scene", "direction", "speed"} and hits["scene"].shape == (2,)
+
+
+def test_a_colour_is_named_by_its_bright_pixels():
+    frames = -torch.ones(1, 1, 3, 4, 4)
+    frames[:, :, 0, :2] = 1
+    frames[:, :, 1, :2] = 0
+    assert nearest_colours(frames) == ["orange"]
+
+
+def test_a_png_can_be_read_back(tmp_path: Path):
+    from PIL import Image
+
+    picture = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    write_png(tmp_path / "a.png", picture)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), picture)
+
+
+def test_an_unknown_stage_is_wrong_usage(capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as wrong:
+        main(["everything"])
+    assert wrong.value.code == 2
+    assert "latents" in capsys.readouterr().err
+
+
+def test_a_single_block_needs_no_mask():
+    assert single().mask is None
