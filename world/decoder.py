@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.pixels import to_uint8
+from world.pixels import as_tensor, to_uint8
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class PictureDecoder(nn.Module):
     @torch.inference_mode()
     def decode(self, state: Any, latents: Any) -> tuple[np.ndarray, Any]:
         """latents [1, f, C, h, w] -> frames uint8 [6 f, Y, X, 3] RGB, and the next state."""
-        current = torch.as_tensor(latents).to(self.enter.weight)[0]
+        current = as_tensor(latents).to(self.enter.weight)[0]
         first = current[:1] if state is None else state
         frames = self(current, torch.cat([first, current[:-1]]))
-        return to_uint8(frames.flatten(0, 1) / 2 + 0.5).numpy(), current[-1:]
+        return to_uint8(frames.flatten(0, 1) / 2 + 0.5).cpu().numpy(), current[-1:]
