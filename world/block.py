@@ -73,6 +73,15 @@ Pass = Recached | Denoised | Made | Clean
 
 
 @dataclass(frozen=True)
+class Stand:
+    """What a block is made under: words, seed, and the world dials that were ever touched."""
+
+    words: str
+    seed: int
+    dials: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All that is needed to go on after `blocks` on another model process: latents and words, never keys and values.
 
@@ -93,6 +102,10 @@ class Session(Protocol):
 
     index: int
 
+    @property
+    def stand(self) -> Stand:
+        """In force for the next block: while one is in flight, for the block after it."""
+
     def prepare(self, event: Event) -> None:
         """Encode the event's words now, so that the block boundary need not."""
 
@@ -101,6 +114,20 @@ class Session(Protocol):
 
     def step(self, events: Sequence[Event] = ()) -> Block:
         """`begin` run to its end."""
+
+    def ahead(self, events: Sequence[Event]) -> None:
+        """Take `events` for the next block now, and recache behind the present words, which go on until it begins.
+
+        A block in flight is finished as it was begun; its clean pass goes under the new words. The next block then has
+        the block in flight as its `cut`; without one in flight, itself. `begin` may add to the events.
+        """
+
+    def take_back(self, after: int) -> None:
+        """Forget the blocks newer than `after`, unseen; the next block continues `after` and carries their events.
+
+        A block in flight is abandoned. The next block begins with a recache, unless it is a hard cut; numbers are not
+        used again. Raises ValueError where `after` is not known any more: too old, or before the last hard cut.
+        """
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from `snapshot`: a cut here and a rebuild from its latents."""

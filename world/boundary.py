@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
+from world.block import Stand
 from world.event import Dial, Event, Prompt, Rebuild, Rewind, Scene
 from world.info import DialRange
 from world.noise import mix
-
-
-@dataclass(frozen=True)
-class Stand:
-    """What a block is made under: words, seed, and the world dials that were ever touched."""
-
-    words: str
-    seed: int
-    dials: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,12 +26,6 @@ class Boundary:
     @property
     def is_cut(self) -> bool:
         return self.scene or self.switch or self.renew
-
-    def then(self, later: Boundary) -> Boundary:
-        """Both as one: the block between them was abandoned."""
-        if later.scene:
-            return later
-        return Boundary(later.stand, self.scene, self.switch or later.switch, self.renew or later.renew)
 
 
 def cross(stand: Stand, events: Sequence[Event], index: int, ranges: Mapping[str, DialRange]) -> Boundary:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from world.block import Block, Clean, Denoised, Made, Pass, Recached, Snapshot
-from world.boundary import Boundary, Stand, clamped, cross
-from world.cache import BankPair, CacheBank
+from world.block import Block, Clean, Denoised, Made, Pass, Recached, Snapshot, Stand
+from world.boundary import Boundary, clamped, cross
+from world.cache import BankPair
 from world.denoise import Sampler
 from world.device import upload
 from world.event import Event, Prompt, Rebuild, Scene
 from world.fold import Moment, passes
 from world.lexicon import Lexicon
+from world.memory import Memory
 from world.noise import normal
-from world.past import Past, gapless
-from world.recache import Encoder, append, frames_needed, rebuild
+from world.past import gapless, words_of
 
 if TYPE_CHECKING:
     from world.diffusion import DiffusionWorld
@@ -27,21 +28,30 @@ Noise = Callable[[int, int, int, tuple[int, ...]], Tensor]  # seed, block, step,
 
 
 class Session:
-    """Implements world.block.Session. Owns the caches, the window's latents and what the next block is made under.
+    """Implements world.block.Session. Owns the memory of the stream and what the next blocks are made under.
 
-    A block that is abandoned before `Made` leaves its events in force: the next `begin` makes the same block, under
-    them and its own. Abandoned after `Made`, its clean pass is made up for, or spared by a rebuild.
+    A block is in flight from its `begin` until it is made. Abandoned before, it leaves its events in force: the next
+    `begin` makes the same block, under them and its own. Abandoned later, its clean pass is made up for, or spared.
     """
 
     def __init__(self, world: DiffusionWorld, seed: int, prompt: str, noise: Noise = normal) -> None:
         self.index = 0
         self._world, self._config, self._noise = world, world.config, noise
         self._lexicon, self._sampler = Lexicon(world), Sampler(world.config.sampler)
-        self.banks = BankPair(self._new_bank(), self._new_bank())
-        self._past = Past(world.config.cache.window, world.device)
+        self._memory = Memory(world, self._lexicon)
         self._parent = -1
-        self._is_clean = True  # whether the cache holds the newest block, and not its noise
+        self._flight: Boundary | None = None  # before the block in flight
         self._stand_on(Stand(prompt, seed))
+
+    @property
+    def banks(self) -> BankPair:
+        """The caches."""
+        return self._memory.banks
+
+    @property
+    def stand(self) -> Stand:
+        """In force for the next block: while one is in flight, for the block after it."""
+        return self._next().stand
 
     def prepare(self, event: Event) -> None:
         """Encode the event's words now, so that the block boundary need not."""
@@ -55,17 +65,52 @@ class Session:
 
     def begin(self, events: Sequence[Event] = ()) -> Iterator[Pass]:
         """Make the next block under `events`, one model pass at a time."""
+        self._abandon()
         self._take(events)
-        if self._catch_up():
-            yield Recached()
-        steps = self._denoise()
-        for step in range(len(self._sampler.timesteps)):
-            with torch.inference_mode():
-                x0 = next(steps)
-            yield Denoised(step)
-        yield Made(self._publish(x0))
-        self._clean()
+        is_recached = self._catch_up()
+        flight = self._flight = self._next()
+        try:
+            if is_recached:
+                yield Recached()
+            steps = self._denoise()
+            for step in range(len(self._sampler.timesteps)):
+                with torch.inference_mode():
+                    x0 = next(steps)
+                yield Denoised(step)
+            block = self._publish(x0)
+        finally:
+            if self._flight is flight:
+                self._abandon()
+        yield Made(block)
+        self._settle()
         yield Clean()
+
+    def ahead(self, events: Sequence[Event]) -> None:
+        """Take `events` for the next block now, and recache behind the present words, which go on until it begins.
+
+        Of the block in flight nothing is read; where it was made already, the recache takes the place of its clean
+        pass. Words that return to those in force cost nothing, and no more does a hard cut.
+        """
+        boundary = self._take(events)
+        memory, seen = self._memory, self._seen
+        if boundary.scene:
+            memory.back = None
+        elif not any(held and held.suits(boundary, seen) for held in (memory.front, memory.back)):
+            boundary = self._with_sink(boundary)
+            memory.rebuild(boundary.stand.words, boundary.renew)
+            memory.back = memory.rebuilt(boundary, seen, self.index)
+
+    def take_back(self, after: int) -> None:
+        """Forget the blocks newer than `after`, unseen; the next block continues `after` and carries their events.
+
+        If the sink that `after` was made with was lost since, in a cut that is forgotten too, the next block carries a
+        Rebuild, so that the log shows where the new one comes from.
+        """
+        self._abandon()
+        stand, forgotten = self._memory.take_back(after)
+        if forgotten:
+            carried = tuple(event for block in forgotten for event in block.events)
+            self._before, self._taken, self._parent = stand, carried + self._taken, after
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from `snapshot`: a cut here and a rebuild from its latents, sink included.
@@ -74,74 +119,93 @@ class Session:
         that of a session that came this far and took Rebuild. Raises ValueError when the snapshot holds too few latent
         frames.
         """
-        ranges = self._world.info.dials
-        dials = {name: clamped(value, ranges[name]) for name, value in snapshot.dials.items() if name in ranges}
         blocks = gapless(snapshot.blocks, snapshot.start)
-        self._empty(blocks[0].start if blocks else snapshot.start)
-        for block in blocks:
-            self._past.add(block.start, block.latents, block.dials or dials)
-        self._stand_on(Stand(snapshot.words, snapshot.seed, dials))
+        self._abandon()
+        self._stand_on(Stand(snapshot.words, snapshot.seed, self._in_range(snapshot.dials)))
+        self._memory.restart(blocks[0].start if blocks else snapshot.start)
+        for block, words in zip(blocks, words_of(blocks, snapshot.words), strict=True):
+            block = replace(block, dials=block.dials or self._before.dials)
+            stand = None if words is None else Stand(words, snapshot.seed, self._in_range(block.dials))
+            self._memory.past.add(block, stand)
         if snapshot.start:
-            self._require_past()
-            self._take([Rebuild()])
+            self._memory.require()
+            self._taken = (Rebuild(),)
         self.index, self._parent = snapshot.index, blocks[-1].index if blocks else -1
 
     def fold(self, blocks: Sequence[Block], words: str | None = None, dials: dict[str, float] | None = None) -> None:
         """Become the session that made `blocks`, bit for bit; for a new session of the same world, seed and prompt.
 
         blocks: one line without gaps, oldest first, back to the beginning, a hard cut, or to the window before a
-            Rebuild.
+            Rebuild. What was taken back is left out of it: each block continues the one before it.
         words, dials: what was in force before the first of them, if not what the session has now. Raises ValueError
         when blocks are missing.
         """
-        line = self._line(blocks, Stand(words or self._stand.words, self._stand.seed, dials or self._stand.dials))
-        self._empty(blocks[0].start if blocks else 0)
+        before = self._before
+        line = self._line(blocks, Stand(words or before.words, before.seed, dials or before.dials))
+        self._memory.restart(blocks[0].start if blocks else 0)
         for moment, again in zip(line, passes(line, self._config.cache), strict=True):
-            block = moment.block
+            block, stand = moment.block, moment.boundary.stand
             if block.start == 0:
-                self._empty(0)
-            self._stand_on(moment.boundary.stand)
-            if again.rebuild:
-                self.recache(moment.boundary.renew)
-            self._past.add(block.start, block.latents, block.dials)
-            if again.append:
-                self._clean()
+                self._memory.empty(stand.words, block.index)
+            for crossed in again.rebuilds:
+                self.recache(crossed.boundary)
+                self._memory.front = self._memory.rebuilt(crossed.boundary, crossed.block.index)
+            self._memory.past.add(block, stand)
+            if again.words is not None:
+                self._memory.append(again.words)
+            self._stand_on(stand)
             self.index, self._parent = block.index + 1, block.index
 
-    def recache(self, renew: bool) -> None:
-        """Rebuild the back bank from the window's latents under the words in force, and swap."""
-        self._require_past()
-        with torch.inference_mode():
-            past, dials = self._past.all()
-            past = past.under(self._lexicon.condition(self._stand.words, dials))
-            rebuild(self._encoder(), self.banks, past, renew or not self._config.cache.keep_sink)
+    def recache(self, boundary: Boundary) -> None:
+        """Rebuild the back bank from the window's latents under the boundary's words, and swap."""
+        self._memory.rebuild(boundary.stand.words, boundary.renew)
         self.banks.swap()
-        self._is_clean = True
 
-    def _take(self, events: Sequence[Event]) -> None:
-        """Let `events` take effect on what the next block is made under; the cache follows in `_catch_up`."""
-        boundary = cross(self._stand, events, self.index, self._world.info.dials)
-        self._stand, self._boundary = boundary.stand, self._boundary.then(boundary)
-        self._taken += tuple(events)
-        if boundary.scene:
-            self._empty(0)
-        elif boundary.is_cut and self._past.end:
-            self._is_stale = True
+    @property
+    def _seen(self) -> int:
+        """The next block's number: while one is in flight, that of the block after it."""
+        return self.index + (self._flight is not None)
+
+    def _next(self) -> Boundary:
+        """The boundary before that block."""
+        stand, events = (self._flight.stand, self._ahead) if self._flight is not None else (self._before, self._taken)
+        return cross(stand, events, self._seen, self._world.info.dials)
+
+    def _take(self, events: Sequence[Event]) -> Boundary:
+        """Let `events` take effect on that block; the caches follow later."""
+        cross(self.stand, events, self._seen, self._world.info.dials)  # refuses before anything has changed
+        if self._flight is not None:
+            self._ahead += tuple(events)
+        else:
+            self._taken += tuple(events)
+        return self._next()
+
+    def _with_sink(self, boundary: Boundary) -> Boundary:
+        """The same, or with a Rebuild where the sink to be kept came in with a block that is not of this line."""
+        newest = self._parent if self._flight is None else self.index
+        return boundary if self._memory.has_sink(boundary, newest) else self._take([Rebuild()])
 
     def _catch_up(self) -> bool:
-        """Bring the cache under the words in force and up to the newest block; whether that took a rebuild."""
-        if self._is_stale:
-            self.recache(self._boundary.renew)
-            self._is_stale = False
-            return True
-        if not self._is_clean:
-            self._clean()
-        return False
+        """Bring the front bank under the next block's words and up to the newest block; whether that took a rebuild."""
+        memory, boundary = self._memory, self._next()
+        if boundary.scene or not memory.past.end:
+            memory.empty(boundary.stand.words, self.index)
+            return False
+        held = memory.settle(boundary, self.index)
+        if held is None:
+            boundary = self._with_sink(boundary)
+            self.recache(boundary)
+            memory.front = memory.rebuilt(boundary, self.index, self.index)
+        elif held is memory.back:
+            self.banks.swap()
+            memory.front = held
+        memory.back = None
+        return held is None
 
     def _denoise(self) -> Iterator[Tensor]:
-        """x0 of the next block after each pass."""
-        block, device, start = self._config.cache.block, self._world.device, self._past.end
-        index, stand, shape = self.index, self._stand, self._config.latents.shape(self._config.cache.block)
+        """x0 of the block in flight after each pass."""
+        block, device, start = self._config.cache.block, self._world.device, self._memory.past.end
+        index, stand, shape = self.index, self._flight.stand, self._config.latents.shape(self._config.cache.block)
         with torch.inference_mode():
             words = self._lexicon[stand.words].words
             condition = self._lexicon.condition(stand.words, [stand.dials] * block)
@@ -154,34 +218,34 @@ class Session:
 
     def _publish(self, x0: Tensor) -> Block:
         """Round the block to what is stored, before the cache or anyone else sees it, and move on."""
+        memory, boundary, start = self._memory, self._flight, self._memory.past.end
         latents = x0.to(getattr(torch, self._config.latents.stored)).cpu().numpy()
-        cut = self.index if self._boundary.is_cut else None
-        dials = self._lexicon.dial_values(self._stand.dials)
-        block = Block(self.index, self._parent, self._past.end, latents, self._taken, cut, cut, dials)
-        self._past.add(block.start, latents, dials)
-        self._is_clean = False
-        self.index, self._parent = self.index + 1, self.index
-        self._stand_on(self._stand)
+        cut = memory.front.cut if start else self.index if boundary.is_cut else None
+        seen = None if cut is None else self.index
+        dials = self._lexicon.dial_values(boundary.stand.dials)
+        block = Block(self.index, self._parent, start, latents, self._taken, cut, seen, dials)
+        memory.past.add(block, boundary.stand)
+        memory.front = replace(memory.front, cut=None)
+        self.index, self._parent, self._flight = self.index + 1, self.index, None
+        self._stand_on(boundary.stand, self._ahead)
         return block
 
-    def _clean(self) -> None:
-        """The clean pass of the newest block."""
-        with torch.inference_mode():
-            block, dials = self._past.newest()
-            append(self._encoder(), self.banks.front, block.under(self._lexicon.condition(self._stand.words, dials)))
-        self._is_clean = True
+    def _settle(self) -> None:
+        """The newest block's clean pass, where the next block's words ask for one and a rebuild has not spared it."""
+        boundary = self._next()
+        if not boundary.scene:
+            self._memory.settle(boundary, self._seen)
 
-    def _stand_on(self, stand: Stand) -> None:
-        """Make the next block under `stand`, with no event taken yet."""
-        self._stand, self._boundary = stand, Boundary(stand)
-        self._taken: tuple[Event, ...] = ()
-        self._is_stale = False
+    def _abandon(self) -> None:
+        """Leave the block in flight unmade: what was taken, ahead too, is for the next try."""
+        if self._flight is not None:
+            self._taken, self._ahead, self._flight = self._taken + self._ahead, (), None
+            self._memory.back = None
 
-    def _empty(self, end: int) -> None:
-        """Remember nothing before latent frame `end`."""
-        self.banks.front.clear()
-        self._past.clear(end)
-        self._is_clean, self._is_stale = True, False
+    def _stand_on(self, stand: Stand, taken: tuple[Event, ...] = ()) -> None:
+        """Make the next block after one made under `stand`, with these events."""
+        self._before, self._taken = stand, taken
+        self._ahead: tuple[Event, ...] = ()  # for the block after the one in flight
 
     def _line(self, blocks: Sequence[Block], stand: Stand) -> list[Moment]:
         """Each of `blocks` with the boundary before it, from `stand` on."""
@@ -192,15 +256,7 @@ class Session:
             stand = boundary.stand
         return line
 
-    def _require_past(self) -> None:
-        """Raise ValueError unless the window's latents are known."""
-        past, _ = self._past.all()
-        past.last(frames_needed(self._config.cache, self._past.end, renew=True))
-
-    def _new_bank(self) -> CacheBank:
-        config = self._config
-        dtype, device = self._world.dit.dtype, self._world.device
-        return CacheBank(config.cache, config.dit, config.latents.grid, config.latents.batch, device, dtype)
-
-    def _encoder(self) -> Encoder:
-        return Encoder(self._world.dit, self._lexicon[self._stand.words].words, self._config.sampler.clean)
+    def _in_range(self, dials: dict[str, float]) -> dict[str, float]:
+        """The world's own of `dials`, within their limits."""
+        ranges = self._world.info.dials
+        return {name: clamped(value, ranges[name]) for name, value in dials.items() if name in ranges}

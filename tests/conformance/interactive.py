@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.conformance import difference
-from tests.conformance.causal import cache_config, compare_cache
-from tests.conformance.uncached import build, grid
+from tests.conformance import difference, differences, grid
+from tests.conformance.causal import cache_config, compare_cache, compare_pointers
+from tests.conformance.uncached import build
 from world.block import Made, Recached
+from world.boundary import Boundary
 from world.config import DiffusionConfig, LatentConfig, SamplerConfig
+from world.denoise import Sampler
 from world.diffusion import DiffusionWorld, Text
 from world.event import Prompt
 from world.info import WorldInfo
@@ -23,19 +26,19 @@ from world.session import Session
 class Keep(Session):
     """At a switch the cache stays as it is: only the words change."""
 
-    def recache(self, renew: bool) -> None:
+    def recache(self, boundary: Boundary) -> None:
         pass
 
 
 class Zero(Session):
     """At a switch keys and values become zero and stay attended."""
 
-    def recache(self, renew: bool) -> None:
+    def recache(self, boundary: Boundary) -> None:
         for buffer in (*self.banks.front.keys, *self.banks.front.values):
             buffer.zero_()
 
 
-FORMS: dict[str, type[Session]] = {"keep": Keep, "zero": Zero}
+FORMS: dict[str, type[Session]] = {"recache_gs1": Session, "recache_gs0": Session, "keep": Keep, "zero": Zero}
 
 
 class Film:
@@ -43,7 +46,7 @@ class Film:
 
     def __init__(self, tensors: dict[str, Tensor], case: dict[str, Any]) -> None:
         self.tensors, self.case, sizes = tensors, case, case["config"]
-        self.block = sizes["frames_per_block"]
+        self.grid, self.block = grid(tensors["noise"]), sizes["frames_per_block"]
         self.blocks = tensors["noise"].shape[1] // self.block
         self.dit = build(tensors, case)
         self.switches = self._switches(sizes["switch_frame_indices"])
@@ -58,17 +61,32 @@ class Film:
 
     def world(self, keep_sink: bool) -> DiffusionWorld:
         """The case as a world whose prompts are the numbers of its segments."""
-        sizes, times = self.case["config"], self.case["denoising_timesteps"]
-        batch, _, channels, height, width = self.tensors["noise"].shape
-        steps = tuple(sizes["denoising_step_list"])
+        batch, frames, channels, height, width = self.tensors["noise"].shape
         config = DiffusionConfig(
             self.dit.config,
-            cache_config(self.case, keep_sink),
-            SamplerConfig(steps, sizes["shift"], list(steps) != times, clean=sizes["context_noise"]),
-            LatentConfig(channels, height, width, grid(self.case), "float32", batch),
+            cache_config(self.case, self.tensors["noise"], frames, keep_sink),
+            self.sampler(),
+            LatentConfig(channels, height, width, self.grid, "float32", batch),
         )
         info = WorldInfo("case", 16, 4 * self.block, (8 * width, 8 * height), "0", memory_blocks=self.blocks)
         return DiffusionWorld(config, self.dit, lambda text: Text(self.tensors["prompts"][int(text)]), None, info)
+
+    def sampler(self) -> SamplerConfig:
+        """The case's steps: nominal ones, which are warped unless the timesteps it states are these very ones."""
+        sizes = self.case["config"]
+        steps = tuple(sizes["denoising_step_list"])
+        warp = list(steps) != self.case.get("denoising_timesteps")
+        return SamplerConfig(steps, sizes.get("shift", 5.0), warp, clean=sizes.get("context_noise", 0))
+
+    def plan(self) -> dict[str, float]:
+        """How far timesteps and the frames of the switches are off."""
+        ours = {
+            "denoising_timesteps": Sampler(self.sampler()).timesteps,
+            "actual_switch_frames": [block * self.block for block in self.switches],
+        }
+        stated = {name: self.case[name] for name in ours if name in self.case}
+        pairs = {name: (torch.tensor(ours[name]), torch.tensor(golden)) for name, golden in stated.items()}
+        return {name: difference(*pair) for name, pair in pairs.items()}
 
     def noise(self, first: int) -> Callable[..., Tensor]:
         """The case's noise for a session that begins at block `first`."""
@@ -82,44 +100,55 @@ class Film:
 
     def run(self, variant: str) -> dict[str, float]:
         """The errors of one variant: latents, caches and pointers after each switch, cache at the end."""
-        session = FORMS.get(variant, Session)(self.world(variant != "recache_gs0"), 0, "0", self.noise(0))
+        session = FORMS[variant](self.world(variant != "recache_gs0"), 0, "0", self.noise(0))
         made, errors = [], {}
         for block in range(self.blocks):
             segment = self.switches.get(block)
+            if segment and not block:  # there is nothing to recache yet
+                errors |= self._after_switch(session, variant, segment - 1)
             for done in session.begin([Prompt(str(segment))] if segment else []):
                 if isinstance(done, Recached):
                     errors |= self._after_switch(session, variant, segment - 1)
                 elif isinstance(done, Made):
                     made.append(done.block.latents)
-        errors[f"{variant}.latents"] = self._latents(variant, made)
+        errors |= self._latents(variant, made)
         return errors | self._cache(session, f"{variant}.final.")
 
     def fresh(self) -> dict[str, float]:
         """The error of a new session that begins at the last switch, under the last prompt."""
         first, segment = max(self.switches.items(), default=(0, 0))
         session = Session(self.world(True), 0, str(segment), self.noise(first))
-        made = [session.step().latents for _ in range(first, self.blocks)]
-        return {"fresh.latents": self._latents("fresh", made)}
+        errors = self._latents("fresh", [session.step().latents for _ in range(first, self.blocks)])
+        return errors | self._cache(session, "fresh.final.")
 
-    def _latents(self, variant: str, made: list[np.ndarray]) -> float:
-        return difference(torch.from_numpy(np.concatenate(made, 1)), self.tensors[f"{variant}.latents"])
+    def _latents(self, variant: str, made: list[np.ndarray]) -> dict[str, float]:
+        ours = {f"{variant}.latents": torch.from_numpy(np.concatenate(made, 1))}
+        return differences(ours, self.tensors)
 
     def _cache(self, session: Session, prefix: str) -> dict[str, float]:
-        return compare_cache(session.banks.front, self.tensors, prefix, grid(self.case))
+        return compare_cache(session.banks.front, self.tensors, prefix, self.grid)
 
     def _after_switch(self, session: Session, variant: str, switch: int) -> dict[str, float]:
-        tokens, slots = self.case["config"]["tokens_per_frame"], session.banks.front.slots
-        golden = self.case.get("pointers_after_switch", {}).get(f"{variant}.{switch}")
+        golden = self.case.get("pointers_after_switch", {}).get(f"{variant}.{switch}", {})
+        off = compare_pointers(session.banks.front, golden, self.grid[0] * self.grid[1])
         errors = self._cache(session, f"{variant}.cache_after_switch{switch}.")
-        if golden:
-            ours = {"global_end_index": slots.made * tokens, "local_end_index": slots.filled * tokens}
-            errors[f"{variant}.pointers{switch}"] = float(max(abs(ours[name] - golden[name]) for name in golden))
-        return errors
+        return {**errors, f"{variant}.pointers{switch}": off}
+
+
+def variants(tensors: dict[str, Tensor]) -> list[str]:
+    """The ways to switch that the case has outputs of."""
+    outputs = (re.fullmatch(r"(.+)\.(latents|(final|cache_after_switch\d+)\.[kv]\.\d+)", name) for name in tensors)
+    found = sorted({output[1] for output in outputs if output})
+    strangers = [name for name in found if name not in (*FORMS, "fresh")]
+    if strangers or not found:
+        raise ValueError(f"variants {', '.join(strangers) or 'none'}: expected some of {', '.join(FORMS)}, fresh")
+    return found
 
 
 def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
     """The largest error of every variant's latents and caches, and of its pointers in tokens (0 if right)."""
-    film, errors = Film(tensors, case), {}
-    for variant in (name.removesuffix(".latents") for name in tensors if name.endswith(".latents")):
+    film = Film(tensors, case)
+    errors = film.plan()
+    for variant in variants(tensors):
         errors |= film.fresh() if variant == "fresh" else film.run(variant)
     return errors
