@@ -42,7 +42,7 @@ def test_the_released_sizes_have_the_released_parameters():
 
 
 def test_positions_ahead_and_behind_read_different_rows():
-    buckets = relative_buckets(200)
+    buckets = relative_buckets(200, 32, 128)
     assert buckets[0, 0] == 0
     assert buckets[5, 2] == 3 and buckets[2, 5] == 19
     assert buckets[199, 0] == 15 and buckets[0, 199] == 31

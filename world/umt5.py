@@ -20,12 +20,14 @@ from torch import Tensor, nn
 from world.info import WorldError
 
 TEXT_LENGTH = 512  # tokens, the end mark included
-_BUCKETS, _FAR = 32, 128  # buckets of relative positions; what is farther than this shares the last one
 
 
 @dataclass(frozen=True)
 class UMT5Config:
-    """Sizes of the encoder; the defaults are those of UMT5-XXL."""
+    """Sizes of the encoder; the defaults are those of UMT5-XXL.
+
+    buckets: of relative positions, each with a bias of its own; what is farther than `far` tokens shares the last one.
+    """
 
     vocabulary: int = 256_384
     dim: int = 4096
@@ -33,6 +35,8 @@ class UMT5Config:
     ffn_dim: int = 10_240
     heads: int = 64
     layers: int = 24
+    buckets: int = 32
+    far: int = 128
 
 
 class RMSNorm(nn.Module):
@@ -60,7 +64,7 @@ class Layer(nn.Module):
         gate = nn.Sequential(nn.Linear(dim, config.ffn_dim, bias=False), nn.GELU("tanh"))
         up, down = nn.Linear(dim, config.ffn_dim, bias=False), nn.Linear(config.ffn_dim, dim, bias=False)
         self.ffn = nn.ModuleDict({"gate": gate, "fc1": up, "fc2": down})
-        self.pos_embedding = nn.ModuleDict({"embedding": nn.Embedding(_BUCKETS, config.heads)})
+        self.pos_embedding = nn.ModuleDict({"embedding": nn.Embedding(config.buckets, config.heads)})
 
     def forward(self, x: Tensor, buckets: Tensor, hidden: Tensor) -> Tensor:
         bias = self.pos_embedding["embedding"](buckets).permute(2, 0, 1)[None].expand(len(x), -1, -1, -1)
@@ -87,7 +91,7 @@ class UMT5(nn.Module):
     @torch.no_grad()
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids, mask [B, L] (mask is 1 for tokens, 0 for padding) -> [B, L, dim] in the weights' dtype."""
-        buckets = relative_buckets(ids.shape[1]).to(ids.device)
+        buckets = relative_buckets(ids.shape[1], self.config.buckets, self.config.far).to(ids.device)
         hidden = (mask == 0)[:, None, None, :]
         x = self.token_embedding(ids)
         for block in self.blocks:
@@ -99,14 +103,14 @@ class UMT5(nn.Module):
         return self(ids, mask) * mask[..., None].to(self.norm.weight.dtype)
 
 
-def relative_buckets(length: int) -> Tensor:
+def relative_buckets(length: int, buckets: int, far: int) -> Tensor:
     """int64 [length, length]: which bias row (query, key) reads; near distances have rows of their own."""
     place = torch.arange(length)
     ahead = place[None, :] - place[:, None]
-    half, exact = _BUCKETS // 2, _BUCKETS // 4
+    half, exact = buckets // 2, buckets // 4
     distance = ahead.abs()
     # in float32 and in this order: the edges of the buckets fall on whole distances
-    grown = torch.log(distance.clamp(min=1).float() / exact) / math.log(_FAR / exact) * (half - exact)
+    grown = torch.log(distance.clamp(min=1).float() / exact) / math.log(far / exact) * (half - exact)
     far = (exact + grown.long()).clamp(max=half - 1)
     return (ahead > 0).long() * half + torch.where(distance < exact, distance, far)
 
