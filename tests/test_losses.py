@@ -26,6 +26,10 @@ def scores(fake: float = 0.0, real: float = 1.0, **options) -> Scores:
     return Scores(constant(fake), constant(real), WORDS, NOTHING, **options)
 
 
+def critic(fake) -> Scores:
+    return Scores(fake, constant(1.0), WORDS, NOTHING)
+
+
 T = torch.full(SHAPE[:2], 500.0)
 
 
@@ -72,9 +76,9 @@ def test_no_gradient_reaches_the_scores():
 
 def test_a_critic_that_knows_the_clip_has_no_loss_and_any_other_learns():
     clip = drawn(0)
-    assert critic_loss(clip, drawn(1), T, lambda n, t, c: clip, WORDS) < 1e-10
+    assert critic_loss(clip, drawn(1), T, critic(lambda n, t, c: clip)) < 1e-10
     weight = torch.zeros((), requires_grad=True)
-    critic_loss(clip, drawn(1), T, lambda n, t, c: n * weight, WORDS).backward()
+    critic_loss(clip, drawn(1), T, critic(lambda n, t, c: n * weight)).backward()
     assert weight.grad.abs() > 0.1
 
 
@@ -83,8 +87,8 @@ def test_the_critic_is_judged_where_the_clip_is_supervised():
     known[:, 0] += 1
     mask = torch.ones(SHAPE, dtype=torch.bool)
     mask[:, 0] = False
-    assert critic_loss(clip, drawn(1), T, lambda n, t, c: known, WORDS) > 0.1
-    assert critic_loss(clip, drawn(1), T, lambda n, t, c: known, WORDS, mask) < 1e-10
+    assert critic_loss(clip, drawn(1), T, critic(lambda n, t, c: known)) > 0.1
+    assert critic_loss(clip, drawn(1), T, critic(lambda n, t, c: known), mask) < 1e-10
 
 
 def test_timesteps_are_shifted_towards_noise_and_kept_off_both_ends():

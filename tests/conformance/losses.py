@@ -7,11 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.conformance import difference
+from tests.conformance import differences, grid
 from world.attend import Dense
 from world.config import DiTConfig
 from world.dit import CausalDiT
-from world.train.losses import Model, Scores, critic_loss, generator_loss, noised, score_timesteps, x0_score
+from world.train.losses import (
+    Model,
+    Scores,
+    critic_loss,
+    fake_flow,
+    generator_loss,
+    noised,
+    score_timesteps,
+    x0_score,
+)
 
 
 def score(role: str, tensors: dict[str, Tensor], case: dict[str, Any]) -> Model:
@@ -20,13 +29,12 @@ def score(role: str, tensors: dict[str, Tensor], case: dict[str, Any]) -> Model:
     dit = CausalDiT(DiTConfig(**sizes))
     prefix = f"{role}."
     dit.load_state_dict({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
-    rows, columns = (side // 2 for side in case["config"]["latent_hw"])
 
     def flow(noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        attend = Dense((rows, columns), range(noisy.shape[1]), dit.config.head_dim)
+        attend = Dense(grid(noisy), range(noisy.shape[1]), dit.config.head_dim)
         return dit(noisy, t, dit.words(context), attend)
 
-    return x0_score(flow, case["config"]["score_shift"])
+    return x0_score(flow, case["config"].get("score_shift", 8.0))
 
 
 def recorded(tensors: dict[str, Tensor]) -> Model:
@@ -38,47 +46,79 @@ def recorded(tensors: dict[str, Tensor]) -> Model:
     return real
 
 
+def is_recorded(tensors: dict[str, Tensor]) -> bool:
+    """Whether the case has the real score's answers and not its weights."""
+    return not any(name.startswith("real.") for name in tensors)
+
+
 def scores(tensors: dict[str, Tensor], case: dict[str, Any]) -> Scores:
     """Both of the case's scores with its prompts."""
-    has_real = any(name.startswith("real.") for name in tensors)
-    real = score("real", tensors, case) if has_real else recorded(tensors)
-    fake = score("fake", tensors, case)
-    return Scores(fake, real, tensors["context"], tensors["uncond"], case["config"]["guidance"])
+    real = recorded(tensors) if is_recorded(tensors) else score("real", tensors, case)
+    sizes, fake = case["config"], score("fake", tensors, case)
+    told = tensors["context"], tensors["uncond"]
+    return Scores(fake, real, *told, sizes.get("guidance", 3.0), sizes.get("shift", 5.0))
 
 
-def noising_errors(tensors: dict[str, Tensor]) -> dict[str, float]:
-    """How far timesteps and noised clips are off."""
-    clip, noise, t = tensors["x"], tensors["noise"], tensors["t"]
-    return {
-        "t": difference(score_timesteps(tensors["raw_t"]).expand_as(t), t),
-        "noisy": difference(noised(clip, noise, t), tensors["noisy"]),
-        "critic.noisy": difference(noised(clip, tensors["critic.noise"], tensors["critic.t"]), tensors["critic.noisy"]),
-    }
+def supervised(tensors: dict[str, Tensor], case: dict[str, Any]) -> Tensor | None:
+    """The case's mask, bool like its clip: a tensor of its own, or all frames from one on; None for no mask."""
+    clip, since = tensors["x"], case["config"].get("mask_from")
+    given = next((tensors[name] for name in ("gradient_mask", "mask") if name in tensors), None)
+    if given is not None:
+        return given.reshape(*given.shape, *[1] * (clip.ndim - given.ndim)).bool().expand_as(clip)
+    if since is None:
+        return None
+    return (torch.arange(clip.shape[1]) >= since).view(1, -1, 1, 1, 1).expand_as(clip)
 
 
-def score_errors(judges: Scores, tensors: dict[str, Tensor]) -> dict[str, float]:
-    """How far the scores and what is made of them are off."""
+def noising(tensors: dict[str, Tensor], shift: float) -> dict[str, Tensor]:
+    """Timesteps and noised clips."""
+    ours = {"noisy": noised(tensors["x"], tensors["noise"], tensors["t"], shift)}
+    if "raw_t" in tensors:
+        drawn = tensors["raw_t"].view(len(tensors["t"]), -1)
+        ours["t"] = score_timesteps(drawn, shift).expand_as(tensors["t"])
+    return ours
+
+
+def judged(judges: Scores, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The scores' answers and what is made of them."""
     clip, noisy, t = tensors["x"], tensors["noisy"], tensors["t"]
+    made = {"x0_fake": judges.fake(noisy, t, judges.context), "grad": judges.gradient(clip, noisy, t)}
+    if not is_recorded(tensors):
+        made["x0_real_cond"] = judges.real(noisy, t, judges.context)
+        made["x0_real_uncond"] = judges.real(noisy, t, judges.negative)
+    return made
+
+
+def generated(judges: Scores, tensors: dict[str, Tensor], mask: Tensor | None) -> dict[str, Tensor]:
+    """The generator's loss and its gradient."""
+    with torch.enable_grad():
+        clip = tensors["x"].clone().requires_grad_()
+        loss = generator_loss(clip, tensors["noise"], tensors["t"], judges, mask)
+        loss.backward()
+    return {"loss": loss.detach(), "x_grad": clip.grad}
+
+
+def criticised(judges: Scores, tensors: dict[str, Tensor], mask: Tensor | None) -> dict[str, Tensor]:
+    """The critic's loss and what it is made of; the flow in the reference's shape, frames flattened."""
+    noise, t = tensors["critic.noise"], tensors["critic.t"]
+    noisy = noised(tensors["x"], noise, t, judges.shift)
+    x0 = judges.fake(noisy, t, judges.context)
+    flow = fake_flow(noisy, x0, t, judges.shift)
+    flat = tensors["critic.flow"].ndim < flow.ndim if "critic.flow" in tensors else False
     return {
-        "x0_fake": difference(judges.fake(noisy, t, judges.context), tensors["x0_fake"]),
-        "x0_real_cond": difference(judges.real(noisy, t, judges.context), tensors["x0_real_cond"]),
-        "x0_real_uncond": difference(judges.real(noisy, t, judges.negative), tensors["x0_real_uncond"]),
-        "grad": difference(judges.gradient(clip, noisy, t), tensors["grad"]),
+        "critic.noisy": noisy,
+        "critic.x0": x0,
+        "critic.flow": flow.flatten(0, 1) if flat else flow,
+        "critic.loss": critic_loss(tensors["x"], noise, t, judges, mask),
     }
 
 
 def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
-    """The largest absolute error of each output."""
-    judges = scores(tensors, case)
-    with torch.enable_grad():
-        clip = tensors["x"].clone().requires_grad_()
-        loss = generator_loss(clip, tensors["noise"], tensors["t"], judges)
-        loss.backward()
-    critic = critic_loss(tensors["x"], tensors["critic.noise"], tensors["critic.t"], judges.fake, judges.context)
-    return {
-        **noising_errors(tensors),
-        **score_errors(judges, tensors),
-        "loss": difference(loss.detach(), tensors["loss"]),
-        "x_grad": difference(clip.grad, tensors["x_grad"]),
-        "critic.loss": difference(critic, tensors["critic.loss"]),
-    }
+    """The largest absolute error of each output that the case has."""
+    judges, mask = scores(tensors, case), supervised(tensors, case)
+    ours = {**noising(tensors, judges.shift), **judged(judges, tensors), **generated(judges, tensors, mask)}
+    if "critic.noise" in tensors:
+        ours |= criticised(judges, tensors, mask)
+    if "loss" in tensors:
+        ours["loss"] = ours["loss"].view_as(tensors["loss"])
+    return differences(ours, tensors)

@@ -27,14 +27,14 @@ def sigma_at(t: Tensor, shift: float) -> Tensor:
     return sigma.view(*t.shape, 1, 1, 1).to(t.device)
 
 
-def score_timesteps(drawn: Tensor) -> Tensor:
+def score_timesteps(drawn: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
     """drawn: whole numbers in [0, 1000), one per sample -> float32, leaning to noise and kept off both ends."""
-    return Schedule(NOISE_SHIFT).shifted(drawn.float())
+    return Schedule(shift).shifted(drawn.float())
 
 
-def noised(clip: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+def noised(clip: Tensor, noise: Tensor, t: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
     """clip, noise [B, F, C, h, w], t [B, F] -> the clip at that noise, in the dtype of `clip`."""
-    sigma = sigma_at(t, NOISE_SHIFT)
+    sigma = sigma_at(t, shift)
     return ((1 - sigma) * clip + sigma * noise).to(clip.dtype)
 
 
@@ -51,13 +51,17 @@ def x0_score(flow: Model, shift: float = SCORE_SHIFT) -> Model:
 
 @dataclass(frozen=True)
 class Scores:
-    """The two judges of a clip, what they are told of it, and how far the real one is pushed off `negative`."""
+    """The two judges of a clip, what they are told of it, and how far the real one is pushed off `negative`.
+
+    shift: of the grid on which clips are noised for them.
+    """
 
     fake: Model
     real: Model
     context: Tensor
     negative: Tensor
     guidance: float = 3.0
+    shift: float = NOISE_SHIFT
 
     @torch.no_grad()
     def gradient(self, clip: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
@@ -73,19 +77,21 @@ def generator_loss(clip: Tensor, noise: Tensor, t: Tensor, scores: Scores, mask:
 
     noise: like clip; t [B, F] from `score_timesteps`; mask: bool, like clip, what is supervised (all without it).
     """
-    gradient = scores.gradient(clip.detach(), noised(clip.detach(), noise, t), t)
+    gradient = scores.gradient(clip.detach(), noised(clip.detach(), noise, t, scores.shift), t)
     target = (clip.detach() - gradient).double()
     return 0.5 * _masked_mean((clip.double() - target).square(), mask)
 
 
-def critic_loss(
-    clip: Tensor, noise: Tensor, t: Tensor, fake: Model, context: Tensor, mask: Tensor | None = None
-) -> Tensor:
-    """How well the fake score (an x0 model, with grad) denoises the generator's own clip: squared error of the flow."""
-    noisy = noised(clip, noise, t)
-    sigma = sigma_at(t, NOISE_SHIFT).double()
-    flow = ((noisy.double() - fake(noisy, t, context).double()) / sigma).to(clip.dtype)
+def critic_loss(clip: Tensor, noise: Tensor, t: Tensor, scores: Scores, mask: Tensor | None = None) -> Tensor:
+    """How well the fake score (with grad) denoises the generator's own clip: squared error of the flow."""
+    noisy = noised(clip, noise, t, scores.shift)
+    flow = fake_flow(noisy, scores.fake(noisy, t, scores.context), t, scores.shift)
     return _masked_mean((flow - (noise - clip)).square(), mask)
+
+
+def fake_flow(noisy: Tensor, x0: Tensor, t: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
+    """The flow (noise - x0) that a score's answer x0 means, all [B, F, C, h, w], on the grid the clip was noised on."""
+    return ((noisy.double() - x0.double()) / sigma_at(t, shift).double()).to(noisy.dtype)
 
 
 def _masked_mean(errors: Tensor, mask: Tensor | None) -> Tensor:
