@@ -1,9 +1,9 @@
-"""Print how far each golden case is off: NAME kind max_abs_error tolerance ok|FAIL."""
+"""Print how far each golden case is off: NAME kind max_abs_error tolerance ok|FAIL, and on stderr why it failed."""
 
 from __future__ import annotations
 
+import json
 import sys
-import traceback
 from pathlib import Path
 
 import torch
@@ -16,13 +16,28 @@ def run(path: Path) -> bool:
     try:
         with torch.no_grad():
             verdict = measure(path)
-    except Exception:
-        traceback.print_exc()
-        print(f"{path.stem} ? inf ? FAIL", flush=True)
+    except Exception as error:  # whatever a case does, the others are run and it is counted
+        print(f"{path.stem} {stated_kind(path)} inf ? FAIL", flush=True)
+        explain(path, f"{type(error).__name__}: {error}")
         return False
     result = "ok" if verdict.passed else "FAIL"
     print(f"{verdict.name} {verdict.kind} {verdict.worst:.3e} {verdict.tolerance:g} {result}", flush=True)
+    if not verdict.passed:
+        explain(path, verdict.complaint)
     return verdict.passed
+
+
+def stated_kind(path: Path) -> str:
+    """The kind that the case at `path` says it is, `?` where it says nothing."""
+    try:
+        return str(json.loads(path.read_text())["kind"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "?"
+
+
+def explain(path: Path, reason: str) -> None:
+    """Say on one line of stderr why the case failed."""
+    print(f"{path.stem}: {' '.join(reason.split())[:500]}", file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.conformance import difference
-from world.denoise import Schedule, add_noise, flow_to_x0, x0_to_flow
+from tests.conformance import difference, differences
+from world.denoise import GRID, Schedule, add_noise, flow_to_x0, x0_to_flow
 
 
 def each(convert: Any, first: Tensor, second: Tensor, sigmas: list[float]) -> Tensor:
@@ -18,21 +18,24 @@ def each(convert: Any, first: Tensor, second: Tensor, sigmas: list[float]) -> Te
     return torch.stack([convert(*sample) for sample in zip(first, second, sigmas, strict=True)])
 
 
-def outputs(schedule: Schedule, given: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Everything that one grid makes of the case's samples."""
+def bell(timesteps: Tensor) -> Tensor:
+    """The reference's training weights. It never uses them, nor do we: here only so that the case is compared whole."""
+    weights = torch.exp(-2 * ((timesteps - GRID / 2) / GRID) ** 2)
+    weights = weights - weights.min()
+    return weights * (GRID / weights.sum())
+
+
+def converted(schedule: Schedule, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What one grid makes of the case's samples."""
     times, x0, flow = given["t"].tolist(), given["x0"], given["flow"]
     sigmas = [schedule.sigma(t) for t in times]
     noisy = each(add_noise, x0, given["noise"], sigmas)
-    steps = zip(flow, times, noisy, strict=True)
-    euler = [schedule.euler(*step) for step in steps][: len(given["step"])]
+    euler = [schedule.euler(*step) for step in zip(flow, times, noisy, strict=True)]
     return {
-        "sigmas": schedule.sigmas,
-        "timesteps": schedule.timesteps,
         "add_noise": noisy,
         "flow_to_x0": each(flow_to_x0, flow, noisy, sigmas),
         "x0_to_flow": each(x0_to_flow, x0 + 0.1 * flow, noisy, sigmas),
-        "step": torch.stack(euler),
-        "score_t": schedule.shifted(given["score_t_raw"]),
+        "step": torch.stack(euler[: len(given.get("step", []))] or euler),
     }
 
 
@@ -42,8 +45,12 @@ def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
     for prefix in sorted({name.split(".sigmas")[0] for name in tensors if name.endswith(".sigmas")}):
         given = {name.removeprefix(prefix + "."): t for name, t in tensors.items() if name.startswith(prefix + ".")}
         schedule = Schedule(float(prefix.removeprefix("shift")))
-        for name, ours in outputs(schedule, given).items():
-            errors[f"{prefix}.{name}"] = difference(ours, given[name])
+        ours = {"sigmas": schedule.sigmas, "timesteps": schedule.timesteps, "train_weights": bell(schedule.timesteps)}
+        if "t" in given:
+            ours |= converted(schedule, given)
+        if "score_t_raw" in given:
+            ours["score_t"] = schedule.shifted(given["score_t_raw"])
+        errors |= {f"{prefix}.{name}": error for name, error in differences(ours, given).items()}
         for name in (name for name in given if name.startswith("warped.")):
             # the nominal steps of a warped list are stated in the tensor's description only
             nominal = json.loads(re.search(r"\[.*\]", case["tensors"][f"{prefix}.{name}"])[0])
