@@ -98,6 +98,16 @@ class Memory:
             self.back = replace(self.back, end=self.past.end)
         return self.back
 
+    def cross(self, boundary: Boundary, seen: int, cut: int) -> None:
+        """Make the state that block `seen` was made with: a rebuild from what is older than `cut`, then appends."""
+        later = self.past.hold_back(cut)
+        self.rebuild(boundary.stand.words, boundary.renew)
+        self.banks.swap()
+        self.front, self.back = self.rebuilt(boundary, seen, cut), None
+        for block in later:
+            self.past.put_back(block)
+            self.append(boundary.stand.words)
+
     def take_back(self, after: int) -> tuple[Stand, list[Kept]]:
         """Past.take_back; what the banks hold besides a sink goes with the blocks."""
         stand, forgotten = self.past.take_back(after)

@@ -98,6 +98,18 @@ class Past:
             self._blocks, self.end = kept, kept[-1].end
         return kept[-1].stand, forgotten
 
+    def hold_back(self, index: int) -> list[Kept]:
+        """Leave out block `index` and those after it, for `put_back` in this order."""
+        held = [block for block in self._blocks if block.index >= index]
+        self._blocks = self._blocks[: len(self._blocks) - len(held)]
+        self.end -= _frames(held)
+        return held
+
+    def put_back(self, block: Kept) -> None:
+        """The next block, which was held back."""
+        self._blocks.append(block)
+        self.end = block.end
+
     def _can_go_back_to(self, place: int) -> bool:
         block = self._blocks[place]
         needed = frames_needed(self._cache, block.end, renew=True)

@@ -156,6 +156,15 @@ class Session:
             self._stand_on(stand)
             self.index, self._parent = block.index + 1, block.index
 
+    def again(self, block: Block) -> Block:
+        """Make a logged block anew, after its parent: its number, events and cut are read of it, and nothing else."""
+        self._abandon()
+        self.index = block.index
+        boundary = self._take(block.events)
+        if block.start and block.cut is not None:
+            self._memory.cross(boundary, block.index, block.cut)
+        return self.step()
+
     def recache(self, boundary: Boundary) -> None:
         """Rebuild the back bank from the window's latents under the boundary's words, and swap."""
         self._memory.rebuild(boundary.stand.words, boundary.renew)
