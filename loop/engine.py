@@ -15,6 +15,8 @@ from loop.outputs import Outputs
 from loop.pacer import Pacer, Shown, SustainableCost
 from loop.ring import FrameMark
 from loop.screen import Screen
+from loop.switch import Cost, keep
+from world.event import Event, Prompt, Scene
 
 SPIN_NS = 1_500_000  # the last stretch before a deadline is spun: a sleep ends up to a millisecond late
 WAIT_S = 0.002  # the longest wait without a look at the input: the error bar of every `pump` stamp
@@ -48,6 +50,7 @@ class Engine:
         self.shown = self.repeats = self.skipped = 0
         self.age_ms = self.block_ms = 0.0
         self._cost = SustainableCost()
+        self._worst: Cost | None = None
         self._life = 0
         self._frame: FrameMark | None = None
 
@@ -70,12 +73,32 @@ class Engine:
         deadline = self.clock.next_ns
         while (left := deadline - SPIN_NS - now_ns()) > 0:
             self.screen.wait(min(WAIT_S, left / 1e9))
-            self.hands.gather(self.screen.poll(), self.first_flip_ns)
+            self._gather()
         while now_ns() < deadline:
             pass
 
+    def _gather(self) -> None:
+        """Send on what was pressed or scripted since the last look."""
+        for event, source, pump_ns in self.hands.gather(self.screen.poll(), self.first_flip_ns):
+            number = self.out.ledger.submitted(event, source, pump_ns, now_ns())
+            self.model.submit(number, event, self._take_back(event))
+        if self.hands.mode != self.model.mode:
+            self.model.set_mode(self.hands.mode)
+
+    def _take_back(self, event: Event) -> int | None:
+        """Drop the blocks that nobody saw and that other words can replace in time; the newest block that is kept."""
+        is_new = isinstance(event, Scene) or (isinstance(event, Prompt) and event.text != self.model.words)
+        if self.pacer is None or not is_new or self.model.mode not in ("snap", "auto"):
+            return None
+        kept = keep(self.pacer.waiting(now_ns()), self._worst, now_ns())
+        if kept is None or not self.model.can_take_back(kept):
+            return None
+        self.pacer.drop_after(kept)
+        self.out.ledger.taken_back(kept)
+        return kept
+
     def _tick(self) -> None:
-        self.hands.gather(self.screen.poll(), self.first_flip_ns)
+        self._gather()
         told = self.model.poll()
         self._follow_life()
         for message in told:
@@ -84,7 +107,7 @@ class Engine:
             self.screen.show(None, self._overlay(self), False)
             return
         self._present(self._due())
-        self.model.tell(self.pacer.schedule())
+        self.model.tell(self.pacer.schedule(self.model.seen), self.pacer.oldest)
 
     def _due(self) -> Shown:
         for mark in self.model.new_frames():
@@ -112,7 +135,6 @@ class Engine:
             self.first_flip_ns = flip_ns
         self.out.record(pixels, flip_ns, self.model.info, self.hands.blackout)
         self.out.ledger.flipped(frame, flip_ns)
-        self.model.shown(frame)
 
     def _line(self, due: Shown, flip_ns: int) -> dict[str, Any]:
         """One line of the trace (design, section 9)."""
@@ -135,6 +157,7 @@ class Engine:
             self.out.ledger.taken(message)
         elif isinstance(message, BlockDone):
             self.out.block(message)
+            self._worst = message.worst
             cost_ns = self._cost.note(message.t_end_ns - message.t_begin_ns - message.recache_ns)
             self.block_ms = cost_ns / 1e6
             self.pacer.set_cost(cost_ns, self.model.info.block_frames)

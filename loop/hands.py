@@ -9,47 +9,47 @@ from typing import Any
 from input.keys import Command, Gesture, Keyboard
 from input.source import Script
 from loop.screen import Screen
+from loop.switch import MODES
 from world.event import Event
 
+Submission = tuple[Event, str, int]  # an event, its source, and when it left it (perf_counter_ns)
 now_ns = time.perf_counter_ns
 
 
 class Hands:
     """The keyboard, the script, and the state of the show that they change. Owned by the engine.
 
-    quitting, frozen, blackout, help, statistics: what the keys ask of the engine. newest: the last event and when it
-    came. is_nobody: there is no window, so nobody can be told anything but by the exit status. submit(event, source,
-    pump_ns) hands an event on.
+    quitting, frozen, blackout, help, statistics, mode: what the keys ask of the engine. newest: the last event and when
+    it came. is_nobody: there is no window, so nobody can be told anything but by the exit status.
     """
 
-    def __init__(self, screen: Screen, script: Script | None, submit: Callable[[Event, str, int], None]) -> None:
+    def __init__(self, screen: Screen, script: Script | None, mode: str = "auto") -> None:
         self.keyboard = Keyboard("", {}, getattr(screen, "clipboard", str))
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.is_nobody = not hasattr(screen, "toggle_fullscreen")
         self._screen = screen
         self._script = script
-        self._submit_on = submit
-        self.newest: tuple[Event | None, int] = (None, 0)
+        self.mode = mode
+        self.newest: tuple[Event | Command | None, int] = (None, 0)
 
-    def gather(self, gestures: Sequence[tuple[Gesture, int]], first_flip_ns: int | None) -> None:
-        """Act on what was pressed, and on what the script holds for this moment."""
+    def gather(self, gestures: Sequence[tuple[Gesture, int]], first_flip_ns: int | None) -> list[Submission]:
+        """Obey what was pressed; the events of keys and script, each with its source and when it left it."""
+        found: list[Submission] = []
         for gesture, pump_ns in gestures:
             for asked in self.keyboard.handle(gesture):
                 if isinstance(asked, Command):
-                    self._obey(asked)
+                    self._obey(asked, pump_ns)
                 else:
-                    self._submit(asked, "keys", pump_ns)
+                    found.append((asked, "keys", pump_ns))
         if self._script and first_flip_ns is not None:
             self._script.start(first_flip_ns)
-            for event, due_ns in self._script.poll(now_ns()):
-                self.keyboard.note(event)
-                self._submit(event, "script", due_ns)
+            found += [(event, "script", due_ns) for event, due_ns in self._script.poll(now_ns())]
+        for event, _, pump_ns in found:
+            self.keyboard.note(event)
+            self.newest = event, pump_ns
+        return found
 
-    def _submit(self, event: Event, source: str, pump_ns: int) -> None:
-        self.newest = event, pump_ns
-        self._submit_on(event, source, pump_ns)
-
-    def _obey(self, command: Command) -> None:
+    def _obey(self, command: Command, pump_ns: int) -> None:
         """Do what a key asks of the engine itself."""
         actions: dict[Command, Callable[[], Any]] = {
             Command.FULLSCREEN: lambda: self._screen.toggle_fullscreen(),
@@ -64,6 +64,9 @@ class Hands:
         }
         if command is Command.QUIT:
             self.quitting = True
+        elif command is Command.SWITCH:
+            self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
+            self.newest = command, pump_ns
         elif command in actions:
             actions[command]()
         elif command in switches:

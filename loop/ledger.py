@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -61,15 +62,24 @@ class Ledger:
         for number in taken.replaced:
             self.stage(Stage(number, "replaced", taken.t_ns))
             self._open.pop(number, None)
-        self._awaited[taken.block] = taken.applied
+        self._awaited[taken.block] = self._awaited.get(taken.block, ()) + taken.applied
+
+    def taken_back(self, kept: int) -> None:
+        """Blocks after `kept` will not be shown: their words give way, their dials are seen in what follows."""
+        for block in [block for block in self._awaited if block > kept]:
+            for number in self._awaited[block]:
+                if number in self._open and not isinstance(self._open[number].event, Dial):
+                    self.stage(Stage(number, "replaced", time.perf_counter_ns()))
+                    del self._open[number]
+            self._awaited[block] = tuple(number for number in self._awaited[block] if number in self._open)
 
     def flipped(self, frame: FrameMark, t_ns: int) -> None:
         """A frame was shown: if it is the first of its block, the block's events have arrived."""
         for block in [block for block in self._awaited if block <= frame.block]:
             for number in self._awaited.pop(block):
-                self.stage(Stage(number, "flip", t_ns))
-                if entry := self._open.pop(number, None):
-                    self.shown.append(entry)
+                if number in self._open:
+                    self.stage(Stage(number, "flip", t_ns))
+                    self.shown.append(self._open.pop(number))
 
     def rows(self) -> list[tuple[str, str]]:
         """The newest arrivals for the statistics panel: what, and how long to its pixel."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from world.block import Block, Snapshot
+from loop.switch import Cost
+from world.block import Block, Snapshot, Stand
 from world.event import Event
 from world.info import WorldInfo
 
@@ -20,15 +21,29 @@ class Start:
     seed: int
     prompt: str
     reserve: int
+    mode: str
+    epoch: int
     snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True)
 class Submit:
-    """An event of a user, a script or a peer, for the next block boundary."""
+    """An event of a user, a script or a peer, for the next block boundary.
+
+    keep: the newest block to keep, where later ones were dropped unseen for it; epoch counts those drops.
+    """
 
     id: int
     event: Event
+    keep: int | None = None
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How prompts are switched from now on (loop.switch.MODES)."""
+
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -73,24 +88,35 @@ class Taken:
 
 @dataclass(frozen=True)
 class BlockMade:
-    """A block whose frames are in the ring, and the state after it, so that another process could go on."""
+    """A block whose frames are in the ring, and what the next one stands on, so that another process could go on."""
 
     block: Block
-    words: str
-    dials: dict[str, float]
-    switch: bool
+    stand: Stand
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the trace says of a block; fields as in world.block.Block."""
+
+    index: int
+    start: int
+    cut: int | None
+    seen: int | None
 
 
 @dataclass(frozen=True)
 class BlockDone:
-    """A block's clean pass is done: what the block cost. `recache_ns` is 0 where there was none."""
+    """A block's clean pass is done, or was spared: what the block cost, and the worst costs lately.
 
-    block: int
-    start: int
-    switch: bool
+    recache_ns: of the time from begin to end, what went into recaches.
+    """
+
+    facts: Facts
     t_begin_ns: int
     t_end_ns: int
     recache_ns: int
+    worst: Cost
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from loop.message import BlockDone, BlockMade, Died, Fault, Opened, Stage, Start, Started, Submit, Taken
+from loop.message import BlockDone, BlockMade, Died, Fault, Mode, Opened, Stage, Start, Started, Submit, Taken
 from loop.ring import FrameMark, FrameRing, Schedule
 from loop.supervisor import ModelProcess
-from world.block import Block, Snapshot
-from world.event import Event
+from world.block import Snapshot
+from world.event import Event, Prompt, Scene
 from world.info import WorldInfo
 from world.zoo import WorldOptions
 
@@ -28,6 +28,7 @@ class StreamOptions:
     seed: int
     prompt: str | None  # None: the world's showpiece
     reserve: int = 0
+    mode: str = "auto"
 
 
 class LiveModel:
@@ -45,16 +46,17 @@ class LiveModel:
         self.fault: Fault | None = None
         self.life = 0
         self.ring: FrameRing | None = None
-        self.words = options.prompt
+        self.mode = options.mode
+        self.words = options.prompt  # the newest that were asked for
         self._process = ModelProcess(options.world)
         self._pending_ring: FrameRing | None = None
         self._running = False
         self._deaths = 0
         self._last_words: Fault | None = None
-        self._seen = 0
+        self.seen = 0
         self._newest_block = -1
-        self._state: BlockMade | None = None
-        self._memory: list[Block] = []
+        self._memory: list[BlockMade] = []
+        self._drops: list[int] = []  # for each epoch after the first: the newest block that was kept
         self._untaken: dict[int, Event] = {}
 
     @property
@@ -62,11 +64,28 @@ class LiveModel:
         """The model process's number."""
         return self._process.pid
 
-    def submit(self, number: int, event: Event) -> None:
-        """Hand over an event; it survives a death of the process."""
+    def submit(self, number: int, event: Event, keep: int | None = None) -> None:
+        """Hand over an event; it survives a death of the process. keep: take back the blocks after this one for it."""
+        if keep is not None:
+            self._drops.append(keep)
+            self._memory = [made for made in self._memory if made.block.index <= keep]
+        if isinstance(event, Prompt | Scene):
+            self.words = event.text
         self._untaken[number] = event
         if self._running:
-            self._process.send(Submit(number, event))
+            self._process.send(Submit(number, event, keep, len(self._drops)))
+
+    def set_mode(self, mode: str) -> None:
+        """Switch prompts this way from now on."""
+        self.mode = mode
+        if self._running:
+            self._process.send(Mode(mode))
+
+    def can_take_back(self, kept: int) -> bool:
+        """Whether the blocks after `kept` can be forgotten: recent enough, and no hard cut among them."""
+        later = [made.block for made in self._memory if made.block.index > kept]
+        is_known = any(made.block.index == kept for made in self._memory)
+        return is_known and len(later) <= self.options.reserve + 1 and all(block.start for block in later)
 
     def poll(self) -> list[Any]:
         """Work off what the process said; returns the messages that concern the ledger."""
@@ -79,22 +98,21 @@ class LiveModel:
         """Frames that have come into the ring since the last call."""
         if self.ring is None:
             return []
-        marks = [self.ring.mark(ordinal) for ordinal in range(self._seen, self.ring.written)]
-        self._seen += len(marks)
+        marks = [self.ring.mark(ordinal) for ordinal in range(self.seen, self.ring.written)]
+        self.seen += len(marks)
         self._newest_block = max([self._newest_block, *(mark.block for mark in marks)])
-        return marks
+        return [mark for mark in marks if not self._is_dropped(mark.block, mark.epoch)]
 
     def pixels(self, mark: FrameMark) -> np.ndarray:
-        """The frame's pixels, uint8 [Y, X, 3]: a view until `shown`."""
+        """The frame's pixels, uint8 [Y, X, 3]: a view until `tell`."""
         return self.ring.slot(mark.ordinal)
 
-    def shown(self, mark: FrameMark) -> None:
-        """The frame has been shown: its slot and older ones may be filled again."""
-        self.ring.release(mark.ordinal + 1)
-
-    def tell(self, schedule: Schedule | None) -> None:
-        """What is due when, for the start of the next block."""
-        if schedule is not None and self.ring is not None:
+    def tell(self, schedule: Schedule | None, oldest: int | None) -> None:
+        """What is due when, for the start of the next block; slots before frame `oldest` may be filled again."""
+        if self.ring is None:
+            return
+        self.ring.release(self.seen if oldest is None else oldest)
+        if schedule is not None:
             self.ring.set_schedule(schedule)
 
     def close(self) -> None:
@@ -129,10 +147,10 @@ class LiveModel:
         self.words = self.words or info.showpiece
         slots = info.block_frames * (3 + self.options.reserve) + 2
         self._pending_ring = FrameRing.create(slots, info.picture)
-        self.status = f"warming up {info.name!r} ..." if self._state is None else self.status
-        start = Start(
-            self._pending_ring.name, slots, self.options.seed, self.words, self.options.reserve, self._snapshot()
-        )
+        self.status = self.status if self._memory else f"warming up {info.name!r} ..."
+        options = self.options
+        setting = (options.seed, self.words, options.reserve, self.mode, len(self._drops))
+        start = Start(self._pending_ring.name, slots, *setting, self._snapshot())
         self._process.send(start)
 
     def _started(self) -> None:
@@ -142,26 +160,29 @@ class LiveModel:
             self.ring.close()
         self.ring, self._pending_ring = self._pending_ring, None
         self.life += 1
-        self._seen, self._running = 0, True
+        self.seen, self._running = 0, True
         for number, event in self._untaken.items():
             self._process.send(Submit(number, event))
 
     def _keep(self, made: BlockMade) -> None:
         """Remember the newest blocks, back to the last hard cut at most."""
-        self.status, self._deaths, self._state = None, 0, made
-        self.words = made.words
-        if made.block.start == 0:
-            self._memory.clear()
-        self._memory = [*self._memory, made.block][-self.info.memory_blocks :]
+        self.status, self._deaths = None, 0
+        if self._is_dropped(made.block.index, made.epoch):
+            return
+        self._memory = [*self._memory, made][-(self.info.memory_blocks + self.options.reserve + 2) :]
+
+    def _is_dropped(self, block: int, epoch: int) -> bool:
+        return any(block > kept for kept in self._drops[epoch:])
 
     def _snapshot(self) -> Snapshot | None:
         """Where to go on; the numbers of blocks that were seen or lost are not used again."""
-        if self._state is None:
+        if not self._memory:
             return None
-        last = self._state.block
-        after = last.start + last.latents.shape[1]
+        last, stand = self._memory[-1].block, self._memory[-1].stand
+        since = max((i for i, made in enumerate(self._memory) if made.block.start == 0), default=0)
+        blocks = tuple(made.block for made in self._memory[since:])
         index = max(self._newest_block, last.index) + 1
-        return Snapshot(self.options.seed, index, after, self._state.words, self._state.dials, tuple(self._memory))
+        return Snapshot(stand.seed, index, last.start + last.latents.shape[1], stand.words, stand.dials, blocks)
 
     def _died(self) -> None:
         """Start over from the last block, unless that has proved useless."""

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from loop.switch import MODES, PLAIN
 from world.event import clean_text
-from world.zoo import ProbeOptions, WorldOptions, check_name, default_threads
+from world.zoo import NAMES, ProbeOptions, WorldOptions, check_name, default_threads
 
-COMMANDS = ("play", "render", "bench", "doctor", "worlds")
-
-BENCHMARKS = ("model",)
+COMMANDS = ("play", "render", "bench", "latency", "doctor", "worlds")
+PROBE_COSTS = (150.0, 120.0)  # ms of a block and of a recache, where a measurement needs some: four frames play 250 ms
 
 
 class UsageError(ValueError):
@@ -44,37 +44,111 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
     play = commands.add_parser("play", help="open the window and play (the default)")
     _world_options(play)
+    _script_option(play)
     _play_options(play)
     render = commands.add_parser("render", help="make a file without a clock, the same bytes every time")
     _world_options(render)
+    _script_option(render)
     render.add_argument("--seconds", type=_seconds, required=True, metavar="S", help="length of the video")
     render.add_argument("--out", type=_output, required=True, metavar="FILE", help="a .mp4 or .npy file")
-    bench = commands.add_parser("bench", help="measure, and say on what")
-    _world_options(bench)
-    _bench_options(bench)
+    _bench_parsers(commands.add_parser("bench", help="measure, and say on what"))
+    _latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
     commands.add_parser("worlds", help="the worlds there are")
     return parser
 
 
-def _world_options(parser: argparse.ArgumentParser) -> None:
+def _world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
     parser.add_argument("--world", default="small", metavar="NAME|FOLDER", help="see `neverblink worlds` (small)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
     parser.add_argument("--seed", type=_seed, metavar="N", help="the same seed, the same world; drawn if not given")
     parser.add_argument("--prompt", type=_prompt, metavar="TEXT", help="what it begins with")
-    parser.add_argument("--script", type=_input_file, metavar="FILE", help="timed events, JSON Lines")
     parser.add_argument("--picture", type=_size, metavar="WxH", help="the model's picture, where the world can choose")
     parser.add_argument("--threads", type=_count, metavar="N", help="threads of the model (cores - 1)")
+    _folder_options(parser)
     probe = parser.add_argument_group("the test card (--world probe)")
     probe.add_argument("--probe-fps", type=float, default=16.0, metavar="F", help="frames a second (16)")
     probe.add_argument("--probe-frames", type=int, default=4, metavar="N", help="frames a block (4)")
-    probe.add_argument("--probe-block-ms", type=float, default=0.0, metavar="MS", help="made-up cost of a block (0)")
-    probe.add_argument("--probe-recache-ms", type=float, default=0.0, metavar="MS", help="and of a recache (0)")
+    for part, cost in zip(("block", "recache"), probe_costs, strict=True):
+        told = f"made-up cost of a {part} ({cost:g})"
+        probe.add_argument(f"--probe-{part}-ms", type=float, default=cost, metavar="MS", help=told)
     probe.add_argument("--probe-busy", action="store_true", help="burn the processor instead of sleeping")
 
 
-def _bench_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("benchmark", choices=BENCHMARKS, help="model: each pass of a block")
+def _folder_options(parser: argparse.ArgumentParser) -> None:
+    folder = parser.add_argument_group("published checkpoints (--world FOLDER)")
+    folder.add_argument(
+        "--positions",
+        choices=("relative", "absolute"),
+        help="in the window, so that a stream never ends (relative, the default), or in the stream, as published",
+    )
+    folder.add_argument("--decoder", choices=("vae", "taehv"), help="Wan's own (vae, the default), or the fast one")
+    folder.add_argument("--dtype", choices=("float32", "bfloat16"), help="of weights (bfloat16 on a GPU, else float32)")
+
+
+def _script_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--script", type=_input_file, metavar="FILE", help="timed events, JSON Lines")
+
+
+def _bench_parsers(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{loop,model,soak,switch}")
+    model = kinds.add_parser("model", help="each pass of a block")
+    _world_options(model)
+    _model_options(model)
+    for name, add_options, told in (
+        ("loop", _loop_options, "from flip to flip, with the model and without"),
+        ("soak", _soak_options, "a long show: what grows, what fails"),
+        ("switch", _switch_options, "the ways to switch a prompt, side by side"),
+    ):
+        kind = kinds.add_parser(name, help=told)
+        add_options(kind)
+        _measure_options(kind)
+
+
+def _measure_options(parser: argparse.ArgumentParser) -> None:
+    """What every measurement of a running show may be told."""
+    _world_options(parser, PROBE_COSTS)
+    parser.add_argument("--window", action="store_true", help="on a display (headless)")
+    parser.add_argument("--json", type=_new_file, metavar="FILE", help="the same numbers for other programs")
+
+
+def _reserve_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reserve", type=_natural, default=0, metavar="N", help="blocks to hold ready beyond need (0)")
+
+
+def _loop_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--segments", type=_count, default=10, metavar="N", help="of each kind, in turn (10)")
+    parser.add_argument("--seconds", type=_segment, default=20.0, metavar="S", help="length of a segment (20)")
+    _reserve_option(parser)
+
+
+def _soak_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--minutes", type=_minutes, default=10.0, metavar="M", help="how long (10)")
+    parser.add_argument("--every", type=_seconds, default=3.0, metavar="S", help="seconds between switches (3)")
+    _reserve_option(parser)
+
+
+def _switch_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--switches", type=_count, default=100, metavar="N", help="in all, of every mode (100)")
+    parser.add_argument("--reserve", type=_reserves, default=(0,), metavar="N[,N...]", help="blocks held ready (0)")
+
+
+def _latency_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trials", type=_count, default=50, metavar="N", help="events of each kind (50)")
+    parser.add_argument("--html", type=_page, metavar="FILE.html", help="one page with the distributions as pictures")
+    _switch_option(parser)
+    _reserve_option(parser)
+    _measure_options(parser)
+
+
+def _switch_option(parser: argparse.ArgumentParser) -> None:
+    # the plain engine is for comparison: accepted, not offered
+    told = "how a prompt is switched (auto)"
+    offered = "{" + ",".join(MODES) + "}"
+    parser.add_argument("--switch", choices=(*MODES, PLAIN), default="auto", metavar=offered, help=told)
+
+
+def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blocks", type=_count, default=16, metavar="N", help="blocks to time, once the window is full"
     )
@@ -97,7 +171,8 @@ def _play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trace", type=_new_file, metavar="FILE.jsonl", help="write every flip and every event's stages"
     )
-    parser.add_argument("--reserve", type=_natural, default=0, metavar="N", help="blocks to hold ready beyond need (0)")
+    _switch_option(parser)
+    _reserve_option(parser)
 
 
 def world_options(options: argparse.Namespace) -> WorldOptions:
@@ -110,7 +185,17 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         threads=options.threads or default_threads(),
         picture=options.picture,
         probe=ProbeOptions(options.probe_fps, options.probe_frames, **costs),
+        **_for_folders(options),
     )
+
+
+def _for_folders(options: argparse.Namespace) -> dict[str, str]:
+    """What only a folder of checkpoints can be told, as far as it was; raises UsageError for another world."""
+    asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
+    given = {name: value for name, value in asked.items() if value}
+    if given and options.world in NAMES:
+        raise UsageError(f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own")
+    return given
 
 
 def drawn_seed(options: argparse.Namespace) -> int:
@@ -160,6 +245,22 @@ def _seconds(text: str) -> float:
     return value if 0 < value <= 604_800 else _fail(text, expected)
 
 
+def _segment(text: str) -> float:
+    expected = "a number of seconds from 3 on, at most an hour"
+    value = _number(text, expected)
+    return value if 3 <= value <= 3600 else _fail(text, expected)
+
+
+def _minutes(text: str) -> float:
+    expected = "a number of minutes from 0.2 on, at most a week"
+    value = _number(text, expected)
+    return value if 0.2 <= value <= 10_080 else _fail(text, expected)
+
+
+def _reserves(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(_natural(part) for part in text.split(",")))
+
+
 def _whole(text: str, low: int, high: int) -> int:
     digits = text.isascii() and text.isdigit() and len(text) < 20
     return int(text) if digits and low <= int(text) <= high else _fail(text, f"a whole number from {low} to {high}")
@@ -203,6 +304,10 @@ def _new_file(text: str) -> Path:
 
 def _movie(text: str) -> Path:
     return _new_file(text) if text.lower().endswith(".mp4") else _fail(text, "a name that ends in .mp4")
+
+
+def _page(text: str) -> Path:
+    return _new_file(text) if Path(text).suffix.lower() == ".html" else _fail(text, "a name that ends in .html")
 
 
 def _output(text: str) -> Path:

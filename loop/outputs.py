@@ -30,7 +30,9 @@ class Outputs:
         info, options = model.info, model.options
         world = {"world": info.name, "seed": options.seed, "prompt": model.words, "fps": info.fps}
         world |= {"block_frames": info.block_frames, "picture": list(info.picture), "tick_hz": TICK_HZ}
+        world["dials"] = {name: [span.low, span.high] for name, span in info.dials.items()}
         setting = {"device": options.world.device, "threads": options.world.threads, "reserve": options.reserve}
+        setting["switch"] = options.mode
         self._trace.put("header", format=1, **world, **setting, versions=model.versions, t_ns=time.perf_counter_ns())
 
     def flip(self, line: dict[str, Any]) -> None:
@@ -39,8 +41,9 @@ class Outputs:
 
     def block(self, done: BlockDone) -> None:
         """One finished block."""
-        times = {"t_begin_ns": done.t_begin_ns, "t_end_ns": done.t_end_ns, "recache_ns": done.recache_ns}
-        self._trace.put("block", block=done.block, start=done.start, **times, switch=done.switch)
+        facts, times = done.facts, {"t_begin_ns": done.t_begin_ns, "t_end_ns": done.t_end_ns}
+        switch = {"switch": facts.seen is not None, "cut": facts.cut, "seen": facts.seen, "recache_ns": done.recache_ns}
+        self._trace.put("block", block=facts.index, start=facts.start, **times, **switch)
 
     def fault(self, message: Any) -> None:
         """The model's process failed or died."""

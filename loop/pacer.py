@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from loop.ring import FrameMark, Schedule
+from loop.switch import Waiting
 
 MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes them, so that they never run out
 
@@ -33,7 +34,7 @@ class Pacer:
         self.period_ns = self.world_period_ns
         self._queue: deque[FrameMark] = deque()
         self._next_due_ns: int | None = None
-        self._next_ordinal = 0
+        self._current_block: int | None = None
         self._held_at: int | None = None
 
     @property
@@ -42,14 +43,32 @@ class Pacer:
         return self.world_period_ns / self.period_ns
 
     def restart(self) -> None:
-        """Another ring: its first frame is due when it comes, and ordinals begin again."""
+        """Another ring: its first frame is due when it comes."""
         self._queue.clear()
-        self._next_due_ns, self._next_ordinal = None, 0
+        self._next_due_ns = self._current_block = None
 
     def add(self, mark: FrameMark) -> None:
         """A frame was made."""
         self._queue.append(mark)
-        self._next_ordinal = mark.ordinal + 1
+
+    def drop_after(self, block: int) -> None:
+        """Frames of later blocks than `block` will not be shown: others take their due times."""
+        self._queue = deque(mark for mark in self._queue if mark.block <= block)
+
+    def waiting(self, now_ns: int) -> list[Waiting]:
+        """The block on the screen and those in the queue, oldest first."""
+        if self._current_block is None or self._next_due_ns is None:
+            return []
+        blocks = {self._current_block: Waiting(self._current_block, now_ns, True)}
+        for place, mark in enumerate(self._queue):
+            due_ns = self._next_due_ns + place * self.period_ns
+            blocks.setdefault(mark.block, Waiting(mark.block, due_ns, False))
+        return list(blocks.values())
+
+    @property
+    def oldest(self) -> int | None:
+        """The ordinal of the first frame in the queue."""
+        return self._queue[0].ordinal if self._queue else None
 
     def set_cost(self, block_ns: int, frames: int) -> None:
         """What a block costs in the long run, clean pass included; the period follows if that is more than it plays."""
@@ -77,12 +96,15 @@ class Pacer:
             frame, skipped = self._pop(now_ns), skipped + 1
         return Shown(frame, False, skipped, len(self._queue))
 
-    def schedule(self) -> Schedule | None:
-        """When the frame after the newest one in hand is due, for the model's process; None before the first frame."""
+    def schedule(self, ordinal: int) -> Schedule | None:
+        """When the frame after the newest one in hand is due, for the model's process; None before the first frame.
+
+        ordinal: frames before it have been seen here, whether they are shown or not.
+        """
         if self._next_due_ns is None:
             return None
         due_ns = self._next_due_ns + len(self._queue) * self.period_ns
-        return Schedule(self._next_ordinal, due_ns, self.period_ns, self._held_at is not None)
+        return Schedule(ordinal, due_ns, self.period_ns, self._held_at is not None)
 
     def _is_due(self, now_ns: int) -> bool:
         if self._next_due_ns is None:
@@ -91,6 +113,7 @@ class Pacer:
 
     def _pop(self, now_ns: int) -> FrameMark:
         frame = self._queue.popleft()
+        self._current_block = frame.block
         self._next_due_ns = (now_ns if self._next_due_ns is None else self._next_due_ns) + self.period_ns
         return frame
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from input.keys import help_rows
+from input.keys import Command, help_rows
 from loop.engine import Engine
+from loop.hint import hint
 from loop.overlay import Mark, OverlayState, Rows, layout
 from world.event import Prompt, Scene
 
@@ -19,6 +20,7 @@ class Panels:
 
     def __init__(self, window: Any) -> None:
         self._window = window
+        self._hinted = ("", "")  # the words last looked at and the remark on them, which costs a millisecond
         self._rates: tuple[int, int, float] = (0, 0, 0.0)  # at (ns), frames shown until then, frames a second since
 
     def marks(self, engine: Engine) -> tuple[Mark, ...]:
@@ -34,16 +36,30 @@ class Panels:
             status=model.status or ("frozen" if hands.frozen else ""),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
+            hint=self._hint(engine),
             help=help_rows(dials) if hands.help else (),
             statistics=self._statistics(engine) if hands.statistics else (),
             blackout=hands.blackout,
         )
 
     def _toast(self, engine: Engine) -> str:
-        """The words just submitted, for a moment: the only sign of them until their first pixel."""
-        event, at_ns = engine.hands.newest
-        is_fresh = time.perf_counter_ns() - at_ns < TOAST_S * 1e9
-        return event.text if is_fresh and isinstance(event, Prompt | Scene) else ""
+        """What was just asked for, for a moment: the only sign of it until its first pixel."""
+        newest, at_ns = engine.hands.newest
+        if time.perf_counter_ns() - at_ns > TOAST_S * 1e9:
+            return ""
+        if newest is Command.SWITCH:
+            return f"switch: {engine.hands.mode}"
+        return newest.text if isinstance(newest, Prompt | Scene) else ""
+
+    def _hint(self, engine: Engine) -> str:
+        """What the world makes of the words being typed, or just submitted."""
+        line, newest = engine.hands.keyboard.view(), engine.hands.newest[0]
+        if engine.model.info is None or (line is None and not isinstance(newest, Prompt | Scene)):
+            return ""
+        words = line.text.rpartition(" ")[0] if line else self._toast(engine)  # the last word is still being typed
+        if words != self._hinted[0]:
+            self._hinted = words, hint(words, engine.model.info)
+        return self._hinted[1]
 
     def _statistics(self, engine: Engine) -> Rows:
         pacer = engine.pacer
@@ -52,6 +68,7 @@ class Panels:
         rows = [
             ("world", engine.model.info.name),
             ("frames a second", f"{self._rate(engine):.1f} of {engine.model.info.fps:g}"),
+            ("switch", engine.hands.mode),
             ("speed", f"{pacer.rate:.2f}x"),
             ("queue age", f"{engine.age_ms:.0f} ms"),
             ("block", f"{engine.block_ms:.0f} ms"),

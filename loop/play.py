@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +15,6 @@ from loop.model import LiveModel, StreamOptions
 from loop.options import UsageError, drawn_seed, world_options
 from loop.outputs import Outputs
 from loop.screen import Headless, Screen
-from world.event import Event
 
 log = logging.getLogger(__name__)
 
@@ -25,19 +23,20 @@ def play(options: Namespace) -> int:
     """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
     world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
-    stream = StreamOptions(world, drawn_seed(options), options.prompt, options.reserve)
+    stream = StreamOptions(world, drawn_seed(options), options.prompt, options.reserve, options.switch)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated show closes its files too
     model = LiveModel(stream)  # first, so that the world opens while the window does
     try:
-        return _show(options, model, script)
+        return show(options, model, script)
     finally:
         model.close()
 
 
-def _show(options: Namespace, model: LiveModel, script: Script | None) -> int:
+def show(options: Namespace, model: LiveModel, script: Script | None) -> int:
+    """The engine on its screen with this model, until it ends; the exit status."""
     screen, overlay = _screen(options)
     outputs = Outputs(options.trace, options.record)
-    hands = Hands(screen, script, _submitter(model, outputs))
+    hands = Hands(screen, script, options.switch)
     engine = Engine(Parts(screen, model, hands, outputs, overlay), options.seconds)
     try:
         engine.run()
@@ -58,15 +57,6 @@ def _screen(options: Namespace) -> tuple[Screen, Callable[[Engine], Sequence[Any
 
     window = Window(WindowOptions(options.size, options.fullscreen, options.display))
     return window, Panels(window).marks
-
-
-def _submitter(model: LiveModel, outputs: Outputs) -> Callable[[Event, str, int], None]:
-    """Numbers an event in the ledger and hands it to the model."""
-
-    def submit(event: Event, source: str, pump_ns: int) -> None:
-        model.submit(outputs.ledger.submitted(event, source, pump_ns, time.perf_counter_ns()), event)
-
-    return submit
 
 
 def _verdict(engine: Engine, options: Namespace) -> int:

@@ -14,31 +14,34 @@ import numpy as np
 
 _WRITTEN, _RELEASED, _VERSION, _COUNT, _DUE, _PERIOD, _HELD = range(7)
 _HEADER_CELLS = 8
-_SLOT_CELLS = 3  # frame number, block index, time of writing
+_SLOT_CELLS = 4  # frame number, block index, epoch, time of writing
 
 
 @dataclass(frozen=True)
 class FrameMark:
-    """A frame in the ring: `number` counts made frames, `ordinal` counts frames of this ring."""
+    """A frame in the ring: `number` counts made frames, `ordinal` counts frames of this ring.
+
+    epoch: how often unseen frames had been dropped when this one was made.
+    """
 
     ordinal: int
     number: int
     block: int
+    epoch: int
     written_ns: int
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Frame `ordinal` is due at `due_ns`, the following ones `period_ns` apart; nothing is due while held."""
+    """The first frame that comes after those before `ordinal` is due at `due_ns`, the following ones `period_ns` apart.
+
+    held: nothing is due for now.
+    """
 
     ordinal: int
     due_ns: int
     period_ns: int
     held: bool = False
-
-    def due_of(self, ordinal: int) -> int:
-        """When frame `ordinal` is due if nothing changes."""
-        return self.due_ns + (ordinal - self.ordinal) * self.period_ns
 
 
 class FrameRing:
@@ -85,16 +88,15 @@ class FrameRing:
         """The pixels of frame `ordinal`, uint8 [Y, X, 3]: a view that is valid until `release`."""
         return self._pixels[ordinal % self.slots]
 
-    def publish(self, number: int, block: int, now_ns: int) -> None:
+    def publish(self, number: int, block: int, epoch: int, now_ns: int) -> None:
         """The slot of the next ordinal has been filled: let the reader see it."""
         ordinal = self.written
-        self._marks[ordinal % self.slots] = number, block, now_ns
+        self._marks[ordinal % self.slots] = number, block, epoch, now_ns
         self._numbers[_WRITTEN] = ordinal + 1
 
     def mark(self, ordinal: int) -> FrameMark:
         """Which frame lies at `ordinal`."""
-        number, block, written_ns = (int(n) for n in self._marks[ordinal % self.slots])
-        return FrameMark(ordinal, number, block, written_ns)
+        return FrameMark(ordinal, *(int(n) for n in self._marks[ordinal % self.slots]))
 
     def release(self, ordinal: int) -> None:
         """The reader needs no frame before `ordinal` any more."""

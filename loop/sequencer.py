@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from world.event import Dial, Event, Prompt, Rewind, Scene
+from world.event import Dial, Event, Prompt, Rebuild, Rewind, Scene
 
 Numbered = tuple[int, Event]
 
@@ -17,6 +17,14 @@ def take(waiting: Sequence[Numbered]) -> list[Numbered]:
     last: dict[str, int] = {_slot(number, event): number for number, event in waiting}
     kept = [(number, event) for number, event in waiting if last[_slot(number, event)] == number]
     return _merge_scene(waiting, kept)
+
+
+def has_words(waiting: Sequence[Numbered], words: str) -> bool:
+    """Whether `waiting` asks for a recache: for other words than `words`, or a rebuild, and not for a hard cut."""
+    events = [event for _, event in waiting]
+    texts = [event.text for event in events if isinstance(event, Prompt)]
+    asks = any(isinstance(event, Rebuild) for event in events) or (bool(texts) and texts[-1] != words)
+    return asks and not any(isinstance(event, Scene) for event in events)
 
 
 def _slot(number: int, event: Event) -> str:

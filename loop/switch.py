@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loop.clock import TICK_NS
-from loop.ring import Schedule
 
 MODES = ("auto", "inline", "overlap", "snap")
 
@@ -73,18 +72,15 @@ def lead_ns(cost: Cost | None, mode: str, play_ns: int) -> int:
     return cost.first_frame_ns + max(0, beside) + TICK_NS
 
 
-def block_begins_at(schedule: Schedule | None, ordinal: int, lead: int, reserve_ns: int) -> int | None:
-    """When to begin the block whose first frame is `ordinal`: just in time. 0 is at once, None is not now (held)."""
-    if schedule is None:
-        return 0
-    if schedule.held:
-        return None
-    return schedule.due_of(ordinal) - lead - reserve_ns
+def fits(cost: Cost | None, now_ns: int, due_ns: int | None, hard_cut: bool = False) -> bool:
+    """Whether a recache begun now, and the block after it, are done before that block's first frame is due.
 
-
-def fits(cost: Cost | None, now_ns: int, due_ns: int) -> bool:
-    """Whether a recache begun now, and the block after it, are done before that block's first frame is due."""
-    return cost is None or now_ns + cost.switch_ns + TICK_NS <= due_ns
+    A hard cut needs no recache. What was not measured, and what is not due (None), fits.
+    """
+    if cost is None or due_ns is None:
+        return True
+    needed_ns = cost.first_frame_ns if hard_cut else cost.switch_ns
+    return now_ns + needed_ns + TICK_NS <= due_ns
 
 
 @dataclass(frozen=True)

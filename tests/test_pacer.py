@@ -6,13 +6,13 @@ import pytest
 from loop.clock import TICK_NS
 from loop.pacer import Pacer, SustainableCost
 from loop.ring import FrameMark
-from loop.switch import Costs, block_begins_at, lead_ns
+from loop.switch import Costs, Waiting, lead_ns
 
 MS = 1_000_000
 
 
 def frame(ordinal, block=0):
-    return FrameMark(ordinal, number=ordinal, block=block, written_ns=0)
+    return FrameMark(ordinal, number=ordinal, block=block, epoch=0, written_ns=0)
 
 
 def show(pacer, until_ns, step_ns=TICK_NS, start_ns=0):
@@ -82,7 +82,7 @@ def test_a_freeze_goes_on_exactly_where_it_stopped():
     pacer.tick(0)
     pacer.hold(30 * MS)
     assert all(pacer.tick(now * MS).frame is None for now in range(30, 5_000, 16))
-    assert pacer.schedule().held
+    assert pacer.schedule(8).held
     pacer.release(5_030 * MS)
     assert pacer.tick(5_060 * MS).frame is None
     assert pacer.tick(5_063 * MS).frame.number == 1
@@ -105,14 +105,22 @@ def test_a_fast_model_is_shown_at_the_worlds_own_rate():
     assert pacer.rate == 1.0
 
 
+def begins_at(schedule, written, lead):
+    """When the block whose first frame is `written` begins, just in time."""
+    if schedule is None:
+        return 0
+    return schedule.due_ns + (written - schedule.ordinal) * schedule.period_ns - lead
+
+
 def test_the_queue_age_does_not_ratchet_over_ten_minutes_of_hiccups():
     """Blocks begin just in time by the schedule; every now and then one is late by a third of a second."""
     chance, pacer, costs = random.Random(5), Pacer(fps=16), Costs()
-    ordinal, busy_until, arriving, ages = 0, 0, [], []
+    ordinal, seen, busy_until, arriving, ages = 0, 0, 0, [], []
     for now in range(0, 600_000 * MS, TICK_NS):
         while arriving and arriving[0][0] <= now:
-            pacer.add(FrameMark(arriving[0][1], arriving[0][1], 0, arriving.pop(0)[0]))
-        begins = block_begins_at(pacer.schedule(), ordinal, lead_ns(costs.worst, "inline", 250 * MS), 0)
+            pacer.add(FrameMark(arriving[0][1], arriving[0][1], 0, 0, arriving.pop(0)[0]))
+            seen += 1
+        begins = begins_at(pacer.schedule(seen), ordinal, lead_ns(costs.worst, "inline", 250 * MS))
         if begins <= now and busy_until <= now:
             cost = 150 * MS + (333 * MS if chance.random() < 0.005 else 0)
             costs.note_block(cost, 0)
@@ -124,6 +132,29 @@ def test_the_queue_age_does_not_ratchet_over_ten_minutes_of_hiccups():
     minutes = [ages[i : i + 960] for i in range(0, len(ages) - 960, 960)]
     last, second = (sorted(minute)[480] for minute in (minutes[-1], minutes[1]))
     assert last <= second + 5
+
+
+def test_frames_of_dropped_blocks_are_not_shown_and_others_take_their_due_times():
+    pacer = Pacer(fps=16)
+    for ordinal in range(8):
+        pacer.add(frame(ordinal, block=ordinal // 4))
+    pacer.tick(0)
+    before = pacer.schedule(8).due_ns
+    pacer.drop_after(0)
+    assert pacer.schedule(8).due_ns == before - 4 * pacer.period_ns
+    pacer.add(frame(8, block=2))
+    shown, _ = show(pacer, 600 * MS, start_ns=TICK_NS)
+    assert [number for _, number in shown] == [1, 2, 3, 8]
+
+
+def test_what_waits_is_known_by_block_and_due_time():
+    pacer = Pacer(fps=16)
+    assert pacer.waiting(0) == []
+    for ordinal in range(6):
+        pacer.add(frame(ordinal, block=ordinal // 4))
+    pacer.tick(0)
+    assert pacer.waiting(9) == [Waiting(0, 9, True), Waiting(1, 4 * pacer.period_ns, False)]
+    assert pacer.oldest == 1
 
 
 def test_one_slow_block_does_not_change_the_rate_to_plan_with():

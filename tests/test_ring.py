@@ -16,14 +16,14 @@ def ends():
 
 def write(writer, number, block=0):
     writer.slot(writer.written)[:] = number
-    writer.publish(number, block, now_ns=number)
+    writer.publish(number, block, epoch=2, now_ns=number)
 
 
 def test_what_is_written_at_one_end_is_seen_at_the_other(ends):
     reader, writer = ends
     write(writer, 7, block=3)
     mark = reader.mark(0)
-    assert (mark.number, mark.block, mark.written_ns) == (7, 3, 7)
+    assert (mark.number, mark.block, mark.epoch, mark.written_ns) == (7, 3, 2, 7)
     assert (reader.slot(0) == 7).all() and reader.slot(0).shape == (6, 8, 3)
 
 
@@ -43,10 +43,6 @@ def test_the_schedule_is_none_until_the_first_frame_was_shown(ends):
     assert writer.schedule is None
     reader.set_schedule(Schedule(ordinal=5, due_ns=1_000, period_ns=40, held=True))
     assert writer.schedule == Schedule(5, 1_000, 40, True)
-
-
-def test_due_times_follow_from_the_schedule():
-    assert Schedule(ordinal=5, due_ns=1_000, period_ns=40).due_of(9) == 1_160
 
 
 def test_an_unlinked_ring_leaves_no_name_behind(ends):

@@ -1,4 +1,4 @@
-from loop.sequencer import take
+from loop.sequencer import has_words, take
 from world.event import Dial, Prompt, Rebuild, Rewind, Scene
 
 
@@ -37,3 +37,13 @@ def test_what_is_taken_names_its_events():
 
 def test_nothing_waiting_takes_nothing():
     assert take([]) == []
+
+
+def test_other_words_ask_for_a_recache_and_the_same_or_a_hard_cut_do_not():
+    def asks(*waiting):
+        return has_words(list(enumerate(waiting)), "red")
+
+    assert asks(Prompt("blue")) and asks(Rebuild()) and asks(Prompt("red"), Prompt("blue"))
+    assert not asks(Prompt("red")) and not asks(Dial("zoom", 1.0)) and not asks()
+    assert not asks(Prompt("blue"), Prompt("red"))
+    assert not asks(Prompt("blue"), Scene("green"))

@@ -1,23 +1,11 @@
 import pytest
 
 from loop.clock import TICK_NS
-from loop.ring import Schedule
-from loop.switch import Cost, Costs, Waiting, block_begins_at, fits, keep, lead_ns
+from loop.switch import Cost, Costs, Waiting, fits, keep, lead_ns
 
 MS = 1_000_000
 PROBE = Cost(recache_ns=120 * MS, first_frame_ns=120 * MS, clean_ns=30 * MS)
 PLAY = 250 * MS
-
-
-def test_a_block_begins_its_lead_and_the_reserve_before_its_first_frame_is_due():
-    schedule = Schedule(ordinal=10, due_ns=1_000 * MS, period_ns=50 * MS)
-    assert block_begins_at(schedule, 14, lead=120 * MS, reserve_ns=0) == 1_080 * MS
-    assert block_begins_at(schedule, 14, lead=120 * MS, reserve_ns=200 * MS) == 880 * MS
-
-
-def test_the_first_block_begins_at_once_and_none_begins_while_frozen():
-    assert block_begins_at(None, 0, lead=1, reserve_ns=0) == 0
-    assert block_begins_at(Schedule(0, 5, 1, held=True), 0, lead=1, reserve_ns=0) is None
 
 
 def test_before_anything_was_measured_a_whole_block_is_the_lead():
@@ -57,6 +45,12 @@ def test_a_slow_block_is_forgotten_after_a_thousand():
 def test_a_recache_fits_when_the_block_after_it_is_still_in_time():
     due = 240 * MS + TICK_NS
     assert fits(PROBE, 0, due) and not fits(PROBE, 1, due)
+
+
+def test_a_hard_cut_needs_no_recache_and_what_is_not_due_fits():
+    due = 120 * MS + TICK_NS
+    assert fits(PROBE, 0, due, hard_cut=True) and not fits(PROBE, 0, due)
+    assert fits(PROBE, 0, None) and fits(None, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ class WorldInfo:
     showpiece: str
     memory_blocks: int
     dials: dict[str, DialRange] = field(default_factory=dict)
-    vocabulary: tuple[str, ...] = ()  # empty: any words
+    vocabulary: tuple[str, ...] = ()  # the words that mean something; empty: any do
+    silent: tuple[str, ...] = ()  # words that mean nothing and are not strangers either
 
     @property
     def block_s(self) -> float:

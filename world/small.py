@@ -18,7 +18,7 @@ from world.diffusion import DiffusionWorld, Text
 from world.dit import Attend, CausalDiT
 from world.info import DialRange, WorldError, WorldInfo
 from world.packed import read
-from world.text import TEXT_LENGTH, THESAURUS, TextEncoder, tokenize
+from world.text import SILENT, TEXT_LENGTH, THESAURUS, TextEncoder, tokenize
 from world.zoo import WorldOptions
 
 PATCH = (4, 2)  # rows and columns of latents in a token
@@ -194,6 +194,7 @@ def describe() -> WorldInfo:
         memory_blocks=WINDOW,
         dials={name: DialRange() for name in DIALS},
         vocabulary=tuple(sorted(THESAURUS)),
+        silent=tuple(sorted(SILENT)),
     )
 
 
