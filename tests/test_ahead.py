@@ -68,6 +68,23 @@ def test_overlap_equals_the_law_said_slowly(blocks, keep_sink):
         assert torch.equal(torch.from_numpy(block.latents).float(), latents)
 
 
+@pytest.mark.parametrize("keep_sink", [True, False])
+@pytest.mark.parametrize("then", [None, 1, 3])
+@pytest.mark.parametrize("blocks", LATER)
+def test_a_switch_beside_a_block_is_folded_exactly(blocks, then, keep_sink):
+    """`then`: so many blocks later comes a switch in line, which keeps the sink that the first one left."""
+    world = tiny_world(CacheConfig(6, 2, 2, keep_sink=keep_sink))
+    session, twin, folded = started(blocks, world), started(0, world), started(0, world)
+    log = [twin.step() for _ in range(blocks)]
+    passes = in_flight(session)
+    session.ahead([Prompt("other words")])
+    log += [made(passes), session.step()]
+    for number in range(1, (then or 0) + 1):
+        log.append(session.step([Prompt("last words")] if number == then else []))
+    folded.fold(log)
+    assert [folded.step().digest for _ in range(2)] == [session.step().digest for _ in range(2)]
+
+
 @pytest.mark.parametrize("blocks", [1, 3, 6])
 def test_without_a_block_in_flight_it_equals_a_switch_in_line(blocks):
     early, plain = started(blocks), started(blocks)
@@ -183,15 +200,16 @@ def test_new_words_at_the_boundary_overrule_those_ahead():
     assert block.digest == plain.step([Prompt("newest words")]).digest
 
 
+@pytest.mark.parametrize("event", [Dial("zoom", 0.5), Prompt("b"), Rebuild()])
 @pytest.mark.parametrize("blocks", [0, 2, 6])
-def test_a_block_left_in_flight_is_made_under_the_words_ahead(blocks):
+def test_a_block_left_in_flight_is_made_under_the_words_ahead(blocks, event):
     session, plain = started(blocks), started(blocks)
-    passes = in_flight(session, [Dial("zoom", 0.5)])
+    passes = in_flight(session, [event])
     session.ahead([Prompt("other words")])
     passes.close()
     block = session.step()
     assert (block.index, block.cut) == (blocks, blocks)
-    assert block.events == (Dial("zoom", 0.5), Prompt("other words"))
+    assert block.events == (event, Prompt("other words"))
     assert block.digest == plain.step(block.events).digest
 
 
