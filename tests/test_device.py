@@ -13,6 +13,13 @@ def test_cpu_is_always_there():
     assert resolve("cpu") == torch.device("cpu") and working_dtype(resolve("cpu")) == torch.float32
 
 
+def test_a_dtype_that_is_asked_for_is_taken():
+    cpu = resolve("cpu")
+    assert working_dtype(cpu, "bfloat16") == torch.bfloat16 and working_dtype(cpu, "float32") == torch.float32
+    with pytest.raises(WorldError, match="dtype 'int4': expected float32 or bfloat16"):
+        working_dtype(cpu, "int4")
+
+
 @without_gpu
 def test_auto_is_the_cpu_without_a_gpu():
     assert resolve("auto") == torch.device("cpu")

@@ -18,8 +18,15 @@ def resolve(name: str) -> torch.device:
     return torch.device("cuda" if found and name != "cpu" else "cpu")
 
 
-def working_dtype(device: torch.device) -> torch.dtype:
-    """What weights and activations of a large world are in."""
+def working_dtype(device: torch.device, asked: str | None = None) -> torch.dtype:
+    """What weights and activations of a large world are in; raises WorldError for what cannot be `asked` for.
+
+    Not every CPU computes in bfloat16: where none is asked for it gets float32, the same on all of them.
+    """
+    if asked not in (None, "float32", "bfloat16"):
+        raise WorldError(f"dtype {asked!r}: expected float32 or bfloat16")
+    if asked:
+        return getattr(torch, asked)
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 

@@ -30,7 +30,7 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
     files = survey(folder, options.decoder)
     sizes = configure(files.config, options)
     device = resolve(options.device)
-    dtype = working_dtype(device)
+    dtype = working_dtype(device, options.dtype)
     use_threads(options.threads)
     prompts = read_prompts(files, sizes.dit, _text_device(device))
     decoder = read_decoder(files.decoder, dtype, device)

@@ -37,14 +37,18 @@ class ProbeOptions:
 
 @dataclass(frozen=True)
 class WorldOptions:
-    """How to open a world: everything `open_world` may be told."""
+    """How to open a world: everything `open_world` may be told.
+
+    positions, decoder, dtype: of a folder of checkpoints; dtype is float32, bfloat16, or what suits the device.
+    """
 
     name: str = "small"
     device: str = "auto"
     threads: int = 1
     picture: tuple[int, int] | None = None
     positions: str = "relative"
-    decoder: str = "vae"  # of a folder: vae or taehv
+    decoder: str = "vae"
+    dtype: str | None = None
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
 
