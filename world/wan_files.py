@@ -19,7 +19,7 @@ from world.dit import CausalDiT
 from world.info import WorldError
 from world.lora import Lora
 from world.taehv import TAEHV, TAEHVConfig, trim_grow
-from world.umt5 import UMT5, PromptEncoder, Tokenizer, UMT5Config
+from world.umt5 import TEXT_LENGTH, UMT5, PromptEncoder, Tokenizer, UMT5Config
 from world.wan_vae import VAEConfig, WanVAE
 
 log = logging.getLogger(__name__)
@@ -69,11 +69,15 @@ def read_sizes(path: Path) -> DiTConfig:
     """The transformer's sizes from config.json."""
     try:
         content = json.loads(path.read_text())
+        if not isinstance(content, dict) or content.get("model_type", "t2v") != "t2v":
+            raise ValueError("expected model_type t2v")
         sizes = {field.name: content[field.name] for field in fields(DiTConfig) if field.name in content}
-        if content.get("model_type", "t2v") != "t2v" or not all(type(size) is int for size in sizes.values()):
-            raise ValueError("expected model_type t2v and whole numbers")
+        if not all(type(size) is int and size > 0 for size in sizes.values()):
+            raise ValueError("expected whole numbers above 0")
+        if sizes.get("text_len", TEXT_LENGTH) != TEXT_LENGTH:
+            raise ValueError(f"text_len is {sizes['text_len']}, the text encoder gives {TEXT_LENGTH} rows")
         return DiTConfig(**sizes)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, OSError) as error:
         raise WorldError(f"{path} does not describe a Wan text-to-video model: {error}") from None
 
 
