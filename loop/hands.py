@@ -65,7 +65,8 @@ class Hands:
         if command is Command.QUIT:
             self.quitting = True
         elif command is Command.SWITCH:
-            self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
+            place = MODES.index(self.mode) + 1 if self.mode in MODES else 0
+            self.mode = MODES[place % len(MODES)]
             self.newest = command, pump_ns
         elif command in actions:
             actions[command]()

@@ -13,7 +13,7 @@ import numpy as np
 from loop.message import BlockDone, BlockMade, Close, Facts, Mode, Stage, Start, Submit, Taken
 from loop.ring import FrameRing
 from loop.sequencer import Numbered, has_words, take
-from loop.switch import Costs, fits, lead_ns
+from loop.switch import PLAIN, Costs, fits, lead_ns
 from loop.upload import uploader
 from world.block import Block, Made, Recached, Session, World
 from world.event import Scene
@@ -244,7 +244,7 @@ class BlockRun:
         inbox = self.stream.inbox
         if inbox.take_back is not None:
             return True
-        if inbox.mode == "overlap" or not (inbox.has_words(self.session) or inbox.has_scene):
+        if inbox.mode in ("overlap", PLAIN) or not (inbox.has_words(self.session) or inbox.has_scene):
             return False
         if self.block:
             return inbox.mode in ("inline", "snap")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from loop.clock import TICK_NS
 
 MODES = ("auto", "inline", "overlap", "snap")
+PLAIN = "plain"  # one bank, and nothing planned for a switch: what there is to compare with
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def lead_ns(cost: Cost | None, mode: str, play_ns: int) -> int:
     """
     if cost is None:
         return play_ns  # nothing measured: the safe side
+    if mode == PLAIN:
+        return cost.first_frame_ns + TICK_NS
     if mode in ("inline", "snap"):
         return cost.switch_ns + TICK_NS
     beside = cost.first_frame_ns + cost.recache_ns + cost.clean_ns - play_ns

@@ -28,6 +28,10 @@ def test_in_line_the_lead_is_the_worst_recache_and_block_and_a_tick():
     assert lead_ns(costs.worst, "inline", PLAY) == 150 * MS + TICK_NS
 
 
+def test_the_plain_engine_plans_for_no_recache():
+    assert lead_ns(PROBE, "plain", PLAY) == 120 * MS + TICK_NS
+
+
 def test_behind_a_second_bank_the_lead_holds_only_what_does_not_fit_beside_a_block():
     assert lead_ns(PROBE, "overlap", PLAY) == 120 * MS + 20 * MS + TICK_NS
     assert lead_ns(Cost(60 * MS, 120 * MS, 30 * MS), "auto", PLAY) == 120 * MS + TICK_NS
