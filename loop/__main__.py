@@ -47,6 +47,12 @@ def _bench(options: Namespace) -> int:
     return run(options)
 
 
+def _latency(options: Namespace) -> int:
+    from loop.latency import run
+
+    return run(options)
+
+
 def _doctor(options: Namespace) -> int:
     from loop.doctor import report
 
@@ -61,7 +67,14 @@ def _worlds(options: Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"play": _play, "render": _render, "bench": _bench, "doctor": _doctor, "worlds": _worlds}
+_COMMANDS = {
+    "play": _play,
+    "render": _render,
+    "bench": _bench,
+    "latency": _latency,
+    "doctor": _doctor,
+    "worlds": _worlds,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -102,6 +102,11 @@ def run(options: Namespace) -> int:
 
 
 def _benchmark(name: str) -> Callable[[Namespace], int]:
-    from loop import bench_model
+    from loop import bench_loop, bench_model, bench_soak, bench_switch
 
-    return {"model": bench_model.run}[name]
+    return {
+        "loop": bench_loop.run,
+        "model": bench_model.run,
+        "soak": bench_soak.run,
+        "switch": bench_switch.run,
+    }[name]

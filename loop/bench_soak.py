@@ -131,7 +131,9 @@ def report(result: dict[str, Any]) -> None:
     print(f"longest hold {picture['longest_hold_ms']:.1f} ms (limit {picture['limit_ms']:.1f})")
     print(f"faults: {'; '.join(result['faults']) or 'none'}")
     shown = "applied and shown" if dial["shown"] else "NOT shown"
-    print(f"the dial was set {dial['set']} times, applied {dial['applied']}; its last value {dial['value']:+.3f} {shown}")
+    print(
+        f"the dial was set {dial['set']} times, applied {dial['applied']}; its last value {dial['value']:+.3f} {shown}"
+    )
 
 
 def _slope(result: dict[str, Any]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`neverblink bench switch`: the ways to switch a prompt side by side, in alternating segments, under the same events."""
+"""`neverblink bench switch`: the ways to switch a prompt, in alternating segments, under the same events."""
 
 from __future__ import annotations
 

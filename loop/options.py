@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
-import os
 import secrets
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
+from loop import accept
 from loop.switch import MODES, PLAIN
-from world.event import clean_text
 from world.zoo import NAMES, ProbeOptions, WorldOptions, check_name, default_threads
 
 COMMANDS = ("play", "render", "bench", "latency", "doctor", "worlds")
@@ -49,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     render = commands.add_parser("render", help="make a file without a clock, the same bytes every time")
     _world_options(render)
     _script_option(render)
-    render.add_argument("--seconds", type=_seconds, required=True, metavar="S", help="length of the video")
-    render.add_argument("--out", type=_output, required=True, metavar="FILE", help="a .mp4 or .npy file")
+    render.add_argument("--seconds", type=accept.seconds, required=True, metavar="S", help="length of the video")
+    render.add_argument("--out", type=accept.output, required=True, metavar="FILE", help="a .mp4 or .npy file")
     _bench_parsers(commands.add_parser("bench", help="measure, and say on what"))
     _latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
@@ -61,10 +58,14 @@ def _parser() -> argparse.ArgumentParser:
 def _world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
     parser.add_argument("--world", default="small", metavar="NAME|FOLDER", help="see `neverblink worlds` (small)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
-    parser.add_argument("--seed", type=_seed, metavar="N", help="the same seed, the same world; drawn if not given")
-    parser.add_argument("--prompt", type=_prompt, metavar="TEXT", help="what it begins with")
-    parser.add_argument("--picture", type=_size, metavar="WxH", help="the model's picture, where the world can choose")
-    parser.add_argument("--threads", type=_count, metavar="N", help="threads of the model (cores - 1)")
+    parser.add_argument(
+        "--seed", type=accept.seed, metavar="N", help="the same seed, the same world; drawn if not given"
+    )
+    parser.add_argument("--prompt", type=accept.prompt, metavar="TEXT", help="what it begins with")
+    parser.add_argument(
+        "--picture", type=accept.size, metavar="WxH", help="the model's picture, where the world can choose"
+    )
+    parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
     _folder_options(parser)
     probe = parser.add_argument_group("the test card (--world probe)")
     probe.add_argument("--probe-fps", type=float, default=16.0, metavar="F", help="frames a second (16)")
@@ -87,7 +88,7 @@ def _folder_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _script_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--script", type=_input_file, metavar="FILE", help="timed events, JSON Lines")
+    parser.add_argument("--script", type=accept.input_file, metavar="FILE", help="timed events, JSON Lines")
 
 
 def _bench_parsers(parser: argparse.ArgumentParser) -> None:
@@ -109,33 +110,39 @@ def _measure_options(parser: argparse.ArgumentParser) -> None:
     """What every measurement of a running show may be told."""
     _world_options(parser, PROBE_COSTS)
     parser.add_argument("--window", action="store_true", help="on a display (headless)")
-    parser.add_argument("--json", type=_new_file, metavar="FILE", help="the same numbers for other programs")
+    parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
 
 
 def _reserve_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reserve", type=_natural, default=0, metavar="N", help="blocks to hold ready beyond need (0)")
+    parser.add_argument(
+        "--reserve", type=accept.natural, default=0, metavar="N", help="blocks to hold ready beyond need (0)"
+    )
 
 
 def _loop_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--segments", type=_count, default=10, metavar="N", help="of each kind, in turn (10)")
-    parser.add_argument("--seconds", type=_segment, default=20.0, metavar="S", help="length of a segment (20)")
+    parser.add_argument("--segments", type=accept.count, default=10, metavar="N", help="of each kind, in turn (10)")
+    parser.add_argument("--seconds", type=accept.segment, default=20.0, metavar="S", help="length of a segment (20)")
     _reserve_option(parser)
 
 
 def _soak_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--minutes", type=_minutes, default=10.0, metavar="M", help="how long (10)")
-    parser.add_argument("--every", type=_seconds, default=3.0, metavar="S", help="seconds between switches (3)")
+    parser.add_argument("--minutes", type=accept.minutes, default=10.0, metavar="M", help="how long (10)")
+    parser.add_argument("--every", type=accept.seconds, default=3.0, metavar="S", help="seconds between switches (3)")
     _reserve_option(parser)
 
 
 def _switch_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--switches", type=_count, default=100, metavar="N", help="in all, of every mode (100)")
-    parser.add_argument("--reserve", type=_reserves, default=(0,), metavar="N[,N...]", help="blocks held ready (0)")
+    parser.add_argument("--switches", type=accept.count, default=100, metavar="N", help="in all, of every mode (100)")
+    parser.add_argument(
+        "--reserve", type=accept.reserves, default=(0,), metavar="N[,N...]", help="blocks held ready (0)"
+    )
 
 
 def _latency_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trials", type=_count, default=50, metavar="N", help="events of each kind (50)")
-    parser.add_argument("--html", type=_page, metavar="FILE.html", help="one page with the distributions as pictures")
+    parser.add_argument("--trials", type=accept.count, default=50, metavar="N", help="events of each kind (50)")
+    parser.add_argument(
+        "--html", type=accept.page, metavar="FILE.html", help="one page with the distributions as pictures"
+    )
     _switch_option(parser)
     _reserve_option(parser)
     _measure_options(parser)
@@ -150,26 +157,23 @@ def _switch_option(parser: argparse.ArgumentParser) -> None:
 
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--blocks", type=_count, default=16, metavar="N", help="blocks to time, once the window is full"
+        "--blocks", type=accept.count, default=16, metavar="N", help="blocks to time, once the window is full"
     )
     parser.add_argument(
-        "--latent", type=_latent, default=(60, 104), metavar="HxW", help="latent size of wan-1.3b (60x104)"
+        "--latent", type=accept.latent, default=(60, 104), metavar="HxW", help="latent size of wan-1.3b (60x104)"
     )
-    parser.add_argument(
-        "--dtype", choices=("float32", "bfloat16"), help="of wan-1.3b (bfloat16 on a GPU, else float32)"
-    )
-    parser.add_argument("--json", type=_new_file, metavar="FILE", help="the same numbers for other programs")
+    parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
 
 
 def _play_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", type=_size, default=(1280, 720), metavar="WxH", help="the window's (1280x720)")
+    parser.add_argument("--size", type=accept.size, default=(1280, 720), metavar="WxH", help="the window's (1280x720)")
     parser.add_argument("--fullscreen", action="store_true", help="begin in full screen")
-    parser.add_argument("--display", type=_natural, default=0, metavar="N", help="which display, from 0")
+    parser.add_argument("--display", type=accept.natural, default=0, metavar="N", help="which display, from 0")
     parser.add_argument("--headless", action="store_true", help="no window")
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="end after so long, from the first frame")
-    parser.add_argument("--record", type=_movie, metavar="FILE.mp4", help="record what is shown")
+    parser.add_argument("--seconds", type=accept.seconds, metavar="S", help="end after so long, from the first frame")
+    parser.add_argument("--record", type=accept.movie, metavar="FILE.mp4", help="record what is shown")
     parser.add_argument(
-        "--trace", type=_new_file, metavar="FILE.jsonl", help="write every flip and every event's stages"
+        "--trace", type=accept.new_file, metavar="FILE.jsonl", help="write every flip and every event's stages"
     )
     _switch_option(parser)
     _reserve_option(parser)
@@ -192,9 +196,11 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
 def _for_folders(options: argparse.Namespace) -> dict[str, str]:
     """What only a folder of checkpoints can be told, as far as it was; raises UsageError for another world."""
     asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
-    given = {name: value for name, value in asked.items() if value}
+    given = {option: value for option, value in asked.items() if value}
     if given and options.world in NAMES:
-        raise UsageError(f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own")
+        raise UsageError(
+            f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own"
+        )
     return given
 
 
@@ -205,114 +211,6 @@ def drawn_seed(options: argparse.Namespace) -> int:
     seed = secrets.randbelow(2**31)
     print(f"seed {seed}", flush=True)
     return seed
-
-
-# -- what an option's text must be; each raises ArgumentTypeError with what was expected --
-
-
-def _fail(text: str, expected: str) -> NoReturn:
-    shown = text if len(text) <= 60 else text[:57] + "..."
-    raise argparse.ArgumentTypeError(f"got {shown!r}, expected {expected}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 16 <= int(side) <= 16384 for side in sides):
-        _fail(text, "WIDTHxHEIGHT with sides of 16 to 16384 pixels, such as 1280x720")
-    return int(sides[0]), int(sides[1])
-
-
-def _latent(text: str) -> tuple[int, int]:
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 0 < int(side) <= 512 for side in sides):
-        _fail(text, "HEIGHTxWIDTH of the latents, such as 60x104")
-    return int(sides[0]), int(sides[1])
-
-
-def _number(text: str, expected: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        _fail(text, expected)
-    return value
-
-
-def _seconds(text: str) -> float:
-    expected = "a number of seconds above 0, at most a week"
-    value = _number(text, expected)
-    return value if 0 < value <= 604_800 else _fail(text, expected)
-
-
-def _segment(text: str) -> float:
-    expected = "a number of seconds from 3 on, at most an hour"
-    value = _number(text, expected)
-    return value if 3 <= value <= 3600 else _fail(text, expected)
-
-
-def _minutes(text: str) -> float:
-    expected = "a number of minutes from 0.2 on, at most a week"
-    value = _number(text, expected)
-    return value if 0.2 <= value <= 10_080 else _fail(text, expected)
-
-
-def _reserves(text: str) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(_natural(part) for part in text.split(",")))
-
-
-def _whole(text: str, low: int, high: int) -> int:
-    digits = text.isascii() and text.isdigit() and len(text) < 20
-    return int(text) if digits and low <= int(text) <= high else _fail(text, f"a whole number from {low} to {high}")
-
-
-def _seed(text: str) -> int:
-    return _whole(text, 0, 2**63 - 1)
-
-
-def _natural(text: str) -> int:
-    return _whole(text, 0, 64)
-
-
-def _count(text: str) -> int:
-    return _whole(text, 1, 1024)
-
-
-def _prompt(text: str) -> str:
-    try:
-        return clean_text(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _input_file(text: str) -> Path:
-    path = Path(text)
-    return path if path.is_file() else _fail(text, "the name of a file that exists")
-
-
-def _new_file(text: str) -> Path:
-    path = Path(text)
-    folder = path.parent
-    if path.is_dir():
-        _fail(text, "a file to write, not a folder")
-    if not folder.is_dir():
-        _fail(text, f"a file in a folder that exists ({folder} does not)")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        _fail(text, "a place that may be written to")
-    return path
-
-
-def _movie(text: str) -> Path:
-    return _new_file(text) if text.lower().endswith(".mp4") else _fail(text, "a name that ends in .mp4")
-
-
-def _page(text: str) -> Path:
-    return _new_file(text) if Path(text).suffix.lower() == ".html" else _fail(text, "a name that ends in .html")
-
-
-def _output(text: str) -> Path:
-    ending = Path(text).suffix.lower()
-    return _new_file(text) if ending in (".mp4", ".npy") else _fail(text, "a name that ends in .mp4 or .npy")
 
 
 def report(error: Any) -> int:

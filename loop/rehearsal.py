@@ -87,6 +87,8 @@ def arguments(options: Namespace, *more: Any) -> tuple[str, ...]:
     given += ["--threads", options.threads] if options.threads else []
     given += ["--picture", "x".join(map(str, options.picture))] if options.picture else []
     given += ["--prompt", options.prompt] if options.prompt else []
+    for name in ("positions", "decoder", "dtype"):
+        given += [f"--{name}", vars(options)[name]] if vars(options)[name] else []
     given += ["--probe-fps", options.probe_fps, "--probe-frames", options.probe_frames]
     given += ["--probe-block-ms", options.probe_block_ms, "--probe-recache-ms", options.probe_recache_ms]
     given += ["--probe-busy"] if options.probe_busy else []

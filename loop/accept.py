@@ -1,0 +1,116 @@
+"""What the text of an option must be; each raises ArgumentTypeError with what was given and what was expected."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from world.event import clean_text
+
+
+def _fail(text: str, expected: str) -> NoReturn:
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    raise argparse.ArgumentTypeError(f"got {shown!r}, expected {expected}")
+
+
+def size(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 16 <= int(side) <= 16384 for side in sides):
+        _fail(text, "WIDTHxHEIGHT with sides of 16 to 16384 pixels, such as 1280x720")
+    return int(sides[0]), int(sides[1])
+
+
+def latent(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 0 < int(side) <= 512 for side in sides):
+        _fail(text, "HEIGHTxWIDTH of the latents, such as 60x104")
+    return int(sides[0]), int(sides[1])
+
+
+def _number(text: str, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        _fail(text, expected)
+    return value
+
+
+def seconds(text: str) -> float:
+    expected = "a number of seconds above 0, at most a week"
+    value = _number(text, expected)
+    return value if 0 < value <= 604_800 else _fail(text, expected)
+
+
+def segment(text: str) -> float:
+    expected = "a number of seconds from 3 on, at most an hour"
+    value = _number(text, expected)
+    return value if 3 <= value <= 3600 else _fail(text, expected)
+
+
+def minutes(text: str) -> float:
+    expected = "a number of minutes from 0.2 on, at most a week"
+    value = _number(text, expected)
+    return value if 0.2 <= value <= 10_080 else _fail(text, expected)
+
+
+def reserves(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(natural(part) for part in text.split(",")))
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    digits = text.isascii() and text.isdigit() and len(text) < 20
+    return int(text) if digits and low <= int(text) <= high else _fail(text, f"a whole number from {low} to {high}")
+
+
+def seed(text: str) -> int:
+    return _whole(text, 0, 2**63 - 1)
+
+
+def natural(text: str) -> int:
+    return _whole(text, 0, 64)
+
+
+def count(text: str) -> int:
+    return _whole(text, 1, 1024)
+
+
+def prompt(text: str) -> str:
+    try:
+        return clean_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def input_file(text: str) -> Path:
+    path = Path(text)
+    return path if path.is_file() else _fail(text, "the name of a file that exists")
+
+
+def new_file(text: str) -> Path:
+    path = Path(text)
+    folder = path.parent
+    if path.is_dir():
+        _fail(text, "a file to write, not a folder")
+    if not folder.is_dir():
+        _fail(text, f"a file in a folder that exists ({folder} does not)")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        _fail(text, "a place that may be written to")
+    return path
+
+
+def movie(text: str) -> Path:
+    return new_file(text) if text.lower().endswith(".mp4") else _fail(text, "a name that ends in .mp4")
+
+
+def page(text: str) -> Path:
+    return new_file(text) if Path(text).suffix.lower() == ".html" else _fail(text, "a name that ends in .html")
+
+
+def output(text: str) -> Path:
+    ending = Path(text).suffix.lower()
+    return new_file(text) if ending in (".mp4", ".npy") else _fail(text, "a name that ends in .mp4 or .npy")
