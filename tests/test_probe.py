@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from tests.test_take_back import Film
+from tests.tiny import tiny_world
 from world.block import Made, Recached, Snapshot
-from world.event import Prompt, Rebuild, Scene
+from world.config import CacheConfig
+from world.event import Dial, Prompt, Rebuild, Rewind, Scene
 from world.info import WorldError
 from world.probe import prompt_colour, read_frame
 from world.zoo import ProbeOptions, WorldOptions, open_world
@@ -10,6 +13,10 @@ from world.zoo import ProbeOptions, WorldOptions, open_world
 
 def open_probe(**options):
     return open_world(WorldOptions(name="probe", probe=ProbeOptions(**options)))
+
+
+def prompts_of(block) -> int:
+    return int(block.latents[0, 0, 1, 0, 0])
 
 
 def frames(world, session, events=()):
@@ -86,6 +93,79 @@ def test_a_session_goes_on_from_a_snapshot():
     block = other.step()
     assert (block.index, block.parent, block.start) == (5, 1, 8)
     assert block.latents[0, 0, 1, 0, 0] == 1
+
+
+def test_a_resumed_stream_shows_its_cut_and_pays_for_it():
+    session, spent = open_probe().session(0, "a"), []
+    last = session.step([Prompt("b")])
+    options = WorldOptions(name="probe", probe=ProbeOptions(recache_ms=120))
+    other = open_world(options, spent.append).session(0, "a")
+    other.resume(Snapshot(0, index=1, start=4, words="b", dials={}, blocks=(last,)))
+    block = other.step()
+    assert (block.events, block.cut, sum(spent)) == ((Rebuild(),), 1, 0.120)
+
+
+def test_a_switch_ahead_spends_its_recache_at_once():
+    spent = []
+    world = open_world(WorldOptions(name="probe", probe=ProbeOptions(block_ms=150, recache_ms=120)), spent.append)
+    session = world.session(0, "a")
+    session.step()
+    passes = session.begin()
+    next(passes)
+    before = sum(spent)
+    session.ahead([Prompt("b")])
+    assert sum(spent) - before == pytest.approx(0.120)
+    old, new = [next(p.block for p in list(passes) if isinstance(p, Made)), session.step()]
+    assert [prompts_of(block) for block in (old, new)] == [0, 1]
+    assert (old.cut, new.cut, new.seen) == (None, 1, 2)
+    assert sum(spent) == pytest.approx(3 * 0.150 + 0.120)
+
+
+def test_taking_back_restores_the_words_and_the_count_of_prompts():
+    session = open_probe().session(0, "a")
+    session.step(), session.step([Prompt("b")]), session.step([Prompt("c")])
+    session.take_back(0)
+    assert session.stand.words == "c"
+    passes = list(session.begin([Prompt("d")]))
+    block = next(p.block for p in passes if isinstance(p, Made))
+    assert isinstance(passes[0], Recached)
+    assert (block.index, block.parent, block.start, block.cut, prompts_of(block)) == (3, 0, 4, 3, 1)
+    assert block.events == (Prompt("b"), Prompt("c"), Prompt("d"))
+
+
+def test_words_that_are_taken_back_and_return_are_no_prompt():
+    session = open_probe().session(0, "a")
+    session.step(), session.step([Prompt("b")])
+    session.take_back(0)
+    block = session.step([Prompt("a")])
+    assert prompts_of(block) == 0 and block.cut == 2
+
+
+def test_the_card_cannot_rewind_by_itself_either():
+    session = open_probe().session(0, "a")
+    with pytest.raises(ValueError, match="rewind to block 3: resume from a snapshot"):
+        session.ahead([Prompt("b"), Rewind(3)])
+    assert session.stand.words == "a"
+
+
+def test_what_the_card_does_not_know_cannot_be_gone_back_to():
+    session = open_probe().session(0, "a")
+    session.step(), session.step([Scene("b")]), session.step()
+    for after in (-1, 0, 9):
+        with pytest.raises(ValueError, match=f"block {after} cannot be gone back to: those that can be are 1, 2"):
+            session.take_back(after)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_card_crosses_its_boundaries_as_a_real_world_does(seed, monkeypatch):
+    monkeypatch.setattr("world.probe.STEPS", 2)  # those of the tiny world
+    spent, real = [], tiny_world(CacheConfig(-1, 2, 2, slots=80))
+    card = open_world(WorldOptions(name="probe", probe=ProbeOptions(frames=2)), spent.append)
+    films = [Film(world, seed, kinds=(Prompt, Dial, Scene)) for world in (real, card)]
+    for film in films:
+        film.play(20)
+    facts = [[(b.index, b.parent, b.start, b.cut, b.seen, b.events) for b in film.blocks.values()] for film in films]
+    assert facts[0] == facts[1] and len(spent) == real.dit.passes
 
 
 def test_impossible_options_are_refused_in_one_line():

@@ -168,7 +168,8 @@ class Film:
     tip: the newest block that was not taken back. taken_back: how often that was done.
     """
 
-    def __init__(self, world, seed: int) -> None:
+    def __init__(self, world, seed: int, kinds: tuple[type, ...] = (Prompt, Dial, Rebuild, Scene)) -> None:
+        self.kinds = kinds
         self.chance, self.session = random.Random(seed), world.session(7, "first words")
         self.blocks: dict[int, Block] = {}
         self.tip, self.taken_back = -1, 0
@@ -225,6 +226,7 @@ class Film:
             *([Rebuild()] if self.chance.random() < 0.2 else []),
             *([Scene("elsewhere")] if self.chance.random() < 0.1 else []),
         ]
+        kinds = [event for event in kinds if isinstance(event, self.kinds)]
         return self.chance.sample(kinds, self.chance.choice([0, 0, 0, 1, 1, 2, 3]) % (len(kinds) + 1))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from world.block import Block, Clean, Denoised, Made, Pass, Recached, Snapshot, Stand
-from world.event import Event, Prompt, Rebuild, Scene
+from world.event import Event, Prompt, Rebuild, Rewind, Scene
 from world.info import WorldError, WorldInfo
 from world.zoo import ProbeOptions
 
@@ -80,6 +80,8 @@ class _Boundary:
         """The next boundary, which takes `events`. Whatever they are, they count as one prompt at most."""
         words, seed, scene, renew = self.stand.words, self.stand.seed, False, False
         for event in events:
+            if isinstance(event, Rewind):
+                raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
             if isinstance(event, Prompt | Scene):
                 words = event.text
             if isinstance(event, Scene):
@@ -140,7 +142,7 @@ class ProbeSession:
     def begin(self, events: Sequence[Event] = ()) -> Iterator[Pass]:
         """Passes of one block: a recache where the words changed, four steps, the block, the clean pass."""
         self._abandon()
-        self._taken += tuple(events)
+        self._take(events)
         is_recached = self._catch_up()
         flight = self._flight = self._next()
         try:
@@ -159,10 +161,7 @@ class ProbeSession:
 
     def ahead(self, events: Sequence[Event]) -> None:
         """Take `events` for the next block now, and spend the recache they need."""
-        if self._flight is None:
-            self._taken += tuple(events)
-        else:
-            self._ahead += tuple(events)
+        self._take(events)
         boundary = self._next()
         if boundary.scene:
             self._back = _Bank(None)
@@ -198,6 +197,13 @@ class ProbeSession:
         if self._flight is not None:
             return self._flight.then(self._ahead)
         return self._made[-1].boundary.then(self._taken)
+
+    def _take(self, events: Sequence[Event]) -> None:
+        self._next().then(events)  # refuses before anything has changed
+        if self._flight is None:
+            self._taken += tuple(events)
+        else:
+            self._ahead += tuple(events)
 
     def _end(self) -> int:
         """The latent frame after the newest block; a hard cut in flight leaves none behind it."""
