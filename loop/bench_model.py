@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from argparse import Namespace
 from collections import defaultdict
 from typing import Any
 
 from loop.bench import Spread, print_environment, print_spreads, write_json
-from loop.options import world_options
+from loop.options import UsageError, world_options
 from world.zoo import default_threads
 
-PRODUCT = 2048  # side of the matrices of the yardstick
+PRODUCT = {"cpu": 2048, "cuda": 8192}  # side of the yardstick's matrices: a GPU needs larger ones to be busy
+EVERY = 4  # blocks from one switch of the prompt to the next
 
 
 def run(options: Namespace) -> int:
@@ -23,13 +26,7 @@ def run(options: Namespace) -> int:
     device = resolve(options.device)
     use_threads(options.threads or default_threads())
     world = _world(options, device)
-    config = {
-        "world": world.info.name,
-        "picture": world.info.picture,
-        "blocks": options.blocks,
-        "dtype": str(world.dit.dtype),
-    }
-    head = print_environment(config, describe(device))
+    head = print_environment(_config(world, options.blocks), describe(device))
     peak = _product_flops(torch, device, world.dit.dtype)
     spreads = {name: Spread.of(times) for name, times in _time_blocks(world, options.blocks).items()}
     print_spreads(spreads, "ms")
@@ -46,23 +43,39 @@ def _world(options: Namespace, device: Any) -> Any:
     from world.random import random_wan
     from world.zoo import open_world
 
+    if options.world == "probe":
+        raise UsageError("the world 'probe' has no model to measure: expected small, wan-1.3b or a folder")
     if options.world != "wan-1.3b":
         return open_world(world_options(options))
-    import torch
+    told = {"decoder": options.decoder, "positions": options.positions}
+    dtype = working_dtype(device, options.dtype)
+    return random_wan(options.latent, device, dtype, **{name: value for name, value in told.items() if value})
 
-    dtype = getattr(torch, options.dtype) if options.dtype else working_dtype(device)
-    return random_wan(options.latent, device, dtype)
+
+def _config(world: Any, blocks: int) -> dict[str, Any]:
+    """What the numbers depend on."""
+    cache, latents = world.config.cache, world.config.latents
+    return {
+        "world": world.info.name,
+        "picture": "{}x{}".format(*world.info.picture),
+        "tokens a latent frame": latents.grid[0] * latents.grid[1],
+        "window": f"{cache.window} ({cache.sink} of them sink), blocks of {cache.block}, {cache.positions} positions",
+        "decoder": type(world.decoder).__name__,
+        "dtype": str(world.dit.dtype).removeprefix("torch."),
+        "blocks": blocks,
+    }
 
 
 def _time_blocks(world: Any, blocks: int) -> dict[str, list[float]]:
-    """Milliseconds of every kind of pass, once the window is full; every fourth block switches the prompt."""
+    """Milliseconds of every kind of pass, once the window is full; every EVERYth block switches the prompt."""
     from world.event import Prompt
 
     session, state = world.session(0, world.info.showpiece), world.decoder.start()
     fill = -(-world.config.cache.window // world.config.cache.block) + 1
     times: dict[str, list[float]] = defaultdict(list)
     for number in range(fill + blocks):
-        events = [Prompt(f"prompt {number}")] if number % 4 == 0 else []
+        # the first block that counts is one of them
+        events = [Prompt(f"prompt {number}")] if (number - fill) % EVERY == 0 else []
         for event in events:
             session.prepare(event)
         made = _time_passes(world, session, events)
@@ -109,14 +122,15 @@ def _product_flops(torch: Any, device: Any, dtype: Any) -> float:
     """FLOP/s of a plain matrix product on this device and in this dtype, the median of nine."""
     from world.device import wait
 
-    a = torch.randn(PRODUCT, PRODUCT, device=device).to(dtype)
+    side = PRODUCT[device.type]
+    a = torch.randn(side, side, device=device).to(dtype)
     times = []
     for _ in range(12):
         begun = time.perf_counter()
         _ = a @ a
         wait(device)
         times.append(time.perf_counter() - begun)
-    return 2 * PRODUCT**3 / sorted(times[3:])[4]
+    return 2 * side**3 / sorted(times[3:])[4]
 
 
 def _figures(world: Any, spreads: dict[str, Spread], peak: float) -> dict[str, float]:
@@ -132,8 +146,24 @@ def _figures(world: Any, spreads: dict[str, Spread], peak: float) -> dict[str, f
     return {
         "TFLOP a pass (transformer)": one / 1e12,
         "TFLOP/s achieved in the denoising steps": achieved / 1e12,
-        f"TFLOP/s of a {PRODUCT}x{PRODUCT} product": peak / 1e12,
+        "TFLOP/s of a plain product": peak / 1e12,
         "share of the product's rate": achieved / peak,
         "frames a second, decode included": world.info.block_frames / (whole_ms / 1e3),
         "times real time": world.info.block_s * 1e3 / whole_ms,
+        "GiB of memory at most": _peak_gib(world.device),
     }
+
+
+def _peak_gib(device: Any) -> float:
+    """The most memory that this process held: on its GPU, or all of it where there is none."""
+    from world.device import peak_gib
+
+    on_gpu = peak_gib(device)
+    if on_gpu is not None:
+        return on_gpu
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return math.nan
+    # Linux counts in KiB, macOS in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)

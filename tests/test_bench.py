@@ -1,5 +1,11 @@
+import json
+
+import numpy as np
+import pytest
 import torch
 
+from loop import bench_model
+from loop.__main__ import main
 from loop.bench import Spread, environment
 from loop.bench_model import _time_blocks
 from world.config import DiTConfig
@@ -16,9 +22,12 @@ def test_the_head_of_a_benchmark_names_device_versions_and_commit():
     assert head["device"] == "a device" and "torch" in head["versions"] and head["commit"]
 
 
+TINY = DiTConfig(dim=48, ffn_dim=64, text_dim=16, text_len=8, num_heads=2, num_layers=1)
+CPU = torch.device("cpu")
+
+
 def test_every_kind_of_pass_is_timed_once_the_window_is_full():
-    tiny = DiTConfig(dim=48, ffn_dim=64, text_dim=16, text_len=8, num_heads=2, num_layers=1)
-    times = _time_blocks(random_wan((2, 2), torch.device("cpu"), torch.float32, tiny), blocks=4)
+    times = _time_blocks(random_wan((2, 2), CPU, torch.float32, TINY, decoder="taehv"), blocks=4)
     assert {name: len(values) for name, values in times.items()} == {
         "recache": 1,
         "denoise": 4,
@@ -27,3 +36,52 @@ def test_every_kind_of_pass_is_timed_once_the_window_is_full():
         "block without recache": 4,
     }
     assert all(value > 0 for values in times.values() for value in values)
+
+
+def test_a_single_block_is_enough_to_time_a_recache():
+    times = _time_blocks(random_wan((2, 2), CPU, torch.float32, TINY, decoder="taehv"), blocks=1)
+    assert len(times["recache"]) == 1
+
+
+def test_random_worlds_of_one_geometry_are_alike():
+    one, other = (random_wan((2, 4), CPU, torch.float32, TINY, decoder="taehv") for _ in range(2))
+    assert one.session(1, "a").step().digest == other.session(1, "a").step().digest
+    assert one.session(1, "a").step().digest != one.session(1, "b").step().digest
+
+
+def test_the_command_prints_what_it_measured_and_on_what(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("world.random.DiTConfig", lambda: TINY)
+    monkeypatch.setitem(bench_model.PRODUCT, "cpu", 64)
+    path = tmp_path / "figures.json"
+    told = ["--latent", "2x4", "--dtype", "bfloat16", "--decoder", "taehv", "--positions", "absolute", "--threads", "1"]
+    assert main(["bench", "model", "--world", "wan-1.3b", *told, "--blocks", "1", "--json", str(path)]) == 0
+    printed, written = capsys.readouterr().out, json.loads(path.read_text())
+    assert all(name in printed for name in ("machine", "commit", "p95", "clean pass", "share of the product's rate"))
+    assert written["environment"]["config"]["dtype"] == "bfloat16"
+    assert "absolute positions" in written["environment"]["config"]["window"]
+    figures = written["figures"]
+    share = figures["TFLOP/s achieved in the denoising steps"] / figures["TFLOP/s of a plain product"]
+    assert figures["share of the product's rate"] == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--world", "probe"], "has no model to measure"),
+        (["--world", "wan-1.3b", "--latent", "3x4"], "patches are 2x2, give even sides"),
+        (["--world", "small", "--dtype", "bfloat16"], "--dtype is for a folder of checkpoints"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_on_one_line(options, expected, capsys):
+    assert main(["bench", "model", *options]) == 2
+    told = capsys.readouterr().err
+    assert expected in told and told.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_block_of_the_true_geometry_runs_in_bfloat16():
+    world = random_wan((8, 8), CPU, torch.bfloat16)
+    assert sum(weight.numel() for weight in world.dit.parameters()) == 1_418_996_800
+    block = world.session(1, "a red fox").step()
+    frames, _ = world.decoder.decode(world.decoder.start(), block.latents[:, :1])
+    assert np.isfinite(block.latents).all() and block.latents.std() > 0.1 and frames.shape == (1, 64, 64, 3)

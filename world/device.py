@@ -63,3 +63,8 @@ def describe_cuda() -> str | None:
 def memory_gib(device: torch.device) -> float | None:
     """All the memory that a GPU has; None for a CPU, whose memory is not counted here."""
     return torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else None
+
+
+def peak_gib(device: torch.device) -> float | None:
+    """The most memory of a GPU that was in use at once; None for a CPU, whose memory is not counted here."""
+    return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
