@@ -75,6 +75,11 @@ def natural(text: str) -> int:
     return _whole(text, 0, 64)
 
 
+def blocks(text: str) -> int:
+    """A number of blocks, at least one."""
+    return _whole(text, 1, 64)
+
+
 def count(text: str) -> int:
     return _whole(text, 1, 1024)
 

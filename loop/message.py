@@ -9,6 +9,8 @@ from world.block import Block, Snapshot, Stand
 from world.event import Event
 from world.info import WorldInfo
 
+NOBODY = 0  # the number of an event that nobody submitted: a later step of a transition
+
 # -- to the model ---------------------------------------------------------------------------------------------------
 
 
@@ -22,6 +24,7 @@ class Start:
     prompt: str
     reserve: int
     mode: str
+    transition: int
     epoch: int
     snapshot: Snapshot | None = None
 

@@ -8,7 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from loop.message import BlockDone, BlockMade, Died, Fault, Mode, Opened, Stage, Start, Started, Submit, Taken
+from loop.message import (
+    NOBODY,
+    BlockDone,
+    BlockMade,
+    Died,
+    Fault,
+    Mode,
+    Opened,
+    Stage,
+    Start,
+    Started,
+    Submit,
+    Taken,
+)
 from loop.ring import FrameMark, FrameRing, Schedule
 from loop.supervisor import ModelProcess
 from world.block import Snapshot
@@ -29,6 +42,7 @@ class StreamOptions:
     prompt: str | None  # None: the world's showpiece
     reserve: int = 0
     mode: str = "auto"
+    transition: int = 1  # blocks over which new words come in
 
 
 class LiveModel:
@@ -57,7 +71,7 @@ class LiveModel:
         self._newest_block = -1
         self._memory: list[BlockMade] = []
         self._drops: list[int] = []  # for each epoch after the first: the newest block that was kept
-        self._untaken: dict[int, Event] = {}
+        self._unmade: dict[int, tuple[Event, int | None]] = {}  # events, and the block that each was taken for
 
     @property
     def pid(self) -> int | None:
@@ -71,7 +85,7 @@ class LiveModel:
             self._memory = [made for made in self._memory if made.block.index <= keep]
         if isinstance(event, Prompt | Scene):
             self.words = event.text
-        self._untaken[number] = event
+        self._unmade[number] = event, None
         if self._running:
             self._process.send(Submit(number, event, keep, len(self._drops)))
 
@@ -131,8 +145,7 @@ class LiveModel:
         elif isinstance(message, Started):
             self._started()
         elif isinstance(message, Taken):
-            for number in message.applied + message.replaced:
-                self._untaken.pop(number, None)
+            self._taken(message)
         elif isinstance(message, BlockMade):
             self._keep(message)
         elif isinstance(message, Fault):
@@ -149,7 +162,7 @@ class LiveModel:
         self._pending_ring = FrameRing.create(slots, info.picture)
         self.status = self.status if self._memory else f"warming up {info.name!r} ..."
         options = self.options
-        setting = (options.seed, self.words, options.reserve, self.mode, len(self._drops))
+        setting = (options.seed, self.words, options.reserve, self.mode, options.transition, len(self._drops))
         start = Start(self._pending_ring.name, slots, *setting, self._snapshot())
         self._process.send(start)
 
@@ -161,12 +174,24 @@ class LiveModel:
         self.ring, self._pending_ring = self._pending_ring, None
         self.life += 1
         self.seen, self._running = 0, True
-        for number, event in self._untaken.items():
-            self._process.send(Submit(number, event))
+        self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
+        for number, (event, _) in self._unmade.items():
+            self._process.send(Submit(number, event, None, len(self._drops)))
+        if self._memory and self._memory[-1].stand.words != self.words:
+            self._process.send(Submit(NOBODY, Prompt(self.words)))  # a transition was under way
+
+    def _taken(self, taken: Taken) -> None:
+        """Events are kept until their block is made, since the process may die before."""
+        for number in taken.replaced:
+            self._unmade.pop(number, None)
+        for number in taken.applied:
+            if number in self._unmade:
+                self._unmade[number] = self._unmade[number][0], taken.block
 
     def _keep(self, made: BlockMade) -> None:
         """Remember the newest blocks, back to the last hard cut at most."""
         self.status, self._deaths = None, 0
+        self._unmade = {n: e for n, e in self._unmade.items() if e[1] is None or e[1] > made.block.index}
         if self._is_dropped(made.block.index, made.epoch):
             return
         self._memory = [*self._memory, made][-(self.info.memory_blocks + self.options.reserve + 2) :]

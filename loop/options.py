@@ -176,6 +176,9 @@ def _play_options(parser: argparse.ArgumentParser) -> None:
         "--trace", type=accept.new_file, metavar="FILE.jsonl", help="write every flip and every event's stages"
     )
     _switch_option(parser)
+    parser.add_argument(
+        "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
+    )
     _reserve_option(parser)
 
 

@@ -14,6 +14,7 @@ from loop.hands import Hands
 from loop.model import LiveModel, StreamOptions
 from loop.options import UsageError, drawn_seed, world_options
 from loop.outputs import Outputs
+from loop.patch import Patch
 from loop.screen import Headless, Screen
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,9 @@ def play(options: Namespace) -> int:
     """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
     world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
-    stream = StreamOptions(world, drawn_seed(options), options.prompt, options.reserve, options.switch)
+    stream = StreamOptions(
+        world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition
+    )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated show closes its files too
     model = LiveModel(stream)  # first, so that the world opens while the window does
     try:
@@ -37,7 +40,8 @@ def show(options: Namespace, model: LiveModel, script: Script | None) -> int:
     screen, overlay = _screen(options)
     outputs = Outputs(options.trace, options.record)
     hands = Hands(screen, script, options.switch)
-    engine = Engine(Parts(screen, model, hands, outputs, overlay), options.seconds)
+    patch = Patch() if options.patch else None
+    engine = Engine(Parts(screen, model, hands, outputs, overlay, patch), options.seconds)
     try:
         engine.run()
     except KeyboardInterrupt:

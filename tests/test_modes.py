@@ -112,3 +112,14 @@ def test_a_hard_cut_during_a_switch_and_ten_prompts_in_one_block_are_survived(tm
     assert [texts[i] for i in sorted(ends) if ends[i] == "flip"][-2:] == ["p9", "p9"]
     frames = [line["frame"] for line in new_frames(trace)]
     assert frames == sorted(set(frames))
+
+
+def test_a_transition_takes_its_blocks_with_one_recache_each(tmp_path):
+    script, trace = tmp_path / "script.jsonl", tmp_path / "trace.jsonl"
+    script.write_text(json.dumps({"at_s": 1.0, "prompt": "blue"}))
+    options = ("--script", script, "--seconds", 4, "--trace", trace, "--transition", 4, "--prompt", "red")
+    status, _, err = finish(start("--world", "probe", "--headless", *options))
+    assert (status, err) == (0, "")
+    switched = [line["block"] for line in read_trace(trace, "block") if line["switch"]]
+    assert switched == list(range(switched[0], switched[0] + 4))
+    assert len(latencies_ms(trace)) == 1

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from world.device import upload
 from world.dit import Words
+from world.mix import parse
 
 if TYPE_CHECKING:
-    from world.diffusion import DiffusionWorld
+    from world.diffusion import DiffusionWorld, Text
 
 
 class Spoken(NamedTuple):
@@ -21,6 +23,16 @@ class Spoken(NamedTuple):
 
     words: Words
     pooled: Tensor | None
+
+
+def mixed(parts: Sequence[tuple[Text, float]]) -> Text:
+    """Encoded prompts as one, by weight; shorter embeddings get zero rows."""
+    if len(parts) == 1:
+        return parts[0][0]
+    rows = max(text.embedding.shape[1] for text, _ in parts)
+    padded = [(F.pad(text.embedding, (0, 0, 0, rows - text.embedding.shape[1])), weight) for text, weight in parts]
+    pooled = None if parts[0][0].pooled is None else sum(text.pooled * weight for text, weight in parts)
+    return parts[0][0]._replace(embedding=sum(x * weight for x, weight in padded), pooled=pooled)
 
 
 class Lexicon:
@@ -32,7 +44,7 @@ class Lexicon:
 
     def __getitem__(self, text: str) -> Spoken:
         if text not in self._spoken:
-            encoded = self._world.encode(text)
+            encoded = mixed([(self._world.encode(words), weight) for words, weight in parse(text)])
             self._spoken[text] = Spoken(self._world.dit.words(encoded.embedding), encoded.pooled)
         self._spoken.move_to_end(text)
         while len(self._spoken) > self._capacity:

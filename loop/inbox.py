@@ -1,0 +1,95 @@
+"""What comes to the model's process through its pipe, and waits there for a block boundary."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+from loop.message import NOBODY, Close, Mode, Stage, Submit
+from loop.sequencer import Numbered, has_words, take
+from world.block import Session
+from world.event import Event, Prompt, Scene
+from world.mix import steps
+
+now_ns = time.perf_counter_ns
+
+
+def submitted(applied: Iterable[Numbered]) -> tuple[int, ...]:
+    """The numbers of those events that somebody submitted."""
+    return tuple(number for number, _ in applied if number != NOBODY)
+
+
+@dataclass
+class Inbox:
+    """What has come through the pipe and waits for a block boundary. Owned by the model's process.
+
+    take_back: the newest block to keep, where the window's process has dropped later ones; epoch counts those drops.
+    passed_over: blocks that began although words were waiting. transition: the blocks over which new words come in;
+    coming: their mixes that are still to be waited for.
+    """
+
+    pipe: Connection
+    mode: str
+    transition: int = 1
+    coming: deque[str] = field(default_factory=deque)
+    waiting: list[Numbered] = field(default_factory=list)
+    take_back: int | None = None
+    epoch: int = 0
+    passed_over: int = 0
+    closed: bool = False
+
+    def receive(self, session: Session, wait_s: float = 0.0) -> None:
+        """Take in every message there is, waiting at most `wait_s` for the first; encode new words at once."""
+        while not self.closed and self.pipe.poll(wait_s):
+            message, wait_s = self.pipe.recv(), 0.0
+            if isinstance(message, Close):
+                self.closed = True
+            elif isinstance(message, Mode):
+                self.mode = message.mode
+            elif isinstance(message, Submit):
+                self._keep(message, session)
+
+    @property
+    def has_scene(self) -> bool:
+        """Whether a hard cut waits."""
+        return any(isinstance(event, Scene) for _, event in self.waiting)
+
+    def has_words(self, session: Session) -> bool:
+        """Whether a recache waits: words that differ from those in force, without a hard cut."""
+        return has_words(self.waiting, session.stand.words)
+
+    def taken(self) -> tuple[list[Numbered], tuple[int, ...]]:
+        """What a boundary applies, and the numbers of what that replaces; nothing waits any more."""
+        waiting, self.waiting, self.passed_over = self.waiting, [], 0
+        applied = take(waiting)
+        kept = {number for number, _ in applied}
+        return applied, tuple(number for number, _ in waiting if number not in kept)
+
+    def advance(self, session: Session) -> None:
+        """Let the next mix of a transition wait for its block, after the one before it has been made."""
+        if self.coming and not self.has_words(session):
+            event = Prompt(self.coming.popleft())
+            session.prepare(event)
+            self.waiting.append((NOBODY, event))
+
+    def _keep(self, message: Submit, session: Session) -> None:
+        event = self._first_step(message.event, session)
+        session.prepare(event)
+        self.pipe.send(Stage(message.id, "encoded", now_ns()))
+        self.waiting.append((message.id, event))
+        if message.keep is not None:
+            self.take_back = message.keep if self.take_back is None else min(self.take_back, message.keep)
+            self.epoch = message.epoch
+
+    def _first_step(self, event: Event, session: Session) -> Event:
+        """`event`, or where new words come in gradually, the first of their mixes."""
+        if not isinstance(event, Prompt | Scene):
+            return event
+        self.coming.clear()
+        if isinstance(event, Scene) or self.transition == 1 or event.text == session.stand.words:
+            return event
+        self.coming.extend(steps(session.stand.words, event.text, self.transition))
+        return Prompt(self.coming.popleft())
