@@ -39,7 +39,7 @@ def measure_idle(options: Namespace) -> tuple[Recording, Bound]:
 
 def settle_s(recording: Recording, bound: Bound, reserve: int) -> float:
     """How long after an event nothing of it is left in the queue: the next one then finds a stream at rest."""
-    return 2 * (bound.recache + bound.block) / 1e3 + (reserve + 3) * play_s(recording)
+    return 0.1 + (bound.recache + bound.block) / 1e3 + (reserve + 2) * play_s(recording)
 
 
 def play_s(recording: Recording) -> float:

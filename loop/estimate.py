@@ -19,8 +19,8 @@ class Estimate:
     low: float
     high: float
 
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+    def __format__(self, digits: str) -> str:
+        return f"{self.value:{digits}} ({self.low:{digits}} to {self.high:{digits}})"
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> Estimate:

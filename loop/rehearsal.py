@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loop.options import world_options
 from loop.recording import Recording, read
-from world.zoo import default_threads
 
 WARM_S = 1.5  # what comes earlier is not judged: the processes are cold, and nothing has been measured to plan with
 PATIENCE_S = 180  # beyond its own length: a large world takes its time to open
@@ -87,8 +87,8 @@ def arguments(options: Namespace, *more: Any) -> tuple[str, ...]:
     given += ["--threads", options.threads] if options.threads else []
     given += ["--picture", "x".join(map(str, options.picture))] if options.picture else []
     given += ["--prompt", options.prompt] if options.prompt else []
-    for name in ("positions", "decoder", "dtype"):
-        given += [f"--{name}", vars(options)[name]] if vars(options)[name] else []
+    of_folders = {"--positions": options.positions, "--decoder": options.decoder, "--dtype": options.dtype}
+    given += [word for pair in of_folders.items() if pair[1] for word in pair]
     given += ["--probe-fps", options.probe_fps, "--probe-frames", options.probe_frames]
     given += ["--probe-block-ms", options.probe_block_ms, "--probe-recache-ms", options.probe_recache_ms]
     given += ["--probe-busy"] if options.probe_busy else []
@@ -111,13 +111,14 @@ def setting(options: Namespace) -> dict[str, Any]:
 
 
 def device_name(options: Namespace) -> str:
-    """What the model runs on."""
+    """What the model runs on; raises WorldError or UsageError where there is no such world."""
+    asked = world_options(options)
     if options.world == "probe":
         return "none: the test card's costs are made up"
     from world.device import describe, resolve, use_threads
 
-    use_threads(options.threads or default_threads())
-    return describe(resolve(options.device))
+    use_threads(asked.threads)
+    return describe(resolve(asked.device))
 
 
 def moments(chance: random.Random, count: int, at_least_s: float, spread_s: float) -> list[float]:

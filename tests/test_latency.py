@@ -1,0 +1,248 @@
+"""The ledger summed up: what is injected, what the figures are made of, what is printed, and one short real run."""
+
+import argparse
+import json
+import os
+import random
+import re
+import sys
+from itertools import pairwise
+
+import pytest
+
+from loop import bench_loop, bench_soak, bench_switch, latency, rehearsal
+from loop.__main__ import main
+from loop.bench_switch import Setting
+from loop.bound import Bound, bound_of
+from loop.latency import Measured
+from loop.options import parse
+from tests.traces import blocks, event, flips, recorded
+
+BOUND = Bound(half_block=100.0, recache=50.0, block=80.0, first_decode=5.0, tick=20.0)
+SWITCHED = {"pump": 500, "submit": 501, "encoded": 502, "take": 520, "recached": 570, "denoised": 650, "decoded": 655}
+
+
+def switched(number, pump_ms=500, flip_ms=700, kind="prompt"):
+    """A switch with all its stages; they keep their distances from `pump_ms`."""
+    stamps = {stage: t + pump_ms - 500 for stage, t in SWITCHED.items()}
+    return event(number, kind, **stamps, uploaded=flip_ms - 1, flip=flip_ms)
+
+
+def measured():
+    events = [*switched(1), *switched(2, 900, 1150), *event(3, "scene", pump=1300, flip=1500)]
+    live = recorded(*flips(300), *events)
+    return Measured(live, BOUND, [float(n) for n in range(1, 18)])
+
+
+def test_the_bound_is_half_a_block_and_what_an_idle_worker_takes():
+    idle = bound_of(recorded(*flips(60), *switched(1), *switched(2, 900, 1150)))
+    assert (idle.half_block, idle.recache, idle.block, idle.first_decode) == (100.0, 50.0, 80.0, 5.0)
+
+
+def test_only_a_prompt_needs_a_recache():
+    assert (BOUND.of("prompt"), BOUND.of("scene"), BOUND.of("dial")) == (255.0, 205.0, 205.0)
+
+
+def test_without_a_switch_on_the_screen_there_is_no_bound():
+    with pytest.raises(ChildProcessError, match="too slow"):
+        bound_of(recorded(*flips(60)))
+
+
+def test_each_kind_of_event_has_its_table_and_stands_beside_its_bound(capsys):
+    latency.report(measured())
+    told = capsys.readouterr().out
+    assert "prompt: 2 of 2 reached the screen" in told and "scene: 1 of 1 reached the screen" in told
+    assert "the median is 0.98 of it" in told  # 250 ms of 255
+    assert "this world has no dials" in told and "a bare loop" in told
+
+
+def test_an_event_that_never_arrived_is_told(capsys):
+    live = recorded(*flips(300), *switched(1), *event(2, "prompt", pump=800, replaced=900))
+    latency.report(Measured(live, BOUND, [1.0]))
+    assert "prompt: 1 of 2 reached the screen" in capsys.readouterr().out
+
+
+def test_the_figures_can_be_written_as_json():
+    figures = latency.figures(measured())
+    assert figures["prompt"]["stages"]["pump to flip"].n == 2 and figures["bare loop"]["n"] == 17
+    assert figures["prompt"]["median over bound"] == pytest.approx(250 / 255)
+    assert figures["picture"]["repeats"] == 0
+
+
+def test_the_page_needs_nothing_from_elsewhere():
+    page = pytest.importorskip("loop.latency_page")
+    pytest.importorskip("matplotlib", reason="pip install 'neverblink[plot]'")
+    page.check_plotting()
+    written = page.page({"device": "a <fast> one", "versions": {"python": "3"}}, measured())
+    assert written.count("<svg") == 5 and "a &lt;fast&gt; one" in written and "250.00" in written
+    assert not re.search(r'(src|href)="(?!#)|@import|url\((?!#)', written)
+
+
+def test_pictures_without_the_library_for_them_get_one_clear_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["latency", "--world", "probe", "--html", str(tmp_path / "page.html")]) == 2
+    assert capsys.readouterr().err.strip() == "neverblink: --html needs matplotlib: pip install 'neverblink[plot]'"
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["latency", "--trials", "0"], "whole number from 1"),
+        (["latency", "--html", "page.pdf"], "ends in .html"),
+        (["latency", "--switch", "fast"], "invalid choice"),
+        (["latency", "--script", "a.jsonl"], "unrecognized arguments"),
+        (["latency", "--world", "atlantis"], "unknown world 'atlantis'"),
+        (["bench"], "required"),
+        (["bench", "dance"], "invalid choice"),
+        (["bench", "switch", "--reserve", "0,x"], "whole number from 0"),
+        (["bench", "soak", "--minutes", "0"], "number of minutes"),
+        (["bench", "loop", "--seconds", "1"], "number of seconds from 3"),
+    ],
+)
+def test_a_mistake_gets_one_clear_line_and_status_2(argv, told, capsys):
+    assert main(argv) == 2
+    err = capsys.readouterr().err.strip()
+    assert told in err and "\n" not in err
+
+
+def test_the_plain_engine_is_accepted_and_not_offered(capsys):
+    assert parse(["--switch", "plain"]).switch == "plain"
+    with pytest.raises(SystemExit):
+        parse(["play", "--help"])
+    assert "plain" not in capsys.readouterr().out
+
+
+def test_every_measurement_has_costs_to_hide_and_a_show_has_none():
+    assert parse(["bench", "switch", "--world", "probe"]).probe_recache_ms == 120.0
+    assert parse(["--world", "probe"]).probe_recache_ms == 0.0
+
+
+def test_moments_are_random_and_keep_their_distance():
+    times = rehearsal.moments(random.Random(1), 50, 0.8, 0.5)
+    gaps = [after - before for before, after in pairwise(times)]
+    assert times[0] > rehearsal.WARM_S + 0.8 and len(set(gaps)) > 40
+    assert all(0.8 <= gap <= 1.3001 for gap in gaps)
+    assert times == rehearsal.moments(random.Random(1), 50, 0.8, 0.5)
+
+
+def test_words_always_differ_from_those_before():
+    words = [entry["prompt"] for entry in rehearsal.prompts(range(20))]
+    assert all(before != after for before, after in pairwise(words))
+
+
+def test_every_option_of_the_world_reaches_the_show():
+    asked = ["--world", "probe", "--probe-block-ms", "70", "--seed", "5", "--prompt", "red", "--threads", "2"]
+    options = parse(["latency", *asked, "--picture", "64x48", "--probe-busy"])
+    shown = parse(["play", *rehearsal.arguments(options)])
+    alike = ("world", "seed", "prompt", "threads", "picture", "probe_block_ms", "probe_recache_ms", "probe_busy")
+    assert [vars(shown)[name] for name in alike] == [vars(options)[name] for name in alike]
+    assert shown.headless and not parse(["play", *rehearsal.arguments(with_window(options))]).headless
+
+
+def with_window(options):
+    return argparse.Namespace(**vars(options) | {"window": True})
+
+
+def test_a_show_that_fails_ends_the_measurement_with_its_own_last_words(capsys):
+    show = rehearsal.Show(("--world", "probe", "--headless", "--probe-fps", "0"), (), 1.0)
+    with pytest.raises(ChildProcessError, match="status 2: neverblink: probe at 0 fps"):
+        rehearsal.perform(show)
+
+
+def switch_recordings():
+    """Of inline one late, held switch and one in time; snap sooner; plain with repeats."""
+    inline = recorded(*flips(300), *switched(1), *switched(2, 1500, 1750), *blocks(range(20)))
+    snap = recorded(*flips(300), *switched(1, 500, 600), *switched(2, 1500, 1610), *blocks(range(20)))
+    held = flips(
+        300, lambda tick: tick // 3 if tick < 40 else max(13, tick // 3 - 4), repeat=lambda tick: 42 < tick < 52
+    )
+    plain = recorded(*held, *switched(1), *blocks(range(20)))
+    return {Setting("plain", 0): [plain], Setting("inline", 0): [inline], Setting("snap", 0): [snap]}
+
+
+def test_each_mode_is_compared_with_inline_at_the_same_reserve():
+    rows = bench_switch.table(switch_recordings())
+    assert rows[Setting("snap", 0)].against_inline.value == pytest.approx(-120.0)
+    assert rows[Setting("inline", 0)].against_inline is None and rows[Setting("plain", 0)].against_inline is None
+
+
+def test_what_the_plain_engine_loses_shows_in_its_row(capsys):
+    rows = bench_switch.table(switch_recordings())
+    plain, snap = rows[Setting("plain", 0)], rows[Setting("snap", 0)]
+    assert (
+        plain.picture.repeats == 9
+        and not plain.picture.has_no_repeats
+        and plain.frames_lost == pytest.approx(4, abs=0.1)
+    )
+    assert snap.picture.has_no_repeats and snap.frames_lost == pytest.approx(0, abs=0.1)
+    bench_switch.report(rows, BOUND)
+    lines = {line[:20].strip(): line for line in capsys.readouterr().out.splitlines()}
+    assert " no " in lines["plain, reserve 0"] and " yes " in lines["snap, reserve 0"]
+    assert json.dumps(bench_switch.figures(rows, BOUND))
+
+
+def test_every_mode_has_a_row_at_every_reserve_and_the_plain_engine_one():
+    assert len(bench_switch.settings((0, 1, 2))) == 13
+
+
+def test_the_loop_is_compared_by_its_slowest_flips(capsys):
+    slow = recorded(*(line for line in flips(600) if line["tick"] % 50 != 1))
+    pairs = [
+        bench_loop.Pair(recorded(*flips(600)), recorded(*flips(600))),
+        bench_loop.Pair(slow, recorded(*flips(600))),
+    ]
+    assert [pair.ratio for pair in pairs] == [pytest.approx(1.0, abs=1e-3), pytest.approx(2.0, abs=1e-3)]
+    ratio = bench_loop.ratio_of(pairs)
+    assert ratio.low == pytest.approx(1.0, abs=1e-3) and ratio.high == pytest.approx(2.0, abs=1e-3)
+    bench_loop.report(bench_loop.figures(pairs))
+    assert "median ratio of p99 (95 %, bootstrap over segments): 1.500 (1.000 to 2.000)" in capsys.readouterr().out
+
+
+def test_memory_grows_by_what_the_end_holds_more_than_the_beginning():
+    warm = [50] * 60
+    assert bench_soak.growth([*warm, *[100] * 50, *[102] * 50], 60) == pytest.approx(0.02)
+    assert bench_soak.growth([*warm, *[100] * 100], 60) == 0.0
+    assert bench_soak.growth([100] * 64, 60) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_a_process_without_a_model_is_its_own():
+    memory = bench_soak.Memory()
+    memory.watch(os.getpid())
+    assert list(memory.samples) == ["window's process"] and memory.samples["window's process"][0] > 2**20
+
+
+def test_a_dial_that_did_not_arrive_is_told():
+    shown = [*event(1, "dial", pump=10, flip=40), *event(2, "dial", pump=20, replaced=30)]
+    lost = bench_soak.last_dial(recorded(*shown).events)
+    kept = bench_soak.last_dial(recorded(*shown, *event(3, "dial", pump=30, flip=60)).events)
+    assert not lost["shown"] and kept["shown"] and (kept["set"], kept["applied"]) == (3, 2)
+
+
+def test_a_soak_is_summed_up(capsys):
+    events = [*event(1, "dial", pump=3000, flip=3040), *switched(2, 4000, 4200)]
+    lines = flips(60 * 60, age_ms=lambda tick: 100.0 + tick % 7)
+    memory = bench_soak.Memory({"window's process": [2**20] * 60})
+    result = bench_soak.figures(recorded(*lines, *events), memory, every_s=3.0)
+    bench_soak.report(result)
+    told = capsys.readouterr().out
+    assert "growth +0.00%" in told and "faults: none" in told and "its last value +0.500 applied and shown" in told
+    assert abs(result["queue age slope, ms a minute"]["value"]) < 1 and result["picture"]["smooth"]
+
+
+def test_a_soaks_dial_moves_sixty_times_a_second_from_end_to_end():
+    options = parse(["bench", "soak", "--minutes", "0.5", "--every", "3"])
+    show = bench_soak._show(options, ("zoom", -1.0, 1.0))
+    turns = [entry for entry in show.script if "dial" in entry]
+    assert len(turns) == 1800 and len(show.script) == 1810
+    assert min(entry["value"] for entry in turns) < -0.99 and max(entry["value"] for entry in turns) > 0.99
+
+
+@pytest.mark.slow
+def test_latency_of_the_test_card_is_measured_and_written(tmp_path, capsys):
+    told = tmp_path / "latency.json"
+    assert main(["latency", "--world", "probe", "--trials", "3", "--json", str(told)]) == 0
+    figures = json.loads(told.read_text())
+    assert figures["prompt"]["stages"]["pump to flip"]["n"] == 3 and figures["scene"]["injected"] == 3
+    assert 0 < figures["bare loop"]["pump to flip"]["p50"] < figures["prompt"]["stages"]["pump to flip"]["p50"]
+    assert "bound" in capsys.readouterr().out
