@@ -43,7 +43,14 @@ _STEPPED = {
     **dict.fromkeys(("[", "pagedown"), ("zoom", -1)),
     **dict.fromkeys(("=", "+", "kp_+"), ("energy", 1)),
     **dict.fromkeys(("-", "kp_-"), ("energy", -1)),
+    ".": ("brightness", 1),
+    ",": ("brightness", -1),
 }
+_SHIFTED = {"n": "hue", "z": "magnify"}  # with Shift the other way
+_CYCLED = {"m": "mirror", "g": "guard"}  # through whole numbers
+_ROUND = ("hue",)  # one end of these is the other
+_REST = ("0", "kp_0")
+_AT_REST = ("brightness", "hue", "magnify", "mirror")  # not the guard: what keeps others safe is not swept away
 
 _HELP = (
     ("Enter or /", "write what comes next"),
@@ -64,18 +71,27 @@ _DIAL_HELP = (
     (("zoom",), ("[  ]", "zoom")),
     (("energy",), ("-  =", "energy")),
 )
+_DISPLAY_HELP = (
+    (",  .", "darker, brighter"),
+    ("N  Shift+N", "turn the hues"),
+    ("Z  Shift+Z", "magnify, and back"),
+    ("M", "mirror: whole, halves, none"),
+    ("G", "strobe guard"),
+    ("0", "colour, size and mirror as they were"),
+)
 
 
 def help_rows(dials: Mapping[str, DialRange]) -> tuple[tuple[str, str], ...]:
     """The keys and what they do, for a world that has `dials`."""
-    return _HELP[:7] + tuple(row for names, row in _DIAL_HELP if any(name in dials for name in names)) + _HELP[7:]
+    of_world = tuple(row for names, row in _DIAL_HELP if any(name in dials for name in names))
+    return _HELP[:7] + of_world + _DISPLAY_HELP + _HELP[7:]
 
 
 class Keyboard:
     """Turns gestures into commands and events; owns the prompt line, the keys held down and the stepped dials.
 
     words: the prompt the world runs under, for a hard cut with the line closed; empty while no world is open. dials:
-    the world's, by name. clipboard: asked for its text when the user pastes.
+    the world's and the display's, by name. clipboard: asked for its text when the user pastes.
     """
 
     def __init__(self, words: str, dials: Mapping[str, DialRange], clipboard: Callable[[], str]) -> None:
@@ -145,8 +161,14 @@ class Keyboard:
         """A key while the line is closed."""
         if press.key in _STEPPED:
             return self._step(*_STEPPED[press.key])
+        if press.key in _SHIFTED:
+            return self._step(_SHIFTED[press.key], -1 if "shift" in press.mods else 1)
         if press.repeat:
             return []
+        if press.key in _CYCLED:
+            return self._cycle(_CYCLED[press.key])
+        if press.key in _REST:
+            return self._to_rest()
         if press.key in _ENTER and "shift" in press.mods:
             return self._cut()
         if press.key in _ENTER + _SLASH:
@@ -215,8 +237,22 @@ class Keyboard:
         if name not in self._dials:
             return []
         span = self._dials[name]
-        value = self._values[name] + sign * (span.high - span.low) / STEPS
+        width = span.high - span.low
+        value = self._values[name] + sign * width / STEPS
+        if name in _ROUND:
+            value = span.low + (value - span.low) % width
         return self._turn(name, round(min(max(value, span.low), span.high), 6))
+
+    def _cycle(self, name: str) -> list[Command | Event]:
+        """The next whole number, after the highest the lowest."""
+        if name not in self._dials:
+            return []
+        span, value = self._dials[name], round(self._values[name]) + 1.0
+        return self._turn(name, value if value <= span.high else span.low)
+
+    def _to_rest(self) -> list[Command | Event]:
+        names = [name for name in _AT_REST if name in self._dials]
+        return [event for name in names for event in self._turn(name, self._dials[name].rest)]
 
     def _turn(self, name: str, value: float) -> list[Command | Event]:
         """Set dial `name`; nothing when it already stands there."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loop.clock import FixedStep
+from loop.display_dials import DISPLAY_DIALS, DisplayDials
 from loop.hands import Hands
 from loop.message import BlockDone, Died, Fault, Stage, Taken
 from loop.model import LiveModel
 from loop.outputs import Outputs
 from loop.pacer import Pacer, Shown, SustainableCost
+from loop.patch import Patch
 from loop.ring import FrameMark
 from loop.screen import Screen
 from loop.switch import Cost, keep
-from world.event import Event, Prompt, Scene
+from world.event import Dial, Event, Prompt, Scene
 
+log = logging.getLogger(__name__)
 SPIN_NS = 1_500_000  # the last stretch before a deadline is spun: a sleep ends up to a millisecond late
 WAIT_S = 0.002  # the longest wait without a look at the input: the error bar of every `pump` stamp
 now_ns = time.perf_counter_ns
@@ -25,13 +29,14 @@ now_ns = time.perf_counter_ns
 
 @dataclass(frozen=True)
 class Parts:
-    """What a show is put together from. overlay(engine) gives the marks to draw over the picture."""
+    """What a show is put together from. overlay(engine) gives the marks to draw over the picture; patch lies on top."""
 
     screen: Screen
     model: LiveModel
     hands: Hands
     out: Outputs
     overlay: Callable[[Engine], Sequence[Any]]
+    patch: Patch | None = None
 
 
 class Engine:
@@ -42,7 +47,8 @@ class Engine:
 
     def __init__(self, parts: Parts, seconds: float | None) -> None:
         self.screen, self.model, self.hands, self.out = parts.screen, parts.model, parts.hands, parts.out
-        self._overlay = parts.overlay
+        self._overlay, self.patch = parts.overlay, parts.patch
+        self.dials = DisplayDials()
         self.seconds = seconds
         self.clock = FixedStep(now_ns())
         self.pacer: Pacer | None = None
@@ -53,6 +59,7 @@ class Engine:
         self._worst: Cost | None = None
         self._life = 0
         self._frame: FrameMark | None = None
+        self._strangers: set[str] = set()  # dials that nobody has, each warned of once
 
     def run(self) -> None:
         """Ticks until the user quits, the time is up, or the model is given up without a window to say so in."""
@@ -80,10 +87,28 @@ class Engine:
     def _gather(self) -> None:
         """Send on what was pressed or scripted since the last look."""
         for event, source, pump_ns in self.hands.gather(self.screen.poll(), self.first_flip_ns):
-            number = self.out.ledger.submitted(event, source, pump_ns, now_ns())
-            self.model.submit(number, event, self._take_back(event))
+            if not self._is_strange(event):
+                self._send(self.out.ledger.submitted(event, source, pump_ns, now_ns()), event)
         if self.hands.mode != self.model.mode:
             self.model.set_mode(self.hands.mode)
+
+    def _is_strange(self, event: Event) -> bool:
+        """Whether it sets a dial that neither the display nor the world has; says so once."""
+        if not isinstance(event, Dial) or self.model.info is None:
+            return False
+        known = (*self.model.info.dials, *DISPLAY_DIALS)
+        if event.name not in known and event.name not in self._strangers:
+            self._strangers.add(event.name)
+            log.warning("there is no dial %r here: expected one of %s", event.name, ", ".join(known))
+        return event.name not in known
+
+    def _send(self, number: int, event: Event) -> None:
+        """To the display or to the model, whichever it is meant for."""
+        if isinstance(event, Dial) and event.name in DISPLAY_DIALS:
+            self.dials.turn(event.name, event.value)
+            self.out.ledger.turned(number, event.name)
+        else:
+            self.model.submit(number, event, self._take_back(event))
 
     def _take_back(self, event: Event) -> int | None:
         """Drop the blocks that nobody saw and that other words can replace in time; the newest block that is kept."""
@@ -104,7 +129,7 @@ class Engine:
         for message in told:
             self._account(message)
         if self.pacer is None:
-            self.screen.show(None, self._overlay(self), False)
+            self._flip(None, None)
             return
         self._present(self._due())
         self.model.tell(self.pacer.schedule(self.model.seen), self.pacer.oldest)
@@ -118,23 +143,28 @@ class Engine:
 
     def _present(self, due: Shown) -> None:
         """Show what is due, or the last picture again, and write down which it was."""
-        pixels = self.model.pixels(due.frame) if due.frame else None
-        flip_ns = self.screen.show(pixels, self._overlay(self), self.hands.blackout)
+        pixels = self.dials.picture(self.model.pixels(due.frame) if due.frame else None)
+        flip_ns = self._flip(pixels, due.frame)
         if due.frame:
-            self._flipped(due.frame, pixels, flip_ns)
+            self._frame = due.frame
+            self.shown += 1
+            self.first_flip_ns = self.first_flip_ns or flip_ns
+        if pixels is not None:
+            self.out.record(pixels, flip_ns, self.model.info, self.hands.blackout)
         self.skipped += due.skipped
         self.repeats += due.starved
         if self._frame:
             self.age_ms = (flip_ns - self._frame.written_ns) / 1e6
             self.out.flip(self._line(due, flip_ns))
 
-    def _flipped(self, frame: FrameMark, pixels: Any, flip_ns: int) -> None:
-        self._frame = frame
-        self.shown += 1
-        if self.first_flip_ns is None:
-            self.first_flip_ns = flip_ns
-        self.out.record(pixels, flip_ns, self.model.info, self.hands.blackout)
+    def _flip(self, pixels: Any, frame: FrameMark | None) -> int:
+        """Show pixels (None: the same again) under all that lies over them; the time at which the flip returned."""
+        if self.patch and self.out.ledger.arrivals(frame):
+            self.patch.turn()
+        patch = (self.patch.mark(self.screen.size),) if self.patch else ()
+        flip_ns = self.screen.show(pixels, (*self._overlay(self), *patch), self.hands.blackout)
         self.out.ledger.flipped(frame, flip_ns)
+        return flip_ns
 
     def _line(self, due: Shown, flip_ns: int) -> dict[str, Any]:
         """One line of the trace (design, section 9)."""
@@ -145,6 +175,8 @@ class Engine:
             "age_ms": round(self.age_ms, 3),
         }
         line["rate"] = round(self.pacer.rate, 4)
+        if self.patch:
+            line["patch"] = int(self.patch.lit)
         if self.hands.frozen or self.hands.blackout:
             line["held"] = "freeze" if self.hands.frozen else "blackout"
         return line
@@ -171,6 +203,6 @@ class Engine:
         self._life = self.model.life
         if self.pacer is None:
             self.pacer = Pacer(self.model.info.fps)
-            self.hands.keyboard.meet(self.model.words, self.model.info.dials)
+            self.hands.keyboard.meet(self.model.words, {**self.model.info.dials, **DISPLAY_DIALS})
             self.out.header(self.model)
         self.pacer.restart()

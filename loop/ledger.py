@@ -39,6 +39,7 @@ class Ledger:
         self._next_id = 1
         self._open: dict[int, Entry] = {}
         self._awaited: dict[int, tuple[int, ...]] = {}  # block -> the events that its first frame shows
+        self._turned: dict[str, int] = {}  # display dial -> the event that the next flip shows
 
     def submitted(self, event: Event, source: str, pump_ns: int, now_ns: int) -> int:
         """A new event; returns its number."""
@@ -73,13 +74,27 @@ class Ledger:
                     del self._open[number]
             self._awaited[block] = tuple(number for number in self._awaited[block] if number in self._open)
 
-    def flipped(self, frame: FrameMark, t_ns: int) -> None:
-        """A frame was shown: if it is the first of its block, the block's events have arrived."""
-        for block in [block for block in self._awaited if block <= frame.block]:
-            for number in self._awaited.pop(block):
-                if number in self._open:
-                    self.stage(Stage(number, "flip", t_ns))
-                    self.shown.append(self._open.pop(number))
+    def turned(self, number: int, name: str) -> None:
+        """Event `number` set a display dial: the next flip shows it, unless another value comes before."""
+        if name in self._turned:
+            self.stage(Stage(self._turned[name], "replaced", time.perf_counter_ns()))
+            del self._open[self._turned[name]]
+        self._turned[name] = number
+
+    def arrivals(self, frame: FrameMark | None) -> tuple[int, ...]:
+        """The events whose first sign a flip of `frame` would be (None: of the same picture again)."""
+        blocks = [block for block in self._awaited if frame and block <= frame.block]
+        waiting = [*self._turned.values(), *(number for block in blocks for number in self._awaited[block])]
+        return tuple(number for number in dict.fromkeys(waiting) if number in self._open)
+
+    def flipped(self, frame: FrameMark | None, t_ns: int) -> None:
+        """`frame` was shown (None: the same picture again): what it was the first sign of has arrived."""
+        for number in self.arrivals(frame):
+            self.stage(Stage(number, "flip", t_ns))
+            self.shown.append(self._open.pop(number))
+        self._turned.clear()
+        if frame:
+            self._awaited = {block: numbers for block, numbers in self._awaited.items() if block > frame.block}
 
     def rows(self) -> list[tuple[str, str]]:
         """The newest arrivals for the statistics panel: what, and how long to its pixel."""

@@ -175,6 +175,9 @@ def _play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trace", type=accept.new_file, metavar="FILE.jsonl", help="write every flip and every event's stages"
     )
+    parser.add_argument(
+        "--patch", choices=("corner",), help="a square that turns with an event's first frame, for a photodiode"
+    )
     _switch_option(parser)
     parser.add_argument(
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from loop.clock import TICK_HZ
+from loop.display_dials import DISPLAY_DIALS
 from loop.ledger import Ledger
 from loop.message import BlockDone, Died
 from loop.model import LiveModel
@@ -30,7 +31,8 @@ class Outputs:
         info, options = model.info, model.options
         world = {"world": info.name, "seed": options.seed, "prompt": model.words, "fps": info.fps}
         world |= {"block_frames": info.block_frames, "picture": list(info.picture), "tick_hz": TICK_HZ}
-        world["dials"] = {name: [span.low, span.high] for name, span in info.dials.items()}
+        for name, dials in (("dials", info.dials), ("display_dials", DISPLAY_DIALS)):
+            world[name] = {dial: [span.low, span.high] for dial, span in dials.items()}
         setting = {"device": options.world.device, "threads": options.world.threads, "reserve": options.reserve}
         setting["switch"] = options.mode
         self._trace.put("header", format=1, **world, **setting, versions=model.versions, t_ns=time.perf_counter_ns())
@@ -51,7 +53,7 @@ class Outputs:
         self._trace.put("fault", what=what, t_ns=time.perf_counter_ns())
 
     def record(self, pixels: np.ndarray, t_ns: int, info: WorldInfo, blackout: bool) -> None:
-        """A new frame was shown."""
+        """Another picture than before was shown: uint8 [Y, X, 3], as it was shown but without what lies over it."""
         if self.recorder:
             self.recorder.add(np.zeros_like(pixels) if blackout else pixels, t_ns, info.fps)
 
