@@ -307,3 +307,46 @@ def test_a_script_sends_each_event_once_stamped_with_its_due_time():
     assert script.poll(250_001_000) == [(Prompt("early"), 250_001_000)]
     assert script.poll(10**12) == [(Prompt("late"), 500_001_000)]
     assert script.poll(10**12) == []
+
+
+DISPLAY = {
+    "brightness": DialRange(0.0, 2.0, 1.0),
+    "hue": DialRange(-180.0, 180.0, 0.0),
+    "magnify": DialRange(1.0, 4.0, 1.0),
+    "mirror": DialRange(0.0, 2.0, 0.0),
+    "guard": DialRange(0.0, 1.0, 0.0),
+}
+
+
+def test_the_display_is_turned_by_its_keys_and_shift_turns_back():
+    board = keyboard(DIALS | DISPLAY)
+    assert feed(board, ".", ",", ",") == [Dial("brightness", value) for value in (1.1, 1.0, 0.9)]
+    assert feed(board, "z", KeyDown("z", SHIFT), KeyDown("z", SHIFT)) == [Dial("magnify", 1.15), Dial("magnify", 1.0)]
+    assert feed(board, "n", KeyDown("n", repeat=True), KeyDown("n", SHIFT))[-2:] == [
+        Dial("hue", 36.0),
+        Dial("hue", 18.0),
+    ]
+
+
+def test_hues_go_round():
+    board = keyboard(DIALS | DISPLAY)
+    values = [dial.value for dial in feed(board, *["n"] * 20)]
+    assert values[9:11] == [-180.0, -162.0] and values[-1] == 0.0
+
+
+def test_mirror_and_guard_go_through_their_numbers_and_a_held_key_does_not():
+    board = keyboard(DIALS | DISPLAY)
+    assert [dial.value for dial in feed(board, "m", "m", "m", KeyDown("m", repeat=True))] == [1.0, 2.0, 0.0]
+    assert feed(board, "g", "g") == [Dial("guard", 1.0), Dial("guard", 0.0)]
+
+
+def test_zero_brings_the_picture_to_rest_and_leaves_the_guard_and_the_worlds_dials():
+    board = keyboard(DIALS | DISPLAY)
+    feed(board, ".", "n", "m", "g", "]")
+    assert feed(board, "0") == [Dial("brightness", 1.0), Dial("hue", 0.0), Dial("mirror", 0.0)]
+    assert feed(board, "0") == []
+
+
+def test_the_displays_keys_type_while_the_line_is_open_and_do_nothing_without_a_display():
+    assert feed(opened(dials=DIALS | DISPLAY), ".", ",", "n", "z", "m", "g", "0") == []
+    assert feed(keyboard(), ".", ",", "n", "z", "m", "g", "0") == []
