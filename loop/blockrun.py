@@ -113,7 +113,8 @@ class BlockRun:
                 self._stamp("uploaded", self.first_frame_ns)
         self.stream.remember(block.index, state)
         self.block, self.shown_ns, self.beside_shown_ns = block, now_ns(), self.beside_ns
-        self.stream.send(BlockMade(block, self.stand, self.stream.inbox.epoch))
+        took_ns = self.shown_ns - (self.recached_ns or self.begun_ns) - self.beside_shown_ns
+        self.stream.send(BlockMade(block, self.stand, self.stream.inbox.epoch, took_ns))
 
     def _account(self) -> None:
         """What the block cost, for the lead and for the window's process."""

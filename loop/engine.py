@@ -11,7 +11,7 @@ from typing import Any
 from loop.clock import FixedStep
 from loop.display_dials import DISPLAY_DIALS, DisplayDials
 from loop.hands import Hands
-from loop.message import BlockDone, Died, Fault, Stage, Taken
+from loop.message import BlockDone, BlockMade, Died, Fault, Stage, Taken
 from loop.model import LiveModel
 from loop.outputs import Outputs
 from loop.pacer import Pacer, Shown, SustainableCost
@@ -187,10 +187,13 @@ class Engine:
             self.out.ledger.stage(message)
         elif isinstance(message, Taken):
             self.out.ledger.taken(message)
+        elif isinstance(message, BlockMade):
+            if self._worst is None:  # the first block: without a guess it would be shown too fast for the second
+                self.pacer.set_cost(message.took_ns * 5 // 4, self.model.info.block_frames)
         elif isinstance(message, BlockDone):
             self.out.block(message)
             self._worst = message.worst
-            cost_ns = self._cost.note(message.t_end_ns - message.t_begin_ns - message.recache_ns)
+            cost_ns = self._cost.note(message.t_end_ns - message.t_begin_ns - message.recache_ns, message.recache_ns)
             self.block_ms = cost_ns / 1e6
             self.pacer.set_cost(cost_ns, self.model.info.block_frames)
         elif isinstance(message, Died | Fault):

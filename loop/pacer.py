@@ -119,13 +119,19 @@ class Pacer:
 
 
 class SustainableCost:
-    """What a block costs in the long run: the upper quartile of the last few; one slow block changes nothing."""
+    """What a block costs in the long run, over the last few blocks.
+
+    The upper quartile without recaches, so that one slow block changes nothing, and the mean recache, so that a slow
+    model does not fall behind where one switch follows another.
+    """
 
     def __init__(self, blocks: int = 8) -> None:
-        self._costs: deque[int] = deque(maxlen=blocks)
+        self._alone: deque[int] = deque(maxlen=blocks)
+        self._recaches: deque[int] = deque(maxlen=blocks)
 
-    def note(self, cost_ns: int) -> int:
-        """Record one block's cost without a recache; returns the cost to plan with."""
-        self._costs.append(cost_ns)
-        ordered = sorted(self._costs)
-        return ordered[len(ordered) * 3 // 4]
+    def note(self, cost_ns: int, recache_ns: int) -> int:
+        """Record one block's cost and what recaches took beside it; returns the cost to plan with."""
+        self._alone.append(cost_ns)
+        self._recaches.append(recache_ns)
+        ordered = sorted(self._alone)
+        return ordered[len(ordered) * 3 // 4] + sum(self._recaches) // len(self._recaches)

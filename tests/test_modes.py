@@ -123,3 +123,18 @@ def test_a_transition_takes_its_blocks_with_one_recache_each(tmp_path):
     switched = [line["block"] for line in read_trace(trace, "block") if line["switch"]]
     assert switched == list(range(switched[0], switched[0] + 4))
     assert len(latencies_ms(trace)) == 1
+
+
+@pytest.mark.slow
+def test_a_model_at_half_speed_is_shown_in_even_slow_motion_through_its_switches(tmp_path):
+    script, seconds = switches(tmp_path, 8, seed=2)
+    trace = tmp_path / "trace.jsonl"
+    costs = ("--probe-block-ms", 500, "--probe-recache-ms", 200)
+    options = ("--script", script, "--seconds", seconds + 4, "--trace", trace)
+    assert finish(start("--world", "probe", "--headless", *costs, *options), 120)[0] == 0
+    shown = new_frames(trace)
+    settled = [line for line in shown if line["t_ns"] > shown[0]["t_ns"] + 4e9]
+    holds = sorted((b["t_ns"] - a["t_ns"]) / 1e6 for a, b in zip(settled, settled[1:], strict=False))
+    middle = holds[len(holds) // 2]
+    assert 120 < middle < 200
+    assert sum(abs(hold - middle) <= 2.1 * TICK_MS for hold in holds) >= 0.9 * len(holds)

@@ -160,6 +160,11 @@ def test_what_waits_is_known_by_block_and_due_time():
 def test_one_slow_block_does_not_change_the_rate_to_plan_with():
     cost = SustainableCost()
     for _ in range(7):
-        cost.note(100)
-    assert cost.note(1000) == 100
-    assert [cost.note(300) for _ in range(8)][-1] == 300
+        cost.note(100, 0)
+    assert cost.note(1000, 0) == 100
+    assert [cost.note(300, 0) for _ in range(8)][-1] == 300
+
+
+def test_recaches_that_follow_closely_are_planned_for():
+    cost = SustainableCost()
+    assert [cost.note(500, recache) for recache in (0, 200, 0, 200)][-1] == 600
