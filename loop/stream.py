@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -35,7 +35,7 @@ class Stream:
         self.block_frames = info.block_frames
         self.ahead: list[Numbered] = []  # taken for the next block before its boundary
         self._reserve_ns = start.reserve * round(info.block_s * 1e9)
-        self._decoder = world.decoder
+        self._decoder, self._decode = world.decoder, _decode_of(world)
         self._states: OrderedDict[int, Any] = OrderedDict()
         self._states_kept = start.reserve + 3
         self._upload: Any = None
@@ -76,7 +76,7 @@ class Stream:
 
     def decode(self, state: Any, latents: np.ndarray) -> tuple[Any, Any]:
         """latents [1, 1, C, h, w] -> frames uint8 [n, Y, X, 3] on the host or the device, and the next state."""
-        return self._decoder.decode(state, latents)
+        return self._decode(state, latents)
 
     def state_before(self, block: Block) -> Any:
         """The decoder's state at the end of the block that `block` continues; a hard cut continues none."""
@@ -143,3 +143,10 @@ class Stream:
         for block in start.snapshot.blocks:
             _, state = self.decode(state, block.latents)
             self.remember(block.index, state)
+
+
+def _decode_of(world: World) -> Callable[[Any, np.ndarray], tuple[Any, Any]]:
+    """The decoder's call whose frames stay where they were made: on a GPU the upload fetches them on its own stream."""
+    device = getattr(world, "device", None)
+    on_gpu = device is not None and device.type == "cuda"
+    return getattr(world.decoder, "decode_tensor", world.decoder.decode) if on_gpu else world.decoder.decode

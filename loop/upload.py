@@ -13,13 +13,14 @@ from loop.ring import FrameRing
 
 
 class HostUpload:
-    """Frames that already lie in host memory."""
+    """Frames in host memory; those of a GPU are fetched first, which waits for it: without CuPy there is no other way."""
 
     def __init__(self, ring: FrameRing) -> None:
         self._ring = ring
 
-    def write(self, ordinal: int, frames: np.ndarray) -> None:
+    def write(self, ordinal: int, frames: Any) -> None:
         """frames uint8 [n, Y, X, 3] into the slots from `ordinal` on; they can be published when this returns."""
+        frames = frames if isinstance(frames, np.ndarray) else frames.cpu().numpy()
         for offset, frame in enumerate(frames):
             np.copyto(self._ring.slot(ordinal + offset), frame)
 
@@ -59,7 +60,7 @@ _DEVICE_TO_HOST = 2  # cudaMemcpyDeviceToHost
 
 def uploader(ring: FrameRing, frames: Any) -> HostUpload | CudaUpload:
     """The uploader for frames of this kind: a NumPy array, or a tensor on a CUDA device."""
-    return HostUpload(ring) if isinstance(frames, np.ndarray) else CudaUpload(ring)
+    return HostUpload(ring) if isinstance(frames, np.ndarray) or not cupy_version() else CudaUpload(ring)
 
 
 def cupy_version() -> str | None:

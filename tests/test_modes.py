@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_a_model_at_half_speed_is_shown_in_even_slow_motion_through_its_switches
     assert finish(start("--world", "probe", "--headless", *costs, *options), 120)[0] == 0
     shown = new_frames(trace)
     settled = [line for line in shown if line["t_ns"] > shown[0]["t_ns"] + 4e9]
-    holds = sorted((b["t_ns"] - a["t_ns"]) / 1e6 for a, b in zip(settled, settled[1:], strict=False))
+    holds = sorted((b["t_ns"] - a["t_ns"]) / 1e6 for a, b in pairwise(settled))
     middle = holds[len(holds) // 2]
     assert 120 < middle < 200
     assert sum(abs(hold - middle) <= 2.1 * TICK_MS for hold in holds) >= 0.9 * len(holds)
