@@ -19,6 +19,7 @@ from loop.bench import Spread, print_environment, print_spreads, write_json
 from loop.recording import Followed, Recording
 
 log = logging.getLogger(__name__)
+DIALS = ("dial", "display dial")
 DIAL_HZ = 60
 SWEEP_S = 4.0  # from end to end of the dial and back
 REST_S = 3.0  # after the last event, so that it can arrive
@@ -92,7 +93,7 @@ def figures(recording: Recording, memory: Memory, every_s: float) -> dict[str, A
         "ms": {name: Spread.of(values) for name, values in _latencies(counted).items()},
         "picture": asdict(smoothness([counted])) | {"smooth": smoothness([counted]).has_no_repeats},
         "faults": [line["what"] for line in recording.faults],
-        "last dial": last_dial([event for event in recording.events if event.kind == "dial"]),
+        "last dial": last_dial([event for event in recording.events if event.kind in DIALS]),
     }
 
 
@@ -105,7 +106,7 @@ def last_dial(dials: Sequence[Followed]) -> dict[str, Any]:
 def _latencies(recording: Recording) -> dict[str, list[float]]:
     """Pump to flip of what was shown, and the queue's age."""
     found = {}
-    for kind in ("prompt", "dial"):
+    for kind in ("prompt", *DIALS):
         times = times_by_stage(event for event in recording.events if event.kind == kind)
         found |= {f"{kind}, {TOTAL}": times[TOTAL]} if TOTAL in times else {}
     return found | {"age of what is shown": [line["age_ms"] for line in recording.flips]}
@@ -141,10 +142,10 @@ def _slope(result: dict[str, Any]) -> dict[str, float]:
 
 
 def _dial(options: Namespace) -> tuple[str, float, float]:
-    """A dial of the world and its ends; a world without dials is sent one all the same, which goes the same way."""
-    dials = rehearsal.perform(rehearsal.Show(rehearsal.arguments(options), (), 0.5)).header["dials"]
-    name = next(iter(dials), None)
-    return (name, *dials[name]) if name else ("none of this world", -1.0, 1.0)
+    """The first dial of the world and its ends, of the display where the world has none."""
+    header = rehearsal.perform(rehearsal.Show(rehearsal.arguments(options), (), 0.5)).header
+    name, ends = next(iter((header["dials"] or header["display_dials"]).items()))
+    return name, *ends
 
 
 def _show(options: Namespace, dial: tuple[str, float, float]) -> rehearsal.Show:

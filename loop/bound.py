@@ -27,7 +27,9 @@ class Bound:
     tick: float = TICK_MS
 
     def of(self, kind: str) -> float:
-        """For an event of this kind; only a prompt needs a recache."""
+        """For an event of this kind: only a prompt needs a recache, and a dial of the display needs no model."""
+        if kind == "display dial":
+            return self.tick
         return self.half_block + self.block + self.first_decode + self.tick + (self.recache if kind == "prompt" else 0)
 
 

@@ -18,7 +18,8 @@ from loop.recording import Followed, Recording
 from loop.rehearsal import Entry, Show
 
 log = logging.getLogger(__name__)
-KINDS = ("prompt", "dial", "scene")
+KINDS = ("prompt", "dial", "display dial", "scene")
+BRIGHTNESS = {"brightness": [0.7, 1.3]}  # the dial of the display that is turned
 BARE_FPS = 120.0  # twice the ticks: every flip shows something new
 
 
@@ -79,20 +80,22 @@ def _live_show(options: Namespace, idle: Recording, bound: Bound) -> Show:
     chance.shuffle(kinds)
     settle = settle_s(idle, bound, options.reserve)
     times = rehearsal.moments(chance, len(kinds), settle, 2 * play_s(idle))
-    words, swings = cycle(rehearsal.PROMPTS), cycle(_swings(dials))
-    script = tuple(_entry(kind, at, words, swings) for kind, at in zip(kinds, times, strict=True))
+    turns = _turns(dials)
+    script = tuple({"at_s": at, **next(turns[kind])} for kind, at in zip(kinds, times, strict=True))
     given = rehearsal.arguments(options, "--switch", options.switch, "--reserve", options.reserve)
     return Show(given, script, times[-1] + settle + 0.5)
+
+
+def _turns(dials: dict[str, list[float]]) -> dict[str, Iterator[Entry]]:
+    """What comes next of each kind: other words than before, dials from end to end."""
+    words = cycle(rehearsal.PROMPTS)
+    worded = {kind: ({kind: prompt} for prompt in words) for kind in ("prompt", "scene")}
+    return worded | {"dial": cycle(_swings(dials)), "display dial": cycle(_swings(BRIGHTNESS))}
 
 
 def _swings(dials: dict[str, list[float]]) -> list[Entry]:
     """Every dial to either end of its range."""
     return [{"dial": name, "value": ends[side]} for side in (0, 1) for name, ends in dials.items()]
-
-
-def _entry(kind: str, at_s: float, words: Iterator[str], swings: Iterator[Entry]) -> Entry:
-    """The event at one moment: other words than before, or another dial."""
-    return {"at_s": at_s, **(next(swings) if kind == "dial" else {kind: next(words)})}
 
 
 def report(measured: Measured) -> None:
@@ -106,7 +109,7 @@ def report(measured: Measured) -> None:
             bound = measured.bound.of(kind)
             print(f"{'bound':<28}{'':>6}{bound:>10.2f}   the median is {spreads[TOTAL].p50 / bound:.2f} of it")
     if "dial" not in measured.by_kind():
-        print("\nthis world has no dials")
+        print("\nthis world has no dials of its own")
     _report_beside(measured)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,10 @@ class TraceError(ValueError):
 
 @dataclass(frozen=True)
 class Followed:
-    """An event and when it reached each stage (loop.ledger.STAGES, or "replaced"), ns of the monotonic clock."""
+    """An event and when it reached each stage (loop.ledger.STAGES, or "replaced"), ns of the monotonic clock.
+
+    kind: its type as world.event.to_json writes it, and "display dial" for a dial that acts in the window's process.
+    """
 
     id: int
     kind: str
@@ -90,8 +93,9 @@ def parse(lines: Sequence[str], name: str = "trace") -> Recording:
             kinds[line["kind"]].append(line)
     if not kinds["header"]:
         raise TraceError(f"{name}: no header line; expected a file that `neverblink --trace` wrote")
-    events = _events(kinds["event"], kinds["stage"])
-    return Recording(kinds["header"][0], kinds["flip"], events, kinds["block"], kinds["fault"])
+    header = kinds["header"][0]
+    events = _events(kinds["event"], kinds["stage"], header.get("display_dials", ()))
+    return Recording(header, kinds["flip"], events, kinds["block"], kinds["fault"])
 
 
 def _line(text: str, place: str, is_last: bool) -> Line | None:
@@ -108,15 +112,17 @@ def _line(text: str, place: str, is_last: bool) -> Line | None:
     return line
 
 
-def _events(events: Iterable[Line], stages: Iterable[Line]) -> list[Followed]:
+def _events(events: Iterable[Line], stages: Iterable[Line], display: Container[str]) -> list[Followed]:
     """The last stamp of a stage counts: a block that was left is begun again."""
     stamps: dict[int, dict[str, int]] = defaultdict(dict)
     for line in stages:
         stamps[line["id"]][line["stage"]] = line["t_ns"]
-    return [_followed(line, stamps[line["id"]]) for line in events]
+    return [_followed(line, stamps[line["id"]], display) for line in events]
 
 
-def _followed(line: Line, stamps: dict[str, int]) -> Followed:
-    event = line["event"]
-    value = event.get("value") if event["type"] == "dial" else event.get("text")
-    return Followed(line["id"], event["type"], value, {"pump": line["t_ns"], **stamps})
+def _followed(line: Line, stamps: dict[str, int], display: Container[str]) -> Followed:
+    event, kind = line["event"], line["event"]["type"]
+    value = event.get("value") if kind == "dial" else event.get("text")
+    if kind == "dial" and event["name"] in display:
+        kind = "display dial"
+    return Followed(line["id"], kind, value, {"pump": line["t_ns"], **stamps})

@@ -40,6 +40,13 @@ def test_each_stage_is_measured_from_the_one_before():
     }
 
 
+def test_a_dial_of_the_display_is_a_kind_of_its_own():
+    header = {**HEADER, "display_dials": {"zoom": [1.0, 4.0]}}
+    lines = [json.dumps(line) for line in (header, *event(1, "dial", pump=10, flip=20))]
+    assert [followed.kind for followed in parse(lines).events] == ["display dial"]
+    assert [followed.kind for followed in recorded(*event(1, "dial", pump=10, flip=20)).events] == ["dial"]
+
+
 def test_an_event_that_was_replaced_has_no_times():
     trace = recorded(*event(1, "prompt", pump=10, submit=11, replaced=20), *event(2, "scene", pump=12, flip=30))
     assert analysis.times_by_stage(trace.events) == {"flip": [18.0], "pump to flip": [18.0]}

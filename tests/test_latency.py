@@ -39,8 +39,20 @@ def test_the_bound_is_half_a_block_and_what_an_idle_worker_takes():
     assert (idle.half_block, idle.recache, idle.block, idle.first_decode) == (100.0, 50.0, 80.0, 5.0)
 
 
-def test_only_a_prompt_needs_a_recache():
-    assert (BOUND.of("prompt"), BOUND.of("scene"), BOUND.of("dial")) == (255.0, 205.0, 205.0)
+def test_only_a_prompt_needs_a_recache_and_the_display_no_model():
+    kinds = ("prompt", "scene", "dial", "display dial")
+    assert [BOUND.of(kind) for kind in kinds] == [255.0, 205.0, 205.0, 20.0]
+
+
+def test_every_kind_of_event_is_injected_with_other_words_each_time():
+    idle = recorded(*flips(60))
+    idle.header.update(dials={"zoom": [-1.0, 1.0], "pan": [0.0, 2.0]})
+    show = latency._live_show(parse(["latency", "--trials", "40", "--world", "probe"]), idle, BOUND)
+    words = [entry.get("prompt", entry.get("scene")) for entry in show.script if "dial" not in entry]
+    assert len(show.script) == 160 and len(words) == 80
+    assert all(before != after for before, after in pairwise(words))
+    turned = {(entry["dial"], entry["value"]) for entry in show.script if "dial" in entry}
+    assert {("zoom", -1.0), ("zoom", 1.0), ("pan", 0.0), ("pan", 2.0)} < turned
 
 
 def test_without_a_switch_on_the_screen_there_is_no_bound():
@@ -53,7 +65,7 @@ def test_each_kind_of_event_has_its_table_and_stands_beside_its_bound(capsys):
     told = capsys.readouterr().out
     assert "prompt: 2 of 2 reached the screen" in told and "scene: 1 of 1 reached the screen" in told
     assert "the median is 0.98 of it" in told  # 250 ms of 255
-    assert "this world has no dials" in told and "a bare loop" in told
+    assert "this world has no dials of its own" in told and "a bare loop" in told
 
 
 def test_an_event_that_never_arrived_is_told(capsys):
