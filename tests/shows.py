@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent
 _running = []
 
 
-def start(*options, **kwargs):
+def start(*options, module="loop", **kwargs):
     """`neverblink` with these options as a process of its own."""
-    command = [sys.executable, "-m", "loop", *map(str, options)]
+    command = [sys.executable, "-m", module, *map(str, options)]
     show = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
     _running.append(show)
     return show
