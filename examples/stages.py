@@ -1,13 +1,14 @@
 """From a trace to a table: how long each stage took between an input and its first pixel.
 
-    neverblink --world probe --seconds 60 --script examples/colours.jsonl --headless --trace show.jsonl
-    python examples/stages.py show.jsonl
+neverblink --world probe --seconds 60 --script examples/colours.jsonl --headless --trace show.jsonl
+python examples/stages.py show.jsonl
 """
 
 import json
 import statistics
 import sys
 from collections import defaultdict
+from itertools import pairwise
 
 ORDER = ["pump", "submit", "encoded", "take", "recached", "denoised", "decoded", "uploaded", "flip"]
 
@@ -27,7 +28,7 @@ def durations(stamps):
     table = defaultdict(list)
     for event in stamps.values():
         passed = [stage for stage in ORDER if stage in event]
-        for before, stage in zip(passed, passed[1:]):
+        for before, stage in pairwise(passed):
             table[stage].append((event[stage] - event[before]) / 1e6)
         if "flip" in event:
             table["pump to flip"].append((event["flip"] - event["pump"]) / 1e6)

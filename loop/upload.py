@@ -13,7 +13,7 @@ from loop.ring import FrameRing
 
 
 class HostUpload:
-    """Frames in host memory; those of a GPU are fetched first, which waits for it: without CuPy there is no other way."""
+    """Frames in host memory; a GPU's are fetched first, which waits for it: without CuPy there is no other way."""
 
     def __init__(self, ring: FrameRing) -> None:
         self._ring = ring

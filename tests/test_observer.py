@@ -6,7 +6,6 @@ import shutil
 import time
 
 import av
-import numpy as np
 import pytest
 
 from tests.shows import end_all, finish, model_pid, read_trace, start, wait_until
@@ -97,8 +96,7 @@ def test_a_prompt_typed_with_real_keys_changes_the_picture(stage):
     showing(observer, trace)
     for words in ("a blue world", "a red world"):
         write(observer, words)
-        wanted = np.array(prompt_colour(words))
-        wait_until(lambda: (picture(observer)[250, 20] == wanted).all(), f"the colour of {words!r}")
+        wait_until(lambda w=words: (picture(observer)[250, 20] == prompt_colour(w)).all(), f"the colour of {words!r}")
     observer.press("ctrl", "q")
     assert finish(show)[0] == 0
     assert [line["event"]["text"] for line in read_trace(trace, "event")] == ["a blue world", "a red world"]

@@ -28,9 +28,7 @@ class Lora:
         """Raise WorldError where a layer is not among `weights` or is of another shape."""
         strangers = [layer for layer in self._pairs if f"{layer}.weight" not in weights]
         if strangers:
-            raise WorldError(
-                f"{self._path} adapts layers the model has not ({len(strangers)}): {first(strangers)}"
-            )
+            raise WorldError(f"{self._path} adapts layers the model has not ({len(strangers)}): {first(strangers)}")
         for layer, (a, b) in self._pairs.items():
             weight = weights[f"{layer}.weight"]
             if a.shape[0] != b.shape[1] or weight.shape != (b.shape[0], a.shape[1]):
