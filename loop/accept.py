@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -103,9 +102,20 @@ def new_file(text: str) -> Path:
         _fail(text, "a file to write, not a folder")
     if not folder.is_dir():
         _fail(text, f"a file in a folder that exists ({folder} does not)")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        _fail(text, "a place that may be written to")
+    try:
+        _try_to_write(path)
+    except OSError as error:
+        _fail(text, f"a file that can be written ({error.strerror})")
     return path
+
+
+def _try_to_write(path: Path) -> None:
+    """Open `path` for writing without changing what it holds: permissions alone do not tell."""
+    is_new = not path.exists()
+    with path.open("ab"):
+        pass
+    if is_new:
+        path.unlink()
 
 
 def movie(text: str) -> Path:

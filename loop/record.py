@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from queue import Full, Queue
 
 import numpy as np
 
+log = logging.getLogger(__name__)
 TIME_BASE = Fraction(1, 90_000)
 _CONTAINER = {"movflags": "hybrid_fragmented+frag_keyframe", "frag_duration": "1000000", "flush_packets": "1"}
 _ENCODER = {"preset": "veryfast", "crf": "18", "tune": "zerolatency"}
@@ -82,6 +84,7 @@ class Recorder:
         try:
             self._encode()
         except Exception as error:  # kept for `close`, which raises it in the main thread
+            log.error("the recording stopped: %s", error)
             self.error = error
             self._drain()
 

@@ -34,6 +34,7 @@ def test_without_a_command_it_plays():
         (["--record", "show.avi"], "ends in .mp4"),
         (["--record", "/no/such/folder/show.mp4"], "folder that exists"),
         (["--trace", "/"], "not a folder"),
+        (["--record", "/proc/show.mp4"], "can be written"),
         (["--display", "x"], "whole number"),
         (["--wrold", "small"], "unrecognized arguments"),
         (["--probe-fps", "0", "--world", "probe"], "fps"),
