@@ -89,8 +89,12 @@ def _live_show(options: Namespace, idle: Recording, bound: Bound) -> Show:
 def _turns(dials: dict[str, list[float]]) -> dict[str, Iterator[Entry]]:
     """What comes next of each kind: other words than before, dials from end to end."""
     words = cycle(rehearsal.PROMPTS)
-    worded = {kind: ({kind: prompt} for prompt in words) for kind in ("prompt", "scene")}
+    worded = {kind: _worded(kind, words) for kind in ("prompt", "scene")}
     return worded | {"dial": cycle(_swings(dials)), "display dial": cycle(_swings(BRIGHTNESS))}
+
+
+def _worded(kind: str, words: Iterator[str]) -> Iterator[Entry]:
+    return ({kind: prompt} for prompt in words)
 
 
 def _swings(dials: dict[str, list[float]]) -> list[Entry]:
