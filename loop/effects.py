@@ -35,7 +35,7 @@ def folded(pixels: np.ndarray) -> np.ndarray:
 def magnified(pixels: np.ndarray, times: float) -> np.ndarray:
     """The middle of the picture, `times` (1 or more) as large, linear between pixels, so that a slow zoom is even."""
     height, width = pixels.shape[:2]
-    columns, rows = _reach(width, times), _reach(height, times)
+    columns, rows = _bytes(*_reach(width, times)), _reach(height, times)
     first, last = rows[0][0], rows[1][-1] + 1
     wide = np.empty((last - first, width * 3), np.uint8)
     for y in range(0, last - first, _BAND):
@@ -54,11 +54,15 @@ def _reach(length: int, times: float) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return before, np.minimum(before + 1, length - 1), ((places - before) * _PARTS).astype(np.int16)
 
 
+def _bytes(left: np.ndarray, right: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same reach for the three bytes of each pixel."""
+    return (*((3 * columns[:, None] + _CHANNELS).reshape(-1) for columns in (left, right)), parts.repeat(3))
+
+
 def _across(band: np.ndarray, left: np.ndarray, right: np.ndarray, parts: np.ndarray) -> np.ndarray:
     """[y, X, 3] -> [y, X * 3]: every row, stretched."""
     flat = band.reshape(len(band), -1)
-    lefts, rights = ((3 * columns[:, None] + _CHANNELS).reshape(-1) for columns in (left, right))
-    return _between(flat.take(lefts, 1), flat.take(rights, 1), parts.repeat(3))
+    return _between(flat.take(left, 1), flat.take(right, 1), parts)
 
 
 def _between(before: np.ndarray, after: np.ndarray, parts: np.ndarray) -> np.ndarray:

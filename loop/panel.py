@@ -9,7 +9,7 @@ from input.keys import Command, help_rows
 from loop.engine import Engine
 from loop.hint import hint
 from loop.overlay import Mark, OverlayState, Rows, layout
-from world.event import Prompt, Scene
+from world.event import Dial, Prompt, Scene
 
 TOAST_S = 2.5
 BLINK_S = 0.53
@@ -49,6 +49,8 @@ class Panels:
             return ""
         if newest is Command.SWITCH:
             return f"switch: {engine.hands.mode}"
+        if isinstance(newest, Dial) and newest.name == "guard":  # nothing else says whether it is on
+            return f"strobe guard {'on' if newest.value >= 0.5 else 'off'}"
         return newest.text if isinstance(newest, Prompt | Scene) else ""
 
     def _hint(self, engine: Engine) -> str:

@@ -160,7 +160,8 @@ def test_a_key_that_goes_down_twice_repeats_until_it_is_released(window):
 @pytest.mark.parametrize(
     ("code", "scancode", "name"),
     [(pygame.K_F11, 68, "f11"), (pygame.K_KP_ENTER, 88, "kp_enter"), (pygame.K_KP_DIVIDE, 84, "kp_/"),
-     (pygame.K_PAGEUP, 75, "pageup"), (pygame.K_LEFTBRACKET, 47, "["), (ord("и"), 5, "b")],
+     (pygame.K_PAGEUP, 75, "pageup"), (pygame.K_LEFTBRACKET, 47, "["), (ord("и"), 5, "b"),
+     (pygame.K_PERIOD, 55, "."), (pygame.K_COMMA, 54, ","), (pygame.K_0, 39, "0"), (pygame.K_KP_0, 98, "kp_0")],
 )  # fmt: skip
 def test_keys_have_the_names_the_keyboard_expects(window, code, scancode, name):
     assert posted(window, (pygame.KEYDOWN, key(code, scancode=scancode))) == [KeyDown(name)]
