@@ -23,8 +23,8 @@ LEAP = 0.01
 class DisplayDials:
     """Where the dials stand, and the picture that they act on. Owned by the engine.
 
-    Cost of each new picture at 224x128 and 832x480, in ms of one core: at rest 0.002 and 0.03; mirror 0.03 and
-    0.4, brightness 0.06 and 0.8, hue with brightness 0.3 and 2.5, magnify 0.3 and 3.0, guard 0.1 and 0.3, or 0.2 and 1.9
+    Cost of each new picture at 224x128 and 832x480, ms of one core: at rest 0.002 and 0.03; mirror 0.03 and 0.4,
+    brightness 0.06 and 0.8, hue with brightness 0.3 and 2.5, magnify 0.3 and 3.0, guard 0.1 and 0.3, or 0.2 and 1.9
     while it holds back; all of them together 0.7 and 5.9.
     """
 
