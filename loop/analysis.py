@@ -148,15 +148,20 @@ def unseen_blocks(recording: Recording) -> float:
 
 
 def queue_age_slope(recording: Recording, bin_s: float = 1.0) -> Estimate:
-    """Growth of the age at which frames are first shown, ms a minute with 95 % limits; raises ValueError if too short.
+    """Growth of the age at which each block's first frame is shown, ms a minute with 95 % limits.
 
-    Theil and Sen's slope through the medians of bins of `bin_s` (whole periods of what is done to the stream, so that
-    its rhythm is no trend).
+    Theil and Sen's slope through the medians of bins of `bin_s`: whole periods of what is done to the stream, so that
+    its rhythm is no trend. Raises ValueError when there are too few.
     """
     bins: dict[int, list[float]] = defaultdict(list)
     begin = recording.flips[0]["t_ns"] if recording.flips else 0
     for part in stretches(recording.flips):
-        for line in new_frames(part)[1:]:
+        for line in _first_frames(part)[1:]:
             bins[int((line["t_ns"] - begin) / (bin_s * NS))].append(line["age_ms"])
     full = sorted(bins)[:-1]  # the last one is cut short
     return slope([number * bin_s / 60 for number in full], [median(bins[number]) for number in full])
+
+
+def _first_frames(flips: Sequence[Line]) -> list[Line]:
+    """The flips that showed the first frame of a block; within a block ages only count its frames."""
+    return [line for before, line in pairwise([{"block": None}, *flips]) if line["block"] != before["block"]]
