@@ -31,9 +31,6 @@ def dials() -> DisplayDials:
     return DisplayDials()
 
 
-# -- what each does --
-
-
 @pytest.mark.parametrize("width", [64, 63, 1])
 def test_a_mirror_exchanges_left_and_right_or_repeats_the_left_half(width):
     pixels = noise(width)
@@ -84,9 +81,6 @@ def test_blending_goes_its_share_of_the_way_in_light():
     assert luminance(blended(start, end, 0.3)) == pytest.approx(there, abs=0.002)
 
 
-# -- when they do it --
-
-
 def test_at_rest_the_picture_is_as_it_came_and_is_shown_once(dials):
     pixels = noise()
     assert (dials.picture(pixels) == pixels).all()
@@ -126,9 +120,6 @@ def test_all_dials_together_are_the_effects_one_after_the_other(dials):
     for name, value in (("mirror", 2.0), ("magnify", 1.5), ("hue", 40.0), ("brightness", 1.2)):
         dials.turn(name, value)
     assert (dials.picture(noise()) == turned(magnified(folded(noise()), 1.5), 40.0, 1.2)).all()
-
-
-# -- the strobe guard --
 
 
 def brightness_over(ticks: int, dials: DisplayDials, picture_at) -> list[float]:
@@ -177,9 +168,6 @@ def test_the_guard_leaves_alone_what_is_as_bright_as_before(dials):
     dials.turn("guard", 1.0)
     dials.picture(noise())
     assert (dials.picture(mirrored(noise())) == mirrored(noise())).all()
-
-
-# -- how an event arrives --
 
 
 def ledger() -> tuple[Ledger, list]:
