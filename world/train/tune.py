@@ -37,7 +37,7 @@ class TuneConfig:
     first: float = 0.5  # of the updates, on the first block
     switched: float = 0.5  # of the other streams, under new words
     student: Recipe = field(default_factory=Recipe)
-    teacher: Recipe = field(default_factory=lambda: Recipe(EIGHT_STEPS, guidance=2.0, renoise=False))
+    teacher: Recipe = field(default_factory=lambda: Recipe(EIGHT_STEPS, guidance=1.6, renoise=False))
     matrix_rate: float = 2e-3
     other_rate: float = 4e-4
     average: float = 0.99
