@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from loop import rehearsal
-from loop.analysis import even_share, intervals_ms, late_ticks
+from loop.analysis import intervals_ms, late_ticks, on_time_share
 from loop.bench import Spread, print_environment, print_spreads, write_json
 from loop.estimate import Estimate, median
 from loop.recording import Recording
@@ -62,7 +62,7 @@ def figures(pairs: Sequence[Pair]) -> dict[str, Any]:
     return {
         "flip intervals in ms": {name: _intervals(side) for name, side in sides.items()},
         "late ticks": {name: sum(late_ticks(part.flips) for part in side) for name, side in sides.items()},
-        "new frames within a tick of even": {name: min(map(even_share, side)) for name, side in sides.items()},
+        "new frames at the first tick due": {name: min(map(on_time_share, side)) for name, side in sides.items()},
         "ratios of p99": [pair.ratio for pair in pairs],
         "median ratio": asdict(ratio_of(pairs)),
     }
@@ -77,7 +77,7 @@ def report(result: dict[str, Any]) -> None:
     """Print the table."""
     print()
     print_spreads(result["flip intervals in ms"], "ms from flip to flip")
-    for name in ("late ticks", "new frames within a tick of even"):
+    for name in ("late ticks", "new frames at the first tick due"):
         print(f"{name}: " + ", ".join(f"{side} {value:.4g}" for side, value in result[name].items()))
     print("ratio of p99 by segment: " + " ".join(f"{ratio:.3f}" for ratio in result["ratios of p99"]))
     print(f"median ratio of p99 (95 %, bootstrap over segments): {Estimate(**result['median ratio']):.3f}")
