@@ -112,9 +112,10 @@ def _scheduled(flips: Sequence[Line]) -> list[list[Line]]:
 
 def _lateness_ns(recording: Recording, run: Sequence[Line], zero_ns: float) -> list[float]:
     """How long after its due time the tick of each new frame was."""
-    due = [0.0]
+    due, size = [0.0], recording.header["block_frames"]
     for before, after in pairwise(run):
-        steps = after["frame"] - before["frame"] if after["block"] == before["block"] else 1
+        never_shown = max(0, after["block"] - before["block"] - 1) * size  # taken back: not due any more
+        steps = max(1, after["frame"] - before["frame"] - never_shown)
         due.append(due[-1] + steps * recording.period_ms * MS / before["rate"])
     begin_ns = min(line["t_ns"] - at for line, at in zip(run, due, strict=True))
     tick_ns = recording.tick_ms * MS

@@ -129,6 +129,12 @@ def test_frames_between_two_ticks_are_on_time_at_the_next():
     assert analysis.on_time_share(odd) == 1.0
 
 
+def test_neither_skipped_frames_nor_blocks_taken_back_make_later_ones_late():
+    skipped = recorded(*flips(120, lambda tick: tick // 3 - (tick // 3 == 11)))
+    taken_back = recorded(*flips(120, lambda tick: tick // 3 + 4 * (tick >= 60)))
+    assert analysis.on_time_share(skipped) == 1.0 and analysis.on_time_share(taken_back) == 1.0
+
+
 def test_one_frame_that_came_a_tick_late_is_the_only_one():
     late = recorded(*flips(120, lambda tick: tick // 3 - (tick == 60)))
     assert analysis.on_time_share(late) == pytest.approx(39 / 40)
