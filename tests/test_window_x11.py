@@ -178,6 +178,7 @@ def test_a_key_held_while_the_keyboard_goes_elsewhere_is_released(stage):
     stage.observer.display.set_input_focus(X.NONE, X.RevertToNone, X.CurrentTime)
     stage.observer.display.sync()
     stage.until(lambda: KeyUp("right") in stage.gestures)
+    assert stage.gestures[-1] == KeyUp("right")
     stage.observer.key("Right", X.KeyRelease)
     stage.observer.display.set_input_focus(X.PointerRoot, X.RevertToPointerRoot, X.CurrentTime)
     stage.observer.display.sync()
