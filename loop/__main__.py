@@ -22,6 +22,9 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"neverblink: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("neverblink: interrupted", file=sys.stderr)
+        return 1
 
 
 def _is_for_the_user(error: Exception) -> bool:

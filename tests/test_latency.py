@@ -161,6 +161,15 @@ def test_a_show_that_fails_ends_the_measurement_with_its_own_last_words(capsys):
         rehearsal.perform(show)
 
 
+def test_an_interrupted_measurement_says_so_on_one_line(monkeypatch, capsys):
+    def interrupt(show, watch=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rehearsal, "perform", interrupt)
+    assert main(["bench", "soak", "--world", "probe"]) == 1
+    assert capsys.readouterr().err == "neverblink: interrupted\n"
+
+
 def switch_recordings():
     """Of inline one late, held switch and one in time; snap sooner; plain with repeats."""
     inline = recorded(*flips(300), *switched(1), *switched(2, 1500, 1750), *blocks(range(20)))
