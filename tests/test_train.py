@@ -18,7 +18,6 @@ from world.train.optim import Muon, orthogonal
 from world.train.progress import Budget, rate, save
 from world.train.rollout import Recipe, Streams
 from world.train.run import main
-from world.train.tune import TuneConfig, Tuner
 
 
 @pytest.fixture(scope="module")
@@ -164,14 +163,17 @@ def test_each_kind_of_batch_gives_every_part_a_gradient(library: Library, latent
         assert trainer.model.dit.head.out.weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("history", [0, 2])
-def test_the_student_is_taught_from_the_same_noise_and_history(model: SmallModel, tmp_path: Path, history: int):
-    alike, other = Recipe((1.0,)), Recipe((1.0, 0.5), renoise=False)
-    losses = []
-    for teacher in (alike, other):
-        config = TuneConfig(workers=1, streams=2, student=alike, teacher=teacher, switched=1.0)
-        losses.append(float(Tuner(config, model, tmp_path / "tuned.pt").loss(history).detach()))
-    assert losses[0] < 1e-8 < 1e-4 < losses[1]
+def test_recached_streams_read_their_past_under_the_new_words(model: SmallModel):
+    made = []
+    for words, is_recached in (("red", False), ("red", True), ("blue grid", True)):
+        streams = Streams(model, ["blue grid"], Recipe((1.0,)), torch.Generator().manual_seed(0))
+        streams.block()
+        streams.say([words])
+        if is_recached:
+            streams.recache()
+        made.append(streams.block())
+    assert not torch.equal(made[0], made[1])
+    assert not torch.equal(made[1], made[2])
 
 
 def test_muon_gives_every_direction_the_same_step():

@@ -107,7 +107,7 @@ class Trainer:
 
     def train(self) -> nn.Module:
         """Train until the time is up; gives the averaged model."""
-        while (share := self._shared_clock()) < 1:
+        while (share := together(self.model, self.budget.share, self.config.workers)) < 1:
             factor = rate(self.step, share, decay=self.config.decay)
             for _ in range(self.config.every):
                 self._update(share, factor)
@@ -151,7 +151,7 @@ class Trainer:
             optimiser.step()
         self.step += 1
         if self.rank == 0:
-            self._blend()
+            blend(self.average, self.model, min(self.config.average, (1 + self.step) / (10 + self.step)))
             self.meter.add(self.step, **{kind: loss.item()})
 
     def _draw(self, kind: str) -> Batch:
@@ -159,13 +159,6 @@ class Trainer:
         if kind == "single":
             return self.source.singles(config.singles)
         return {"stream": self.source.streams, "switch": self.source.switches}[kind](config.streams, config.length)
-
-    @torch.no_grad()
-    def _blend(self) -> None:
-        blend(self.average, self.model, min(self.config.average, (1 + self.step) / (10 + self.step)))
-
-    def _shared_clock(self) -> float:
-        return together(self.model, self.budget.share, self.config.workers)
 
     def _resume(self) -> tuple[int, float]:
         state: dict[str, Any] = torch.load(self.out)

@@ -21,7 +21,7 @@ Keys = list[tuple[Tensor, Tensor]]  # of each layer, [B, N, heads, head_dim]
 class Recipe:
     """How blocks are denoised: noise levels from high to low; guidance 1 is none; window and sink in blocks."""
 
-    sigmas: tuple[float, ...] = (1.0, 0.9375, 0.8333, 0.625)
+    sigmas: tuple[float, ...] = (1.0, 0.9524, 0.8824, 0.7692, 0.5556)
     guidance: float = 1.0
     renoise: bool = True  # fresh noise for every step, as few-step models are used; else the noise of the last step
     window: int = 8

@@ -14,16 +14,15 @@ import torch.multiprocessing as mp
 
 from world.decoder import Geometry, LinearLatents
 from world.packed import write
-from world.small import SmallModel, SmallWorld
+from world.small import SmallWorld
 from world.train import library
 from world.train.base import BaseConfig, Trainer, join_workers
 from world.train.decoder import train_decoder
 from world.train.evaluate import Judge, evaluate, train_recogniser
 from world.train.latents import fit
 from world.train.rollout import Recipe
-from world.train.tune import TuneConfig, Tuner
 
-SHARES = {"base": 0.72, "tune": 0.12, "decoder": 0.16}  # of the minutes that `small` is given
+SHARES = {"base": 0.84, "decoder": 0.16}  # of the minutes that `small` is given
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,11 @@ class Job:
         latents.load_state_dict(torch.load(self.out / "latents.pt"))
         return latents
 
-    def load_model(self, name: str) -> SmallModel:
-        """The averaged model of a stage."""
-        model = SmallModel()
-        model.load_state_dict(torch.load(self.out / name)["average"])
-        return model
-
 
 def assemble(folder: Path) -> SmallWorld:
-    """The newest transformer (tuned, else base) and the decoder of a training folder."""
+    """The averaged transformer and the decoder of a training folder."""
     world = SmallWorld()
-    newest = next(folder / name for name in ("tuned.pt", "base.pt") if (folder / name).exists())
-    world.model.load_state_dict(torch.load(newest)["average"])
+    world.model.load_state_dict(torch.load(folder / "base.pt")["average"])
     world.decoder.load_state_dict(torch.load(folder / "decoder.pt")["model"])
     return world
 
@@ -97,19 +89,8 @@ def train_pictures(job: Job) -> None:
     train_decoder(job.load_linear(), job.out / "decoder.pt", job.minutes, job.seed)
 
 
-def train_few_steps(job: Job) -> None:
-    """The few steps of play, from the trained base."""
-    _spawn(_tune_worker, job)
-
-
-def _tune_worker(rank: int, job: Job) -> None:
-    _enter(rank, job)
-    config = TuneConfig(minutes=job.minutes, workers=job.workers, seed=job.seed)
-    Tuner(config, job.load_model("base.pt"), job.out / "tuned.pt", rank).tune()
-
-
 def judge(job: Job) -> None:
-    """Scores and a sheet of the newest model, as it is played."""
+    """Scores and a sheet, in the steps of play."""
     torch.set_num_threads(job.workers)
     latents = job.load_linear()
     recogniser = train_recogniser(library.Library(job.out / "library"), latents, minutes=2, seed=job.seed)
@@ -125,7 +106,6 @@ def bundle(job: Job) -> None:
 STAGES: dict[str, Callable[[Job], None]] = {
     "latents": fit_latents,
     "base": train_base,
-    "tune": train_few_steps,
     "decoder": train_pictures,
     "evaluate": judge,
     "package": bundle,
