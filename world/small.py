@@ -28,10 +28,11 @@ CONFIG = DiTConfig(
 )
 GRID = (Geometry.rows // PATCH[0], Geometry.columns // PATCH[1])  # rows and columns of tokens
 DIALS = ("pan_x", "pan_y", "zoom", "energy")
+RANGES = {"zoom": DialRange(low=-0.5)}  # farther out, rings are finer than the latents hold
 WINDOW, SINK = 8, 1  # latent frames, the block among them
 STEPS = (1000, 800, 600, 400, 200)  # a fifth step gives the first block its contrast
 WEIGHTS = Path(__file__).parent / "assets" / "small.safetensors"
-SHOWPIECE = "a slow purple plasma world"
+SHOWPIECE = "slow purple ripples"
 
 
 class PlacedEmbed(nn.Module):
@@ -112,7 +113,7 @@ class Conditioner(nn.Module):
 
     def forward(self, pooled: Tensor, dials: Tensor) -> Tensor:
         """pooled [B, text_dim], dials [B, F, n] -> [B, F, D]."""
-        return self.words(pooled).unsqueeze(1) + self.dials(dials)
+        return self.words(pooled).unsqueeze(1) + self.dials(dials.to(pooled))
 
 
 class SmallModel(nn.Module):
@@ -192,7 +193,7 @@ def describe() -> WorldInfo:
         picture=g.picture,
         showpiece=SHOWPIECE,
         memory_blocks=WINDOW,
-        dials={name: DialRange() for name in DIALS},
+        dials={name: RANGES.get(name, DialRange()) for name in DIALS},
         vocabulary=tuple(sorted(THESAURUS)),
         silent=tuple(sorted(SILENT)),
     )

@@ -162,9 +162,9 @@ def write_png(path: Path, picture: np.ndarray) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
-def evaluate(judge: Judge, out: Path) -> None:
-    """Write scores.json and sheet.png into `out`, and log the scores."""
-    scores = {**judge.prompts(), **judge.switches(), **judge.scenes()}
+def evaluate(judge: Judge, source: Source, out: Path) -> None:
+    """Write scores.json and sheet.png into `out`, and log the scores, those of rendered clips first."""
+    scores = {"rendered": judge.score(*source.pairs(200)), **judge.prompts(), **judge.switches(), **judge.scenes()}
     for name, values in scores.items():
         log.info("%-16s %s", name, values)
     (out / "scores.json").write_text(json.dumps(scores, indent=1))

@@ -17,6 +17,7 @@ from world.packed import write
 from world.small import SmallWorld
 from world.train import library
 from world.train.base import BaseConfig, Trainer, join_workers
+from world.train.batches import Source
 from world.train.decoder import train_decoder
 from world.train.evaluate import Judge, evaluate, train_recogniser
 from world.train.latents import fit
@@ -92,10 +93,11 @@ def train_pictures(job: Job) -> None:
 def judge(job: Job) -> None:
     """Scores and a sheet, in the steps of play."""
     torch.set_num_threads(job.workers)
-    latents = job.load_linear()
-    recogniser = train_recogniser(library.Library(job.out / "library"), latents, minutes=2, seed=job.seed)
+    latents, clips = job.load_linear(), library.Library(job.out / "library")
+    recogniser = train_recogniser(clips, latents, minutes=2, seed=job.seed)
     world = assemble(job.out).eval()
-    evaluate(Judge(world.model, world.decoder, recogniser, Recipe()), job.out)
+    source = Source(clips, latents, job.seed + 5)
+    evaluate(Judge(world.model, world.decoder, recogniser, Recipe()), source, job.out)
 
 
 def bundle(job: Job) -> None:
