@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from input.source import Script, read_script
+from loop import heap
 from loop.engine import Engine, Parts
 from loop.hands import Hands
 from loop.model import LiveModel, StreamOptions
@@ -42,6 +43,7 @@ def show(options: Namespace, model: LiveModel, script: Script | None) -> int:
     hands = Hands(screen, script, options.switch)
     patch = Patch() if options.patch else None
     engine = Engine(Parts(screen, model, hands, outputs, overlay, patch), options.seconds)
+    heap.settle()
     try:
         engine.run()
     except KeyboardInterrupt:

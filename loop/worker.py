@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from loop import heap
 from loop.message import Fault, Opened, Start, Started
 from loop.stream import Stream
 from world.info import WorldError
@@ -64,6 +65,7 @@ def _serve(pipe: Connection, options: WorldOptions) -> None:
     start = pipe.recv()
     if isinstance(start, Start):
         stream = Stream(world, start, pipe)
+        heap.settle()
         pipe.send(Started())
         stream.run()
 
