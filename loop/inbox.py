@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from loop.message import NOBODY, Close, Mode, Stage, Submit
-from loop.sequencer import Numbered, has_words, take
+from loop.sequencer import Numbered, has_words, slewed, take
 from world.block import Session
-from world.event import Event, Prompt, Scene
+from world.event import Dial, Event, Prompt, Scene
+from world.info import DialRange
 from world.mix import steps
 
+DIAL_STEP = 0.175  # of a dial's range, the most it moves in one block
 now_ns = time.perf_counter_ns
 
 
@@ -35,6 +37,8 @@ class Inbox:
     mode: str
     transition: int = 1
     coming: deque[str] = field(default_factory=deque)
+    dials: dict[str, float] = field(default_factory=dict)
+    dial_steps: dict[str, float] = field(default_factory=dict)
     waiting: list[Numbered] = field(default_factory=list)
     take_back: int | None = None
     epoch: int = 0
@@ -61,12 +65,19 @@ class Inbox:
         """Whether a recache waits: words that differ from those in force, without a hard cut."""
         return has_words(self.waiting, session.stand.words)
 
+    def know(self, ranges: Mapping[str, DialRange], values: Mapping[str, float]) -> None:
+        """The world's dials, and where they stand if not at rest."""
+        self.dials = {name: values.get(name, limits.rest) for name, limits in ranges.items()}
+        self.dial_steps = {name: DIAL_STEP * (limits.high - limits.low) for name, limits in ranges.items()}
+
     def taken(self) -> tuple[list[Numbered], tuple[int, ...]]:
-        """What a boundary applies, and the numbers of what that replaces; nothing waits any more."""
-        waiting, self.waiting, self.passed_over = self.waiting, [], 0
-        applied = take(waiting)
+        """What a boundary applies, and the numbers of what that replaces; only the rest of a dial's way still waits."""
+        waiting, self.passed_over = self.waiting, 0
+        applied, later = slewed(take(waiting), self.dials, self.dial_steps)
+        self.waiting = [(NOBODY, event) for event in later]
+        self.dials.update({event.name: event.value for _, event in applied if isinstance(event, Dial)})
         kept = {number for number, _ in applied}
-        return applied, tuple(number for number, _ in waiting if number not in kept)
+        return applied, tuple(number for number, _ in waiting if number not in kept and number != NOBODY)
 
     def advance(self, session: Session) -> None:
         """Let the next mix of a transition wait for its block, after the one before it has been made."""

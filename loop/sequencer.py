@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from world.event import Dial, Event, Prompt, Rebuild, Rewind, Scene
 
@@ -25,6 +25,24 @@ def has_words(waiting: Sequence[Numbered], words: str) -> bool:
     texts = [event.text for event in events if isinstance(event, Prompt)]
     asks = any(isinstance(event, Rebuild) for event in events) or (bool(texts) and texts[-1] != words)
     return asks and not any(isinstance(event, Scene) for event in events)
+
+
+def slewed(
+    applied: Sequence[Numbered], stands: Mapping[str, float], steps: Mapping[str, float]
+) -> tuple[list[Numbered], list[Event]]:
+    """`applied` with each dial moved from where it stands by its step at most, and what is left for later boundaries.
+
+    A dial that jumps across its range breaks the picture for a second; in steps it does not. Dials without a step jump.
+    """
+    now, later = [], []
+    for number, event in applied:
+        if isinstance(event, Dial) and event.name in steps:
+            stand, step = stands[event.name], steps[event.name]
+            if abs(event.value - stand) > step:
+                later.append(event)
+                event = Dial(event.name, stand + (step if event.value > stand else -step))
+        now.append((number, event))
+    return now, later
 
 
 def _slot(number: int, event: Event) -> str:

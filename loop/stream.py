@@ -29,6 +29,7 @@ class Stream:
     def __init__(self, world: World, start: Start, pipe: Connection) -> None:
         info = world.info
         self.inbox = Inbox(pipe, start.mode, start.transition, epoch=start.epoch)
+        self.inbox.know(info.dials, start.snapshot.dials if start.snapshot else {})
         self.ring = FrameRing.attach(start.ring, start.slots, info.picture)
         self.session = world.session(start.seed, start.prompt)
         self.costs = Costs()

@@ -1,4 +1,6 @@
-from loop.sequencer import has_words, take
+import pytest
+
+from loop.sequencer import has_words, slewed, take
 from world.event import Dial, Prompt, Rebuild, Rewind, Scene
 
 
@@ -47,3 +49,17 @@ def test_other_words_ask_for_a_recache_and_the_same_or_a_hard_cut_do_not():
     assert not asks(Prompt("red")) and not asks(Dial("zoom", 1.0)) and not asks()
     assert not asks(Prompt("blue"), Prompt("red"))
     assert not asks(Prompt("blue"), Scene("green"))
+
+
+def test_a_dial_moves_by_a_step_and_the_rest_of_its_way_comes_later():
+    now, later = slewed([(4, Dial("zoom", 1.0)), (5, Prompt("red"))], {"zoom": 0.0}, {"zoom": 0.35})
+    assert now == [(4, Dial("zoom", 0.35)), (5, Prompt("red"))]
+    assert later == [Dial("zoom", 1.0)]
+    assert slewed([(4, Dial("zoom", -1.0))], {"zoom": 0.1}, {"zoom": 0.35})[0] == [
+        (4, Dial("zoom", pytest.approx(-0.25)))
+    ]
+
+
+def test_a_dial_near_its_goal_or_without_a_step_gets_there_at_once():
+    near, unknown = (1, Dial("zoom", 0.9)), (2, Dial("gain", 7.0))
+    assert slewed([near, unknown], {"zoom": 0.7}, {"zoom": 0.35}) == ([near, unknown], [])
