@@ -56,6 +56,12 @@ def _latency(options: Namespace) -> int:
     return run(options)
 
 
+def _train(options: Namespace) -> int:
+    from world.train.run import main as train
+
+    return train(options.rest)
+
+
 def _doctor(options: Namespace) -> int:
     from loop.doctor import report
 
@@ -76,6 +82,7 @@ _COMMANDS = {
     "render": _render,
     "bench": _bench,
     "latency": _latency,
+    "train": _train,
     "doctor": _doctor,
     "worlds": _worlds,
 }

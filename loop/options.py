@@ -11,7 +11,7 @@ from loop import accept
 from loop.switch import MODES, PLAIN
 from world.zoo import NAMES, ProbeOptions, WorldOptions, check_name, default_threads
 
-COMMANDS = ("play", "render", "bench", "latency", "doctor", "worlds")
+COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds")
 PROBE_COSTS = (150.0, 120.0)  # ms of a block and of a recache, where a measurement needs some: four frames play 250 ms
 
 
@@ -33,6 +33,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
         if first and not first.startswith("-"):
             raise UsageError(f"unknown command {first!r}: expected one of {', '.join(COMMANDS)}")
         argv = ["play", *argv]
+    if first == "train":  # has a command line of its own, next to what it trains
+        return argparse.Namespace(command="train", rest=argv[1:])
     return _parser().parse_args(argv)
 
 
@@ -50,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--out", type=accept.output, required=True, metavar="FILE", help="a .mp4 or .npy file")
     _bench_parsers(commands.add_parser("bench", help="measure, and say on what"))
     _latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
+    commands.add_parser("train", help="train the bundled world, stage by stage")
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
     commands.add_parser("worlds", help="the worlds there are")
     return parser
