@@ -57,6 +57,13 @@ def minutes(text: str) -> float:
     return value if 0.2 <= value <= 10_080 else _fail(text, expected)
 
 
+def paces(text: str) -> tuple[float, ...]:
+    """Speeds in turn, times real time."""
+    expected = "speeds above 0, at most 100 times real time, such as 2,0.5"
+    values = tuple(_number(part, expected) for part in text.split(","))
+    return values if all(0 < value <= 100 for value in values) else _fail(text, expected)
+
+
 def reserves(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(natural(part) for part in text.split(",")))
 

@@ -76,6 +76,12 @@ def _world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, fl
     for part, cost in zip(("block", "recache"), probe_costs, strict=True):
         told = f"made-up cost of a {part} ({cost:g})"
         probe.add_argument(f"--probe-{part}-ms", type=float, default=cost, metavar="MS", help=told)
+    probe.add_argument(
+        "--probe-pace", type=accept.paces, default=(), metavar="P[,P...]", help="times real time, in turn, by its costs"
+    )
+    probe.add_argument(
+        "--probe-pace-every", type=accept.seconds, default=10.0, metavar="S", help="seconds of video at each pace (10)"
+    )
     probe.add_argument("--probe-busy", action="store_true", help="burn the processor instead of sleeping")
 
 
@@ -192,6 +198,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
     """What the command line says of the world; raises WorldError."""
     check_name(options.world)
     costs = {"block_ms": options.probe_block_ms, "recache_ms": options.probe_recache_ms, "busy": options.probe_busy}
+    costs |= {"pace": options.probe_pace, "pace_every_s": options.probe_pace_every}
     return WorldOptions(
         name=options.world,
         device=options.device,

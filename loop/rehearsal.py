@@ -91,6 +91,8 @@ def arguments(options: Namespace, *more: Any) -> tuple[str, ...]:
     given += [word for pair in of_folders.items() if pair[1] for word in pair]
     given += ["--probe-fps", options.probe_fps, "--probe-frames", options.probe_frames]
     given += ["--probe-block-ms", options.probe_block_ms, "--probe-recache-ms", options.probe_recache_ms]
+    paces = ",".join(f"{pace:g}" for pace in options.probe_pace)
+    given += ["--probe-pace", paces, "--probe-pace-every", options.probe_pace_every] if paces else []
     given += ["--probe-busy"] if options.probe_busy else []
     given += [] if options.window else ["--headless"]
     return tuple(map(str, (*given, *more)))
@@ -107,6 +109,8 @@ def setting(options: Namespace) -> dict[str, Any]:
     if options.world == "probe":
         shown |= {"fps": options.probe_fps, "frames a block": options.probe_frames}
         shown |= {"block ms": options.probe_block_ms, "recache ms": options.probe_recache_ms}
+    if options.world == "probe" and options.probe_pace:
+        shown |= {"pace": options.probe_pace, "seconds at each": options.probe_pace_every}
     return shown | {"seed": seed(options)}
 
 

@@ -144,9 +144,10 @@ def test_words_always_differ_from_those_before():
 
 def test_every_option_of_the_world_reaches_the_show():
     asked = ["--world", "probe", "--probe-block-ms", "70", "--seed", "5", "--prompt", "red", "--threads", "2"]
-    options = parse(["latency", *asked, "--picture", "64x48", "--probe-busy"])
+    options = parse(["latency", *asked, "--picture", "64x48", "--probe-busy", "--probe-pace", "2,0.5"])
     shown = parse(["play", *rehearsal.arguments(options)])
     alike = ("world", "seed", "prompt", "threads", "picture", "probe_block_ms", "probe_recache_ms", "probe_busy")
+    alike += ("probe_pace", "probe_pace_every")
     assert [vars(shown)[name] for name in alike] == [vars(options)[name] for name in alike]
     assert shown.headless and not parse(["play", *rehearsal.arguments(with_window(options))]).headless
 

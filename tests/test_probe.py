@@ -84,6 +84,21 @@ def test_costs_are_those_of_one_serial_device():
     assert sum(spent) == pytest.approx(0.150 + 0.120 + 0.150)
 
 
+def test_a_pace_in_turn_stretches_block_and_recache_alike():
+    paced = ProbeOptions(block_ms=100, recache_ms=60, pace=(2.0, 0.5), pace_every_s=0.5)
+    spent = []
+    session = open_world(WorldOptions(name="probe", probe=paced), spent.append).session(0, "a")
+    costs = []
+    for number in range(6):
+        session.step([Prompt(f"words {number}")] if number in (1, 3) else ())
+        costs.append(sum(spent) * 1e3 - sum(costs))
+    assert costs == pytest.approx([125, 125 + 75, 500, 500 + 300, 125, 125])  # a block plays 250 ms: two at each pace
+
+
+def test_without_a_pace_the_costs_are_those_given():
+    assert ProbeOptions(block_ms=100).slowness(7) == 1.0
+
+
 def test_a_session_goes_on_from_a_snapshot():
     session = open_probe().session(0, "a")
     session.step([Prompt("b")])
@@ -169,7 +184,7 @@ def test_the_card_crosses_its_boundaries_as_a_real_world_does(seed, monkeypatch)
 
 
 def test_impossible_options_are_refused_in_one_line():
-    for bad in ({"fps": 0}, {"frames": 0}, {"block_ms": -1}):
+    for bad in ({"fps": 0}, {"frames": 0}, {"block_ms": -1}, {"pace": (1.0,)}, {"pace": (2.0, 0.0), "block_ms": 9}):
         with pytest.raises(WorldError, match="expected"):
             ProbeOptions(**bad)
     with pytest.raises(WorldError, match="at least 16x16"):

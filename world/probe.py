@@ -149,7 +149,7 @@ class ProbeSession:
             if is_recached:
                 yield Recached()
             for step in range(STEPS):
-                self._spend_pass()
+                self._spend_pass(self.index)
                 yield Denoised(step)
             block = self._publish(flight)
         finally:
@@ -227,7 +227,7 @@ class ProbeSession:
         """A recache, spent unless there is nothing to encode."""
         end = self._end()
         if end:
-            self._spend(self.options.recache_ms / 1e3)
+            self._spend_ms(self.options.recache_ms, self.index)
         return _Bank(boundary.stand.words, end, self.index, boundary.renew)
 
     def _settle(self, boundary: _Boundary) -> _Bank | None:
@@ -244,7 +244,7 @@ class ProbeSession:
 
     def _cleaned(self, bank: _Bank) -> _Bank:
         if bank.end != self._end():
-            self._spend_pass()
+            self._spend_pass(self._made[-1].index)
         return replace(bank, end=self._end())
 
     def _publish(self, flight: _Boundary) -> Block:
@@ -265,8 +265,11 @@ class ProbeSession:
             self._taken, self._ahead, self._flight = self._taken + self._ahead, (), None
             self._back = _Bank(None)
 
-    def _spend_pass(self) -> None:
-        self._spend(self.options.block_ms / 1e3 / (STEPS + 1))
+    def _spend_pass(self, block: int) -> None:
+        self._spend_ms(self.options.block_ms / (STEPS + 1), block)
+
+    def _spend_ms(self, cost_ms: float, block: int) -> None:
+        self._spend(cost_ms * self.options.slowness(block) / 1e3)
 
     def _block(self, boundary: _Boundary, parent: int, start: int, cut: int | None) -> Block:
         latents = np.empty((1, self.options.frames, 5, 1, 1), np.float32)

@@ -18,13 +18,19 @@ NAMES = {
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """The test card's geometry and its made-up costs in milliseconds."""
+    """The test card's geometry and its made-up costs in milliseconds.
+
+    pace: times real time, in turn for `pace_every_s` of video each: what a block costs follows from it, clean pass
+    included, and a recache keeps its cost in proportion. Empty: the costs stay as they are.
+    """
 
     fps: float = 16.0
     frames: int = 4
     block_ms: float = 0.0
     recache_ms: float = 0.0
     busy: bool = False
+    pace: tuple[float, ...] = ()
+    pace_every_s: float = 10.0
 
     def __post_init__(self) -> None:
         if not (0 < self.fps <= 240 and 1 <= self.frames <= 64):
@@ -33,6 +39,17 @@ class ProbeOptions:
             )
         if min(self.block_ms, self.recache_ms) < 0:
             raise WorldError(f"probe costs {self.block_ms:g} and {self.recache_ms:g} ms: expected 0 or more")
+        if self.pace and not (min(self.pace) > 0 and self.pace_every_s > 0 and self.block_ms > 0):
+            told = f"probe pace {', '.join(f'{pace:g}' for pace in self.pace)} for {self.pace_every_s:g} s each"
+            raise WorldError(f"{told}, block {self.block_ms:g} ms: expected all of them above 0")
+
+    def slowness(self, block: int) -> float:
+        """What the costs are multiplied by while block number `block` is made."""
+        if not self.pace:
+            return 1.0
+        play_s = self.frames / self.fps
+        turn = int(block * play_s / self.pace_every_s) % len(self.pace)
+        return play_s * 1e3 / self.pace[turn] / self.block_ms
 
 
 @dataclass(frozen=True)
