@@ -8,8 +8,8 @@ import torch
 from world.decoder import Geometry, LinearLatents
 from world.small import SmallModel, forced, single
 from world.text import tokenize
-from world.train.base import BaseConfig, Trainer, shifted, x0_loss
-from world.train.batches import Seam, Source
+from world.train.base import BaseConfig, Trainer, X0Loss, shifted
+from world.train.batches import Batch, Seam, Source
 from world.train.captions import Look, imagine
 from world.train.evaluate import Recogniser, nearest_colours, write_png
 from world.train.latents import fit, psnr, random_looks, sample_frames
@@ -71,10 +71,33 @@ def test_a_switch_counts_only_blocks_that_the_words_describe(source: Source):
     assert torch.equal(batch.counted, (torch.arange(5) >= batch.cut).expand(4, 5))
 
 
-@pytest.mark.parametrize(("places", "asked"), [([0, 1, 2, 3], True), ([0, 2, 3, 4], False)])
-def test_a_stream_never_asks_for_a_leap_from_its_sink(source: Source, monkeypatch, places: list[int], asked: bool):
-    monkeypatch.setattr(source, "_places", lambda length: places)
-    assert (source.streams(3, 4).counted[:, 1] == asked).all()
+def test_a_stream_never_asks_for_a_leap_from_its_sink(source: Source):
+    for batch in (source.streams(3, 4) for _ in range(6)):
+        # a full window's sink is stale, and the block after it is not the next one
+        assert (batch.counted[:, 1] != bool(batch.stale)).all()
+
+
+def test_a_stale_cache_asks_for_the_old_scene(source: Source):
+    batch = source.stale(6, 5)
+    assert batch.stale >= 2 and batch.cut == 0
+    assert torch.equal(batch.counted, (torch.arange(5) >= batch.stale).expand(6, 5))
+    assert any(imagine(text) != imagine(old) for text, old in zip(batch.texts, batch.before, strict=True))
+
+
+def test_each_clean_block_is_read_under_its_own_words(model: SmallModel):
+    torch.manual_seed(1)
+    x, dials = torch.randn(1, 6, 32, 8, 14), torch.zeros(1, 6, 4)
+    times = torch.tensor([[0.0] * 3 + [700.0] * 3])
+    row = torch.tensor([[0, 0, 1, 1, 1, 1]])
+    with torch.no_grad():
+        made, other, same = (
+            model(x, times, tokenize(texts), dials, forced(3), row)
+            for texts in (["red", "blue grid"], ["rain", "blue grid"], ["blue grid", "blue grid"])
+        )
+        plain = model(x, times, tokenize(["blue grid"]), dials, forced(3))
+    assert not torch.equal(made[:, 5], other[:, 5])  # the last sees the first, under other words
+    assert torch.equal(made[:, 3], other[:, 3])  # the first noisy block sees none
+    torch.testing.assert_close(same, plain)
 
 
 def test_a_seam_begins_as_the_old_and_ends_as_the_new(latents: LinearLatents):
@@ -133,10 +156,21 @@ def test_streams_forget_all_but_the_sink_and_the_window(model: SmallModel):
     assert [any(torch.equal(kept, block) for kept, _ in streams.blocks) for block in made] == [1, 0, 0, 0, 1, 1]
 
 
-def test_the_loss_counts_only_counted_blocks():
-    made, true = torch.zeros(1, 2, 1, 1, 1), torch.tensor([1.0, 5.0]).view(1, 2, 1, 1, 1)
-    loss = x0_loss(made, true, torch.ones(1, 2), torch.tensor([[True, False]]))
-    assert float(loss) == 1.0
+def test_the_loss_counts_only_counted_blocks(latents: LinearLatents):
+    true = torch.tensor([1.0, 5.0]).view(1, 2, 1, 1, 1).expand(1, 2, 32, 8, 14)
+    loss = X0Loss(latents, motion=0.0)(torch.zeros_like(true), true, torch.ones(1, 2), torch.tensor([[True, False]]))
+    assert float(loss) == pytest.approx(1.0)
+
+
+def test_the_loss_counts_motion_twice_in_all(latents: LinearLatents):
+    error = torch.randn(1, 1, 32, 8, 14, generator=torch.Generator().manual_seed(0))
+    pictures = torch.einsum("ckx,bnchw->kxbnhw", latents.basis.unflatten(1, (6, -1)), error)
+    changes = torch.cat([pictures[:1], pictures.diff(dim=0)]).pow(2).sum((0, 1)).mean()
+    basis = latents.basis.unflatten(1, (6, -1))
+    share = torch.cat([basis[:, :1], basis.diff(dim=1)], 1).pow(2).sum()
+    counted = torch.ones(1, 1, dtype=torch.bool)
+    plain, both = (X0Loss(latents, w)(error, error * 0, torch.ones(1, 1), counted) for w in (0.0, 1.0))
+    torch.testing.assert_close(both - plain, changes / share, rtol=1e-4, atol=1e-5)
 
 
 def test_noise_levels_lean_to_noise():
@@ -154,10 +188,14 @@ def test_base_training_learns_and_resumes(library: Library, latents: LinearLaten
         assert torch.equal(one, other)
 
 
+def _one_of_each(source: Source) -> list[Batch]:
+    return [source.singles(2), source.streams(1, 3), source.switches(1, 3), source.stale(1, 3)]
+
+
 def test_each_kind_of_batch_gives_every_part_a_gradient(library: Library, latents: LinearLatents, tmp_path: Path):
     config = BaseConfig(minutes=1, workers=1, singles=2, streams=1, length=3)
     trainer = Trainer(config, library, latents, tmp_path / "none.pt")
-    for batch in (trainer.source.singles(2), trainer.source.streams(1, 3), trainer.source.switches(1, 3)):
+    for batch in _one_of_each(trainer.source):
         trainer.model.zero_grad()
         trainer.loss(batch).backward()
         assert trainer.model.dit.head.out.weight.grad.abs().sum() > 0

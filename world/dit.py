@@ -105,7 +105,8 @@ class Block(nn.Module):
         return self.self_attn.o(seen.flatten(2)).view_as(x)
 
     def _read(self, x: Tensor, words: tuple[Tensor, Tensor]) -> Tensor:
-        read = attention(self.cross_attn.queries(x.flatten(1, 2)), *words)
+        queries = self.cross_attn.queries(x.reshape(len(words[0]), -1, x.shape[-1]))
+        read = attention(queries, *words)
         return self.cross_attn.o(read.flatten(2)).view_as(x)
 
 
@@ -191,7 +192,8 @@ class CausalDiT(nn.Module):
     ) -> Tensor:
         """The prediction [B, F, C, h, w] for latents [B, F, C, h, w] at timesteps [B, F].
 
-        condition [B, F, dim] is added to the time embedding.
+        words: of one prompt for each sequence, or, with B * F rows, for each frame; condition [B, F, dim] is added to
+        the time embedding.
         """
         x, e, modulation = self._enter(latents, timesteps, condition)
         for layer, block in enumerate(self.blocks):

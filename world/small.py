@@ -112,8 +112,9 @@ class Conditioner(nn.Module):
         nn.init.normal_(self.dials.weight, std=0.1)
 
     def forward(self, pooled: Tensor, dials: Tensor) -> Tensor:
-        """pooled [B, text_dim], dials [B, F, n] -> [B, F, D]."""
-        return self.words(pooled).unsqueeze(1) + self.dials(dials.to(pooled))
+        """pooled [B, text_dim] or one for each frame [B, F, text_dim], dials [B, F, n] -> [B, F, D]."""
+        words = self.words(pooled)
+        return (words if pooled.ndim == 3 else words.unsqueeze(1)) + self.dials(dials.to(pooled))
 
 
 class SmallModel(nn.Module):
@@ -132,10 +133,29 @@ class SmallModel(nn.Module):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def forward(self, latents: Tensor, timesteps: Tensor, tokens: Tensor, dials: Tensor, attend: Attend) -> Tensor:
-        """latents [B, F, C, h, w], timesteps [B, F], tokens [B, L], dials [B, F, 4] -> x0 [B, F, C, h, w]."""
+    def forward(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        tokens: Tensor,
+        dials: Tensor,
+        attend: Attend,
+        row: Tensor | None = None,
+    ) -> Tensor:
+        """latents [B, F, C, h, w], timesteps [B, F], tokens [B, L], dials [B, F, 4] -> x0 [B, F, C, h, w].
+
+        row [B, F]: which of the tokens' rows, then of any number, each frame is under.
+        """
         embedding, pooled = self.text(tokens)
-        return self.dit(latents, timesteps, self.dit.words(embedding), attend, self.condition(pooled, dials))
+        words = self.dit.words(embedding)
+        if row is not None:
+            words, pooled = [(k[row.flatten()], v[row.flatten()]) for k, v in words], pooled[row]
+        return self.dit(latents, timesteps, words, attend, self.condition(pooled, dials))
+
+
+def clip(blocks: int) -> Dense:
+    """Attention of a whole clip, every block seeing every other."""
+    return Dense(GRID, [*range(blocks)], CONFIG.head_dim)
 
 
 def single() -> Dense:
@@ -144,13 +164,13 @@ def single() -> Dense:
 
 
 @lru_cache(maxsize=16)
-def forced(blocks: int, cut: int = 0) -> Dense:
+def forced(blocks: int, cut: int = 0, stale: int = 0) -> Dense:
     """Teacher forcing over [clean | noisy] blocks.
 
-    The clean ones before `cut` all see one another, as a rebuild under new words leaves them.
+    The clean ones from `stale` to `cut` all see one another and those before, as a rebuild under new words leaves them.
     """
     mask = teacher_forcing(blocks, 1)
-    mask[:cut, :cut] = True
+    mask[stale:cut, :cut] = True
     return Dense(GRID, [*range(blocks)] * 2, CONFIG.head_dim, mask)
 
 

@@ -22,6 +22,7 @@ from world.train.optim import optimisers
 from world.train.progress import Budget, Meter, rate, save
 
 log = logging.getLogger(__name__)
+SHARES = {"single": 0.25, "stream": 0.3, "switch": 0.27, "stale": 0.18}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class BaseConfig:
     singles: int = 64
     streams: int = 8
     length: int = 8
-    shares: dict[str, float] = field(default_factory=lambda: {"single": 0.35, "stream": 0.35, "switch": 0.3})
+    shares: dict[str, float] = field(default_factory=lambda: dict(SHARES))
     alone: float = 0.2  # of the time, single blocks only: a scene from nothing is the hard part
     shift: float = 6.0
     matrix_rate: float = 1e-2
@@ -41,6 +42,7 @@ class BaseConfig:
     decay: float = 0.5
     average: float = 0.998
     every: int = 6  # steps between two averagings of the workers' weights
+    motion: float = 1.0  # weight of the squared error of what changes from picture to picture
     seed: int = 0
 
 
@@ -49,10 +51,36 @@ def shifted(uniform: Tensor, shift: float) -> Tensor:
     return shift * uniform / (1 + (shift - 1) * uniform)
 
 
-def x0_loss(made: Tensor, true: Tensor, sigma: Tensor, counted: Tensor) -> Tensor:
-    """Squared error of x0 [B, n, C, h, w], weighed like one of the flow, over the counted blocks."""
-    error = ((made - true) / sigma.clamp(min=0.2)[..., None, None, None]) ** 2
-    return (error.mean((2, 3, 4)) * counted).sum() / counted.sum()
+class X0Loss(nn.Module):
+    """Squared error of x0, weighed like one of the flow, and of its motion: what changes from picture to picture.
+
+    Motion is little of a block's variance and most of what it means, so it is counted again. Latents are linear, and so
+    the error of the changes is a quadratic form of theirs.
+    """
+
+    def __init__(self, latents: LinearLatents, motion: float) -> None:
+        super().__init__()
+        basis = latents.basis.unflatten(1, (latents.geometry.frames, -1))
+        # the first picture counts too: against the one before it
+        changes = torch.cat([basis[:, :1], basis.diff(dim=1)], 1).flatten(1)
+        form = changes @ changes.T
+        self.register_buffer("form", torch.eye(len(form)) + motion * form * len(form) / form.trace())
+
+    def forward(self, made: Tensor, true: Tensor, sigma: Tensor, counted: Tensor) -> Tensor:
+        """made and true [B, n, C, h, w], sigma [B, n] -> a number, over the counted [B, n] blocks."""
+        error = (made - true) / sigma.clamp(min=0.2)[..., None, None, None]
+        weighed = torch.einsum("bnchw,cd->bndhw", error, self.form)
+        return ((error * weighed).mean((2, 3, 4)) * counted).sum() / counted.sum()
+
+
+def words_of(batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Tokens of a batch and, where some clean blocks are under other words, each frame's row of them."""
+    if not batch.stale:
+        return tokenize(batch.texts), None
+    b, n = batch.latents.shape[:2]
+    row = torch.arange(b).view(-1, 1).repeat(1, 2 * n) + b
+    row[:, : batch.stale] -= b
+    return tokenize(batch.before + batch.texts), row
 
 
 def mix(true: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
@@ -93,17 +121,22 @@ class Trainer:
     def __init__(self, config: BaseConfig, library: Library, latents: LinearLatents, out: Path, rank: int = 0) -> None:
         self.config, self.rank, self.out = config, rank, out
         torch.manual_seed(config.seed)
-        self.model = SmallModel()
+        self.model = self.start()
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimisers = optimisers(self.model, config.matrix_rate, config.other_rate)
         self.step, spent = self._resume() if out.exists() else (0, 0.0)
         # a resumed run must not see the same batches again
         seed = config.seed + rank + 1000 * self.step
         self.source = Source(library, latents, seed)
+        self.x0_loss = X0Loss(latents, config.motion)
         self.chance = torch.Generator().manual_seed(seed)
         self.rng = random.Random(config.seed + self.step)
         self.budget = Budget(config.minutes, spent)
         self.meter = Meter(self.budget)
+
+    def start(self) -> SmallModel:
+        """The weights to begin with: here, none worth having."""
+        return SmallModel()
 
     def train(self) -> nn.Module:
         """Train until the time is up; gives the averaged model."""
@@ -121,27 +154,29 @@ class Trainer:
         """Of single blocks, or of streams by teacher forcing."""
         true, (b, n) = batch.latents, batch.latents.shape[:2]
         sigma = shifted(torch.rand(b, n, generator=self.chance), self.config.shift)
-        noisy, times, dials, attend = mix(true, sigma, self._noise(true)), sigma, batch.dials, single()
+        noisy, times, dials, attend = mix(true, sigma, self.noise(true)), sigma, batch.dials, single()
         if n > 1:
             noisy, times = torch.cat([self._history(true), noisy], 1), torch.cat([torch.zeros(b, n), sigma], 1)
-            dials, attend = torch.cat([dials, dials], 1), forced(n, batch.cut)
+            dials, attend = torch.cat([dials, dials], 1), forced(n, batch.cut, batch.stale)
+        tokens, row = words_of(batch)
         with torch.autocast("cpu", torch.bfloat16):
-            made = self.model(noisy, 1000 * times, tokenize(batch.texts), dials, attend)
-        return x0_loss(made[:, -n:].float(), true, sigma, batch.counted)
+            made = self.model(noisy, 1000 * times, tokens, dials, attend, row)
+        return self.x0_loss(made[:, -n:].float(), true, sigma, batch.counted)
 
     def _history(self, true: Tensor) -> Tensor:
         """Clean blocks as the model will have made them: most sequences a little noisy."""
         size = (len(true), 1, 1, 1, 1)
         level = 0.15 * torch.rand(size, generator=self.chance) * (torch.rand(size, generator=self.chance) < 0.6)
-        return (1 - level) * true + level * self._noise(true)
+        return (1 - level) * true + level * self.noise(true)
 
-    def _noise(self, like: Tensor) -> Tensor:
+    def noise(self, like: Tensor) -> Tensor:
+        """From this trainer's own chance."""
         return torch.randn(like.shape, generator=self.chance)
 
     def _update(self, share: float, factor: float) -> None:
         config = self.config
-        kind = "single" if share < config.alone else self.rng.choices(list(config.shares), config.shares.values())[0]
-        loss = self.loss(self._draw(kind))
+        kind, batch = self.draw(share, self.rng)
+        loss = self.loss(batch)
         for optimiser, peak in zip(self.optimisers, (config.matrix_rate, config.other_rate), strict=True):
             optimiser.zero_grad()
             optimiser.param_groups[0]["lr"] = peak * factor
@@ -154,11 +189,14 @@ class Trainer:
             blend(self.average, self.model, min(self.config.average, (1 + self.step) / (10 + self.step)))
             self.meter.add(self.step, **{kind: loss.item()})
 
-    def _draw(self, kind: str) -> Batch:
+    def draw(self, share: float, rng: random.Random) -> tuple[str, Batch]:
+        """The next batch and its kind, `share` of the time gone."""
         config = self.config
+        kind = "single" if share < config.alone else rng.choices(list(config.shares), config.shares.values())[0]
         if kind == "single":
-            return self.source.singles(config.singles)
-        return {"stream": self.source.streams, "switch": self.source.switches}[kind](config.streams, config.length)
+            return kind, self.source.singles(config.singles)
+        draw = {"stream": self.source.streams, "switch": self.source.switches, "stale": self.source.stale}[kind]
+        return kind, draw(config.streams, config.length)
 
     def _resume(self) -> tuple[int, float]:
         state: dict[str, Any] = torch.load(self.out)

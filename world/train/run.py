@@ -22,6 +22,7 @@ from world.train.decoder import train_decoder
 from world.train.evaluate import Judge, evaluate, train_recogniser
 from world.train.latents import fit
 from world.train.rollout import Recipe
+from world.train.teacher import TeacherTrainer
 
 SHARES = {"base": 0.84, "decoder": 0.16}  # of the minutes that `small` is given
 
@@ -62,6 +63,19 @@ def fit_latents(job: Job) -> None:
 def train_base(job: Job) -> None:
     """The transformer and the text encoder, in `workers` processes of one thread."""
     _spawn(_base_worker, job)
+
+
+def train_teacher(job: Job) -> None:
+    """The judge of whole clips, from the base on."""
+    _spawn(_teacher_worker, job)
+
+
+def _teacher_worker(rank: int, job: Job) -> None:
+    _enter(rank, job)
+    # the base is trained already: a gentler rate, and batches that fill a core
+    config = BaseConfig(job.minutes, job.workers, streams=16, matrix_rate=6e-3, other_rate=1e-3, seed=job.seed)
+    shelves, base = library.Library(job.out / "library"), job.out / "base.pt"
+    TeacherTrainer(config, shelves, job.load_linear(), job.out / "teacher.pt", base, rank).train()
 
 
 def _base_worker(rank: int, job: Job) -> None:
@@ -108,6 +122,7 @@ def bundle(job: Job) -> None:
 STAGES: dict[str, Callable[[Job], None]] = {
     "latents": fit_latents,
     "base": train_base,
+    "teacher": train_teacher,
     "decoder": train_pictures,
     "evaluate": judge,
     "package": bundle,
