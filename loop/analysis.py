@@ -83,45 +83,6 @@ def _missing(recording: Recording, block: int, frames: set[int], start: int) -> 
     return (size if start else max(frames) - first + 1) - len(frames)
 
 
-def on_time_share(recording: Recording) -> float:
-    """Of the new frames, how many came at the first tick at or after their due time.
-
-    The trace names no due times, but a frame is due a period after the last one, the period is what `rate` says, and
-    none is shown early: so the earliest flips of a stretch tell where its schedule lies.
-    """
-    if not recording.flips:
-        return 1.0
-    tick_ns = recording.tick_ms * MS
-    zero_ns = min(line["t_ns"] - line["tick"] * tick_ns for line in recording.flips)  # a look comes after its tick
-    late_ns = [late for run in _scheduled(recording.flips) for late in _lateness_ns(recording, run, zero_ns)]
-    return sum(late < 0.999 * tick_ns for late in late_ns) / max(1, len(late_ns))  # a whole tick, but for rounding
-
-
-def _scheduled(flips: Sequence[Line]) -> list[list[Line]]:
-    """New frames in runs under one schedule: a repeat begins another. Short, since rates are rounded in a trace."""
-    runs: list[list[Line]] = [[]]
-    for part in stretches(flips):
-        runs.append([])
-        for before, line in pairwise([{"frame": None}, *part]):
-            if line["repeat"] or len(runs[-1]) == 64:
-                runs.append([])
-            if line["frame"] != before["frame"]:
-                runs[-1].append(line)
-    return [run for run in runs if len(run) > 8]
-
-
-def _lateness_ns(recording: Recording, run: Sequence[Line], zero_ns: float) -> list[float]:
-    """How long after its due time the tick of each new frame was."""
-    due, size = [0.0], recording.header["block_frames"]
-    for before, after in pairwise(run):
-        never_shown = max(0, after["block"] - before["block"] - 1) * size  # taken back: not due any more
-        steps = max(1, after["frame"] - before["frame"] - never_shown)
-        due.append(due[-1] + steps * recording.period_ms * MS / before["rate"])
-    begin_ns = min(line["t_ns"] - at for line, at in zip(run, due, strict=True))
-    tick_ns = recording.tick_ms * MS
-    return [zero_ns + line["tick"] * tick_ns - begin_ns - at for line, at in zip(run, due, strict=True)]
-
-
 @dataclass(frozen=True)
 class Smoothness:
     """How a stream looked. limit_ms: the longest hold that is none (design, section 9); rate: the lowest."""

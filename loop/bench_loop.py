@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from loop import rehearsal
-from loop.analysis import intervals_ms, late_ticks, on_time_share
+from loop.analysis import intervals_ms, late_ticks
 from loop.bench import Spread, print_environment, print_spreads, write_json
 from loop.estimate import Estimate, median
+from loop.punctuality import on_time_share
 from loop.recording import Recording
 
 log = logging.getLogger(__name__)

@@ -58,7 +58,9 @@ class Engine:
         self._cost = SustainableCost()
         self._worst: Cost | None = None
         self._life = 0
+        self._was_late = False  # the newest block: a frame of it was missing when it was due
         self._frame: FrameMark | None = None
+        self._due_ns: int | None = None  # when that frame was due
         self._strangers: set[str] = set()  # dials that nobody has, each warned of once
 
     def run(self) -> None:
@@ -146,7 +148,7 @@ class Engine:
         pixels = self.dials.picture(self.model.pixels(due.frame) if due.frame else None)
         flip_ns = self._flip(pixels, due.frame)
         if due.frame:
-            self._frame = due.frame
+            self._frame, self._due_ns = due.frame, due.due_ns
             self.shown += 1
             self.first_flip_ns = self.first_flip_ns or flip_ns
         if pixels is not None:
@@ -169,12 +171,8 @@ class Engine:
     def _line(self, due: Shown, flip_ns: int) -> dict[str, Any]:
         """One line of the trace (design, section 9)."""
         line = {"t_ns": flip_ns, "tick": self.clock.tick, "block": self._frame.block, "frame": self._frame.number}
-        line |= {
-            "repeat": due.starved,
-            "queue": due.queue,
-            "age_ms": round(self.age_ms, 3),
-        }
-        line["rate"] = round(self.pacer.rate, 4)
+        line |= {"due_ns": self._due_ns, "repeat": due.starved, "queue": due.queue}
+        line |= {"age_ms": round(self.age_ms, 3), "rate": round(self.pacer.rate, 4)}
         if self.patch:
             line["patch"] = int(self.patch.lit)
         if self.hands.frozen or self.hands.blackout:
@@ -188,16 +186,25 @@ class Engine:
         elif isinstance(message, Taken):
             self.out.ledger.taken(message)
         elif isinstance(message, BlockMade):
-            if self._worst is None:  # the first block: without a guess it would be shown too fast for the second
-                self.pacer.set_cost(message.took_ns * 5 // 4, self.model.info.block_frames)
+            self._made(message)
         elif isinstance(message, BlockDone):
-            self.out.block(message)
-            self._worst = message.worst
-            cost_ns = self._cost.note(message.t_end_ns - message.t_begin_ns - message.recache_ns, message.recache_ns)
-            self.block_ms = cost_ns / 1e6
-            self.pacer.set_cost(cost_ns, self.model.info.block_frames)
+            self._done(message)
         elif isinstance(message, Died | Fault):
             self.out.fault(message)
+
+    def _made(self, made: BlockMade) -> None:
+        """Where a block came too late, and for the first of all, do not show it faster than the next can be made."""
+        self._was_late = self.pacer.ask_late()
+        if self._was_late or self._worst is None:
+            self.pacer.slow_down(made.took_ns * 5 // 4, self.model.info.block_frames)  # the clean pass is a fifth
+
+    def _done(self, done: BlockDone) -> None:
+        self.out.block(done)
+        self._worst = done.worst
+        alone_ns = done.t_end_ns - done.t_begin_ns - done.recache_ns
+        cost_ns = self._cost.note(alone_ns, done.recache_ns, self._was_late)
+        self.block_ms = cost_ns / 1e6
+        self.pacer.set_cost(cost_ns, self.model.info.block_frames)
 
     def _follow_life(self) -> None:
         """A new ring begins: the pacer starts over on it; the window keeps the last picture meanwhile."""
@@ -207,5 +214,5 @@ class Engine:
         if self.pacer is None:
             self.pacer = Pacer(self.model.info.fps)
             self.hands.keyboard.meet(self.model.words, {**self.model.info.dials, **DISPLAY_DIALS})
-            self.out.header(self.model)
+            self.out.header(self.model, self.clock)
         self.pacer.restart()

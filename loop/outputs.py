@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from loop.clock import TICK_HZ
+from loop.clock import TICK_HZ, FixedStep
 from loop.display_dials import DISPLAY_DIALS
 from loop.ledger import Ledger
 from loop.message import BlockDone, Died
@@ -26,11 +26,12 @@ class Outputs:
         self.recorder = Recorder(record) if record else None
         self.ledger = Ledger(self._trace)
 
-    def header(self, model: LiveModel) -> None:
-        """The trace's first line, once the world is open."""
+    def header(self, model: LiveModel, clock: FixedStep) -> None:
+        """The trace's first line, once the world is open. `clock` says when tick 0 was."""
         info, options = model.info, model.options
         world = {"world": info.name, "seed": options.seed, "prompt": model.words, "fps": info.fps}
         world |= {"block_frames": info.block_frames, "picture": list(info.picture), "tick_hz": TICK_HZ}
+        world["tick_zero_ns"] = clock.start_ns
         for name, dials in (("dials", info.dials), ("display_dials", DISPLAY_DIALS)):
             world[name] = {dial: [span.low, span.high] for dial, span in dials.items()}
         setting = {"device": options.world.device, "threads": options.world.threads, "reserve": options.reserve}

@@ -13,12 +13,16 @@ MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes t
 
 @dataclass(frozen=True)
 class Shown:
-    """What one tick shows: a new frame or None. `starved` says that a frame was due and none was ready."""
+    """What one tick shows: a new frame or None. `starved` says that a frame was due and none was ready.
+
+    due_ns: when the new frame was due; one that came too late keeps the time at which it was missed.
+    """
 
     frame: FrameMark | None
     starved: bool
     skipped: int
     queue: int
+    due_ns: int | None = None
 
 
 class Pacer:
@@ -34,6 +38,8 @@ class Pacer:
         self.period_ns = self.world_period_ns
         self._queue: deque[FrameMark] = deque()
         self._next_due_ns: int | None = None
+        self._missed_ns: int | None = None  # when a frame was due that has not come yet
+        self._was_late = False
         self._current_block: int | None = None
         self._held_at: int | None = None
 
@@ -45,7 +51,7 @@ class Pacer:
     def restart(self) -> None:
         """Another ring: its first frame is due when it comes."""
         self._queue.clear()
-        self._next_due_ns = self._current_block = None
+        self._next_due_ns = self._missed_ns = self._current_block = None
 
     def add(self, mark: FrameMark) -> None:
         """A frame was made."""
@@ -74,6 +80,12 @@ class Pacer:
         """What a block costs in the long run, clean pass included; the period follows if that is more than it plays."""
         self.period_ns = max(self.world_period_ns, round(block_ns * MARGIN / frames))
 
+    def slow_down(self, block_ns: int, frames: int) -> None:
+        """`set_cost` where that makes the period longer."""
+        period_ns = self.period_ns
+        self.set_cost(block_ns, frames)
+        self.period_ns = max(period_ns, self.period_ns)
+
     def hold(self, now_ns: int) -> None:
         """Freeze: nothing is due any more."""
         self._held_at = self._held_at or now_ns
@@ -82,6 +94,7 @@ class Pacer:
         """Go on exactly where `hold` stopped."""
         if self._held_at is not None and self._next_due_ns is not None:
             self._next_due_ns += now_ns - self._held_at
+            self._missed_ns = self._missed_ns and self._missed_ns + now_ns - self._held_at
         self._held_at = None
 
     def tick(self, now_ns: int) -> Shown:
@@ -89,12 +102,18 @@ class Pacer:
         if self._held_at is not None or not self._is_due(now_ns):
             return Shown(None, False, 0, len(self._queue))
         if not self._queue:
+            self._missed_ns, self._was_late = self._missed_ns or self._next_due_ns, True
             self._next_due_ns = now_ns + 1  # still due at the next tick, whenever that is
             return Shown(None, True, 0, 0)
-        frame, skipped = self._pop(now_ns), 0
+        due_ns, frame, skipped = self._take_due(now_ns), self._pop(now_ns), 0
         while self._queue and self._next_due_ns <= now_ns:
-            frame, skipped = self._pop(now_ns), skipped + 1
-        return Shown(frame, False, skipped, len(self._queue))
+            due_ns, frame, skipped = self._next_due_ns, self._pop(now_ns), skipped + 1
+        return Shown(frame, False, skipped, len(self._queue), due_ns)
+
+    def ask_late(self) -> bool:
+        """Whether a frame has come too late, or not yet, since this was asked last."""
+        was_late, self._was_late = self._was_late, False
+        return was_late
 
     def schedule(self, ordinal: int) -> Schedule | None:
         """When the frame after the newest one in hand is due, for the model's process; None before the first frame.
@@ -111,6 +130,11 @@ class Pacer:
             return bool(self._queue)
         return self._next_due_ns <= now_ns
 
+    def _take_due(self, now_ns: int) -> int:
+        """When the frame that is shown now was due."""
+        due_ns, self._missed_ns = self._missed_ns or self._next_due_ns or now_ns, None
+        return due_ns
+
     def _pop(self, now_ns: int) -> FrameMark:
         frame = self._queue.popleft()
         self._current_block = frame.block
@@ -122,16 +146,28 @@ class SustainableCost:
     """What a block costs in the long run, over the last few blocks.
 
     The upper quartile without recaches, so that one slow block changes nothing, and the mean recache, so that a slow
-    model does not fall behind where one switch follows another.
+    model does not fall behind where one switch follows another. A jump is followed sooner: a slow block that came too
+    late is believed until the next one is there, and three fast ones in a row end what was slow before them.
     """
 
     def __init__(self, blocks: int = 8) -> None:
         self._alone: deque[int] = deque(maxlen=blocks)
         self._recaches: deque[int] = deque(maxlen=blocks)
 
-    def note(self, cost_ns: int, recache_ns: int) -> int:
-        """Record one block's cost and what recaches took beside it; returns the cost to plan with."""
+    def note(self, cost_ns: int, recache_ns: int, was_late: bool = False) -> int:
+        """Record one block's cost and what recaches took beside it; returns the cost to plan with.
+
+        was_late: a frame of it was not there when it was due.
+        """
         self._alone.append(cost_ns)
         self._recaches.append(recache_ns)
-        ordered = sorted(self._alone)
-        return ordered[len(ordered) * 3 // 4] + sum(self._recaches) // len(self._recaches)
+        newest = list(self._alone)[-3:]
+        if len(newest) == 3 and max(newest) < 0.8 * self._typical_ns:
+            self._alone.clear()
+            self._alone.extend(newest)
+        alone_ns = max(self._typical_ns, cost_ns) if was_late else self._typical_ns
+        return alone_ns + sum(self._recaches) // len(self._recaches)
+
+    @property
+    def _typical_ns(self) -> int:
+        return sorted(self._alone)[len(self._alone) * 3 // 4]

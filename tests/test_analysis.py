@@ -118,33 +118,6 @@ def test_ticks_without_a_flip_are_late():
     assert max(analysis.intervals_ms(trace.flips)) == pytest.approx(3 * TICK)
 
 
-def test_slow_motion_is_on_time_and_stutter_is_not():
-    slow = recorded(*flips(120, lambda tick: tick // 6, rate=lambda tick: 0.5))
-    stutter = recorded(*flips(120, lambda tick: tick // 12 * 2 + (tick % 12 > 7), rate=lambda tick: 0.5))
-    assert analysis.on_time_share(slow) == 1.0 and analysis.on_time_share(stutter) == 0.5
-
-
-def test_frames_between_two_ticks_are_on_time_at_the_next():
-    odd = recorded(*flips(200, lambda tick: int((tick + 0.2) * TICK / 70), rate=lambda tick: 50 / 70))
-    assert analysis.on_time_share(odd) == 1.0
-
-
-def test_neither_skipped_frames_nor_blocks_taken_back_make_later_ones_late():
-    skipped = recorded(*flips(120, lambda tick: tick // 3 - (tick // 3 == 11)))
-    taken_back = recorded(*flips(120, lambda tick: tick // 3 + 4 * (tick >= 60)))
-    assert analysis.on_time_share(skipped) == 1.0 and analysis.on_time_share(taken_back) == 1.0
-
-
-def test_one_frame_that_came_a_tick_late_is_the_only_one():
-    late = recorded(*flips(120, lambda tick: tick // 3 - (tick == 60)))
-    assert analysis.on_time_share(late) == pytest.approx(39 / 40)
-
-
-def test_a_tick_that_woke_up_late_is_still_the_first_one():
-    lines = [line | {"t_ns": line["t_ns"] + 4 * MS * (line["tick"] % 7 == 0)} for line in flips(120)]
-    assert analysis.on_time_share(recorded(*lines)) == 1.0
-
-
 def test_frames_lost_at_a_switch_are_those_the_schedule_had():
     held = flips(180, lambda tick: tick // 3 if tick < 30 else max(10, tick // 3 - 4))
     trace = recorded(*held, *event(1, "prompt", pump=400, flip=700))

@@ -55,6 +55,27 @@ def test_a_missing_frame_is_reported_at_every_tick_until_it_comes():
     assert len(shown) == 1 and len(starved) == 9
 
 
+def test_a_frame_that_came_too_late_keeps_the_time_at_which_it_was_missed():
+    pacer = Pacer(fps=16)
+    pacer.add(frame(0))
+    pacer.tick(0)
+    assert not pacer.ask_late()
+    for now in range(TICK_NS, 12 * TICK_NS, TICK_NS):
+        pacer.tick(now)
+    pacer.add(frame(1)), pacer.add(frame(2))
+    assert pacer.tick(12 * TICK_NS).due_ns == pacer.period_ns
+    assert pacer.ask_late() and not pacer.ask_late()
+    assert pacer.tick(20 * TICK_NS).due_ns == 11 * TICK_NS + 1 + pacer.period_ns  # it came after tick 11
+
+
+def test_a_shown_frame_names_its_due_time_and_a_skipped_one_takes_it_along():
+    pacer = Pacer(fps=16)
+    for ordinal in range(8):
+        pacer.add(frame(ordinal))
+    assert pacer.tick(5).due_ns == 5
+    assert pacer.tick(200 * MS).due_ns == 5 + 3 * pacer.period_ns
+
+
 def test_what_was_lost_is_not_caught_up():
     pacer = Pacer(fps=16)
     pacer.add(frame(0))
@@ -163,6 +184,31 @@ def test_one_slow_block_does_not_change_the_rate_to_plan_with():
         cost.note(100, 0)
     assert cost.note(1000, 0) == 100
     assert [cost.note(300, 0) for _ in range(8)][-1] == 300
+
+
+def test_a_slow_block_that_came_too_late_is_believed_until_the_next():
+    cost = SustainableCost()
+    for _ in range(7):
+        cost.note(100, 0)
+    assert cost.note(400, 0, was_late=True) == 400
+    assert cost.note(100, 0) == 100
+
+
+def test_three_fast_blocks_end_what_was_slow_before_them():
+    cost = SustainableCost()
+    for _ in range(8):
+        cost.note(400, 0)
+    assert [cost.note(100, 0) for _ in range(3)] == [400, 400, 100]
+
+
+def test_a_block_that_came_too_late_slows_the_picture_down_and_never_hurries_it():
+    pacer = Pacer(fps=16)
+    pacer.set_cost(400 * MS, frames=4)
+    before = pacer.period_ns
+    pacer.slow_down(300 * MS, frames=4)
+    assert pacer.period_ns == before
+    pacer.slow_down(500 * MS, frames=4)
+    assert pacer.period_ns > before
 
 
 def test_recaches_that_follow_closely_are_planned_for():
