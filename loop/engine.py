@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loop.clock import FixedStep
+from loop.costs import Cost
 from loop.display_dials import DISPLAY_DIALS, DisplayDials
 from loop.hands import Hands
 from loop.message import BlockDone, BlockMade, Died, Fault, Stage, Taken
@@ -18,7 +19,7 @@ from loop.pacer import Pacer, Shown, SustainableCost
 from loop.patch import Patch
 from loop.ring import FrameMark
 from loop.screen import Screen
-from loop.switch import Cost, keep
+from loop.switch import keep
 from world.event import Dial, Event, Prompt, Scene
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loop.switch import Cost
+from loop.costs import Cost
 from world.block import Block, Snapshot, Stand
 from world.event import Event
 from world.info import WorldInfo

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from loop.blockrun import BlockRun
+from loop.costs import Costs
 from loop.inbox import Inbox, submitted
 from loop.message import Stage, Start, Taken
 from loop.ring import FrameRing
 from loop.sequencer import Numbered
-from loop.switch import Costs, fits, lead_ns
+from loop.switch import fits, lead_ns
 from loop.upload import uploader
 from world.block import Block, World
 

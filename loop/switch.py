@@ -5,58 +5,14 @@ Pure: time is an argument, nanoseconds throughout. The ways are those of the des
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loop.clock import TICK_NS
+from loop.costs import Cost
 
 MODES = ("auto", "inline", "overlap", "snap")
 PLAIN = "plain"  # one bank, and nothing planned for a switch: what there is to compare with
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The worst that was measured lately: a recache, a block up to its first frame, and its clean pass."""
-
-    recache_ns: int
-    first_frame_ns: int
-    clean_ns: int
-
-    @property
-    def switch_ns(self) -> int:
-        """From the boundary to the first frame under new words."""
-        return self.recache_ns + self.first_frame_ns
-
-
-class Costs:
-    """Measures what blocks cost. Owned by the model's process.
-
-    The largest of the last 1,000 blocks and 50 recaches: it grows at once on a near miss, and shrinks only when the
-    costly one has left the record. A recache that was never measured is taken to cost a block.
-    """
-
-    def __init__(self) -> None:
-        self._first_frame: deque[int] = deque(maxlen=1000)
-        self._clean: deque[int] = deque(maxlen=1000)
-        self._recache: deque[int] = deque(maxlen=50)
-
-    def note_block(self, first_frame_ns: int, clean_ns: int) -> None:
-        """One block, without its recache; clean_ns is 0 where the clean pass was spared."""
-        self._first_frame.append(first_frame_ns)
-        self._clean.append(clean_ns)
-
-    def note_recache(self, recache_ns: int) -> None:
-        """One recache."""
-        self._recache.append(recache_ns)
-
-    @property
-    def worst(self) -> Cost | None:
-        """None before the first block was measured."""
-        if not self._first_frame:
-            return None
-        block = max(self._first_frame)
-        return Cost(max(self._recache, default=block), block, max(self._clean))
 
 
 def lead_ns(cost: Cost | None, mode: str, play_ns: int) -> int:

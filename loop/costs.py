@@ -1,0 +1,94 @@
+"""What blocks and recaches cost at worst, as the lead has to know it. Pure; nanoseconds throughout."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+RECORD = 256  # blocks, about a minute
+HIGH = 0.98  # of the record, what the worst sinks towards: a rare spike is not planned for
+SINKING = 32  # blocks in which all but a third of the way there is gone
+MISHAP = 5  # so many times above that, a cost is not planned for whole
+FASTER = 2.5  # so many times below the worst, for BELIEVED blocks in a row: the model has become faster
+BELIEVED = 32
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The worst to plan with: a recache, a block up to its first frame, and its clean pass."""
+
+    recache_ns: int
+    first_frame_ns: int
+    clean_ns: int
+
+    @property
+    def switch_ns(self) -> int:
+        """From the boundary to the first frame under new words."""
+        return self.recache_ns + self.first_frame_ns
+
+
+class Worst:
+    """The largest cost lately: it grows at once, and sinks slowly towards the costs that only a few lie above.
+
+    The largest of a long record would grow for minutes on a noisy machine, and the age of every frame with it. A single
+    mishap is not planned for whole, since everything after it would be late by as much.
+    """
+
+    def __init__(self, record: int = RECORD, high: float = HIGH, sinking: float = SINKING) -> None:
+        self._record: deque[int] = deque(maxlen=record)
+        self._high, self._sinking = high, sinking
+        self._level = 0.0
+
+    def note(self, cost_ns: int) -> bool:
+        """Record one; whether all before were forgotten, because a long run of much smaller ones has ended them."""
+        self._record.append(cost_ns)
+        newest = list(self._record)[-BELIEVED:]
+        if len(self._record) > BELIEVED and max(newest) * FASTER < self._level:
+            self._record.clear()
+            self._record.extend(newest)
+            self._level = max(newest)
+            return True
+        usual = sorted(self._record)[int((len(self._record) - 1) * self._high)]
+        sunk = self._level - max(0.0, self._level - usual) / self._sinking
+        self._level = max(min(cost_ns, MISHAP * usual), sunk)
+        return False
+
+    @property
+    def ns(self) -> int | None:
+        """None before the first."""
+        return round(self._level) if self._record else None
+
+
+class Costs:
+    """Measures what blocks cost. Owned by the model's process.
+
+    A recache that was never measured, or not since the model became much faster, is taken to cost a block.
+    """
+
+    def __init__(self) -> None:
+        self._first_frame, self._clean = Worst(), Worst()
+        self._recache = _worst_recache()
+
+    def note_block(self, first_frame_ns: int, clean_ns: int) -> None:
+        """One block, without its recache; clean_ns is 0 where the clean pass was spared."""
+        self._clean.note(clean_ns)
+        if self._first_frame.note(first_frame_ns):
+            self._recache = _worst_recache()
+
+    def note_recache(self, recache_ns: int) -> None:
+        """One recache."""
+        self._recache.note(recache_ns)
+
+    @property
+    def worst(self) -> Cost | None:
+        """None before the first block was measured."""
+        block = self._first_frame.ns
+        if block is None:
+            return None
+        recache = self._recache.ns
+        return Cost(block if recache is None else recache, block, self._clean.ns or 0)
+
+
+def _worst_recache() -> Worst:
+    """Recaches are rare and alike, one pass each: a shorter record."""
+    return Worst(16, 0.9, 8)
