@@ -6,10 +6,10 @@ from collections import deque
 from dataclasses import dataclass
 
 RECORD = 256  # blocks, about a minute
-HIGH = 0.98  # of the record, what the worst sinks towards: a rare spike is not planned for
+HIGH = 0.98  # of the record, what is usual: the worst sinks towards it, since a rare spike is not planned for
 SINKING = 32  # blocks in which all but a third of the way there is gone
-MISHAP = 5  # so many times above that, a cost is not planned for whole
-FASTER = 2.5  # so many times below the worst, for BELIEVED blocks in a row: the model has become faster
+MISHAP = 5  # so many times what is usual, a cost is not planned for whole
+FASTER = 2.5  # so many times below what was usual, for BELIEVED blocks in a row: the model has become faster
 BELIEVED = 32
 
 
@@ -43,12 +43,12 @@ class Worst:
         """Record one; whether all before were forgotten, because a long run of much smaller ones has ended them."""
         self._record.append(cost_ns)
         newest = list(self._record)[-BELIEVED:]
-        if len(self._record) > BELIEVED and max(newest) * FASTER < self._level:
+        usual = sorted(self._record)[int((len(self._record) - 1) * self._high)]
+        if len(self._record) > BELIEVED and max(newest) * FASTER < usual:
             self._record.clear()
             self._record.extend(newest)
             self._level = max(newest)
             return True
-        usual = sorted(self._record)[int((len(self._record) - 1) * self._high)]
         sunk = self._level - max(0.0, self._level - usual) / self._sinking
         self._level = max(min(cost_ns, MISHAP * usual), sunk)
         return False

@@ -38,6 +38,7 @@ def test_a_mishap_is_not_planned_for_whole():
     for cost in [100] * 100 + [5000]:
         worst.note(cost)
     assert worst.ns == 500
+    assert not any(worst.note(100) for _ in range(200)) and worst.ns < 102
 
 
 def test_a_spike_in_twenty_five_is_planned_for_and_a_rarer_one_soon_is_not():
