@@ -30,7 +30,7 @@ GRID = (Geometry.rows // PATCH[0], Geometry.columns // PATCH[1])  # rows and col
 DIALS = ("pan_x", "pan_y", "zoom", "energy")
 RANGES = {"zoom": DialRange(low=-0.5)}  # farther out, rings are finer than the latents hold
 WINDOW, SINK = 8, 1  # latent frames, the block among them
-STEPS = (1000, 800, 600, 400, 200)  # a fifth step gives the first block its contrast
+STEPS, SHIFT = (1000, 800, 600, 400, 200), 5.0  # a fifth step gives the first block its contrast
 WEIGHTS = Path(__file__).parent / "assets" / "small.safetensors"
 SHOWPIECE = "slow purple ripples"
 
@@ -225,6 +225,6 @@ def sizes(positions: str = "relative") -> DiffusionConfig:
     return DiffusionConfig(
         dit=CONFIG,
         cache=CacheConfig(window=WINDOW, sink=SINK, block=1, positions=positions),
-        sampler=SamplerConfig(steps=STEPS, prediction="x0"),
+        sampler=SamplerConfig(steps=STEPS, shift=SHIFT, prediction="x0"),
         latents=LatentConfig(channels=g.channels, height=g.rows, width=g.columns, grid=GRID),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,9 +91,10 @@ def mix(true: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
 
 
 def join_workers(rank: int, workers: int, meeting: Path) -> None:
-    """Let `workers` processes average their weights; they find one another by the file `meeting`."""
+    """Let `workers` processes average their weights; they find one another by torchrun, or the file `meeting`."""
     if workers > 1:
-        dist.init_process_group("gloo", rank=rank, world_size=workers, init_method=meeting.absolute().as_uri())
+        method = "env://" if "MASTER_ADDR" in os.environ else meeting.absolute().as_uri()
+        dist.init_process_group("gloo", rank=rank, world_size=workers, init_method=method)
 
 
 @torch.no_grad()

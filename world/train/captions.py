@@ -58,6 +58,14 @@ TEMPLATES = (
     "{direction} {scene} {speed} {colour} {ground}",
 )
 
+EXAM = (  # orders of words that no training prompt has
+    "show me {scene} {colour} {speed} {direction}",
+    "{direction} {speed} {scene} {colour} please",
+    "{colour} then {direction} {speed} {scene}",
+    "{speed} {direction} {colour} {scene}",
+    "{scene} {speed} {direction} {colour}",
+)
+
 
 @dataclass(frozen=True)
 class Look:
@@ -106,6 +114,17 @@ def caption(rng: random.Random, kinds: tuple[str, ...] | None = None) -> str:
     colour, ground = rng.sample(list(COLOURS), 2)
     look = Look(scene, colour, rng.choice(SCENES[scene]), rng.choice(("slow", "fast")), ground)
     return describe(look, rng, some_kinds(rng) if kinds is None else kinds)
+
+
+def exam(rng: random.Random, count: int, speeds: tuple[str, ...] = ("slow", "fast")) -> list[tuple[str, Look]]:
+    """Prompts kept out of training, by their order of words, and their looks: every scene equally often."""
+    asked = []
+    for number in range(count):
+        scene = list(SCENES)[number % len(SCENES)]
+        look = Look(scene, rng.choice(list(COLOURS)), rng.choice(SCENES[scene]), rng.choice(speeds))
+        words = {kind: _word(look, kind, rng) for kind in KINDS}
+        asked.append((" ".join(rng.choice(EXAM).format(**words).split()), look))
+    return asked
 
 
 def describe(look: Look, rng: random.Random, kinds: tuple[str, ...] = KINDS) -> str:

@@ -1,171 +1,194 @@
-"""How good the bundled world is: colours by pixels, scenes and motion by a recogniser of clips, and a sheet."""
+"""How good the bundled world is, in numbers with intervals: prompts, two minutes of drift, dials, and the switch."""
 
 from __future__ import annotations
 
-import json
-import logging
 import random
-import struct
-import zlib
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from world.decoder import LinearLatents, PictureDecoder
-from world.small import SmallModel
-from world.train.batches import Source
-from world.train.captions import COLOURS, KINDS, SCENES, SPEEDS, Look, caption, imagine
-from world.train.library import Library
-from world.train.progress import Budget, rate
+from world.small import DIALS, RANGES, SmallModel
+from world.train.captions import LINEAR, SCENES, Look, exam, imagine
+from world.train.motion import growth, motions, speeds, translations
+from world.train.report import Figure, mean, share
 from world.train.rollout import Recipe, Streams
+from world.train.scores import Mark, Marker
 
-log = logging.getLogger(__name__)
-WAYS = tuple(sorted({way for ways in SCENES.values() for way in ways}))
-LABELS = {"scene": tuple(SCENES), "direction": WAYS, "speed": tuple(SPEEDS)}
-SHEET = tuple(f"{colour} {scene}" for scene, colour in zip(SCENES, COLOURS, strict=True))
-
-
-class Recogniser(nn.Module):
-    """Scene, direction and speed of two blocks in latents. It reads texture and flatters: look at the sheet too."""
-
-    def __init__(self, channels: int, rows: int, columns: int, width: int = 64) -> None:
-        super().__init__()
-        sizes = ((2 * channels, width, 1), (width, 2 * width, 2), (2 * width, 2 * width, 2))
-        self.layers = nn.Sequential(*(layer for size in sizes for layer in self._layer(*size)))
-        size = -(-rows // 4) * -(-columns // 4)
-        self.heads = nn.ModuleDict({name: nn.Linear(2 * width * size, len(of)) for name, of in LABELS.items()})
-
-    @staticmethod
-    def _layer(inward: int, outward: int, stride: int) -> tuple[nn.Module, ...]:
-        return nn.Conv2d(inward, outward, 3, stride, 1), nn.GroupNorm(8, outward), nn.GELU()
-
-    def forward(self, pair: Tensor) -> dict[str, Tensor]:
-        """pair [B, 2, C, h, w] -> logits of each label."""
-        seen = F.dropout(self.layers(pair.flatten(1, 2)).flatten(1), 0.2, self.training)
-        return {name: head(seen) for name, head in self.heads.items()}
-
-    @torch.no_grad()
-    def hits(self, pair: Tensor, looks: list[Look]) -> dict[str, Tensor]:
-        """For each label, which of the looks were recognised, [B] bool."""
-        return {name: logits.argmax(1) == targets(looks, name) for name, logits in self(pair).items()}
-
-
-def targets(looks: list[Look], label: str) -> Tensor:
-    """Class numbers of one label."""
-    return torch.tensor([LABELS[label].index(getattr(look, label)) for look in looks])
-
-
-def train_recogniser(library: Library, latents: LinearLatents, minutes: float, seed: int = 0) -> Recogniser:
-    """A recogniser of the clips in `library`."""
-    torch.manual_seed(seed)
-    g, source = latents.geometry, Source(library, latents, seed + 77)
-    model = Recogniser(g.channels, g.rows, g.columns)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.02)
-    budget, step = Budget(minutes), 0
-    while budget.share < 1:
-        optimiser.param_groups[0]["lr"] = 2e-3 * rate(step, budget.share)
-        pairs, looks = source.pairs(48)
-        pairs = pairs + torch.randn_like(pairs) * 0.1 * torch.rand(len(pairs), 1, 1, 1, 1)
-        out = model(pairs)
-        loss = sum(F.cross_entropy(out[name], targets(looks, name)) for name in LABELS)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        step += 1
-    log.info("recogniser: %d steps, loss %.3f", step, loss.item())
-    return model.eval()
-
-
-def nearest_colours(frames: Tensor) -> list[str]:
-    """The colour of each picture, frames [B, T, 3, Y, X] in -1 to 1: what its bright pixels point to."""
-    pixels = ((frames.clamp(-1, 1) + 1) * 127.5).transpose(1, 2).flatten(2)
-    weight = pixels.amax(1, keepdim=True) ** 2
-    seen = F.normalize((pixels * weight).sum(2), dim=1)
-    known = F.normalize(torch.tensor(list(COLOURS.values())).float(), dim=1)
-    return [list(COLOURS)[i] for i in (seen @ known.T).argmax(1).tolist()]
+SECOND = 4  # blocks
+BATCH = 50  # streams at once
+WAYS = ("no cache", "keep", "recache")
+PACE = 0.35  # of a dial in a block, as fast as the engine lets it move
 
 
 @dataclass(frozen=True)
 class Judge:
-    """What is needed to score a model."""
+    """A model, how it is sampled, and who marks what it makes. The same seed gives the same figures."""
 
     model: SmallModel
-    decoder: PictureDecoder
-    recogniser: Recogniser
+    marker: Marker
     recipe: Recipe
+    seed: int = 5
+
+    def prompts(self, count: int = 200) -> dict[str, dict[str, Figure]]:
+        """Shares that are right one and five seconds into streams under prompts kept out of training, and by scene."""
+        asked = exam(random.Random(self.seed), count)
+        early, late = self._marked(asked, (SECOND, 5 * SECOND))
+        rows = {"after 1 s": shares(early), "after 5 s": shares(late)}
+        for scene in SCENES:
+            rows[scene] = shares([mark for mark, (_, look) in zip(late, asked, strict=True) if look.scene == scene])
+        return rows
+
+    def drift(self, count: int = 72, seconds: int = 120) -> dict[str, dict[str, Figure]]:
+        """What streams are like after five seconds, at the end, and how the two differ, stream by stream."""
+        asked = exam(random.Random(self.seed + 1), count)
+        # three looks each, for one is noisy
+        ends = [seconds * SECOND - 2 - 4 * n for n in (2, 1, 0)]
+        marks = self._marked(asked, [5 * SECOND + 4 * n for n in (0, 1, 2)] + ends)
+        early, late = zip(*marks[:3], strict=True), zip(*marks[3:], strict=True)
+        return _differences([_levels(group) for group in early], [_levels(group) for group in late], seconds)
+
+    def dials(self, count: int = 54) -> dict[str, Figure]:
+        """Share of trials in which a dial changed the measured motion its way within two blocks."""
+        return {dial: share(self._turned(dial, count)) for dial in DIALS}
+
+    def switches(self, count: int = 200, sink: int = 1) -> dict[str, dict[str, Figure]]:
+        """The three ways to carry a cache over a switch: the jump, adherence, and paired differences."""
+        rng = random.Random(self.seed + 2)
+        pairs = list(zip(exam(rng, count), rng.sample(exam(rng, count), count), strict=True))
+        seen = [self._switched(pairs[at : at + BATCH], sink) for at in range(0, count, BATCH)]
+        results = {way: [trial for part in seen for trial in part[way]] for way in WAYS}
+        return {way: _summary(trials, results["recache"]) for way, trials in results.items()}
+
+    def streams(self, texts: Sequence[str], recipe: Recipe | None = None) -> Streams:
+        """Streams of their own chance."""
+        return Streams(self.model, texts, recipe or self.recipe, torch.Generator().manual_seed(self.seed))
 
     @torch.no_grad()
-    def score(self, latents: Tensor, looks: list[Look]) -> dict[str, float]:
-        """Shares that are right, for two blocks [B, 2, C, h, w] of each look, and how much moves."""
-        scores = {name: float(hits.float().mean()) for name, hits in self.recogniser.hits(latents, looks).items()}
-        seen = nearest_colours(self.decoder(latents[:, 1], latents[:, 0]))
-        scores["colour"] = sum(a == look.colour for a, look in zip(seen, looks, strict=True)) / len(looks)
-        scores["spread"] = float(latents.std())
-        return {name: round(value, 3) for name, value in scores.items()}
+    def _marked(self, asked: Sequence[tuple[str, Look]], places: Sequence[int]) -> list[list[Mark]]:
+        """Marks of every stream at each of the places, which are blocks."""
+        marks: list[list[Mark]] = [[] for _ in places]
+        for part in _batches(asked):
+            streams, looks = self.streams([text for text, _ in part]), [look for _, look in part]
+            # a clip begins with the block before it: the decoder looks back
+            kept = {n: [] for n in places}
+            for block in range(max(places) + 2):
+                made = streams.block()
+                for n in places:
+                    if n - 1 <= block <= n + 1:
+                        kept[n].append(made)
+            for into, n in zip(marks, places, strict=True):
+                into += self.marker(torch.cat(kept[n], 1), 1, looks)
+        return marks
 
-    def prompts(self, count: int = 108, blocks: int = 24, seed: int = 5) -> dict[str, dict[str, float]]:
-        """Scores of streams under full prompts, at their beginning, after two seconds and at the end."""
-        rng = random.Random(seed)
-        texts = [caption(rng, tuple(k for k in KINDS if k != "ground")) for _ in range(count)]
-        looks = [imagine(text) for text in texts]
-        streams = Streams(self.model, texts, self.recipe, torch.Generator().manual_seed(seed))
-        made = torch.cat([streams.block() for _ in range(blocks)], 1)
-        return {f"block {at}": self.score(made[:, at : at + 2], looks) for at in (0, 6, blocks - 2)}
+    @torch.no_grad()
+    def _turned(self, dial: str, count: int) -> list[bool]:
+        """Whether the motion of each stream went the dial's way, half of them turned up and half of them down."""
+        asked = [part for part in exam(random.Random(self.seed + 3), count) if _shows(part[1], dial)]
+        resting = self.streams([text for text, _ in asked])
+        before = torch.cat([resting.block() for _ in range(8)], 1)
+        signs = torch.tensor([1.0 if n % 2 else -1.0 for n in range(len(asked))])
+        turned, rest = resting.fork(), torch.zeros(len(asked), 2, len(DIALS))
+        made = [torch.cat([before, s.chunk(d)], 1) for s, d in ((turned, turn(dial, signs)), (resting, rest))]
+        moved = [self._motion(latents, dial, [look for _, look in asked]) for latents in made]
+        return ((moved[0] - moved[1]) * signs > 0).tolist()
 
-    def scenes(self, per_scene: int = 10, seed: int = 6) -> dict[str, dict[str, float]]:
-        """Scores of each scene, one second into its stream."""
-        rng, scores = random.Random(seed), {}
-        for scene in SCENES:
-            texts = [f"{scene} {rng.choice(list(COLOURS))} {rng.choice(SCENES[scene])}" for _ in range(per_scene)]
-            streams = Streams(self.model, texts, self.recipe, torch.Generator().manual_seed(seed))
-            made = torch.cat([streams.block() for _ in range(6)], 1)
-            scores[scene] = self.score(made[:, 4:6], [imagine(text) for text in texts])
-        return scores
+    def _motion(self, latents: Tensor, dial: str, looks: Sequence[Look]) -> Tensor:
+        """What the dial should change, measured over the last two blocks (the last one for the energy)."""
+        frames = self.marker.frames(latents, 8 + (dial == "energy"), 2 - (dial == "energy"))
+        return torch.stack([_along(clip.unsqueeze(0), dial, look) for clip, look in zip(frames, looks, strict=True)])
 
-    def switches(self, count: int = 72, seed: int = 9) -> dict[str, dict[str, float]]:
-        """Scores under new words, by blocks since the switch."""
-        rng = random.Random(seed)
-        full = ("scene", "colour", "direction")
-        before, after = ([caption(rng, full) for _ in range(count)] for _ in range(2))
-        looks = [imagine(b, imagine(a)) for a, b in zip(before, after, strict=True)]
-        streams = Streams(self.model, before, self.recipe, torch.Generator().manual_seed(seed))
-        for _ in range(6):
-            streams.block()
-        streams.say(after)
-        streams.recache()
-        made = torch.cat([streams.block() for _ in range(10)], 1)
-        return {f"{at} blocks later": self.score(made[:, at : at + 2], looks) for at in (0, 2, 4, 8)}
+    @torch.no_grad()
+    def _switched(self, pairs: Sequence[tuple], sink: int) -> dict[str, list[Trial]]:
+        texts, after = [old[0] for old, _ in pairs], [new[0] for _, new in pairs]
+        looks = [imagine(text, old[1]) for text, (old, _) in zip(after, pairs, strict=True)]
+        running = self.streams(texts, replace(self.recipe, sink=sink))
+        last = torch.cat([running.block() for _ in range(3 * SECOND)], 1)[:, -2:]
+        return {way: self._trials(running.fork(), last, after, looks, way) for way in WAYS}
 
-
-@torch.no_grad()
-def sheet(judge: Judge, texts: list[str], blocks: int = 8, seed: int = 1) -> np.ndarray:
-    """A row of pictures for each text, uint8 [Y, X, 3]: three of the first block, then the last of each."""
-    streams = Streams(judge.model, texts, judge.recipe, torch.Generator().manual_seed(seed))
-    made = [streams.block()[:, 0] for _ in range(blocks)]
-    frames = [judge.decoder(now, before) for now, before in zip(made, [made[0], *made], strict=False)]
-    columns = [frames[0][:, 0], frames[0][:, 2], *(frame[:, 5] for frame in frames)]
-    picture = torch.cat([torch.cat(list(column), 1) for column in columns], 2)
-    return ((picture.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).numpy()[::2, ::2]
-
-
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """Save uint8 [Y, X, 3]; no library is needed for that."""
-    rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(picture))
-    header = struct.pack(">IIBBBBB", picture.shape[1], picture.shape[0], 8, 2, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b"")]
-    number = struct.Struct(">I").pack
-    chunks = (number(len(body)) + kind + body + number(zlib.crc32(kind + body)) for kind, body in parts)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    def _trials(
+        self, streams: Streams, last: Tensor, texts: Sequence[str], looks: Sequence[Look], way: str
+    ) -> list[Trial]:
+        streams.say(texts)
+        if way == "no cache":
+            streams.forget()
+        elif way == "recache":
+            streams.recache()
+        made = torch.cat([last, *(streams.block() for _ in range(3 * SECOND + 2))], 1)
+        # the last picture of before, and a second of what follows
+        frames = self.marker.frames(made, 1, 1 + SECOND)[:, 5:]
+        jumps = (frames.diff(dim=1).abs().mean((2, 3, 4)) * 127.5).amax(1).tolist()
+        marks = [self.marker(made, 2 + seconds * SECOND, looks) for seconds in (1, 2, 3)]
+        return [Trial(*part) for part in zip(jumps, *marks, strict=True)]
 
 
-def evaluate(judge: Judge, source: Source, out: Path) -> None:
-    """Write scores.json and sheet.png into `out`, and log the scores, those of rendered clips first."""
-    scores = {"rendered": judge.score(*source.pairs(200)), **judge.prompts(), **judge.switches(), **judge.scenes()}
-    for name, values in scores.items():
-        log.info("%-16s %s", name, values)
-    (out / "scores.json").write_text(json.dumps(scores, indent=1))
-    write_png(out / "sheet.png", sheet(judge, list(SHEET)))
+@dataclass(frozen=True)
+class Trial:
+    """One switch: the largest change from picture to picture in the second after it (0 to 255), and the marks."""
+
+    jump: float
+    one: Mark
+    two: Mark
+    three: Mark
+
+
+def turn(dial: str, signs: Tensor) -> Tensor:
+    """Two blocks of a dial on its way up or down from rest, each at the pace that play allows: [B, 2, 4]."""
+    low = RANGES[dial].low if dial in RANGES else -1.0
+    values = torch.zeros(len(signs), 2, len(DIALS))
+    values[:, :, DIALS.index(dial)] = (signs[:, None] * torch.tensor([PACE, 2 * PACE])).clamp(min=low)
+    return values
+
+
+def _along(clip: Tensor, dial: str, look: Look) -> Tensor:
+    """Motion of one clip [1, T, 3, Y, X] the way of a dial: a camera that goes right makes the picture go left."""
+    size = clip.shape[3:]
+    if dial == "energy":
+        return speeds(clip, motions(look.scene, *size))[0].norm()
+    if dial == "zoom":
+        return speeds(clip, growth(*size) + translations(*size))[0, 0]
+    to_right, down = speeds(clip, translations(*size))[0]
+    return -to_right if dial == "pan_x" else down
+
+
+def _shows(look: Look, dial: str) -> bool:
+    """Stripes look the same wherever they stand along themselves."""
+    across = {"pan_x": ("left", "right"), "pan_y": ("up", "down")}.get(dial, LINEAR)
+    return look.scene != "stripes" or look.direction in across
+
+
+def _batches(asked: Sequence) -> Iterable[Sequence]:
+    return (asked[at : at + BATCH] for at in range(0, len(asked), BATCH))
+
+
+def shares(marks: Sequence[Mark]) -> dict[str, Figure]:
+    """Of each attribute, how many marks are right."""
+    names = ("scene", "colour", "direction", "speed", "exact")
+    return {name: share([getattr(mark, name) for mark in marks]) for name in names}
+
+
+def _levels(marks: Sequence[Mark]) -> dict[str, float]:
+    names = ("adherence", "scene", "colour", "contrast", "motion")
+    return {name: fmean(getattr(mark, name) for mark in marks) for name in names}
+
+
+def _differences(early: Sequence[dict], late: Sequence[dict], seconds: int) -> dict[str, dict[str, Figure]]:
+    pairs = list(zip(early, late, strict=True))
+    return {
+        "after 5 s": {name: mean([a[name] for a in early]) for name in early[0]},
+        f"after {seconds} s": {name: mean([b[name] for b in late]) for name in early[0]},
+        "difference": {name: mean([b[name] - a[name] for a, b in pairs]) for name in early[0]},
+        # drift whichever way a stream goes
+        "distance": {name: mean([abs(b[name] - a[name]) for a, b in pairs]) for name in early[0]},
+    }
+
+
+def _summary(trials: Sequence[Trial], recached: Sequence[Trial]) -> dict[str, Figure]:
+    row = {"jump": mean([trial.jump for trial in trials])}
+    for name in ("one", "two", "three"):
+        row[f"adherence after {name} s"] = mean([getattr(trial, name).adherence for trial in trials])
+    row["scene after two s"] = mean([trial.two.scene for trial in trials])
+    gains = [a.two.adherence - b.two.adherence for a, b in zip(recached, trials, strict=True)]
+    return row | {"recache less this": mean(gains)}

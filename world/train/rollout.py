@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -11,9 +13,10 @@ from torch import Tensor
 from world.attend import attention
 from world.decoder import Geometry
 from world.rope import rotate, rotation
-from world.small import CONFIG, GRID, SmallModel
+from world.small import CONFIG, GRID, SHIFT, STEPS, SmallModel
 from world.text import tokenize
 
+PLAYED = tuple(SHIFT * t / (1000 + (SHIFT - 1) * t) for t in STEPS)
 Keys = list[tuple[Tensor, Tensor]]  # of each layer, [B, N, heads, head_dim]
 
 
@@ -21,7 +24,7 @@ Keys = list[tuple[Tensor, Tensor]]  # of each layer, [B, N, heads, head_dim]
 class Recipe:
     """How blocks are denoised: noise levels from high to low; guidance 1 is none; window and sink in blocks."""
 
-    sigmas: tuple[float, ...] = (1.0, 0.9524, 0.8824, 0.7692, 0.5556)
+    sigmas: tuple[float, ...] = PLAYED
     guidance: float = 1.0
     renoise: bool = True  # fresh noise for every step, as few-step models are used; else the noise of the last step
     window: int = 8
@@ -61,8 +64,23 @@ class Streams:
 
     def say(self, texts: Sequence[str]) -> None:
         """New words from the next block on; caches stay as they are."""
-        self.sides = [self._side(texts)] + ([self._side([""] * len(texts))] if self.recipe.guidance != 1 else [])
-        self.count = len(texts)
+        self.texts, self.count = list(texts), len(texts)
+        self.renew()
+
+    def forget(self) -> None:
+        """An empty cache: the next block is a first one."""
+        self.kept, self.blocks, self.made = [[] for _ in self.kept], [], 0
+
+    def fork(self) -> Streams:
+        """Streams that go on from here by themselves, with the same noise."""
+        other = copy.copy(self)
+        other.kept, other.generator = list(self.kept), self.generator.clone_state()
+        return other
+
+    def renew(self) -> None:
+        """Read the present words again: the weights have changed, or gradients are wanted."""
+        empty = [[""] * self.count] if self.recipe.guidance != 1 else []
+        self.sides = [self._side(texts) for texts in (self.texts, *empty)]
 
     @torch.no_grad()
     def recache(self) -> None:
@@ -76,27 +94,35 @@ class Streams:
     @torch.no_grad()
     def block(self, dials: Tensor | None = None) -> Tensor:
         """The next block, [B, 1, C, h, w]; dials [B, 1, 4]."""
-        dials = torch.zeros(self.count, 1, 4) if dials is None else dials
-        made = self.denoise(self.noise(), dials)
-        self.append(made, dials)
-        return made
+        return self.chunk(torch.zeros(self.count, 1, 4) if dials is None else dials)
 
-    def denoise(self, x: Tensor, dials: Tensor) -> Tensor:
-        """x0 from pure noise, in the recipe's steps."""
-        levels = self.recipe.sigmas
-        for level, after in zip(levels, [*levels[1:], None], strict=True):
-            made = self.predict(x, level, dials)
-            if after is None:
-                return made
-            noise = self.noise() if self.recipe.renoise else (x - (1 - level) * made) / level
-            x = (1 - after) * made + after * noise
-        raise ValueError("no noise levels: give at least one")
+    def chunk(self, dials: Tensor, steps: int | None = None) -> Tensor:
+        """The next blocks, [B, n, C, h, w], for dials [B, n, 4], each taken after `steps` steps (None: all).
+
+        Gradients, where they are on, go through the last step of each block and through nothing else.
+        """
+        made = []
+        for dial in dials.split(1, 1):
+            made.append(self.denoise(self.noise(), dial, steps or len(self.recipe.sigmas)))
+            self.append(made[-1].detach(), dial)
+        return torch.cat(made, 1)
+
+    def denoise(self, x: Tensor, dials: Tensor, steps: int) -> Tensor:
+        """x0 from pure noise, as it is after so many of the recipe's steps."""
+        levels = self.recipe.sigmas[:steps]
+        with torch.no_grad():
+            for level, after in pairwise(levels):
+                made = self.predict(x, level, dials)
+                noise = self.noise() if self.recipe.renoise else (x - (1 - level) * made) / level
+                x = (1 - after) * made + after * noise
+        return self.predict(x, levels[-1], dials)
 
     def predict(self, x: Tensor, level: float, dials: Tensor) -> Tensor:
         """x0 at one noise level, guided if the recipe says so."""
         outs = [self._call(side, x, level, dials, self.kept[side])[0] for side in range(len(self.sides))]
         return outs[0] if len(outs) == 1 else outs[1] + self.recipe.guidance * (outs[0] - outs[1])
 
+    @torch.no_grad()
     def append(self, latents: Tensor, dials: Tensor) -> None:
         """Take a block as made: its clean pass fills the cache."""
         self.blocks = self._drop([*self.blocks, (latents, dials)])

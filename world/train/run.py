@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 import torch.multiprocessing as mp
 
 from world.decoder import Geometry, LinearLatents
 from world.packed import write
-from world.small import SmallWorld
-from world.train import library
+from world.small import SmallModel
+from world.train import exam, library
 from world.train.base import BaseConfig, Trainer, join_workers
-from world.train.batches import Source
 from world.train.decoder import train_decoder
-from world.train.evaluate import Judge, evaluate, train_recogniser
+from world.train.evaluate import Judge
 from world.train.latents import fit
 from world.train.rollout import Recipe
+from world.train.scores import Marker
 from world.train.teacher import TeacherTrainer
+from world.train.tune import TuneConfig, Tuner
 
-SHARES = {"base": 0.84, "decoder": 0.16}  # of the minutes that `small` is given
+SHARES = {"base": 0.55, "teacher": 0.1, "tune": 0.25, "decoder": 0.1}  # of the minutes that `small` is given
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Job:
     minutes: float
     workers: int
     clips: int
+    trials: int
     seed: int
 
     def load_linear(self) -> LinearLatents:
@@ -42,14 +46,6 @@ class Job:
         latents = LinearLatents(Geometry())
         latents.load_state_dict(torch.load(self.out / "latents.pt"))
         return latents
-
-
-def assemble(folder: Path) -> SmallWorld:
-    """The averaged transformer and the decoder of a training folder."""
-    world = SmallWorld()
-    world.model.load_state_dict(torch.load(folder / "base.pt")["average"])
-    world.decoder.load_state_dict(torch.load(folder / "decoder.pt")["model"])
-    return world
 
 
 def fit_latents(job: Job) -> None:
@@ -85,6 +81,9 @@ def _base_worker(rank: int, job: Job) -> None:
 
 
 def _spawn(work: Callable[[int, Job], None], job: Job) -> None:
+    if "WORLD_SIZE" in os.environ:  # torchrun has started the workers
+        work(int(os.environ["RANK"]), replace(job, workers=int(os.environ["WORLD_SIZE"])))
+        return
     (job.out / "meeting").unlink(missing_ok=True)
     if job.workers == 1:
         work(0, job)
@@ -104,25 +103,45 @@ def train_pictures(job: Job) -> None:
     train_decoder(job.load_linear(), job.out / "decoder.pt", job.minutes, job.seed)
 
 
+def train_streams(job: Job) -> None:
+    """Streaming long tuning of the base, by teacher and critic."""
+    _spawn(_tune_worker, job)
+
+
+def _tune_worker(rank: int, job: Job) -> None:
+    _enter(rank, job)
+    base, teacher = SmallModel(), SmallModel()
+    for model, stage in ((base, "base"), (teacher, "teacher")):
+        model.load_state_dict(torch.load(job.out / f"{stage}.pt")["average"])
+    config = TuneConfig(job.minutes, job.workers, seed=job.seed)
+    Tuner(config, job.load_linear(), base, teacher, job.out / "tuned.pt", rank).train()
+
+
 def judge(job: Job) -> None:
-    """Scores and a sheet, in the steps of play."""
+    """Tables and contact sheets, of the base and, where there is one, of the tuned model, in the steps of play."""
     torch.set_num_threads(job.workers)
     latents, clips = job.load_linear(), library.Library(job.out / "library")
-    recogniser = train_recogniser(clips, latents, minutes=2, seed=job.seed)
-    world = assemble(job.out).eval()
-    source = Source(clips, latents, job.seed + 5)
-    evaluate(Judge(world.model, world.decoder, recogniser, Recipe()), source, job.out)
+    recogniser = exam.recogniser_of(job.out, clips, latents, job.seed)
+    for stage in [stage for stage in ("base", "tuned") if (job.out / f"{stage}.pt").exists()]:
+        world = exam.assemble(job.out, stage)
+        marker = Marker(world.decoder, recogniser)
+        examiner = Judge(world.model, marker, Recipe())
+        reference = exam.rendered(marker, latents, job.trials, job.seed + 5)
+        exam.sheets(examiner, job.out, stage)
+        exam.publish({"clips": reference} | exam.examine(examiner, job.trials), job.out, stage)
 
 
 def bundle(job: Job) -> None:
-    """The file that the package carries."""
-    write(job.out / "small.safetensors", assemble(job.out).state_dict())
+    """The file that the package carries: the tuned model, or the base of a folder without one."""
+    stage = "tuned" if (job.out / "tuned.pt").exists() else "base"
+    write(job.out / "small.safetensors", exam.assemble(job.out, stage).state_dict())
 
 
 STAGES: dict[str, Callable[[Job], None]] = {
     "latents": fit_latents,
     "base": train_base,
     "teacher": train_teacher,
+    "tune": train_streams,
     "decoder": train_pictures,
     "evaluate": judge,
     "package": bundle,
@@ -135,20 +154,28 @@ def main(argv: Sequence[str]) -> int:
     _log_plainly()
     for name in STAGES if stage == "small" else [stage]:
         minutes = job.minutes * SHARES.get(name, 1) if stage == "small" else job.minutes
-        STAGES[name](Job(job.out, minutes, job.workers, job.clips, job.seed))
+        STAGES[name](replace(job, minutes=minutes))
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as everywhere."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parse(argv: Sequence[str]) -> tuple[Job, str]:
-    parser = argparse.ArgumentParser(prog="neverblink train", description=__doc__)
+    parser = _Parser(prog="neverblink train", description=__doc__)
     parser.add_argument("stage", choices=["small", *STAGES], help="small: every stage in turn")
     parser.add_argument("--out", type=Path, default=Path("runs/small"), help="folder of everything made")
     parser.add_argument("--minutes", type=float, default=90.0, help="training time, over all runs of the stage")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--clips", type=int, default=30, help="clips rendered for each kind of motion")
+    parser.add_argument("--trials", type=int, default=200, help="prompts, and pairs of prompts, that evaluate marks")
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(argv)
-    return Job(given.out, given.minutes, given.workers, given.clips, given.seed), given.stage
+    given = vars(parser.parse_args(argv))
+    stage = given.pop("stage")
+    return Job(**given), stage
 
 
 def _log_plainly() -> None:

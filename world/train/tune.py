@@ -1,0 +1,216 @@
+"""Streaming long tuning: the model learns on streams of its own, far longer than any clip, what the teacher expects.
+
+The specification's section 9 at this size. A batch of streams runs on over the model's own cache; each turn makes the
+next chunk. The generator is moved by distribution matching on the newest chunk; the critic follows what the generator
+makes. Somewhere in each run the words change and the history is re-encoded under them, as at play time. Gradients reach
+the weights through the last denoising step of each block of the chunk; cache, earlier steps and chunks are constants.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from world.decoder import LinearLatents
+from world.small import SmallModel, clip
+from world.text import tokenize
+from world.train.base import X0Loss, blend, mix, together
+from world.train.captions import KINDS, caption, describe, imagine, some_kinds
+from world.train.losses import NOISE_SHIFT, Model, Scores, generator_loss, score_timesteps, sigma_at
+from world.train.progress import Budget, Meter, save
+from world.train.render import dial_paths
+from world.train.rollout import Recipe, Streams
+
+log = logging.getLogger(__name__)
+FEW = (1.0, 0.9375, 0.8333, 0.625)  # steps 1000, 750, 500, 250 at shift 5
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """How streams are tuned. Batches are per worker; lengths are in blocks."""
+
+    minutes: float = 45.0
+    workers: int = 2
+    streams: int = 16
+    clip: int = 8  # what the judges see: one block that is known and the new ones
+    longest: int = 57  # of a run: eight chunks
+    every: int = 3  # turns between two steps of the generator; the critic learns in each
+    warm_turns: int = 60  # in which only the critic learns
+    rate: float = 1e-4
+    critic_rate: float = 2e-4
+    guidance: float = 3.0
+    average: float = 0.98
+    motion: float = 1.0
+    steps: tuple[float, ...] = FEW
+    seed: int = 0
+
+
+@dataclass
+class Run:
+    """Streams on their way: their caches, the last block, and what the judges are told."""
+
+    streams: Streams
+    after: list[str]  # the words to change to
+    told: list[str]  # in full, what the present words ask for
+    told_after: list[str]
+    switch_at: int  # a chunk's first block
+    made: int = 0
+    last: Tensor | None = None
+    dials: Tensor | None = None
+
+
+class Tuner:
+    """One worker. Owns generator, critic, their optimisers, a run of streams, and chance; rank 0 also the file."""
+
+    def __init__(
+        self,
+        config: TuneConfig,
+        latents: LinearLatents,
+        base: SmallModel,
+        teacher: SmallModel,
+        out: Path,
+        rank: int = 0,
+    ) -> None:
+        self.config, self.out, self.rank = config, out, rank
+        self.model, self.teacher, self.critic = base, teacher.requires_grad_(False), copy.deepcopy(teacher)
+        self.critic.requires_grad_(True)
+        self.average = copy.deepcopy(base).requires_grad_(False)
+        self.optimisers = [_adam(self.model, config.rate), _adam(self.critic, config.critic_rate)]
+        self.turn, spent = self._resume() if out.exists() else (0, 0.0)
+        seed = config.seed + rank + 1000 * self.turn
+        self.rng, self.chance = random.Random(seed), torch.Generator().manual_seed(seed)
+        self.x0_loss = X0Loss(latents, config.motion)
+        self.budget = Budget(config.minutes, spent)
+        self.meter = Meter(self.budget, every=30)
+        self.run: Run | None = None
+
+    def train(self) -> nn.Module:
+        """Tune until the time is up; gives the averaged generator."""
+        share = self.budget.share
+        while share < 1:
+            if self.turn >= self.config.warm_turns and self.turn % self.config.every == 0:
+                self._teach_generator(min(1.0, 4 * (1 - share)))
+                together(self.critic, 0.0, self.config.workers)
+                share = together(self.model, self.budget.share, self.config.workers)
+            self._teach_critic()
+            self.turn += 1
+            if self.turn < self.config.warm_turns:
+                share = together(self.critic, self.budget.share, self.config.workers)
+            if self.rank == 0 and self.turn % 60 == 0:
+                self._keep()
+        if self.rank == 0:
+            self._keep()
+        return self.average
+
+    def _teach_generator(self, factor: float) -> None:
+        clip, told, dials, mask = self._next(with_grad=True)
+        t, noise = self._draw(clip)
+        scores = Scores(
+            fake=judge(self.critic, dials),
+            real=judge(self.teacher, dials),
+            context=tokenize(told),
+            negative=tokenize([""] * len(told)),
+            guidance=self.config.guidance,
+        )
+        loss = generator_loss(clip, noise, t, scores, mask)
+        self._step(0, loss, self.config.rate * factor)
+        if self.rank == 0:
+            blend(self.average, self.model, self.config.average)
+            self.meter.add(self.turn, matching=loss.item(), spread=float(clip.detach().std()))
+
+    def _teach_critic(self) -> None:
+        clip, told, dials, mask = self._next(with_grad=False)
+        t, noise = self._draw(clip)
+        sigma = sigma_at(t, NOISE_SHIFT).flatten(1)
+        made = judge(self.critic, dials)(mix(clip, sigma, noise), t, tokenize(told))
+        loss = self.x0_loss(made, clip, sigma, mask[:, :, 0, 0, 0])
+        self._step(1, loss, self.config.critic_rate)
+        if self.rank == 0:
+            self.meter.add(self.turn, critic=loss.item())
+
+    def _next(self, with_grad: bool) -> tuple[Tensor, list[str], Tensor, Tensor]:
+        """The newest clip [B, n, C, h, w], its words in full, its dials [B, n, 4], and a mask of what is new in it."""
+        with torch.set_grad_enabled(with_grad), torch.autocast("cpu", torch.bfloat16):
+            run = self.run = self._at_a_boundary()
+            count = self.config.clip - (run.last is not None)
+            run.streams.renew()
+            dials = run.dials[:, run.made : run.made + count]
+            fresh = run.streams.chunk(dials, self.rng.randint(1, len(self.config.steps))).float()
+        known = [] if run.last is None else [run.last]
+        clip = torch.cat([*known, fresh], 1)
+        mask = (torch.arange(self.config.clip) >= len(known)).view(1, -1, 1, 1, 1).expand_as(clip)
+        shown = run.dials[:, run.made - len(known) : run.made + count]
+        run.made, run.last = run.made + count, fresh[:, -1:].detach()
+        return clip, run.told, shown, mask
+
+    def _at_a_boundary(self) -> Run:
+        """The run as its next chunk finds it: a new one where the last has ended, under new words where they change."""
+        run, config = self.run, self.config
+        if run is None or run.made >= config.longest:
+            return self._new_run()
+        if run.made == run.switch_at:
+            run.told = run.told_after
+            run.streams.say(run.after)
+            run.streams.recache()
+        return run
+
+    def _new_run(self) -> Run:
+        config, rng = self.config, self.rng
+        before = [caption(rng, KINDS if rng.random() < 0.6 else None) for _ in range(config.streams)]
+        after = [caption(rng, some_kinds(rng)) for _ in range(config.streams)]
+        looks = [imagine(text) for text in before]
+        turned = [imagine(text, look) for text, look in zip(after, looks, strict=True)]
+        told, told_after = ([describe(look, rng) for look in group] for group in (looks, turned))
+        step = config.clip - 1
+        switch_at = config.clip + step * rng.randrange((config.longest - config.clip) // step)
+        run = Run(Streams(self.model, before, Recipe(config.steps), self.chance), after, told, told_after, switch_at)
+        run.dials = dial_paths(config.streams, config.longest, self.chance, moved=0.4)
+        return run
+
+    def _draw(self, clip: Tensor) -> tuple[Tensor, Tensor]:
+        """A noise level for each clip, as t [B, n], and noise."""
+        drawn = torch.randint(0, 1000, (len(clip), 1), generator=self.chance)
+        return score_timesteps(drawn).expand(clip.shape[:2]), torch.randn(clip.shape, generator=self.chance)
+
+    def _step(self, number: int, loss: Tensor, rate: float) -> None:
+        optimiser = self.optimisers[number]
+        optimiser.zero_grad()
+        optimiser.param_groups[0]["lr"] = rate
+        loss.backward()
+        nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], 10.0)
+        optimiser.step()
+
+    def _resume(self) -> tuple[int, float]:
+        state: dict[str, Any] = torch.load(self.out)
+        for name in ("model", "critic", "average"):
+            getattr(self, name).load_state_dict(state[name])
+        for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
+        return state["turn"], state["spent_s"]
+
+    def _keep(self) -> None:
+        state = {name: getattr(self, name).state_dict() for name in ("model", "critic", "average")}
+        kept = [optimiser.state_dict() for optimiser in self.optimisers]
+        save(self.out, **state, optimisers=kept, turn=self.turn, spent_s=self.budget.used_s)
+
+
+def judge(model: SmallModel, dials: Tensor) -> Model:
+    """A score for `losses`: x0 [B, n, C, h, w] of whole clips under dials [B, n, 4] and a context of tokens [B, L]."""
+
+    def score(noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return model(noisy, t, context, dials, clip(noisy.shape[1])).float()
+
+    return score
+
+
+def _adam(model: nn.Module, rate: float) -> torch.optim.Optimizer:
+    # no momentum: the other player moves
+    return torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.0, 0.999), weight_decay=0.01)
