@@ -102,11 +102,12 @@ def run(options: Namespace) -> int:
 
 
 def _benchmark(name: str) -> Callable[[Namespace], int]:
-    from loop import bench_loop, bench_model, bench_soak, bench_switch
+    from loop import bench_loop, bench_model, bench_pace, bench_soak, bench_switch
 
     return {
         "loop": bench_loop.run,
         "model": bench_model.run,
+        "pace": bench_pace.run,
         "soak": bench_soak.run,
         "switch": bench_switch.run,
     }[name]

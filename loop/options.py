@@ -101,18 +101,19 @@ def _script_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench_parsers(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{loop,model,soak,switch}")
+    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{loop,model,pace,soak,switch}")
     model = kinds.add_parser("model", help="each pass of a block")
     _world_options(model)
     _model_options(model)
     for name, add_options, told in (
         ("loop", _loop_options, "from flip to flip, with the model and without"),
+        ("pace", _pace_options, "slower than real time, and at a speed that jumps"),
         ("soak", _soak_options, "a long show: what grows, what fails"),
         ("switch", _switch_options, "the ways to switch a prompt, side by side"),
     ):
         kind = kinds.add_parser(name, help=told)
-        add_options(kind)
         _measure_options(kind)
+        add_options(kind)
 
 
 def _measure_options(parser: argparse.ArgumentParser) -> None:
@@ -132,6 +133,11 @@ def _loop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--segments", type=accept.count, default=10, metavar="N", help="of each kind, in turn (10)")
     parser.add_argument("--seconds", type=accept.segment, default=20.0, metavar="S", help="length of a segment (20)")
     _reserve_option(parser)
+
+
+def _pace_options(parser: argparse.ArgumentParser) -> None:
+    _reserve_option(parser)
+    parser.set_defaults(world="probe", probe_pace=(2.0, 0.5), probe_pace_every=40.0)
 
 
 def _soak_options(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from loop.analysis import stretches
-from loop.recording import MS, Line, Recording
+from loop.recording import MS, NS, Line, Recording
 
 
 def on_time_share(recording: Recording) -> float:
@@ -15,8 +15,18 @@ def on_time_share(recording: Recording) -> float:
     A frame that was not there yet keeps the time at which it was missed. A trace from before due times were written
     gives an estimate.
     """
-    late_ns = list(_lateness_ns(recording))
-    return sum(late < 0.999 * recording.tick_ms * MS for late in late_ns) / max(1, len(late_ns))  # but for rounding
+    waits = [late_ns for _, late_ns in _lateness_ns(recording)]
+    return sum(not _is_late(recording, late_ns) for late_ns in waits) / max(1, len(waits))
+
+
+def late_frames(recording: Recording) -> list[float]:
+    """Seconds from the first flip to each frame that came later."""
+    late = [line["t_ns"] for line, late_ns in _lateness_ns(recording) if _is_late(recording, late_ns)]
+    return [(t_ns - recording.flips[0]["t_ns"]) / NS for t_ns in late]
+
+
+def _is_late(recording: Recording, late_ns: float) -> bool:
+    return late_ns >= 0.999 * recording.tick_ms * MS  # a whole tick, but for rounding
 
 
 def unevenness_ms(recording: Recording) -> list[float]:
@@ -38,15 +48,15 @@ def _turns(recording: Recording) -> Iterator[tuple[Line, Line]]:
         yield from pairwise([after for before, after in pairwise(part) if after["frame"] != before["frame"]])
 
 
-def _lateness_ns(recording: Recording) -> Iterator[float]:
-    """How long after its due time the tick of each new frame was."""
+def _lateness_ns(recording: Recording) -> Iterator[tuple[Line, float]]:
+    """Each new frame's flip, and how long after its due time the tick of it was."""
     if any("due_ns" not in line for line in recording.flips):
         yield from _estimated_lateness_ns(recording)
         return
     zero_ns, tick_ns = _tick_zero_ns(recording), recording.tick_ms * MS
     for before, line in pairwise(recording.flips):
         if line["frame"] != before["frame"] and not line.get("held"):
-            yield zero_ns + line["tick"] * tick_ns - line["due_ns"]
+            yield line, zero_ns + line["tick"] * tick_ns - line["due_ns"]
 
 
 def _tick_zero_ns(recording: Recording) -> float:
@@ -69,7 +79,7 @@ def _period_ns(recording: Recording, line: Line) -> float:
 # -- traces that do not name due times --------------------------------------------------------------------------------
 
 
-def _estimated_lateness_ns(recording: Recording) -> Iterator[float]:
+def _estimated_lateness_ns(recording: Recording) -> Iterator[tuple[Line, float]]:
     """A frame is due a period after the last one, and none is ever shown early: so the earliest flips of a run under
     one schedule tell where that lies."""
     for run in _scheduled(recording.flips):
@@ -78,7 +88,7 @@ def _estimated_lateness_ns(recording: Recording) -> Iterator[float]:
             due.append(due[-1] + _steps(recording, before, after) * _period_ns(recording, before))
         begin_ns = min(line["t_ns"] - at for line, at in zip(run, due, strict=True))
         zero_ns, tick_ns = _tick_zero_ns(recording), recording.tick_ms * MS
-        yield from (zero_ns + line["tick"] * tick_ns - begin_ns - at for line, at in zip(run, due, strict=True))
+        yield from ((line, zero_ns + line["tick"] * tick_ns - begin_ns - at) for line, at in zip(run, due, strict=True))
 
 
 def _scheduled(flips: Sequence[Line]) -> list[list[Line]]:

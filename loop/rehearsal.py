@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import subprocess
 import sys
@@ -10,13 +11,14 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from loop.options import world_options
-from loop.recording import Recording, read
+from loop.recording import Recording, TraceError, read
 
+log = logging.getLogger(__name__)
 WARM_S = 1.5  # what comes earlier is not judged: the processes are cold, and nothing has been measured to plan with
 PATIENCE_S = 180  # beyond its own length: a large world takes its time to open
 PROMPTS = (
@@ -29,6 +31,12 @@ PROMPTS = (
 )
 
 Entry = dict[str, Any]  # one line of a script
+
+
+class ShowFailed(ChildProcessError):
+    """A show ended badly; the message is its own last word. recording: what its trace holds, if anything."""
+
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True)
@@ -44,14 +52,55 @@ class Show:
 def perform(show: Show, watch: Callable[[int], None] | None = None) -> Recording:
     """Run `show` to its end and read its trace; `watch(pid)` is called about once a second while it runs.
 
-    Raises ChildProcessError with the show's own last words when it fails.
+    Raises ShowFailed with the show's own last words when it fails.
     """
     with tempfile.TemporaryDirectory(prefix="neverblink-") as folder:
         script, trace = Path(folder, "script.jsonl"), Path(folder, "trace.jsonl")
         script.write_text("".join(json.dumps(entry) + "\n" for entry in show.script))
         files = ("--script", str(script), "--trace", str(trace), "--seconds", f"{show.seconds:.3f}")
-        _run([sys.executable, "-m", show.module, *show.arguments, *files], show.seconds + PATIENCE_S, watch)
+        try:
+            _run([sys.executable, "-m", show.module, *show.arguments, *files], show.seconds + PATIENCE_S, watch)
+        except ShowFailed as failure:
+            failure.recording = _whatever_is_there(trace)
+            raise
         return read(trace)
+
+
+def insist(show: Show) -> Recording:
+    """`perform`, once more if it fails: one bad segment shall not cost an hour of good ones. Raises ShowFailed."""
+    try:
+        return perform(show)
+    except ShowFailed as failure:
+        log.warning("%s; once more", failure)
+        return perform(show)
+
+
+def attempt(show: Show) -> Recording | None:
+    """`insist`, or None with a line of why."""
+    try:
+        return insist(show)
+    except ShowFailed as failure:
+        log.warning("%s; going on without it", failure)
+        return None
+
+
+def salvage(show: Show, watch: Callable[[int], None] | None = None) -> Recording:
+    """`perform`, or what a show that ended badly has left, its end noted as a fault; raises ShowFailed if nothing."""
+    try:
+        return perform(show, watch)
+    except ShowFailed as failure:
+        if not (failure.recording and failure.recording.flips):
+            raise
+        log.warning("%s; what it showed until then is counted", failure)
+        last = {"kind": "fault", "what": str(failure), "t_ns": failure.recording.flips[-1]["t_ns"]}
+        return replace(failure.recording, faults=[*failure.recording.faults, last])
+
+
+def _whatever_is_there(trace: Path) -> Recording | None:
+    try:
+        return read(trace)
+    except (OSError, TraceError):
+        return None
 
 
 def _run(command: list[str], limit_s: float, watch: Callable[[int], None] | None) -> None:
@@ -63,7 +112,7 @@ def _run(command: list[str], limit_s: float, watch: Callable[[int], None] | None
         process.wait()
     if process.returncode:
         last = told.strip().splitlines()[-1:] or ["no word of why"]
-        raise ChildProcessError(f"the show ended with status {process.returncode}: {last[0]}")
+        raise ShowFailed(f"the show ended with status {process.returncode}: {last[0]}")
 
 
 def _follow(process: subprocess.Popen[str], limit_s: float, watch: Callable[[int], None] | None) -> str:
@@ -74,7 +123,7 @@ def _follow(process: subprocess.Popen[str], limit_s: float, watch: Callable[[int
             return process.communicate(timeout=1.0)[1]
         except subprocess.TimeoutExpired:
             if time.monotonic() > deadline:
-                raise ChildProcessError(f"the show did not end within {limit_s:.0f} s") from None
+                raise ShowFailed(f"the show did not end within {limit_s:.0f} s") from None
             if watch:
                 watch(process.pid)
 
