@@ -136,6 +136,12 @@ def unseen_blocks(recording: Recording) -> float:
     return sum(block not in shown for block in made) / max(1, len(made))
 
 
+def left_blocks(recording: Recording) -> float:
+    """Of all begun blocks, the share that was left unfinished for something better."""
+    left = sum(line.get("left", 0) for line in recording.blocks)
+    return left / max(1, left + len(recording.blocks))
+
+
 def queue_age_slope(recording: Recording, bin_s: float = 1.0) -> Estimate:
     """Growth of the age at which each block's first frame is shown, ms a minute with 95 % limits.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,21 +40,24 @@ def run(options: Namespace) -> int:
     """Measure, print, and write the JSON if one is asked for."""
     asked = {"segments of each": options.segments, "seconds each": options.seconds, "reserve": options.reserve}
     head = print_environment(rehearsal.setting(options) | asked, rehearsal.device_name(options))
-    result = figures(measure(options))
-    report(result)
-    write_json(options.json, head, result)
+    pairs: list[Pair] = []
+    for pair in measure(options):
+        pairs.append(pair)
+        write_json(options.json, head, figures(pairs))
+    if not pairs:
+        raise ChildProcessError("no segment ran to its end")
+    report(figures(pairs))
     return 0
 
 
-def measure(options: Namespace) -> list[Pair]:
-    """Segments with and without the model in turn."""
-    pairs = []
+def measure(options: Namespace) -> Iterator[Pair]:
+    """Segments with and without the model in turn; a pair that lacks one is left out."""
     for segment in range(options.segments):
         log.info("segment %d of %d, two of %.0f s", segment + 1, options.segments, options.seconds)
-        live = rehearsal.perform(_live_show(options, segment))
-        bare = rehearsal.perform(_bare_show(options, live.header))
-        pairs.append(Pair(*(recording.since(rehearsal.WARM_S) for recording in (live, bare))))
-    return pairs
+        live = rehearsal.attempt(_live_show(options, segment))
+        bare = live and rehearsal.attempt(_bare_show(options, live.header))
+        if bare:
+            yield Pair(*(recording.since(rehearsal.WARM_S) for recording in (live, bare)))
 
 
 def figures(pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import math
 import random
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -16,7 +16,7 @@ from typing import Any
 from loop import rehearsal
 from loop.analysis import TOTAL, queue_age_slope, smoothness, times_by_stage
 from loop.bench import Spread, print_environment, print_spreads, write_json
-from loop.recording import Followed, Recording
+from loop.recording import Recording
 
 log = logging.getLogger(__name__)
 DIALS = ("dial", "display dial")
@@ -72,11 +72,25 @@ def run(options: Namespace) -> int:
     asked["reserve"] = options.reserve
     head = print_environment(rehearsal.setting(options) | asked, rehearsal.device_name(options))
     memory = Memory()
-    recording = rehearsal.perform(_show(options, _dial(options)), memory.watch)
+    recording = rehearsal.salvage(_show(options, _dial(options)), _watch(memory, options.minutes))
     result = figures(recording, memory, options.every)
     report(result)
     write_json(options.json, head, result)
     return 0
+
+
+def _watch(memory: Memory, minutes: float) -> Callable[[int], None]:
+    """Look at the memory about once a second, and say every minute that the show goes on."""
+    looks = 0
+
+    def watch(pid: int) -> None:
+        nonlocal looks
+        memory.watch(pid)
+        looks += 1
+        if looks % 60 == 0:
+            log.info("about minute %d of %.1f", looks // 60, minutes)
+
+    return watch
 
 
 def figures(recording: Recording, memory: Memory, every_s: float) -> dict[str, Any]:
@@ -93,14 +107,31 @@ def figures(recording: Recording, memory: Memory, every_s: float) -> dict[str, A
         "ms": {name: Spread.of(values) for name, values in _latencies(counted).items()},
         "picture": asdict(smoothness([counted])) | {"smooth": smoothness([counted]).has_no_repeats},
         "faults": [line["what"] for line in recording.faults],
-        "last dial": last_dial([event for event in recording.events if event.kind in DIALS]),
+        "last dial": last_dial(recording),
     }
 
 
-def last_dial(dials: Sequence[Followed]) -> dict[str, Any]:
-    """The value that was set last, and whether a frame made under it was shown."""
-    applied = sum("flip" in event.stamps for event in dials)
-    return {"value": dials[-1].value, "shown": "flip" in dials[-1].stamps, "set": len(dials), "applied": applied}
+def last_dial(recording: Recording) -> dict[str, Any]:
+    """The value that was set last, and whether the picture ended under it.
+
+    A dial of the world goes there in steps, and its event's own flip shows the first of them: what counts is what the
+    newest block on the screen was made under.
+    """
+    dials = [event for event in recording.events if event.kind in DIALS]
+    last, applied = dials[-1], sum("flip" in event.stamps for event in dials)
+    if last.kind == "display dial":
+        reached, shown = last.value, "flip" in last.stamps
+    else:
+        reached = _made_under(recording).get(last.dial)
+        shown = reached is not None and math.isclose(reached, last.value, rel_tol=1e-6, abs_tol=1e-6)
+    return {"value": last.value, "reached": reached, "shown": shown, "set": len(dials), "applied": applied}
+
+
+def _made_under(recording: Recording) -> dict[str, float]:
+    """The dials of the newest block on the screen."""
+    newest = max((line["block"] for line in recording.flips), default=-1)
+    made = [line for line in recording.blocks if line["block"] <= newest]
+    return made[-1].get("dials", {}) if made else {}
 
 
 def _latencies(recording: Recording) -> dict[str, list[float]]:
@@ -131,7 +162,7 @@ def report(result: dict[str, Any]) -> None:
     print(f"late ticks {picture['late_ticks']}, repeats {picture['repeats']}, skipped {picture['skipped']}", end=", ")
     print(f"longest hold {picture['longest_hold_ms']:.1f} ms (limit {picture['limit_ms']:.1f})")
     print(f"faults: {'; '.join(result['faults']) or 'none'}")
-    shown = "applied and shown" if dial["shown"] else "NOT shown"
+    shown = "applied and shown" if dial["shown"] else f"NOT shown: it stands at {dial['reached']}"
     print(
         f"the dial was set {dial['set']} times, applied {dial['applied']}; its last value {dial['value']:+.3f} {shown}"
     )
@@ -143,7 +174,7 @@ def _slope(result: dict[str, Any]) -> dict[str, float]:
 
 def _dial(options: Namespace) -> tuple[str, float, float]:
     """The first dial of the world and its ends, of the display where the world has none."""
-    header = rehearsal.perform(rehearsal.Show(rehearsal.arguments(options), (), 0.5)).header
+    header = rehearsal.insist(rehearsal.Show(rehearsal.arguments(options), (), 0.5)).header
     name, ends = next(iter((header["dials"] or header["display_dials"]).items()))
     return name, *ends
 

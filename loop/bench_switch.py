@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from loop import rehearsal
-from loop.analysis import Smoothness, frames_lost, smoothness, switches, unseen_blocks
+from loop.analysis import Smoothness, frames_lost, left_blocks, smoothness, switches, unseen_blocks
 from loop.bench import Spread, print_environment, write_json
 from loop.bound import Bound, measure_idle, play_s, settle_s
 from loop.estimate import Estimate, difference
@@ -44,7 +44,8 @@ class Row:
     against_inline: Estimate | None
     picture: Smoothness
     frames_lost: float  # a switch, in the mean
-    unseen_blocks: float  # share of all blocks
+    unseen_blocks: float  # share of the finished blocks
+    left_blocks: float  # share of the begun ones
 
 
 def run(options: Namespace) -> int:
@@ -52,10 +53,11 @@ def run(options: Namespace) -> int:
     asked = {"switches": options.switches, "reserves": options.reserve}
     head = print_environment(rehearsal.setting(options) | asked, rehearsal.device_name(options))
     idle, bound = measure_idle(options)
-    recordings = measure(options, idle, bound)
-    rows = table(recordings)
+    rows: dict[Setting, Row] = {}
+    for recordings in measure(options, idle, bound):
+        rows = table(recordings)
+        write_json(options.json, head, figures(rows, bound))
     report(rows, bound)
-    write_json(options.json, head, figures(rows, bound))
     return 0
 
 
@@ -64,16 +66,20 @@ def settings(reserves: Iterable[int]) -> list[Setting]:
     return [Setting(PLAIN, 0)] + [Setting(mode, reserve) for reserve in reserves for mode in MODES]
 
 
-def measure(options: Namespace, idle: Recording, bound: Bound) -> dict[Setting, list[Recording]]:
-    """The segments of every setting. Turn and turn about, so that what else the machine does hits them all alike."""
+def measure(options: Namespace, idle: Recording, bound: Bound) -> Iterator[dict[Setting, list[Recording]]]:
+    """The segments of every setting so far, after each round of them; one that fails twice is left out.
+
+    Turn and turn about, so that what else the machine does hits them all alike.
+    """
     recordings: dict[Setting, list[Recording]] = {setting: [] for setting in settings(options.reserve)}
     sizes = [min(SEGMENT, options.switches - done) for done in range(0, options.switches, SEGMENT)]
     for segment, size in enumerate(sizes):
         for setting, done in recordings.items():
             show = _show(options, setting, random.Random(1000 * rehearsal.seed(options) + segment), size, idle, bound)
             log.info("segment %d of %d: %s, %.0f s", segment + 1, len(sizes), setting, show.seconds)
-            done.append(rehearsal.perform(show).since(rehearsal.WARM_S))
-    return recordings
+            if recording := rehearsal.attempt(show):
+                done.append(recording.since(rehearsal.WARM_S))
+        yield recordings
 
 
 def table(recordings: dict[Setting, list[Recording]]) -> dict[Setting, Row]:
@@ -87,6 +93,7 @@ def table(recordings: dict[Setting, list[Recording]]) -> dict[Setting, Row]:
             smoothness(done),
             fmean([lost for recording in done for lost in frames_lost(recording)] or [0.0]),
             fmean(map(unseen_blocks, done)),
+            fmean(map(left_blocks, done)),
         )
         for setting, done in recordings.items()
         if totals[setting]
@@ -106,23 +113,25 @@ def _against_inline(setting: Setting, totals: dict[Setting, list[float]]) -> Est
 
 def report(rows: dict[Setting, Row], bound: Bound) -> None:
     """Print the table."""
+    if not rows:
+        raise ChildProcessError("no switch of any segment reached the screen")
     limit = next(iter(rows.values())).picture.limit_ms
     print(f"\nprompt to pixel in ms; a hold above {limit:.1f} ms, a repeat or a rate below 0.95 is a blink")
-    columns = f"{'n':>5}{'repeats':>9}{'hold':>8}{'rate':>7}{'smooth':>8}{'p50':>8}{'p95':>8}{'lost':>7}{'unseen':>8}"
-    print(f"{'':<20}{columns}   against inline (95 %)")
+    columns = f"{'n':>5}{'repeats':>9}{'hold':>8}{'rate':>7}{'smooth':>8}{'p50':>8}{'p95':>8}"
+    print(f"{'':<20}{columns}{'lost':>7}{'unseen':>8}{'left':>7}   against inline (95 %)")
     for setting, row in rows.items():
         print(f"{setting!s:<20}{_cells(row)}")
-    print(f"\nthe bound {bound.of('prompt'):.1f} ms (no reserve); lost: frames a switch; unseen: blocks, of all made")
+    told = "lost: frames a switch; unseen: of the finished blocks; left: unfinished, of those begun"
+    print(f"\nthe bound {bound.of('prompt'):.1f} ms (no reserve); {told}")
 
 
 def _cells(row: Row) -> str:
     seen, spread = row.picture, row.latency
     smooth = "yes" if seen.has_no_repeats else "no"
     against = f"{row.against_inline:.1f}" if row.against_inline else "-"
-    return (
-        f"{spread.n:>5}{seen.repeats:>9}{seen.longest_hold_ms:>8.1f}{seen.rate:>7.2f}{smooth:>8}"
-        f"{spread.p50:>8.1f}{spread.p95:>8.1f}{row.frames_lost:>7.2f}{row.unseen_blocks:>8.1%}   {against}"
-    )
+    shown = f"{spread.n:>5}{seen.repeats:>9}{seen.longest_hold_ms:>8.1f}{seen.rate:>7.2f}{smooth:>8}"
+    waited = f"{spread.p50:>8.1f}{spread.p95:>8.1f}{row.frames_lost:>7.2f}"
+    return f"{shown}{waited}{row.unseen_blocks:>8.1%}{row.left_blocks:>7.1%}   {against}"
 
 
 def figures(rows: dict[Setting, Row], bound: Bound) -> dict[str, Any]:

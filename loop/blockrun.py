@@ -50,6 +50,7 @@ class BlockRun:
             self._account()
             self.stream.inbox.advance(self.session)
         else:
+            self.stream.left += 1
             self.stream.ahead = [*self.taken, *self.stream.ahead]  # still in force for the block that is made instead
 
     def _take(self) -> list[Any]:
@@ -58,7 +59,7 @@ class BlockRun:
         must_wait = inbox.mode in ("overlap", "auto") and inbox.has_words(self.session) and not self.stream.has_room()
         if must_wait:
             inbox.passed_over += 1
-        applied, replaced = ([], ()) if must_wait else inbox.taken()
+        applied, replaced = ([], ()) if must_wait else inbox.taken(self.index)
         self.taken = [*ahead, *applied]
         self.applied = submitted(self.taken)
         if applied or replaced:
@@ -124,7 +125,8 @@ class BlockRun:
         ended_ns, after_ns = now_ns(), self.beside_ns - self.beside_shown_ns
         first_ns = self.first_frame_ns - self.begun_ns - recache_ns - self.beside_shown_ns
         self.stream.costs.note_block(first_ns, ended_ns - self.shown_ns - after_ns)
-        facts = Facts(self.block.index, self.block.start, self.block.cut, self.block.seen)
+        block, left, self.stream.left = self.block, self.stream.left, 0
+        facts = Facts(block.index, block.start, block.cut, block.seen, block.dials, left)
         times = (self.begun_ns, ended_ns, recache_ns + self.beside_ns)
         self.stream.send(BlockDone(facts, *times, self.stream.costs.worst))
 

@@ -35,7 +35,7 @@ class Bound:
 
 def measure_idle(options: Namespace) -> tuple[Recording, Bound]:
     """A short show whose worker has nothing else to do, and the bound that follows from it."""
-    idle = rehearsal.perform(_idle_show(options))
+    idle = rehearsal.insist(_idle_show(options))
     return idle, bound_of(idle)
 
 

@@ -30,7 +30,7 @@ class Inbox:
 
     take_back: the newest block to keep, where the window's process has dropped later ones; epoch counts those drops.
     passed_over: blocks that began although words were waiting. transition: the blocks over which new words come in;
-    coming: their mixes that are still to be waited for.
+    coming: their mixes that are still to be waited for. turned: for which block each dial was moved last.
     """
 
     pipe: Connection
@@ -40,6 +40,7 @@ class Inbox:
     dials: dict[str, float] = field(default_factory=dict)
     dial_steps: dict[str, float] = field(default_factory=dict)
     waiting: list[Numbered] = field(default_factory=list)
+    turned: dict[str, int] = field(default_factory=dict)
     take_back: int | None = None
     epoch: int = 0
     passed_over: int = 0
@@ -70,13 +71,19 @@ class Inbox:
         self.dials = {name: values.get(name, limits.rest) for name, limits in ranges.items()}
         self.dial_steps = {name: DIAL_STEP * (limits.high - limits.low) for name, limits in ranges.items()}
 
-    def taken(self) -> tuple[list[Numbered], tuple[int, ...]]:
-        """What a boundary applies, and the numbers of what that replaces; only the rest of a dial's way still waits."""
-        waiting, self.passed_over = self.waiting, 0
-        applied, later = slewed(take(waiting), self.dials, self.dial_steps)
-        self.waiting = [(NOBODY, event) for event in later]
-        self.dials.update({event.name: event.value for _, event in applied if isinstance(event, Dial)})
-        kept = {number for number, _ in applied}
+    def taken(self, block: int) -> tuple[list[Numbered], tuple[int, ...]]:
+        """What is applied to `block`, and the numbers of what that replaces.
+
+        Of a dial the rest of its way still waits; and all of it where the dial was moved for this block before.
+        """
+        waiting, newest = self.waiting, take(self.waiting)
+        held = [(number, event) for number, event in newest if self._is_turned(event, block)]
+        applied, later = slewed([pair for pair in newest if pair not in held], self.dials, self.dial_steps)
+        self.waiting, self.passed_over = [*held, *((NOBODY, event) for event in later)], 0
+        for _, event in applied:
+            if isinstance(event, Dial):
+                self.dials[event.name], self.turned[event.name] = event.value, block
+        kept = {number for number, _ in (*applied, *held)}
         return applied, tuple(number for number, _ in waiting if number not in kept and number != NOBODY)
 
     def advance(self, session: Session) -> None:
@@ -85,6 +92,9 @@ class Inbox:
             event = Prompt(self.coming.popleft())
             session.prepare(event)
             self.waiting.append((NOBODY, event))
+
+    def _is_turned(self, event: Event, block: int) -> bool:
+        return isinstance(event, Dial) and self.turned.get(event.name) == block
 
     def _keep(self, message: Submit, session: Session) -> None:
         event = self._first_step(message.event, session)

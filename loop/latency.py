@@ -59,10 +59,10 @@ def measure(options: Namespace) -> Measured:
     """Three shows: an idle worker, a bare loop, and the one that counts."""
     idle, bound = measure_idle(options)
     log.info("the bound is measured; now a bare loop")
-    bare = times_by_stage(rehearsal.perform(_bare_show(options, idle)).events)[TOTAL]
+    bare = times_by_stage(rehearsal.insist(_bare_show(options, idle)).events)[TOTAL]
     show = _live_show(options, idle, bound)
     log.info("now %d events in %.0f s", len(show.script), show.seconds)
-    return Measured(rehearsal.perform(show), bound, bare)
+    return Measured(rehearsal.salvage(show), bound, bare)
 
 
 def _bare_show(options: Namespace, idle: Recording) -> Show:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loop.costs import Cost
 from world.block import Block, Snapshot, Stand
@@ -104,12 +104,14 @@ class BlockMade:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the trace says of a block; fields as in world.block.Block."""
+    """What the trace says of a block; fields as in world.block.Block. left: how often it was begun and left before."""
 
     index: int
     start: int
     cut: int | None
     seen: int | None
+    dials: dict[str, float] = field(default_factory=dict)
+    left: int = 0
 
 
 @dataclass(frozen=True)

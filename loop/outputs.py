@@ -46,7 +46,8 @@ class Outputs:
         """One finished block."""
         facts, times = done.facts, {"t_begin_ns": done.t_begin_ns, "t_end_ns": done.t_end_ns}
         switch = {"switch": facts.seen is not None, "cut": facts.cut, "seen": facts.seen, "recache_ns": done.recache_ns}
-        self._trace.put("block", block=facts.index, start=facts.start, **times, **switch)
+        more = {"left": facts.left} | ({"dials": facts.dials} if facts.dials else {})
+        self._trace.put("block", block=facts.index, start=facts.start, **times, **switch, **more)
 
     def fault(self, message: Any) -> None:
         """The model's process failed or died."""

@@ -26,12 +26,14 @@ class Followed:
     """An event and when it reached each stage (loop.ledger.STAGES, or "replaced"), ns of the monotonic clock.
 
     kind: its type as world.event.to_json writes it, and "display dial" for a dial that acts in the window's process.
+    dial: its name, of a dial.
     """
 
     id: int
     kind: str
     value: Any
     stamps: dict[str, int]
+    dial: str | None = None
 
     @property
     def total_ms(self) -> float | None:
@@ -125,4 +127,4 @@ def _followed(line: Line, stamps: dict[str, int], display: Container[str]) -> Fo
     value = event.get("value") if kind == "dial" else event.get("text")
     if kind == "dial" and event["name"] in display:
         kind = "display dial"
-    return Followed(line["id"], kind, value, {"pump": line["t_ns"], **stamps})
+    return Followed(line["id"], kind, value, {"pump": line["t_ns"], **stamps}, event.get("name"))

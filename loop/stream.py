@@ -36,6 +36,7 @@ class Stream:
         self.costs = Costs()
         self.block_frames = info.block_frames
         self.ahead: list[Numbered] = []  # taken for the next block before its boundary
+        self.left = 0  # how often the next block was begun and left
         self._reserve_ns = start.reserve * round(info.block_s * 1e9)
         self._decoder, self._decode = world.decoder, _decode_of(world)
         self._states: OrderedDict[int, Any] = OrderedDict()
@@ -68,7 +69,7 @@ class Stream:
     def recache_ahead(self, seen: int) -> None:
         """Bring the back bank under the words that wait, for block `seen`, while the present words go on."""
         begun_ns = now_ns()
-        taken, replaced = self.inbox.taken()
+        taken, replaced = self.inbox.taken(seen)
         self.send(Taken(seen, submitted(taken), replaced, begun_ns))
         self.session.ahead([event for _, event in taken])
         done_ns = now_ns()

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -108,6 +109,8 @@ def test_pictures_without_the_library_for_them_get_one_clear_line(monkeypatch, t
         (["bench", "dance"], "invalid choice"),
         (["bench", "switch", "--reserve", "0,x"], "whole number from 0"),
         (["bench", "soak", "--minutes", "0"], "number of minutes"),
+        (["bench", "pace", "--world", "small"], "bench pace plays the test card at two speeds"),
+        (["bench", "pace", "--probe-pace", "2"], "bench pace plays the test card at two speeds"),
         (["bench", "loop", "--seconds", "1"], "number of seconds from 3"),
     ],
 )
@@ -162,6 +165,58 @@ def test_a_show_that_fails_ends_the_measurement_with_its_own_last_words(capsys):
         rehearsal.perform(show)
 
 
+def failing(times, monkeypatch, recording):
+    """Let `perform` fail so often before it gives `recording`."""
+    left = iter([True] * times)
+
+    def perform(show, watch=None):
+        if next(left, False):
+            failure = rehearsal.ShowFailed("the show ended with status 1: out of luck")
+            failure.recording = recording
+            raise failure
+        return recording
+
+    monkeypatch.setattr(rehearsal, "perform", perform)
+
+
+def test_a_segment_that_fails_is_run_once_more_and_then_left_out(monkeypatch, caplog):
+    trace = recorded(*flips(60))
+    failing(1, monkeypatch, trace)
+    assert rehearsal.attempt(rehearsal.Show((), (), 1.0)) is trace
+    assert "out of luck; once more" in caplog.text
+    failing(2, monkeypatch, trace)
+    assert rehearsal.attempt(rehearsal.Show((), (), 1.0)) is None
+    assert "going on without it" in caplog.text
+
+
+def test_what_a_failed_soak_has_shown_is_counted_and_its_end_is_a_fault(monkeypatch):
+    failing(1, monkeypatch, recorded(*flips(60)))
+    saved = rehearsal.salvage(rehearsal.Show((), (), 1.0))
+    assert len(saved.flips) == 60 and "out of luck" in saved.faults[-1]["what"]
+    failing(1, monkeypatch, None)
+    with pytest.raises(rehearsal.ShowFailed):
+        rehearsal.salvage(rehearsal.Show((), (), 1.0))
+
+
+def test_a_switch_measurement_outlives_a_lost_segment_and_writes_after_each_round(monkeypatch, tmp_path):
+    told = tmp_path / "switch.json"
+    options = parse(["bench", "switch", "--world", "probe", "--switches", "20", "--json", str(told)])
+    settings, shows, written = 5, [], []  # plain and four modes
+    trace = recorded(*flips(300), *switched(1, 1600, 1800), *blocks(range(25)))
+
+    def attempt(show):
+        shows.append(show)
+        written.append(told.exists())
+        return None if len(shows) == 2 else trace
+
+    monkeypatch.setattr(rehearsal, "attempt", attempt)
+    monkeypatch.setattr(bench_switch, "measure_idle", lambda options: (trace, BOUND))
+    assert bench_switch.run(options) == 0
+    assert written == [False] * settings + [True] * settings
+    rows = json.loads(told.read_text())["settings"]
+    assert {row["switches"] for row in rows.values()} == {1, 2} and len(rows) == settings
+
+
 def test_an_interrupted_measurement_says_so_on_one_line(monkeypatch, capsys):
     def interrupt(show, watch=None):
         raise KeyboardInterrupt
@@ -207,6 +262,12 @@ def test_every_mode_has_a_row_at_every_reserve_and_the_plain_engine_one():
     assert len(bench_switch.settings((0, 1, 2))) == 13
 
 
+def test_unfinished_blocks_count_beside_those_that_nobody_saw():
+    lines = [line | {"left": int(line["block"] == 3)} for line in blocks(range(19))]
+    rows = bench_switch.table({Setting("snap", 0): [recorded(*flips(300), *switched(1), *lines)]})
+    assert rows[Setting("snap", 0)].left_blocks == pytest.approx(1 / 20)
+
+
 def test_the_loop_is_compared_by_its_slowest_flips(capsys):
     slow = recorded(*(line for line in flips(600) if line["tick"] % 50 != 1))
     pairs = [
@@ -234,15 +295,31 @@ def test_memory_of_a_process_without_a_model_is_its_own():
     assert list(memory.samples) == ["window's process"] and memory.samples["window's process"][0] > 2**20
 
 
-def test_a_dial_that_did_not_arrive_is_told():
+def test_a_display_dial_that_did_not_arrive_is_told():
     shown = [*event(1, "dial", pump=10, flip=40), *event(2, "dial", pump=20, replaced=30)]
-    lost = bench_soak.last_dial(recorded(*shown).events)
-    kept = bench_soak.last_dial(recorded(*shown, *event(3, "dial", pump=30, flip=60)).events)
+    lost, kept = recorded(*flips(3), *shown), recorded(*flips(3), *shown, *event(3, "dial", pump=30, flip=60))
+    lost, kept = (replace(trace, events=[of_the_display(e) for e in trace.events]) for trace in (lost, kept))
+    lost, kept = bench_soak.last_dial(lost), bench_soak.last_dial(kept)
     assert not lost["shown"] and kept["shown"] and (kept["set"], kept["applied"]) == (3, 2)
+
+
+def of_the_display(followed):
+    return replace(followed, kind="display dial")
+
+
+def test_a_world_dial_has_arrived_when_the_newest_picture_was_made_under_its_value():
+    def soaked(*values):
+        made = [line | {"dials": {"zoom": value}} for line, value in zip(blocks(range(9)), values, strict=False)]
+        return bench_soak.last_dial(recorded(*flips(60), *event(1, "dial", pump=10, flip=40), *made))
+
+    on_its_way, there = soaked(0.0, 0.1, 0.2, 0.3, 0.4, 0.5), soaked(0.0, 0.1, 0.2, 0.3, 0.5, 0.7)
+    assert (on_its_way["reached"], on_its_way["shown"]) == (0.4, False)  # block 4 is the newest on the screen
+    assert (there["reached"], there["shown"]) == (0.5, True)
 
 
 def test_a_soak_is_summed_up(capsys):
     events = [*event(1, "dial", pump=3000, flip=3040), *switched(2, 4000, 4200)]
+    events += [line | {"dials": {"zoom": 0.5}} for line in blocks(range(300))]
     lines = flips(60 * 60, age_ms=lambda tick: 100.0 + tick % 7)
     memory = bench_soak.Memory({"window's process": [2**20] * 60})
     result = bench_soak.figures(recorded(*lines, *events), memory, every_s=3.0)
