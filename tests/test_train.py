@@ -254,5 +254,11 @@ def test_an_unknown_stage_is_wrong_usage(capsys: pytest.CaptureFixture):
     assert "everything" in said and "latents" in said and said.count("\n") == 1
 
 
+def test_a_stage_names_what_it_lacks(capsys: pytest.CaptureFixture, tmp_path: Path):
+    assert main(["tune", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "base.pt is missing" in said and "neverblink train base" in said and said.count("\n") == 1
+
+
 def test_a_single_block_needs_no_mask():
     assert single().mask is None

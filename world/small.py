@@ -155,12 +155,12 @@ class SmallModel(nn.Module):
 
 def clip(blocks: int) -> Dense:
     """Attention of a whole clip, every block seeing every other."""
-    return Dense(GRID, [*range(blocks)], CONFIG.head_dim)
+    return Dense(GRID, [*range(blocks)], CONFIG.head_dim, device=torch.get_default_device())
 
 
 def single() -> Dense:
     """Attention of a single block."""
-    return Dense(GRID, [0], CONFIG.head_dim)
+    return Dense(GRID, [0], CONFIG.head_dim, device=torch.get_default_device())
 
 
 @lru_cache(maxsize=16)
@@ -171,7 +171,7 @@ def forced(blocks: int, cut: int = 0, stale: int = 0) -> Dense:
     """
     mask = teacher_forcing(blocks, 1)
     mask[stale:cut, :cut] = True
-    return Dense(GRID, [*range(blocks)] * 2, CONFIG.head_dim, mask)
+    return Dense(GRID, [*range(blocks)] * 2, CONFIG.head_dim, mask, torch.get_default_device())
 
 
 class SmallWorld(nn.Module):

@@ -20,6 +20,7 @@ from world.text import tokenize
 from world.train.batches import Batch, Source
 from world.train.library import Library
 from world.train.optim import optimisers
+from world.train.place import bfloat16, chance, device, load
 from world.train.progress import Budget, Meter, rate, save
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,8 @@ def join_workers(rank: int, workers: int, meeting: Path) -> None:
     """Let `workers` processes average their weights; they find one another by torchrun, or the file `meeting`."""
     if workers > 1:
         method = "env://" if "MASTER_ADDR" in os.environ else meeting.absolute().as_uri()
-        dist.init_process_group("gloo", rank=rank, world_size=workers, init_method=method)
+        backend = "gloo" if device().type == "cpu" else "nccl"
+        dist.init_process_group(backend, rank=rank, world_size=workers, init_method=method)
 
 
 @torch.no_grad()
@@ -131,7 +133,7 @@ class Trainer:
         seed = config.seed + rank + 1000 * self.step
         self.source = Source(library, latents, seed)
         self.x0_loss = X0Loss(latents, config.motion)
-        self.chance = torch.Generator().manual_seed(seed)
+        self.chance = chance(seed)
         self.rng = random.Random(config.seed + self.step)
         self.budget = Budget(config.minutes, spent)
         self.meter = Meter(self.budget)
@@ -161,7 +163,7 @@ class Trainer:
             noisy, times = torch.cat([self._history(true), noisy], 1), torch.cat([torch.zeros(b, n), sigma], 1)
             dials, attend = torch.cat([dials, dials], 1), forced(n, batch.cut, batch.stale)
         tokens, row = words_of(batch)
-        with torch.autocast("cpu", torch.bfloat16):
+        with bfloat16():
             made = self.model(noisy, 1000 * times, tokens, dials, attend, row)
         return self.x0_loss(made[:, -n:].float(), true, sigma, batch.counted)
 
@@ -201,7 +203,7 @@ class Trainer:
         return kind, draw(config.streams, config.length)
 
     def _resume(self) -> tuple[int, float]:
-        state: dict[str, Any] = torch.load(self.out)
+        state: dict[str, Any] = load(self.out)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):

@@ -15,6 +15,7 @@ from torch import Tensor
 from world.decoder import LinearLatents
 from world.train.captions import COLOURS, KINDS, Look, caption, describe, imagine, some_kinds
 from world.train.library import Library, Wardrobe, kind_of
+from world.train.place import chance
 from world.train.render import colours_of
 
 DROPPED = 0.08  # of the captions: what guidance subtracts
@@ -39,23 +40,24 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Blocks of a clip from the library, in the colours of a look."""
+
+    look: Look
+    clip: int
+    at: list[int]
+
+
+@dataclass(frozen=True)
 class Line:
-    """One sequence of a batch."""
+    """One sequence of a batch: a part, perhaps with another sink, perhaps fading into a second part."""
 
-    latents: Tensor
-    dials: Tensor
+    part: Part
     text: str
-    counted: Tensor
+    counted: list[bool]
     before: str = ""
-
-
-def stack(lines: list[Line], cut: int = 0, stale: int = 0) -> Batch:
-    """A batch of `lines`."""
-    latents, dials, counted = (
-        torch.stack([getattr(line, name) for line in lines]) for name in ("latents", "dials", "counted")
-    )
-    texts, before = [line.text for line in lines], [line.before for line in lines]
-    return Batch(latents, dials, texts, counted, cut, stale, before)
+    sink: Part | None = None
+    after: Part | None = None
 
 
 class Source:
@@ -64,16 +66,16 @@ class Source:
     def __init__(self, library: Library, latents: LinearLatents, seed: int) -> None:
         self.library, self.wardrobe, self.seam = library, Wardrobe(latents), Seam(latents)
         self.rng = random.Random(seed)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = chance(seed)
 
     def singles(self, count: int) -> Batch:
         """First blocks of streams: a scene from nothing."""
-        return stack([self._single() for _ in range(count)])
+        return self._batch([self._single() for _ in range(count)])
 
     def streams(self, count: int, length: int) -> Batch:
         """Sequences of `length` blocks; half of the batches are of full windows, whose sink keeps its own words."""
         is_full = self.rng.random() < 0.5
-        return stack([self._stream(length, is_full) for _ in range(count)], stale=int(is_full))
+        return self._batch([self._stream(length, is_full) for _ in range(count)], stale=int(is_full))
 
     def switches(self, count: int, length: int) -> Batch:
         """Sequences that change under new words, all after the same number of blocks.
@@ -81,7 +83,8 @@ class Source:
         Half of the batches are of full windows, whose sink a rebuild leaves under the old words.
         """
         cut, is_full = self.rng.randrange(1, length), self.rng.random() < 0.5
-        return stack([self._switch(cut, self._places(length, is_full)) for _ in range(count)], cut, int(is_full))
+        lines = [self._switch(cut, self._places(length, is_full)) for _ in range(count)]
+        return self._batch(lines, cut, int(is_full))
 
     def stale(self, count: int, length: int) -> Batch:
         """Sequences whose words change while the cache still holds the old ones: the old scene goes on.
@@ -89,63 +92,55 @@ class Source:
         Without these, words act the same whether or not the history was re-encoded under them.
         """
         cut, is_full = self.rng.randrange(2, length), self.rng.random() < 0.5
-        return stack([self._keep_on(length, cut, is_full) for _ in range(count)], 0, cut)
+        return self._batch([self._keep_on(length, cut, is_full) for _ in range(count)], stale=cut)
 
     def clips(self, count: int, length: int) -> Batch:
         """Clips for a judge of whole clips: half of them change under new words after their first block."""
-        return stack([self._running(length) if n % 2 else self._switch(1, self._stretch(length)) for n in range(count)])
+        return self._batch(
+            [self._running(length) if n % 2 else self._switch(1, self._stretch(length)) for n in range(count)], cut=1
+        )
 
     def pairs(self, count: int) -> tuple[Tensor, list[Look]]:
         """Two blocks in a row of any clips, [B, 2, C, h, w], and what they show."""
-        looks, made = [], []
+        parts = []
         for _ in range(count):
             scene, way, speed = self.rng.choice(list(self.library.shelves))
-            looks.append(Look(scene, self.rng.choice(list(COLOURS)), way, speed))
-            at = self.rng.randrange(self.library.blocks - 1)
-            made.append(self._clip(looks[-1], self.library.pick(looks[-1], self.rng), [at, at + 1])[0])
-        return torch.stack(made), looks
+            look = Look(scene, self.rng.choice(list(COLOURS)), way, speed)
+            parts.append(self._part(look, self._stretch(2)))
+        return self._wear(parts)[0], [part.look for part in parts]
 
     def _single(self) -> Line:
         text = self._drop(caption(self.rng))
-        look = imagine(text or caption(self.rng))
-        latents, dials = self._clip(look, self.library.pick(look, self.rng), [self.rng.randrange(self.library.blocks)])
-        return Line(latents, dials, text, torch.ones(1, dtype=torch.bool))
+        part = self._part(imagine(text or caption(self.rng)), self._stretch(1))
+        return Line(part, text, [True])
 
     def _stream(self, length: int, is_full: bool) -> Line:
-        look = sunk = imagine(caption(self.rng))
-        latents, dials = self._clip(look, self.library.pick(look, self.rng), self._places(length, is_full))
+        look = imagine(caption(self.rng))
+        part, sink = self._part(look, self._places(length, is_full)), None
         if is_full and self.rng.random() < 0.4:
-            sunk = imagine(caption(self.rng))
-            first, first_dials = self._clip(sunk, self.library.pick(sunk, self.rng), [0])
-            latents, dials = torch.cat([first, latents[1:]]), torch.cat([first_dials, dials[1:]])
+            sink = self._part(imagine(caption(self.rng)), [0])
         text = self._drop(self._said_of(look))
-        counted = torch.ones(length, dtype=torch.bool)
         # the first block is made from the words alone, and the second of a full window does not follow the sink
-        counted[0] = sunk == look and (not text or imagine(text) == look)
-        counted[1] = not is_full
-        return Line(latents, dials, text, counted, self._said_of(sunk))
+        first = sink is None and (not text or imagine(text) == look)
+        counted = [first, not is_full, *[True] * (length - 2)]
+        return Line(part, text, counted, self._said_of((sink or part).look), sink)
 
     def _running(self, length: int) -> Line:
         look = imagine(caption(self.rng))
-        latents, dials = self._clip(look, self.library.pick(look, self.rng), self._stretch(length))
-        return Line(latents, dials, self._drop(self._said_of(look)), torch.ones(length, dtype=torch.bool))
+        return Line(self._part(look, self._stretch(length)), self._drop(self._said_of(look)), [True] * length)
 
     def _switch(self, cut: int, at: list[int]) -> Line:
-        before = imagine(caption(self.rng))
-        text = self._new_words()
-        after = imagine(text, before)
-        clip = self.library.pick(before, self.rng)
-        old, old_dials = self._clip(before, clip, at)
+        before, text = imagine(caption(self.rng)), self._new_words()
+        after, part = imagine(text, before), self._part(before, at)
+        # what moves as before goes on as the same clip
         same = kind_of(after) == kind_of(before)
-        new, new_dials = self._clip(after, clip if same else self.library.pick(after, self.rng), at)
-        latents = self.seam.fade(old, new, cut)
-        dials = torch.cat([old_dials[:cut], new_dials[cut:]])
-        return Line(latents, dials, text, torch.arange(len(at)) >= cut, self._said_of(before))
+        turned = Part(after, part.clip, at) if same else self._part(after, at)
+        return Line(part, text, [n >= cut for n in range(len(at))], self._said_of(before), after=turned)
 
     def _keep_on(self, length: int, cut: int, is_full: bool) -> Line:
         look = imagine(caption(self.rng))
-        latents, dials = self._clip(look, self.library.pick(look, self.rng), self._places(length, is_full))
-        return Line(latents, dials, self._new_words(), torch.arange(length) >= cut, self._said_of(look))
+        part, counted = self._part(look, self._places(length, is_full)), [n >= cut for n in range(length)]
+        return Line(part, self._new_words(), counted, self._said_of(look))
 
     def _new_words(self) -> str:
         return caption(self.rng, self._few_kinds() if self.rng.random() < PARTIAL else None)
@@ -171,10 +166,28 @@ class Source:
     def _drop(self, text: str) -> str:
         return "" if self.rng.random() < DROPPED else text
 
-    def _clip(self, look: Look, clip: int, at: list[int]) -> tuple[Tensor, Tensor]:
-        projected, dials = self.library.read(clip, at)
-        colours = colours_of([look], self.generator)
-        return self.wardrobe.wear(projected.unsqueeze(0), colours)[0], dials
+    def _part(self, look: Look, at: list[int]) -> Part:
+        return Part(look, self.library.pick(look, self.rng), at)
+
+    def _wear(self, parts: list[Part]) -> tuple[Tensor, Tensor]:
+        """Latents [B, n, C, h, w] and dials [B, n, 4] of parts of one length."""
+        projected, dials = self.library.read([part.clip for part in parts], [part.at for part in parts])
+        return self.wardrobe.wear(projected, colours_of([part.look for part in parts], self.generator)), dials
+
+    def _batch(self, lines: list[Line], cut: int = 0, stale: int = 0) -> Batch:
+        latents, dials = self._wear([line.part for line in lines])
+        sinks = [n for n, line in enumerate(lines) if line.sink]
+        if sinks:
+            first, first_dials = self._wear([lines[n].sink for n in sinks])
+            latents[sinks, :1], dials[sinks, :1] = first, first_dials
+        fading = [n for n, line in enumerate(lines) if line.after]
+        if fading:
+            new, new_dials = self._wear([lines[n].after for n in fading])
+            latents[fading] = self.seam.fade(latents[fading], new, cut)
+            dials[fading, cut:] = new_dials[:, cut:]
+        counted = torch.tensor([line.counted for line in lines])
+        texts, before = [line.text for line in lines], [line.before for line in lines]
+        return Batch(latents, dials, texts, counted, cut, stale, before)
 
 
 class Seam:
@@ -187,8 +200,9 @@ class Seam:
         self.ramps = [torch.einsum("ktp,t,jtp->kj", basis, part, basis) for part in share.view(2, -1)]
 
     def fade(self, old: Tensor, new: Tensor, cut: int) -> Tensor:
-        """Latents [n, C, h, w] that are `old` before block `cut` and `new` from the block after next."""
-        out = torch.cat([old[:cut], new[cut:]])
-        for ramp, at in zip(self.ramps, range(cut, min(cut + 2, len(out))), strict=False):
-            out[at] = old[at] + torch.einsum("kj,jhw->khw", ramp, new[at] - old[at])
+        """Latents [..., n, C, h, w] that are `old` before block `cut` and `new` from the block after next."""
+        out = torch.cat([old[..., :cut, :, :, :], new[..., cut:, :, :, :]], -4)
+        for ramp, at in zip(self.ramps, range(cut, min(cut + 2, out.shape[-4])), strict=False):
+            was, is_now = old[..., at, :, :, :], new[..., at, :, :, :]
+            out[..., at, :, :, :] = was + torch.einsum("kj,...jhw->...khw", ramp, is_now - was)
         return out

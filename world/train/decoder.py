@@ -10,6 +10,7 @@ from torch import Tensor
 
 from world.decoder import LinearLatents, PictureDecoder
 from world.train.latents import random_looks, sample_frames
+from world.train.place import bfloat16, chance, load
 from world.train.progress import Budget, Meter, rate, save
 
 CLIP_BLOCKS = 4
@@ -44,7 +45,7 @@ def train_decoder(latents: LinearLatents, out: Path, minutes: float, seed: int =
     step, spent = _resume(out, model, optimiser)
     budget = Budget(minutes, spent)
     meter = Meter(budget)
-    generator, rng = torch.Generator().manual_seed(seed + step), random.Random(seed + step)
+    generator, rng = chance(seed + step), random.Random(seed + step)
     while budget.share < 1:
         for group in optimiser.param_groups:
             group["lr"] = 1.5e-3 * rate(step, budget.share, decay=0.6)
@@ -61,7 +62,7 @@ def _update(
 ) -> float:
     frames = sample_frames(random_looks(2, rng), generator, CLIP_BLOCKS)
     z, before, true = pairs(model.linear, frames, 0.06 * rng.random(), generator)
-    with torch.autocast("cpu", torch.bfloat16):
+    with bfloat16():
         made = model(z.contiguous(memory_format=torch.channels_last), before)
     loss = picture_loss(made.float(), true)
     optimiser.zero_grad()
@@ -74,7 +75,7 @@ def _update(
 def _resume(out: Path, model: PictureDecoder, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
     if not out.exists():
         return 0, 0.0
-    state = torch.load(out)
+    state = load(out)
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     return state["step"], state["spent_s"]

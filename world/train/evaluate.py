@@ -13,6 +13,7 @@ from torch import Tensor
 from world.small import DIALS, RANGES, SmallModel
 from world.train.captions import LINEAR, SCENES, Look, exam, imagine
 from world.train.motion import growth, motions, speeds, translations
+from world.train.place import chance
 from world.train.report import Figure, mean, share
 from world.train.rollout import Recipe, Streams
 from world.train.scores import Mark, Marker
@@ -64,7 +65,7 @@ class Judge:
 
     def streams(self, texts: Sequence[str], recipe: Recipe | None = None) -> Streams:
         """Streams of their own chance."""
-        return Streams(self.model, texts, recipe or self.recipe, torch.Generator().manual_seed(self.seed))
+        return Streams(self.model, texts, recipe or self.recipe, chance(self.seed))
 
     @torch.no_grad()
     def _marked(self, asked: Sequence[tuple[str, Look]], places: Sequence[int]) -> list[list[Mark]]:

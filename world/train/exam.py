@@ -16,6 +16,7 @@ from world.small import SmallWorld
 from world.train.captions import COLOURS, SCENES, exam
 from world.train.evaluate import Judge, shares
 from world.train.library import Library
+from world.train.place import chance, load
 from world.train.recognise import Recogniser, train_recogniser
 from world.train.render import colours_of, paint, render
 from world.train.report import Figure, table
@@ -30,8 +31,8 @@ Table = dict[str, dict[str, Figure]]
 def assemble(folder: Path, stage: str) -> SmallWorld:
     """The averaged transformer that a stage left in a training folder, and the decoder."""
     world = SmallWorld()
-    world.model.load_state_dict(torch.load(folder / f"{stage}.pt")["average"])
-    world.decoder.load_state_dict(torch.load(folder / "decoder.pt")["model"])
+    world.model.load_state_dict(load(folder / f"{stage}.pt")["average"])
+    world.decoder.load_state_dict(load(folder / "decoder.pt")["model"])
     return world.eval().requires_grad_(False)
 
 
@@ -41,15 +42,15 @@ def recogniser_of(folder: Path, library: Library, latents: LinearLatents, seed: 
     if not path.exists():
         torch.save(train_recogniser(library, latents, minutes=2, seed=seed).state_dict(), path)
     recogniser = Recogniser(g.channels, g.rows, g.columns)
-    recogniser.load_state_dict(torch.load(path))
+    recogniser.load_state_dict(load(path))
     return recogniser.eval()
 
 
 def rendered(marker: Marker, latents: LinearLatents, count: int, seed: int) -> Table:
     """What the marks say of rendered clips that went to latents and back: the best there is to reach."""
     looks = [look for _, look in exam(random.Random(seed), count)]
-    chance = torch.Generator().manual_seed(seed)
-    clips = [paint(render(look, torch.zeros(1, 2, 4), chance), colours_of([look], chance)) for look in looks]
+    shapes = chance(seed)
+    clips = [paint(render(look, torch.zeros(1, 2, 4), shapes), colours_of([look], shapes)) for look in looks]
     frames = torch.cat(clips).clamp(0, 255) / 127.5 - 1
     return {"rendered": shares(marker(latents.encode(frames), 0, looks))}
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from world.decoder import Geometry, LinearLatents
 from world.train.captions import Look, caption, imagine
+from world.train.place import chance
 from world.train.render import colours_of, dial_paths, paint, render
 
 
@@ -31,7 +32,7 @@ def fit(geometry: Geometry, clips: int = 360, seed: int = 0) -> LinearLatents:
 
     Coarse structure keeps its large variance, so that denoising decides it first.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance(seed)
     frames = sample_frames(random_looks(clips, random.Random(seed)), generator)
     latents = LinearLatents(geometry)
     cells = latents.cells(frames).flatten(0, 3)

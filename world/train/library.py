@@ -16,8 +16,10 @@ from torch import Tensor
 
 from world.decoder import LinearLatents
 from world.train.captions import SCENES, SPEEDS, Look
+from world.train.place import chance, device
 from world.train.render import HIGHLIGHT, Colours, Field, dial_paths, render
 
+AT_ONCE = 10  # clips
 Kind = tuple[str, str, str]  # scene, direction, speed
 
 
@@ -64,11 +66,12 @@ class Wardrobe:
 
 
 class Library:
-    """Fields on disk: `projected` [clips, blocks, 2, 3, C, h, w] float16, `dials` [clips, blocks, 4], by kind."""
+    """Fields by kind: `projected` [clips, blocks, 2, 3, C, h, w] float16, `dials` [clips, blocks, 4]."""
 
     def __init__(self, folder: Path) -> None:
-        self.projected = np.load(folder / "projected.npy", mmap_mode="r")
-        self.dials = torch.from_numpy(np.load(folder / "dials.npy"))
+        # a GPU takes it whole; a CPU leaves it on the disk, to be read as needed
+        self.projected = torch.from_numpy(np.load(folder / "projected.npy", mmap_mode="c")).to(device())
+        self.dials = torch.from_numpy(np.load(folder / "dials.npy")).to(device())
         names = json.loads((folder / "kinds.json").read_text())
         self.shelves: dict[Kind, list[int]] = {}
         for number, name in enumerate(names):
@@ -79,9 +82,10 @@ class Library:
         """A clip that moves like `look`."""
         return rng.choice(self.shelves[kind_of(look)])
 
-    def read(self, clip: int, blocks: list[int]) -> tuple[Tensor, Tensor]:
-        """Projections [n, 2, 3, C, h, w] and dials [n, 4] of some blocks of a clip."""
-        return torch.from_numpy(self.projected[clip, blocks]), self.dials[clip, blocks]
+    def read(self, clips: list[int], blocks: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """Projections [B, n, 2, 3, C, h, w] and dials [B, n, 4] of some blocks of some clips."""
+        row, column = torch.tensor(clips).view(-1, 1), torch.tensor(blocks)
+        return self.projected[row, column], self.dials[row, column]
 
 
 def build(
@@ -92,13 +96,13 @@ def build(
     g, shelves = latents.geometry, shelves or kinds()
     shape = (len(shelves) * per_kind, blocks, 2, 3, g.channels, g.rows, g.columns)
     out = np.lib.format.open_memmap(folder / "projected.npy", "w+", np.float16, shape)
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance(seed)
     dials = dial_paths(shape[0], blocks, generator)
     for number, (scene, way, speed) in enumerate(shelves):
         look = Look(scene, "white", way, speed)
-        for clip in range(number * per_kind, (number + 1) * per_kind):
-            field = render(look, dials[clip : clip + 1], generator)
-            out[clip] = project(latents, field)[0].numpy()
+        for clips in torch.arange(number * per_kind, (number + 1) * per_kind).split(AT_ONCE):
+            field = render(look, dials[clips], generator)
+            out[clips.tolist()] = project(latents, field).cpu().numpy()
     out.flush()
-    np.save(folder / "dials.npy", dials.numpy())
+    np.save(folder / "dials.npy", dials.cpu().numpy())
     (folder / "kinds.json").write_text(json.dumps([kind for kind in shelves for _ in range(per_kind)]))

@@ -15,6 +15,7 @@ import torch
 import torch.multiprocessing as mp
 
 from world.decoder import Geometry, LinearLatents
+from world.device import resolve
 from world.packed import write
 from world.small import SmallModel
 from world.train import exam, library
@@ -22,6 +23,7 @@ from world.train.base import BaseConfig, Trainer, join_workers
 from world.train.decoder import train_decoder
 from world.train.evaluate import Judge
 from world.train.latents import fit
+from world.train.place import load
 from world.train.rollout import Recipe
 from world.train.scores import Marker
 from world.train.teacher import TeacherTrainer
@@ -40,16 +42,18 @@ class Job:
     clips: int
     trials: int
     seed: int
+    device: str
 
     def load_linear(self) -> LinearLatents:
         """The fitted latents of this folder."""
         latents = LinearLatents(Geometry())
-        latents.load_state_dict(torch.load(self.out / "latents.pt"))
+        latents.load_state_dict(load(self.out / "latents.pt"))
         return latents
 
 
 def fit_latents(job: Job) -> None:
     """Principal components, and the library of fields in them."""
+    _settle(job, job.workers)
     latents = fit(Geometry(), seed=job.seed)
     job.out.mkdir(parents=True, exist_ok=True)
     torch.save(latents.state_dict(), job.out / "latents.pt")
@@ -92,14 +96,22 @@ def _spawn(work: Callable[[int, Job], None], job: Job) -> None:
 
 
 def _enter(rank: int, job: Job) -> None:
-    torch.set_num_threads(1)
     _log_plainly()
+    _settle(job, 1, rank)
     join_workers(rank, job.workers, job.out / "meeting")
+
+
+def _settle(job: Job, threads: int, rank: int = 0) -> None:
+    """Work on the device that the job names; each worker has a GPU of its own."""
+    torch.set_num_threads(threads)
+    device = resolve(job.device)
+    if device.type != "cpu":
+        torch.set_default_device(torch.device(device.type, int(os.environ.get("LOCAL_RANK", rank))))
 
 
 def train_pictures(job: Job) -> None:
     """The picture decoder."""
-    torch.set_num_threads(job.workers)
+    _settle(job, job.workers)
     train_decoder(job.load_linear(), job.out / "decoder.pt", job.minutes, job.seed)
 
 
@@ -112,14 +124,14 @@ def _tune_worker(rank: int, job: Job) -> None:
     _enter(rank, job)
     base, teacher = SmallModel(), SmallModel()
     for model, stage in ((base, "base"), (teacher, "teacher")):
-        model.load_state_dict(torch.load(job.out / f"{stage}.pt")["average"])
+        model.load_state_dict(load(job.out / f"{stage}.pt")["average"])
     config = TuneConfig(job.minutes, job.workers, seed=job.seed)
     Tuner(config, job.load_linear(), base, teacher, job.out / "tuned.pt", rank).train()
 
 
 def judge(job: Job) -> None:
     """Tables and contact sheets, of the base and, where there is one, of the tuned model, in the steps of play."""
-    torch.set_num_threads(job.workers)
+    _settle(job, job.workers)
     latents, clips = job.load_linear(), library.Library(job.out / "library")
     recogniser = exam.recogniser_of(job.out, clips, latents, job.seed)
     for stage in [stage for stage in ("base", "tuned") if (job.out / f"{stage}.pt").exists()]:
@@ -148,10 +160,25 @@ STAGES: dict[str, Callable[[Job], None]] = {
 }
 
 
+NEEDS = {  # what a stage reads: the file and the stage that makes it
+    "base": {"library/kinds.json": "latents"},
+    "teacher": {"library/kinds.json": "latents", "base.pt": "base"},
+    "tune": {"base.pt": "base", "teacher.pt": "teacher"},
+    "decoder": {"latents.pt": "latents"},
+    "evaluate": {"library/kinds.json": "latents", "base.pt": "base", "decoder.pt": "decoder"},
+    "package": {"base.pt": "base", "decoder.pt": "decoder"},
+}
+
+
 def main(argv: Sequence[str]) -> int:
     """Run one stage, or with `small` all of them; gives the exit status."""
     job, stage = _parse(argv)
     _log_plainly()
+    missing = [file for file in NEEDS.get(stage, {}) if not (job.out / file).exists()]
+    if missing:
+        first = f"neverblink train {NEEDS[stage][missing[0]]} --out {job.out}"
+        print(f"neverblink train: {job.out / missing[0]} is missing; run `{first}` first", file=sys.stderr)
+        return 2
     for name in STAGES if stage == "small" else [stage]:
         minutes = job.minutes * SHARES.get(name, 1) if stage == "small" else job.minutes
         STAGES[name](replace(job, minutes=minutes))
@@ -169,12 +196,14 @@ def _parse(argv: Sequence[str]) -> tuple[Job, str]:
     parser.add_argument("stage", choices=["small", *STAGES], help="small: every stage in turn")
     parser.add_argument("--out", type=Path, default=Path("runs/small"), help="folder of everything made")
     parser.add_argument("--minutes", type=float, default=90.0, help="training time, over all runs of the stage")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--workers", type=int, help="processes: of one thread each (2), or of one GPU each (1)")
     parser.add_argument("--clips", type=int, default=30, help="clips rendered for each kind of motion")
     parser.add_argument("--trials", type=int, default=200, help="prompts, and pairs of prompts, that evaluate marks")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
     given = vars(parser.parse_args(argv))
     stage = given.pop("stage")
+    given["workers"] = given["workers"] or (2 if resolve(given["device"]).type == "cpu" else 1)
     return Job(**given), stage
 
 

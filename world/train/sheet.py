@@ -14,7 +14,7 @@ from torch import Tensor
 def grid(rows: list[list[Tensor]], shrink: int = 2) -> np.ndarray:
     """Rows of pictures [3, Y, X] in -1 to 1, all of one size, as uint8 [Y, X, 3], every `shrink`th pixel."""
     picture = torch.cat([torch.cat(row, 2) for row in rows], 1)
-    return ((picture.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).numpy()[::shrink, ::shrink]
+    return ((picture.clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).cpu().numpy()[::shrink, ::shrink]
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:

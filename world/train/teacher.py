@@ -15,6 +15,7 @@ from world.train.base import BaseConfig, Trainer, mix, shifted
 from world.train.batches import Batch
 from world.train.library import Library
 from world.train.losses import NOISE_SHIFT
+from world.train.place import bfloat16, load
 
 
 class TeacherTrainer(Trainer):
@@ -29,7 +30,7 @@ class TeacherTrainer(Trainer):
     def start(self) -> SmallModel:
         """The base: what it knows of scenes and motion holds for whole clips too."""
         model = super().start()
-        model.load_state_dict(torch.load(self.base)["average"])
+        model.load_state_dict(load(self.base)["average"])
         return model
 
     def draw(self, share: float, rng: random.Random) -> tuple[str, Batch]:
@@ -41,6 +42,6 @@ class TeacherTrainer(Trainer):
         true, (b, n) = batch.latents, batch.latents.shape[:2]
         sigma = shifted(torch.rand(b, 1, generator=self.chance), NOISE_SHIFT).clamp(0.02, 0.98).expand(b, n)
         noisy = mix(true, sigma, self.noise(true))
-        with torch.autocast("cpu", torch.bfloat16):
+        with bfloat16():
             made = self.model(noisy, 1000 * sigma, tokenize(batch.texts), batch.dials, clip(n))
         return self.x0_loss(made.float(), true, sigma, batch.counted)

@@ -24,6 +24,7 @@ from world.text import tokenize
 from world.train.base import X0Loss, blend, mix, together
 from world.train.captions import KINDS, caption, describe, imagine, some_kinds
 from world.train.losses import NOISE_SHIFT, Model, Scores, generator_loss, score_timesteps, sigma_at
+from world.train.place import bfloat16, chance, load
 from world.train.progress import Budget, Meter, save
 from world.train.render import dial_paths
 from world.train.rollout import Recipe, Streams
@@ -85,7 +86,7 @@ class Tuner:
         self.optimisers = [_adam(self.model, config.rate), _adam(self.critic, config.critic_rate)]
         self.turn, spent = self._resume() if out.exists() else (0, 0.0)
         seed = config.seed + rank + 1000 * self.turn
-        self.rng, self.chance = random.Random(seed), torch.Generator().manual_seed(seed)
+        self.rng, self.chance = random.Random(seed), chance(seed)
         self.x0_loss = X0Loss(latents, config.motion)
         self.budget = Budget(config.minutes, spent)
         self.meter = Meter(self.budget, every=30)
@@ -137,7 +138,7 @@ class Tuner:
 
     def _next(self, with_grad: bool) -> tuple[Tensor, list[str], Tensor, Tensor]:
         """The newest clip [B, n, C, h, w], its words in full, its dials [B, n, 4], and a mask of what is new in it."""
-        with torch.set_grad_enabled(with_grad), torch.autocast("cpu", torch.bfloat16):
+        with torch.set_grad_enabled(with_grad), bfloat16():
             run = self.run = self._at_a_boundary()
             count = self.config.clip - (run.last is not None)
             run.streams.renew()
@@ -188,7 +189,7 @@ class Tuner:
         optimiser.step()
 
     def _resume(self) -> tuple[int, float]:
-        state: dict[str, Any] = torch.load(self.out)
+        state: dict[str, Any] = load(self.out)
         for name in ("model", "critic", "average"):
             getattr(self, name).load_state_dict(state[name])
         for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
@@ -205,7 +206,7 @@ def judge(model: SmallModel, dials: Tensor) -> Model:
     """A score for `losses`: x0 [B, n, C, h, w] of whole clips under dials [B, n, 4] and a context of tokens [B, L]."""
 
     def score(noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with bfloat16():
             return model(noisy, t, context, dials, clip(noisy.shape[1])).float()
 
     return score
