@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Text
@@ -66,6 +66,7 @@ _HELP = (
     ("H", "these keys"),
     ("Ctrl+Q", "quit"),
 )
+_COMPLETION_HELP = ("Tab  Shift+Tab", "complete the word, try others")
 _DIAL_HELP = (
     (("pan_x", "pan_y"), ("Arrows or WASD", "pan, while held")),
     (("zoom",), ("[  ]", "zoom")),
@@ -81,23 +82,32 @@ _DISPLAY_HELP = (
 )
 
 
-def help_rows(dials: Mapping[str, DialRange]) -> tuple[tuple[str, str], ...]:
-    """The keys and what they do, for a world that has `dials`."""
+def help_rows(dials: Mapping[str, DialRange], vocabulary: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
+    """The keys and what they do, for a world that has `dials` and knows the words of `vocabulary` (empty: any)."""
     of_world = tuple(row for names, row in _DIAL_HELP if any(name in dials for name in names))
-    return _HELP[:7] + of_world + _DISPLAY_HELP + _HELP[7:]
+    of_line = (_COMPLETION_HELP,) if vocabulary else ()
+    return _HELP[:4] + of_line + _HELP[4:7] + of_world + _DISPLAY_HELP + _HELP[7:]
 
 
 class Keyboard:
     """Turns gestures into commands and events; owns the prompt line, the keys held down and the stepped dials.
 
     words: the prompt the world runs under, for a hard cut with the line closed; empty while no world is open. dials:
-    the world's and the display's, by name. clipboard: asked for its text when the user pastes.
+    the world's and the display's, by name. clipboard: asked for its text when the user pastes. vocabulary: asked for
+    the words to complete to, whenever a world is met.
     """
 
-    def __init__(self, words: str, dials: Mapping[str, DialRange], clipboard: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        words: str,
+        dials: Mapping[str, DialRange],
+        clipboard: Callable[[], str],
+        vocabulary: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self.line = TextLine()
         self.is_open = False
         self._clipboard = clipboard
+        self._vocabulary = vocabulary
         self._held: list[str] = []
         self._opener = ""  # the character that opened the line and must not be typed into it
         self.meet(words, dials)
@@ -105,6 +115,7 @@ class Keyboard:
     def meet(self, words: str, dials: Mapping[str, DialRange]) -> None:
         """Go on with a world that runs under `words` and has `dials`, all at rest; the open line stays."""
         self._words = words
+        self.line.know(self._vocabulary())
         self._dials = dials
         self._values = {name: span.rest for name, span in dials.items()}
 

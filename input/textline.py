@@ -6,9 +6,11 @@ It knows no window: keys come as names, text as strings, and `view` says what to
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
+from input.complete import Cycle, complete, word_before
 from world.event import MAX_TEXT
 
 HISTORY = 200  # lines; a two-hour show at one prompt every 40 s
@@ -20,13 +22,15 @@ _NON_JOINER = "\u200c"
 class LineView:
     """What the prompt line shows: `text`, the caret as an index into it, and the words an input method still composes.
 
-    `composition` stands at the caret and is not part of `text`; `composition_caret` is an index into it.
+    `composition` stands at the caret and is not part of `text`; `composition_caret` is an index into it. `ghost` is
+    what Tab would add to the word at the caret; there is none while an input method composes.
     """
 
     text: str = ""
     caret: int = 0
     composition: str = ""
     composition_caret: int = 0
+    ghost: str = ""
 
 
 def clean_typing(text: str) -> str:
@@ -74,6 +78,8 @@ class TextLine:
         self._history: list[str] = []
         self._place = 0  # index into the history; its length is the unfinished line
         self._unfinished = ""
+        self._cycle: Cycle | None = None  # in force while the line is as it left it
+        self.know(())
 
     @property
     def is_composing(self) -> bool:
@@ -82,7 +88,14 @@ class TextLine:
 
     def view(self) -> LineView:
         """What to draw now."""
-        return LineView(self.text, self.caret, *self._composition)
+        ghost = "" if self.is_composing or self._is_cycling() else next(self._endings(), "")
+        return LineView(self.text, self.caret, *self._composition, ghost)
+
+    def know(self, words: Iterable[str]) -> None:
+        """Complete to `words` from now on; without any, nothing is completed."""
+        vocabulary = tuple(sorted({word.lower() for word in words}))
+        # the view is asked for at every tick, and a letter may begin thousands of words
+        self._candidates = lru_cache(16)(lambda prefix: complete(prefix, vocabulary))
 
     def insert(self, text: str) -> None:
         """Type or paste `text` at the caret; what does not fit into MAX_TEXT characters is left out."""
@@ -100,7 +113,7 @@ class TextLine:
 
     def press(self, key: str, mods: frozenset[str]) -> bool:
         """Edit by a key; False when this key is no editing key. While composing the input method owns the keys."""
-        action = _EDITS.get((key, mods - {"shift"}))
+        action = _EDITS.get((key, mods)) or _EDITS.get((key, mods - {"shift"}))
         if action is None:
             return False
         if not self.is_composing:
@@ -119,8 +132,36 @@ class TextLine:
         """Empty the line and forget what it held."""
         self._set("")
         self._composition = ("", 0)
+        self._cycle = None
         self._unfinished = ""
         self._place = len(self._history)
+
+    def complete(self) -> None:
+        """Complete the word at the caret by its ghost; again at once, by the next known word instead."""
+        if self._is_cycling():
+            self._turn(self._cycle.turned(1))
+        elif endings := tuple(self._endings()):
+            self._turn(Cycle(self.text[: self.caret], self.text[self.caret :], endings))
+
+    def complete_back(self) -> None:
+        """Go back to the known word before, after `complete`."""
+        if self._is_cycling():
+            self._turn(self._cycle.turned(-1))
+
+    def _is_cycling(self) -> bool:
+        """Whether nothing has happened to the line since it was completed."""
+        return self._cycle is not None and self._cycle.line() == (self.text, self.caret)
+
+    def _turn(self, cycle: Cycle) -> None:
+        self._cycle = cycle
+        self.text, self.caret = cycle.line()
+
+    def _endings(self) -> Iterator[str]:
+        """What the known words that fit add to the one at the caret, the best first."""
+        prefix = word_before(self.text, self.caret)
+        room = MAX_TEXT - len(self.text) - 1
+        endings = (word[len(prefix.lower()) :] for word in self._candidates(prefix))
+        return (ending for ending in endings if len(ending) <= room)
 
     def backspace(self) -> None:
         """Delete the character before the caret."""
@@ -211,9 +252,12 @@ class TextLine:
         return self._settle(self.caret + rest.find(word) + len(word))
 
 
-_NONE, _CTRL, _ALT, _META = frozenset(), frozenset({"ctrl"}), frozenset({"alt"}), frozenset({"meta"})
+_NONE, _SHIFT = frozenset(), frozenset({"shift"})
+_CTRL, _ALT, _META = frozenset({"ctrl"}), frozenset({"alt"}), frozenset({"meta"})
 
 _EDITS: dict[tuple[str, frozenset[str]], Callable[[TextLine], None]] = {
+    ("tab", _NONE): TextLine.complete,
+    ("tab", _SHIFT): TextLine.complete_back,
     ("backspace", _NONE): TextLine.backspace,
     ("delete", _NONE): TextLine.delete,
     ("left", _NONE): TextLine.left,

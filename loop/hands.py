@@ -20,11 +20,18 @@ class Hands:
     """The keyboard, the script, and the state of the show that they change. Owned by the engine.
 
     quitting, frozen, blackout, help, statistics, mode: what the keys ask of the engine. newest: the last event and when
-    it came. is_nobody: there is no window, so nobody can be told anything but by the exit status.
+    it came. vocabulary: asked for the words that the open world knows. is_nobody: there is no window, so nobody can be
+    told anything but by the exit status.
     """
 
-    def __init__(self, screen: Screen, script: Script | None, mode: str = "auto") -> None:
-        self.keyboard = Keyboard("", {}, getattr(screen, "clipboard", str))
+    def __init__(
+        self,
+        screen: Screen,
+        script: Script | None,
+        mode: str = "auto",
+        vocabulary: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self.keyboard = Keyboard("", {}, getattr(screen, "clipboard", str), vocabulary)
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.is_nobody = not hasattr(screen, "toggle_fullscreen")
         self._screen = screen

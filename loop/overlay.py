@@ -20,7 +20,9 @@ Measure = Callable[[str, int], int]  # (text, size) -> width, both in pixels
 WHITE: Color = (246, 246, 248)
 DIM: Color = (172, 174, 184)
 AMBER: Color = (255, 204, 120)
+GHOST: Color = (144, 146, 158)
 _LINE_KEYS = "Enter  go on        Shift+Enter  new scene        Esc  close"
+_GHOST_KEYS = _LINE_KEYS + "        Tab  complete"
 
 
 @dataclass(frozen=True)
@@ -163,27 +165,31 @@ class _Page:
         """The prompt line at the bottom: what is typed, and under it the keys that end it."""
         size, pad = self.big, self.big * 2 // 3
         width = self.column
-        has_keys = self.measure(_LINE_KEYS, self.small) <= width - 2 * pad
+        has_keys, has_tab = (self.measure(keys, self.small) <= width - 2 * pad for keys in (_LINE_KEYS, _GHOST_KEYS))
         height = size + 2 * pad + (self.small + pad // 2 if has_keys else 0)
         x, y = self.margin + pad, self.h - self.margin - height + pad
         marks: list[Mark] = [Panel(self.margin, y - pad, width, height, 0.72, size // 2)]
         if has_keys:
-            marks.append(Label(_LINE_KEYS, x, y + size + pad, self.small, DIM))
+            keys = _GHOST_KEYS if view.ghost and has_tab else _LINE_KEYS
+            marks.append(Label(keys, x, y + size + pad, self.small, DIM))
         if not view.text and not view.composition:
             marks.append(Label(placeholder, x + size // 3, y, size, DIM))
         return marks + self._typed(view, caret_lit, x, y, width - 2 * pad)
 
     def _typed(self, view: LineView, caret_lit: bool, x: int, y: int, width: int) -> list[Mark]:
-        """The visible part of the line in up to three labels (the middle one is being composed), and the caret."""
-        size = self.big
-        text = view.text[: view.caret] + view.composition + view.text[view.caret :]
+        """The visible part of the line in up to three labels (the middle one is composed or offered), and the caret."""
+        size, inset = self.big, view.composition or view.ghost
+        text = view.text[: view.caret] + inset + view.text[view.caret :]
         caret = view.caret + view.composition_caret
         first, last = visible(text, caret, size, width, self.measure)
-        cuts = sorted(min(max(cut, first), last) for cut in (view.caret, view.caret + len(view.composition)))
-        edges = [first, *(cuts if view.composition else ()), last]
+        cuts = sorted(min(max(cut, first), last) for cut in (view.caret, view.caret + len(inset)))
+        edges = [first, *(cuts if inset else ()), last]
         spans = [(a, b) for a, b in pairwise(edges) if a < b]
         across = {stop: x + self.measure(text[first:stop], size) for stop in {*edges, caret}}
-        marks: list[Mark] = [Label(text[a:b], across[a], y, size) for a, b in spans]
+        ghost = tuple(cuts) if view.ghost else None
+        marks: list[Mark] = [
+            Label(text[a:b], across[a], y, size, GHOST if (a, b) == ghost else WHITE) for a, b in spans
+        ]
         thin = max(2, size // 12)
         if view.composition:
             marks.append(Bar(across[cuts[0]], y + size + thin, across[cuts[1]] - across[cuts[0]], thin, AMBER))

@@ -37,7 +37,7 @@ class Panels:
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
             hint=self._hint(engine),
-            help=help_rows(dials) if hands.help else (),
+            help=help_rows(dials, model.info.vocabulary if model.info else ()) if hands.help else (),
             statistics=self._statistics(engine) if hands.statistics else (),
             blackout=hands.blackout,
         )

@@ -40,7 +40,7 @@ def show(options: Namespace, model: LiveModel, script: Script | None) -> int:
     """The engine on its screen with this model, until it ends; the exit status."""
     screen, overlay = _screen(options)
     outputs = Outputs(options.trace, options.record)
-    hands = Hands(screen, script, options.switch)
+    hands = Hands(screen, script, options.switch, lambda: model.info.vocabulary if model.info else ())
     patch = Patch() if options.patch else None
     engine = Engine(Parts(screen, model, hands, outputs, overlay, patch), options.seconds)
     heap.settle()
