@@ -15,11 +15,12 @@ BELIEVED = 32
 
 @dataclass(frozen=True)
 class Cost:
-    """The worst to plan with: a recache, a block up to its first frame, and its clean pass."""
+    """The worst to plan with: a recache, a block up to its first frame, its clean pass, and encoding slow words."""
 
     recache_ns: int
     first_frame_ns: int
     clean_ns: int
+    encoding_ns: int = 0
 
     @property
     def switch_ns(self) -> int:
@@ -67,17 +68,21 @@ class Costs:
 
     def __init__(self) -> None:
         self._first_frame, self._clean = Worst(), Worst()
-        self._recache = _worst_recache()
+        self._recache, self._encoding = _of_rare(), _of_rare()
 
     def note_block(self, first_frame_ns: int, clean_ns: int) -> None:
         """One block, without its recache; clean_ns is 0 where the clean pass was spared."""
         self._clean.note(clean_ns)
         if self._first_frame.note(first_frame_ns):
-            self._recache = _worst_recache()
+            self._recache = _of_rare()
 
     def note_recache(self, recache_ns: int) -> None:
         """One recache."""
         self._recache.note(recache_ns)
+
+    def note_encoding(self, encoding_ns: int) -> None:
+        """One prompt that took long to encode."""
+        self._encoding.note(encoding_ns)
 
     @property
     def worst(self) -> Cost | None:
@@ -86,9 +91,9 @@ class Costs:
         if block is None:
             return None
         recache = self._recache.ns
-        return Cost(block if recache is None else recache, block, self._clean.ns or 0)
+        return Cost(block if recache is None else recache, block, self._clean.ns or 0, self._encoding.ns or 0)
 
 
-def _worst_recache() -> Worst:
-    """Recaches are rare and alike, one pass each: a shorter record."""
+def _of_rare() -> Worst:
+    """Recaches and encodings are rare and alike, one pass each: a shorter record."""
     return Worst(16, 0.9, 8)

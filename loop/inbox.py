@@ -6,8 +6,10 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 
+from loop.costs import Costs
+from loop.encoding import Encoded, Encoding
 from loop.message import NOBODY, Close, Mode, Stage, Submit
 from loop.sequencer import Numbered, has_words, slewed, take
 from world.block import Session
@@ -31,6 +33,7 @@ class Inbox:
     take_back: the newest block to keep, where the window's process has dropped later ones; epoch counts those drops.
     passed_over: blocks that began although words were waiting. transition: the blocks over which new words come in;
     coming: their mixes that are still to be waited for. turned: for which block each dial was moved last.
+    encoding: of words that take long, once there are any; costs: how long they take.
     """
 
     pipe: Connection
@@ -41,14 +44,19 @@ class Inbox:
     dial_steps: dict[str, float] = field(default_factory=dict)
     waiting: list[Numbered] = field(default_factory=list)
     turned: dict[str, int] = field(default_factory=dict)
+    costs: Costs = field(default_factory=Costs)
+    encoding: Encoding | None = None
     take_back: int | None = None
     epoch: int = 0
     passed_over: int = 0
     closed: bool = False
 
     def receive(self, session: Session, wait_s: float = 0.0) -> None:
-        """Take in every message there is, waiting at most `wait_s` for the first; encode new words at once."""
-        while not self.closed and self.pipe.poll(wait_s):
+        """Take in every message there is, waiting at most `wait_s` for the first; encode new words at once.
+
+        Words whose encoding is slow are encoded in another thread, and wait for a boundary from its end on.
+        """
+        while not self.closed and self._has_message(session, wait_s):
             message, wait_s = self.pipe.recv(), 0.0
             if isinstance(message, Close):
                 self.closed = True
@@ -96,14 +104,36 @@ class Inbox:
     def _is_turned(self, event: Event, block: int) -> bool:
         return isinstance(event, Dial) and self.turned.get(event.name) == block
 
-    def _keep(self, message: Submit, session: Session) -> None:
-        event = self._first_step(message.event, session)
-        session.prepare(event)
-        self.pipe.send(Stage(message.id, "encoded", now_ns()))
-        self.waiting.append((message.id, event))
-        if message.keep is not None:
-            self.take_back = message.keep if self.take_back is None else min(self.take_back, message.keep)
-            self.epoch = message.epoch
+    def _has_message(self, session: Session, wait_s: float) -> bool:
+        """Whether the pipe has one, or gets one within `wait_s`; the end of an encoding ends the wait as well."""
+        if self.encoding is None:
+            return self.pipe.poll(wait_s)
+        wait([self.pipe, self.encoding.ready], wait_s)
+        for done in self.encoding.finished():
+            self.costs.note_encoding(done.t_ns - done.begun_ns)
+            for submit in done.submits:
+                self._admit(submit, session, done)
+        return self.pipe.poll()
+
+    def _keep(self, submit: Submit, session: Session) -> None:
+        if submit.keep is not None:
+            self.take_back = submit.keep if self.take_back is None else min(self.take_back, submit.keep)
+            self.epoch = submit.epoch
+        if session.slow_words and isinstance(submit.event, Prompt | Scene):
+            self.encoding = self.encoding or Encoding(session.encode)
+            self.encoding.begin(submit)
+        else:
+            self._admit(submit, session)
+
+    def _admit(self, submit: Submit, session: Session, done: Encoded | None = None) -> None:
+        """Let the event wait for a boundary; words that gave way to newer ones stay as they are."""
+        event = submit.event
+        if done is None or submit is done.submits[-1]:
+            session.prepare(event, done and done.words)
+            event = self._first_step(event, session)
+            session.prepare(event)
+            self.pipe.send(Stage(submit.id, "encoded", done.t_ns if done else now_ns()))
+        self.waiting.append((submit.id, event))
 
     def _first_step(self, event: Event, session: Session) -> Event:
         """`event`, or where new words come in gradually, the first of their mixes."""

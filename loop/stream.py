@@ -29,11 +29,11 @@ class Stream:
 
     def __init__(self, world: World, start: Start, pipe: Connection) -> None:
         info = world.info
-        self.inbox = Inbox(pipe, start.mode, start.transition, epoch=start.epoch)
+        self.costs = Costs()
+        self.inbox = Inbox(pipe, start.mode, start.transition, costs=self.costs, epoch=start.epoch)
         self.inbox.know(info.dials, start.snapshot.dials if start.snapshot else {})
         self.ring = FrameRing.attach(start.ring, start.slots, info.picture)
         self.session = world.session(start.seed, start.prompt)
-        self.costs = Costs()
         self.block_frames = info.block_frames
         self.ahead: list[Numbered] = []  # taken for the next block before its boundary
         self.left = 0  # how often the next block was begun and left

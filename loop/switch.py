@@ -58,7 +58,7 @@ def keep(queue: Sequence[Waiting], cost: Cost | None, now_ns: int) -> int | None
     """
     if cost is None or not queue:
         return None
-    ready_ns = now_ns + cost.switch_ns + TICK_NS
+    ready_ns = now_ns + cost.encoding_ns + cost.switch_ns + TICK_NS
     kept = [block for block in queue if block.is_begun or block.due_ns < ready_ns]
     if not kept or len(kept) == len(queue):
         return None

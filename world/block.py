@@ -98,16 +98,23 @@ class Snapshot:
 
 
 class Session(Protocol):
-    """A running world: events in, blocks out. It asks for no clock, thread or device."""
+    """A running world: events in, blocks out. It asks for no clock, thread or device.
+
+    slow_words: encoding a prompt takes so long that blocks should go on meanwhile.
+    """
 
     index: int
+    slow_words: bool
 
     @property
     def stand(self) -> Stand:
         """In force for the next block: while one is in flight, for the block after it."""
 
-    def prepare(self, event: Event) -> None:
-        """Encode the event's words now, so that the block boundary need not."""
+    def encode(self, event: Event) -> Any:
+        """The event's words encoded, for `prepare`. The session is not touched: another thread may do this."""
+
+    def prepare(self, event: Event, encoded: Any = None) -> None:
+        """Have the event's words ready, encoded here if they do not come so: the block boundary need not do it then."""
 
     def begin(self, events: Sequence[Event]) -> Iterator[Pass]:
         """Make the next block under `events`, one model pass at a time."""

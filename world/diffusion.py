@@ -28,6 +28,7 @@ class DiffusionWorld:
     """Everything a session needs, on one device.
 
     dit: CausalDiT, or what is called like it. encode: a prompt's text to Text, on `device`.
+    slow_words: `encode` takes long enough, seconds on a CPU, to be left to another thread; it must allow that.
     condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None
         for none.
     """
@@ -39,6 +40,7 @@ class DiffusionWorld:
     info: WorldInfo
     condition: Callable[[Tensor | None, Tensor], Tensor] | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    slow_words: bool = False
 
     def session(self, seed: int, prompt: str) -> Session:
         """A new stream that begins with `prompt`."""

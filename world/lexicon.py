@@ -44,12 +44,21 @@ class Lexicon:
 
     def __getitem__(self, text: str) -> Spoken:
         if text not in self._spoken:
-            encoded = mixed([(self._world.encode(words), weight) for words, weight in parse(text)])
-            self._spoken[text] = Spoken(self._world.dit.words(encoded.embedding), encoded.pooled)
+            self.keep(text, self.encode(text))
+        self._spoken.move_to_end(text)
+        return self._spoken[text]
+
+    def encode(self, text: str) -> Spoken:
+        """A prompt as the model reads it; nothing is kept."""
+        encoded = mixed([(self._world.encode(words), weight) for words, weight in parse(text)])
+        return Spoken(self._world.dit.words(encoded.embedding), encoded.pooled)
+
+    def keep(self, text: str, spoken: Spoken) -> None:
+        """Remember a prompt that `encode` has made."""
+        self._spoken[text] = spoken
         self._spoken.move_to_end(text)
         while len(self._spoken) > self._capacity:
             self._spoken.popitem(last=False)
-        return self._spoken[text]
 
     def dial_values(self, dials: dict[str, float]) -> dict[str, float]:
         """Every dial of the world in its order, those never touched at rest."""

@@ -117,6 +117,8 @@ class _Bank:
 class ProbeSession:
     """The card's stream: it takes, abandons and forgets as every session does, and spends what that would cost."""
 
+    slow_words = False
+
     def __init__(self, options: ProbeOptions, seed: int, prompt: str, spend: Callable[[float], None]) -> None:
         self.options = options
         self.index = 0
@@ -132,8 +134,11 @@ class ProbeSession:
         """In force for the next block: while one is in flight, for the block after it."""
         return self._next().stand
 
-    def prepare(self, event: Event) -> None:
+    def encode(self, event: Event) -> None:
         """Words need no encoding here."""
+
+    def prepare(self, event: Event, encoded: None = None) -> None:
+        """Nor do they here."""
 
     def step(self, events: Sequence[Event] = ()) -> Block:
         """The next block, its costs spent."""
@@ -149,7 +154,7 @@ class ProbeSession:
             if is_recached:
                 yield Recached()
             for step in range(STEPS):
-                self._spend_pass(self.index)
+                self._spend_ms(self.options.block_ms / (STEPS + 1), self.index)
                 yield Denoised(step)
             block = self._publish(flight)
         finally:
@@ -244,7 +249,7 @@ class ProbeSession:
 
     def _cleaned(self, bank: _Bank) -> _Bank:
         if bank.end != self._end():
-            self._spend_pass(self._made[-1].index)
+            self._spend_ms(self.options.block_ms / (STEPS + 1), self._made[-1].index)
         return replace(bank, end=self._end())
 
     def _publish(self, flight: _Boundary) -> Block:
@@ -264,9 +269,6 @@ class ProbeSession:
         if self._flight is not None:
             self._taken, self._ahead, self._flight = self._taken + self._ahead, (), None
             self._back = _Bank(None)
-
-    def _spend_pass(self, block: int) -> None:
-        self._spend_ms(self.options.block_ms / (STEPS + 1), block)
 
     def _spend_ms(self, cost_ms: float, block: int) -> None:
         self._spend(cost_ms * self.options.slowness(block) / 1e3)

@@ -16,7 +16,7 @@ from world.denoise import Sampler
 from world.device import upload
 from world.event import Event, Prompt, Rebuild, Scene
 from world.fold import Moment, passes
-from world.lexicon import Lexicon
+from world.lexicon import Lexicon, Spoken
 from world.memory import Memory
 from world.noise import normal
 from world.past import gapless, words_of
@@ -53,9 +53,23 @@ class Session:
         """In force for the next block: while one is in flight, for the block after it."""
         return self._next().stand
 
-    def prepare(self, event: Event) -> None:
-        """Encode the event's words now, so that the block boundary need not."""
-        if isinstance(event, Prompt | Scene):
+    @property
+    def slow_words(self) -> bool:
+        """Whether blocks should go on while a prompt is encoded."""
+        return self._world.slow_words
+
+    def encode(self, event: Event) -> Spoken | None:
+        """The event's words as the model reads them. The session is not touched: another thread may do this."""
+        if not isinstance(event, Prompt | Scene):
+            return None
+        with torch.inference_mode():
+            return self._lexicon.encode(event.text)
+
+    def prepare(self, event: Event, encoded: Spoken | None = None) -> None:
+        """Have the event's words ready, so that the block boundary need not encode them."""
+        if encoded is not None:
+            self._lexicon.keep(event.text, encoded)
+        elif isinstance(event, Prompt | Scene):
             with torch.inference_mode():
                 self._lexicon[event.text]
 

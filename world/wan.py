@@ -43,7 +43,8 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
     def encode(text: str) -> Text:
         return Text(prompts(text).to(device))
 
-    return DiffusionWorld(sizes, dit, encode, decoder, describe(sizes, decoder.memory), device=device)
+    info = describe(sizes, decoder.memory)
+    return DiffusionWorld(sizes, dit, encode, decoder, info, device=device, slow_words=True)
 
 
 def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
