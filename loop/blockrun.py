@@ -41,6 +41,7 @@ class BlockRun:
             elif isinstance(done, Made):
                 self._stamp("denoised", now_ns())
                 self._show(done.block)
+            self.stream.note_recached()
             self.stream.inbox.receive(self.session)
             if self._is_left():
                 passes.close()

@@ -36,6 +36,7 @@ class Stream:
         self.session = world.session(start.seed, start.prompt)
         self.block_frames = info.block_frames
         self.ahead: list[Numbered] = []  # taken for the next block before its boundary
+        self._recaching: list[tuple[int, tuple[int, ...]]] = []  # begun ahead: when, and for which events
         self.left = 0  # how often the next block was begun and left
         self._reserve_ns = start.reserve * round(info.block_s * 1e9)
         self._decoder, self._decode = world.decoder, _decode_of(world)
@@ -72,10 +73,18 @@ class Stream:
         taken, replaced = self.inbox.taken(seen)
         self.send(Taken(seen, submitted(taken), replaced, begun_ns))
         self.session.ahead([event for _, event in taken])
-        done_ns = now_ns()
         self.ahead += taken
-        self.costs.note_recache(done_ns - begun_ns)
-        self.stamp("recached", done_ns, submitted(taken))
+        self._recaching.append((begun_ns, submitted(taken)))
+        self.note_recached()
+
+    def note_recached(self) -> None:
+        """Write down what recaches beside the blocks have ended: on a GPU they go on after they were asked for."""
+        if self._recaching and not self.session.is_recaching:
+            done_ns = now_ns()
+            for begun_ns, numbers in self._recaching:
+                self.costs.note_recache(done_ns - begun_ns)
+                self.stamp("recached", done_ns, numbers)
+            self._recaching.clear()
 
     def decode(self, state: Any, latents: np.ndarray) -> tuple[Any, Any]:
         """latents [1, 1, C, h, w] -> frames uint8 [n, Y, X, 3] on the host or the device, and the next state."""
@@ -121,6 +130,7 @@ class Stream:
                 self.take_back()
             if self.inbox.mode in ("overlap", "auto") and self.inbox.has_words(self.session) and self.has_room():
                 self.recache_ahead(self.session.index)
+            self.note_recached()
             wait_s = self._wait_s()
             self.inbox.receive(self.session, min(max(wait_s, 0.0), POLL_S))
             if wait_s <= 0 and self.inbox.take_back is None:

@@ -42,7 +42,8 @@ class CudaUpload:
 
     def write(self, ordinal: int, frames: Any) -> None:
         """frames: torch uint8 [n, Y, X, 3] on the device, finished or in flight on torch's current stream."""
-        source = self._cupy.from_dlpack(frames.contiguous())
+        with self._stream:  # so that the copies wait for the frames on the stream that makes them
+            source = self._cupy.from_dlpack(frames.contiguous())
         for offset in range(len(source)):
             slot = self._ring.slot(ordinal + offset)
             self._cupy.cuda.runtime.memcpyAsync(

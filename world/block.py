@@ -100,11 +100,13 @@ class Snapshot:
 class Session(Protocol):
     """A running world: events in, blocks out. It asks for no clock, thread or device.
 
-    slow_words: encoding a prompt takes so long that blocks should go on meanwhile.
+    slow_words: encoding a prompt takes so long that blocks should go on meanwhile. is_recaching: what `ahead` began is
+    still under way on the device.
     """
 
     index: int
     slow_words: bool
+    is_recaching: bool
 
     @property
     def stand(self) -> Stand:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -40,6 +43,57 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+class Lane:
+    """Work beside the rest of a device: on a GPU a stream of its own, which gives way to what `take_precedence` began.
+
+    On a CPU everything is done in order at once, and there is nothing to wait for. What is read or written beside must
+    not be freed or written by others before `join`.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device, priority=0) if device.type == "cuda" else None
+        self._done: torch.cuda.Event | None = None
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """What is asked for within begins after all that was asked for before; nothing waits for it but `join`."""
+        if self._stream is None:
+            yield
+            return
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._stream):
+            yield
+            self._done = self._stream.record_event()
+
+    def join(self) -> None:
+        """What is asked for from now on begins after it; the caller does not wait."""
+        if self._done is not None:
+            torch.cuda.current_stream(self._device).wait_event(self._done)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether some of it is still to be done."""
+        return self._done is not None and not self._done.query()
+
+
+def take_precedence(device: torch.device) -> None:
+    """Let what this thread asks of a GPU go before every `Lane`: a stream of higher priority than theirs."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # what was loaded so far was loaded on another stream
+        torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))
+
+
+def finish(device: torch.device) -> None:
+    """Return when `device` has done what this thread has asked of it so far; a `Lane` runs on.
+
+    Between passes, never within one: a pass that was only asked for is no pass that is done, neither for what it costs
+    nor for what may come before the next one.
+    """
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()
 
 
 def wait(device: torch.device) -> None:

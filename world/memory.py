@@ -10,6 +10,7 @@ import torch
 from world.block import Stand
 from world.boundary import Boundary
 from world.cache import BankPair, CacheBank
+from world.device import Lane
 from world.fold import is_whole
 from world.lexicon import Lexicon
 from world.past import Kept, Past
@@ -40,13 +41,15 @@ class Held:
 class Memory:
     """The front bank is generated with; the back one may be ready for the next block. Owned by a session.
 
-    back: None where the back bank holds nothing of use.
+    back: None where the back bank holds nothing of use. lane: where the back bank is written, beside what the front one
+    is used for; `swap` waits for it. It reads of the front bank the sink, which stays, and of the past the latents,
+    which are kept for several blocks more.
     """
 
     def __init__(self, world: DiffusionWorld, lexicon: Lexicon) -> None:
         self._world, self._config, self._lexicon = world, world.config, lexicon
         self.banks = BankPair(self._new_bank(), self._new_bank())
-        self.past = Past(world.config.cache, world.device)
+        self.past, self.lane = Past(world.config.cache, world.device), Lane(world.device)
         self.front, self.back = Held(None), None
 
     def restart(self, end: int) -> None:
@@ -62,14 +65,19 @@ class Memory:
 
     def rebuild(self, words: str, renew: bool) -> None:
         """Fill the back bank from the past under `words`; what it then holds is for `rebuilt` to say."""
-        if not self.past.end:
-            self.banks.back.clear()
-            return
         renew = renew or not self._config.cache.keep_sink
-        with torch.inference_mode():
+        with torch.inference_mode(), self.lane.beside():
+            if not self.past.end:
+                self.banks.back.clear()
+                return
             past, dials = self.past.last(frames_needed(self._config.cache, self.past.end, renew))
             past = past.under(self._lexicon.condition(words, dials))
             rebuild(self._encoder(words), self.banks, past, renew)
+
+    def swap(self) -> None:
+        """What was rebuilt is generated with from now on, once it is there."""
+        self.lane.join()
+        self.banks.swap()
 
     def rebuilt(self, boundary: Boundary, seen: int, cut: int | None = None) -> Held:
         """What a bank holds after a rebuild for block `seen`."""
@@ -94,7 +102,8 @@ class Memory:
         if self.back is None or not self.back.suits(boundary, seen):
             return None
         if self.back.end != self.past.end:
-            self._append(self.banks.back, boundary.stand.words)
+            with self.lane.beside():
+                self._append(self.banks.back, boundary.stand.words)
             self.back = replace(self.back, end=self.past.end)
         return self.back
 
@@ -102,7 +111,7 @@ class Memory:
         """Make the state that block `seen` was made with: a rebuild from what is older than `cut`, then appends."""
         later = self.past.hold_back(cut)
         self.rebuild(boundary.stand.words, boundary.renew)
-        self.banks.swap()
+        self.swap()
         self.front, self.back = self.rebuilt(boundary, seen, cut), None
         for block in later:
             self.past.put_back(block)

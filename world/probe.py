@@ -117,7 +117,7 @@ class _Bank:
 class ProbeSession:
     """The card's stream: it takes, abandons and forgets as every session does, and spends what that would cost."""
 
-    slow_words = False
+    slow_words = is_recaching = False
 
     def __init__(self, options: ProbeOptions, seed: int, prompt: str, spend: Callable[[float], None]) -> None:
         self.options = options

@@ -13,7 +13,7 @@ from world.block import Block, Clean, Denoised, Made, Pass, Recached, Snapshot, 
 from world.boundary import Boundary, clamped, cross
 from world.cache import BankPair
 from world.denoise import Sampler
-from world.device import upload
+from world.device import finish, upload
 from world.event import Event, Prompt, Rebuild, Scene
 from world.fold import Moment, passes
 from world.lexicon import Lexicon, Spoken
@@ -54,6 +54,11 @@ class Session:
         return self._next().stand
 
     @property
+    def is_recaching(self) -> bool:
+        """Whether what `ahead` began is still under way."""
+        return self._memory.lane.is_busy
+
+    @property
     def slow_words(self) -> bool:
         """Whether blocks should go on while a prompt is encoded."""
         return self._world.slow_words
@@ -63,7 +68,9 @@ class Session:
         if not isinstance(event, Prompt | Scene):
             return None
         with torch.inference_mode():
-            return self._lexicon.encode(event.text)
+            spoken = self._lexicon.encode(event.text)
+        finish(self._world.device)  # another thread asked for it, and on another stream
+        return spoken
 
     def prepare(self, event: Event, encoded: Spoken | None = None) -> None:
         """Have the event's words ready, so that the block boundary need not encode them."""
@@ -85,11 +92,13 @@ class Session:
         flight = self._flight = self._next()
         try:
             if is_recached:
+                finish(self._world.device)
                 yield Recached()
             steps = self._denoise()
             for step in range(len(self._sampler.timesteps)):
                 with torch.inference_mode():
                     x0 = next(steps)
+                finish(self._world.device)
                 yield Denoised(step)
             block = self._publish(x0)
         finally:
@@ -97,6 +106,7 @@ class Session:
                 self._abandon()
         yield Made(block)
         self._settle()
+        finish(self._world.device)
         yield Clean()
 
     def ahead(self, events: Sequence[Event]) -> None:
@@ -182,7 +192,7 @@ class Session:
     def recache(self, boundary: Boundary) -> None:
         """Rebuild the back bank from the window's latents under the boundary's words, and swap."""
         self._memory.rebuild(boundary.stand.words, boundary.renew)
-        self.banks.swap()
+        self._memory.swap()
 
     @property
     def _seen(self) -> int:
@@ -220,7 +230,7 @@ class Session:
             self.recache(boundary)
             memory.front = memory.rebuilt(boundary, self.index, self.index)
         elif held is memory.back:
-            self.banks.swap()
+            memory.swap()
             memory.front = held
         memory.back = None
         return held is None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from world.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
-from world.device import memory_gib, resolve, use_threads, working_dtype
+from world.device import memory_gib, resolve, take_precedence, use_threads, working_dtype
 from world.diffusion import DiffusionWorld, Text
 from world.info import WorldError, WorldInfo
 from world.wan_files import read_decoder, read_prompts, read_sizes, read_transformer, survey
@@ -43,6 +43,7 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
     def encode(text: str) -> Text:
         return Text(prompts(text).to(device))
 
+    take_precedence(device)
     info = describe(sizes, decoder.memory)
     return DiffusionWorld(sizes, dit, encode, decoder, info, device=device, slow_words=True)
 
