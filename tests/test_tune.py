@@ -6,6 +6,7 @@ import torch
 from world.decoder import Geometry, LinearLatents
 from world.small import SmallModel
 from world.train.base import BaseConfig
+from world.train.captions import imagine
 from world.train.latents import fit
 from world.train.library import Library, build, kinds
 from world.train.rollout import Recipe, Streams
@@ -45,15 +46,23 @@ def test_a_run_goes_on_over_its_own_cache_until_it_ends(latents: LinearLatents, 
     assert torch.equal(lasts[0][1], lasts[1][0]) and torch.equal(lasts[1][1], lasts[2][0])
 
 
-def test_the_words_change_once_in_a_run_and_the_judges_are_told(latents: LinearLatents, tmp_path: Path):
-    tuner = _tuner(latents, tmp_path)
-    told, texts = [], []
-    for _ in range(4):
-        told.append(tuner._next(with_grad=False)[1])
-        texts.append(tuner.run.streams.texts)
-    at = (tuner.run.switch_at - 3) // 2 + 1
-    assert told[at:] == [tuner.run.told_after] * (4 - at) and texts[at:] == [tuner.run.after] * (4 - at)
-    assert told[at - 1] != told[at]
+def test_the_judges_are_told_in_full_what_the_words_ask_for(latents: LinearLatents, tmp_path: Path):
+    tuner = _tuner(latents, tmp_path, switching=1.0)
+    told = tuner._next(with_grad=False)[1]
+    shown, words = tuner.run.looks, tuner.run.streams.texts
+    assert [imagine(text) for text in told] == shown
+    told = tuner._next(with_grad=False)[1]
+    assert tuner.run.streams.texts != words
+    assert [imagine(text) for text in told] == tuner.run.looks
+    assert tuner.run.looks == [imagine(text, look) for text, look in zip(tuner.run.streams.texts, shown, strict=True)]
+
+
+def test_a_switch_in_a_run_re_encodes_its_history(latents: LinearLatents, tmp_path: Path):
+    tuner = _tuner(latents, tmp_path, switching=0.0)
+    tuner._next(with_grad=False)
+    before = [k.clone() for k, _ in tuner.run.streams.kept[0][-1]]
+    tuner._change_words(tuner.run)
+    assert not all(torch.equal(a, b) for a, (b, _) in zip(before, tuner.run.streams.kept[0][-1], strict=True))
 
 
 def test_gradients_come_through_the_newest_chunk_alone(latents: LinearLatents, tmp_path: Path):
