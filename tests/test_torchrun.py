@@ -1,0 +1,34 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from world.train.run import main
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training folder with one clip of each kind."""
+    folder = tmp_path_factory.mktemp("run")
+    assert main(["latents", "--out", str(folder), "--clips", "1", "--device", "cpu"]) == 0
+    return folder
+
+
+def test_two_processes_train_together_under_torchrun(folder: Path):
+    stage = ["world.train", "base", "--out", str(folder), "--minutes", "0.2", "--device", "cpu"]
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517", "-m"]
+    done = subprocess.run([*run, *stage], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    state = torch.load(folder / "base.pt")
+    assert state["step"] > 0 and state["spent_s"] >= 0.2 * 60
+
+
+def test_training_goes_on_from_its_checkpoint_with_workers_of_its_own(folder: Path):
+    before = torch.load(folder / "base.pt")
+    assert main(["base", "--out", str(folder), "--minutes", "0.4", "--workers", "2", "--device", "cpu"]) == 0
+    after = torch.load(folder / "base.pt")
+    assert after["step"] > before["step"] and after["spent_s"] > before["spent_s"]
