@@ -34,7 +34,7 @@ def _tuner(latents: LinearLatents, folder: Path, **config: float) -> Tuner:
 
 
 def test_a_run_goes_on_over_its_own_cache_until_it_ends(latents: LinearLatents, tmp_path: Path):
-    tuner = _tuner(latents, tmp_path)
+    tuner = _tuner(latents, tmp_path, stale=0.0)
     masks, lasts = [], []
     for _ in range(5):
         clip, told, dials, mask = tuner._next(with_grad=False)
@@ -47,7 +47,7 @@ def test_a_run_goes_on_over_its_own_cache_until_it_ends(latents: LinearLatents, 
 
 
 def test_the_judges_are_told_in_full_what_the_words_ask_for(latents: LinearLatents, tmp_path: Path):
-    tuner = _tuner(latents, tmp_path, switching=1.0)
+    tuner = _tuner(latents, tmp_path, switching=1.0, stale=0.0)
     told = tuner._next(with_grad=False)[1]
     shown, words = tuner.run.looks, tuner.run.streams.texts
     assert [imagine(text) for text in told] == shown
@@ -61,8 +61,22 @@ def test_a_switch_in_a_run_re_encodes_its_history(latents: LinearLatents, tmp_pa
     tuner = _tuner(latents, tmp_path, switching=0.0)
     tuner._next(with_grad=False)
     before = [k.clone() for k, _ in tuner.run.streams.kept[0][-1]]
-    tuner._change_words(tuner.run)
+    tuner._say_new_words(tuner.run)
+    tuner._recache(tuner.run)
     assert not all(torch.equal(a, b) for a, (b, _) in zip(before, tuner.run.streams.kept[0][-1], strict=True))
+
+
+def test_over_a_stale_cache_the_old_scene_goes_on_for_a_chunk(latents: LinearLatents, tmp_path: Path):
+    tuner = _tuner(latents, tmp_path, switching=1.0, stale=1.0, inertia=1)
+    told = tuner._next(with_grad=False)[1]
+    words = tuner.run.streams.texts
+    _, still_told, _, mask = tuner._next(with_grad=False)
+    assert still_told == told and tuner.run.streams.texts != words
+    assert mask[0, :, 0, 0, 0].tolist() == [False, True, False]  # what sees little of the old words does not count
+    coming = tuner.run.coming
+    _, told, _, mask = tuner._next(with_grad=False)
+    assert [imagine(text) for text in told] == coming and tuner.run.coming is None
+    assert mask[0, :, 0, 0, 0].tolist() == [False, True, True]
 
 
 def test_gradients_come_through_the_newest_chunk_alone(latents: LinearLatents, tmp_path: Path):

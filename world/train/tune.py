@@ -43,6 +43,8 @@ class TuneConfig:
     clip: int = 8  # what the judges see: one block that is known and the new ones
     longest: int = 57  # of a run: eight chunks
     switching: float = 0.4  # of the chunks after the first begin under new words
+    stale: float = 0.5  # of those, the cache keeps the old words for a chunk, and the old scene goes on
+    inertia: int = 5  # blocks of such a chunk that still see enough of the old words to go on
     every: int = 2  # turns between two steps of the generator; the critic learns in each
     warm_turns: int = 60  # in which only the critic learns
     rate: float = 1e-4
@@ -64,6 +66,7 @@ class Run:
     dials: Tensor
     made: int = 0
     last: Tensor | None = None
+    coming: list[Look] | None = None  # what the words ask for, while the cache still holds the old ones
 
 
 class Tuner:
@@ -136,7 +139,7 @@ class Tuner:
             self.meter.add(self.turn, critic=loss.item())
 
     def _next(self, with_grad: bool) -> tuple[Tensor, list[str], Tensor, Tensor]:
-        """The newest clip [B, n, C, h, w], its words in full, its dials [B, n, 4], and a mask of what is new in it."""
+        """The newest clip [B, n, C, h, w], its words in full, its dials [B, n, 4], and a mask of what counts of it."""
         with torch.set_grad_enabled(with_grad), bfloat16():
             run = self.run = self._at_a_boundary()
             count = self.config.clip - (run.last is not None)
@@ -145,18 +148,23 @@ class Tuner:
             fresh = run.streams.chunk(dials, self.rng.randint(1, len(self.config.steps))).float()
         known = [] if run.last is None else [run.last]
         clip = torch.cat([*known, fresh], 1)
-        mask = (torch.arange(self.config.clip) >= len(known)).view(1, -1, 1, 1, 1).expand_as(clip)
+        place = torch.arange(self.config.clip) - len(known)
+        mask = (place >= 0) & (place < (self.config.inertia if run.coming else self.config.clip))
         shown = run.dials[:, run.made - len(known) : run.made + count]
         run.made, run.last = run.made + count, fresh[:, -1:].detach()
-        return clip, run.told, shown, mask
+        return clip, run.told, shown, mask.view(1, -1, 1, 1, 1).expand_as(clip)
 
     def _at_a_boundary(self) -> Run:
         """The run as its next chunk finds it: a new one where the last has ended, under new words where they change."""
         run, config = self.run, self.config
         if run is None or run.made >= config.longest:
             return self._new_run()
-        if self.rng.random() < config.switching:
-            self._change_words(run)
+        if run.coming is None and self.rng.random() < config.switching:
+            self._say_new_words(run)
+            if self.rng.random() < config.stale:
+                return run
+        if run.coming:
+            self._recache(run)
         return run
 
     def _new_run(self) -> Run:
@@ -167,12 +175,16 @@ class Tuner:
         streams = Streams(self.model, texts, Recipe(config.steps), self.chance)
         return Run(streams, looks, [describe(look, rng) for look in looks], dials)
 
-    def _change_words(self, run: Run) -> None:
-        """New words from here on, which need not say everything, and the history re-encoded under them."""
+    def _say_new_words(self, run: Run) -> None:
+        """New words from here on, which need not say everything; the judges still expect the old scene."""
         texts = [caption(self.rng, some_kinds(self.rng)) for _ in run.looks]
-        run.looks = [imagine(text, look) for text, look in zip(texts, run.looks, strict=True)]
-        run.told = [describe(look, self.rng) for look in run.looks]
+        run.coming = [imagine(text, look) for text, look in zip(texts, run.looks, strict=True)]
         run.streams.say(texts)
+
+    def _recache(self, run: Run) -> None:
+        """The history re-encoded under the present words, which from here on hold for the judges too."""
+        run.looks, run.coming = run.coming, None
+        run.told = [describe(look, self.rng) for look in run.looks]
         run.streams.recache()
 
     def _draw(self, clip: Tensor) -> tuple[Tensor, Tensor]:
