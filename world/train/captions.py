@@ -105,12 +105,12 @@ _VALUES = {
 _SYNONYMS = {name: [w for w, concept in THESAURUS.items() if concept == name] for name in set(THESAURUS.values())}
 
 
-def caption(rng: random.Random, kinds: tuple[str, ...] | None = None) -> str:
+def caption(rng: random.Random, kinds: tuple[str, ...] | None = None, scenes: tuple[str, ...] = tuple(SCENES)) -> str:
     """A prompt as people type it, from `rng`: any subset of scene, colours, direction and speed, in many forms.
 
-    `kinds` fixes which of KINDS are named.
+    `kinds` fixes which of KINDS are named; `scenes` are drawn from, one that stands there twice twice as often.
     """
-    scene = rng.choice(list(SCENES))
+    scene = rng.choice(scenes)
     colour, ground = rng.sample(list(COLOURS), 2)
     look = Look(scene, colour, rng.choice(SCENES[scene]), rng.choice(("slow", "fast")), ground)
     return describe(look, rng, some_kinds(rng) if kinds is None else kinds)

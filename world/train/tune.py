@@ -22,7 +22,7 @@ from world.decoder import LinearLatents
 from world.small import SmallModel, clip
 from world.text import tokenize
 from world.train.base import X0Loss, blend, mix, together
-from world.train.captions import KINDS, Look, caption, describe, imagine, some_kinds
+from world.train.captions import KINDS, SCENES, Look, caption, describe, imagine, some_kinds
 from world.train.losses import NOISE_SHIFT, Model, Scores, generator_loss, score_timesteps, sigma_at
 from world.train.place import bfloat16, chance, load
 from world.train.progress import Budget, Meter, save
@@ -30,6 +30,7 @@ from world.train.render import dial_paths
 from world.train.rollout import Recipe, Streams
 
 log = logging.getLogger(__name__)
+SCENES_SEEN = (*SCENES, "plasma", "plasma", "waves")  # those that the base moves worst, more often
 FEW = (1.0, 0.9375, 0.8333, 0.625)  # steps 1000, 750, 500, 250 at shift 5
 
 
@@ -42,9 +43,9 @@ class TuneConfig:
     streams: int = 16
     clip: int = 8  # what the judges see: one block that is known and the new ones
     longest: int = 57  # of a run: eight chunks
-    switching: float = 0.4  # of the chunks after the first begin under new words
-    stale: float = 0.5  # of those, the cache keeps the old words for a chunk, and the old scene goes on
-    inertia: int = 5  # blocks of such a chunk that still see enough of the old words to go on
+    switching: float = 0.6  # of the chunks after the first begin under new words
+    stale: float = 0.7  # of those, the cache keeps the old words for a chunk, and the old scene goes on
+    inertia: int = 7  # blocks of such a chunk: those that still see old words, and one more
     every: int = 2  # turns between two steps of the generator; the critic learns in each
     warm_turns: int = 60  # in which only the critic learns
     rate: float = 1e-4
@@ -169,7 +170,7 @@ class Tuner:
 
     def _new_run(self) -> Run:
         config, rng = self.config, self.rng
-        texts = [caption(rng, KINDS if rng.random() < 0.6 else None) for _ in range(config.streams)]
+        texts = [caption(rng, KINDS if rng.random() < 0.6 else None, SCENES_SEEN) for _ in range(config.streams)]
         looks = [imagine(text) for text in texts]
         dials = dial_paths(config.streams, config.longest, self.chance, moved=0.4)
         streams = Streams(self.model, texts, Recipe(config.steps), self.chance)
@@ -177,7 +178,7 @@ class Tuner:
 
     def _say_new_words(self, run: Run) -> None:
         """New words from here on, which need not say everything; the judges still expect the old scene."""
-        texts = [caption(self.rng, some_kinds(self.rng)) for _ in run.looks]
+        texts = [caption(self.rng, some_kinds(self.rng), SCENES_SEEN) for _ in run.looks]
         run.coming = [imagine(text, look) for text, look in zip(texts, run.looks, strict=True)]
         run.streams.say(texts)
 
