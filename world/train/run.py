@@ -191,11 +191,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+def _positive(text: str) -> float:
+    if not 0 < (value := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected more than 0 minutes")
+    return value
+
+
 def _parse(argv: Sequence[str]) -> tuple[Job, str]:
     parser = _Parser(prog="neverblink train", description=__doc__)
     parser.add_argument("stage", choices=["small", *STAGES], help="small: every stage in turn")
     parser.add_argument("--out", type=Path, default=Path("runs/small"), help="folder of everything made")
-    parser.add_argument("--minutes", type=float, default=90.0, help="training time, over all runs of the stage")
+    parser.add_argument("--minutes", type=_positive, default=90.0, help="training time, over all runs of the stage")
     parser.add_argument("--workers", type=int, help="processes: of one thread each (2), or of one GPU each (1)")
     parser.add_argument("--clips", type=int, default=30, help="clips rendered for each kind of motion")
     parser.add_argument("--trials", type=int, default=200, help="prompts, and pairs of prompts, that evaluate marks")
