@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from loop.inbox import submitted
 from loop.message import BlockDone, BlockMade, Facts, Taken
 from loop.switch import PLAIN, fits
-from world.block import Block, Made, Recached, Stand
+from world.block import Block, Made, Pass, Recached, Stand
 
 if TYPE_CHECKING:
     from loop.stream import Stream
@@ -21,7 +21,7 @@ class BlockRun:
 
     def __init__(self, stream: Stream) -> None:
         self.stream, self.session = stream, stream.session
-        self.begun_ns = now_ns()
+        self.begun_ns = self.looked_ns = now_ns()  # looked: at the pipe
         self.recached_ns = self.first_frame_ns = self.shown_ns = 0
         self.beside_ns = self.beside_shown_ns = 0  # spent on a recache for the next block: in all, and until `shown_ns`
         self.block: Block | None = None
@@ -42,11 +42,12 @@ class BlockRun:
                 self._stamp("denoised", now_ns())
                 self._show(done.block)
             self.stream.note_recached()
-            self.stream.inbox.receive(self.session)
+            self._look(done)
             if self._is_left():
                 passes.close()
                 break
             self._switch_beside()
+            self.looked_ns = now_ns()
         if self.block:
             self._account()
             self.stream.inbox.advance(self.session)
@@ -66,6 +67,12 @@ class BlockRun:
         if applied or replaced:
             self.stream.send(Taken(self.index, submitted(applied), replaced, self.begun_ns))
         return [event for _, event in applied]
+
+    def _look(self, done: Pass) -> None:
+        """Read the pipe, and note for how long nobody did; a recache is counted by itself."""
+        if not isinstance(done, Recached):
+            self.stream.costs.note_pass(now_ns() - self.looked_ns)
+        self.stream.inbox.receive(self.session)
 
     def _is_left(self) -> bool:
         """Whether to leave the block: dropped; or new words come sooner without it; or they spare its clean pass."""

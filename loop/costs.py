@@ -15,12 +15,16 @@ BELIEVED = 32
 
 @dataclass(frozen=True)
 class Cost:
-    """The worst to plan with: a recache, a block up to its first frame, its clean pass, and encoding slow words."""
+    """The worst to plan with: a recache, a block up to its first frame, its clean pass, and encoding slow words.
+
+    pass_ns: for so long the model's process does not look at its pipe while it makes a block.
+    """
 
     recache_ns: int
     first_frame_ns: int
     clean_ns: int
     encoding_ns: int = 0
+    pass_ns: int = 0
 
     @property
     def switch_ns(self) -> int:
@@ -67,7 +71,7 @@ class Costs:
     """
 
     def __init__(self) -> None:
-        self._first_frame, self._clean = Worst(), Worst()
+        self._first_frame, self._clean, self._pass = Worst(), Worst(), Worst()
         self._recache, self._encoding = _of_rare(), _of_rare()
 
     def note_block(self, first_frame_ns: int, clean_ns: int) -> None:
@@ -75,6 +79,10 @@ class Costs:
         self._clean.note(clean_ns)
         if self._first_frame.note(first_frame_ns):
             self._recache = _of_rare()
+
+    def note_pass(self, pass_ns: int) -> None:
+        """One pass of a block, with what is done before the next look at the pipe."""
+        self._pass.note(pass_ns)
 
     def note_recache(self, recache_ns: int) -> None:
         """One recache."""
@@ -91,7 +99,8 @@ class Costs:
         if block is None:
             return None
         recache = self._recache.ns
-        return Cost(block if recache is None else recache, block, self._clean.ns or 0, self._encoding.ns or 0)
+        rest = (worst.ns or 0 for worst in (self._clean, self._encoding, self._pass))
+        return Cost(block if recache is None else recache, block, *rest)
 
 
 def _of_rare() -> Worst:

@@ -118,7 +118,7 @@ class Engine:
         is_new = isinstance(event, Scene) or (isinstance(event, Prompt) and event.text != self.model.words)
         if self.pacer is None or not is_new or self.model.mode not in ("snap", "auto"):
             return None
-        kept = keep(self.pacer.waiting(now_ns()), self._worst, now_ns())
+        kept = keep(self.pacer.waiting(now_ns()), self._worst, now_ns(), self.model.is_switching)
         if kept is None or not self.model.can_take_back(kept):
             return None
         self.pacer.drop_after(kept)

@@ -95,6 +95,11 @@ class LiveModel:
         if self._running:
             self._process.send(Mode(mode))
 
+    @property
+    def is_switching(self) -> bool:
+        """Whether words are on their way, so that a recache may be in the making."""
+        return any(isinstance(event, Prompt) for event, _ in self._unmade.values())
+
     def can_take_back(self, kept: int) -> bool:
         """Whether the blocks after `kept` can be forgotten: recent enough, and no hard cut among them."""
         later = [made.block for made in self._memory if made.block.index > kept]

@@ -51,14 +51,16 @@ class Waiting:
     is_begun: bool
 
 
-def keep(queue: Sequence[Waiting], cost: Cost | None, now_ns: int) -> int | None:
+def keep(queue: Sequence[Waiting], cost: Cost | None, now_ns: int, is_switching: bool = False) -> int | None:
     """The newest block of `queue` to keep when the words change: later ones can be made again in time, unseen.
 
-    A block is kept if a frame of it was shown, or is due before the first new frame can be ready. None: keep them all.
+    A block is kept if a frame of it was shown, or is due before the first new frame can be ready. The model may be in
+    the midst of a pass, or of a recache if earlier words are still on their way (`is_switching`). None: keep them all.
     """
     if cost is None or not queue:
         return None
-    ready_ns = now_ns + cost.encoding_ns + cost.switch_ns + TICK_NS
+    busy_ns = max(cost.pass_ns, cost.recache_ns) if is_switching else cost.pass_ns
+    ready_ns = now_ns + busy_ns + cost.encoding_ns + cost.switch_ns + TICK_NS
     kept = [block for block in queue if block.is_begun or block.due_ns < ready_ns]
     if not kept or len(kept) == len(queue):
         return None

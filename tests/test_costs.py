@@ -116,3 +116,11 @@ def test_the_lead_returns_to_what_it_was_once_a_slow_stretch_is_over():
     slow = range(80, 160)
     leads = Stage(lambda block: 400.0 if block in slow else 100.0).play(120).leads_ms
     assert leads[79] < 120 and max(leads) > 400 and leads[160 + 40] < 120
+
+
+def test_the_longest_pass_is_known():
+    costs = Costs()
+    costs.note_block(100 * MS, 20 * MS)
+    for took in (30 * MS, 40 * MS, 35 * MS):
+        costs.note_pass(took)
+    assert 39 * MS < costs.worst.pass_ns <= 40 * MS

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from loop.clock import TICK_NS
@@ -55,3 +57,15 @@ def test_a_hard_cut_needs_no_recache_and_what_is_not_due_fits():
 )
 def test_whole_blocks_that_nobody_saw_are_taken_back_if_new_ones_come_in_time(queue, kept):
     assert keep(queue, PROBE, now_ns=0) == kept
+
+
+def test_a_block_that_is_due_before_the_pass_in_flight_and_new_words_can_end_is_kept():
+    queue = [Waiting(4, 60 * MS, True), Waiting(5, 280 * MS, False)]
+    assert keep(queue, PROBE, now_ns=0) == 4
+    assert keep(queue, replace(PROBE, pass_ns=30 * MS), now_ns=0) is None
+
+
+def test_while_other_words_are_on_their_way_their_recache_is_waited_for():
+    queue = [Waiting(4, 60 * MS, True), Waiting(5, 300 * MS, False)]
+    assert keep(queue, PROBE, now_ns=0) == 4
+    assert keep(queue, PROBE, now_ns=0, is_switching=True) is None
