@@ -10,6 +10,7 @@ from world.train.captions import imagine
 from world.train.latents import fit
 from world.train.library import Library, build, kinds
 from world.train.rollout import Recipe, Streams
+from world.train.runs import RunConfig
 from world.train.teacher import TeacherTrainer
 from world.train.tune import TuneConfig, Tuner
 
@@ -29,7 +30,8 @@ def _model(seed: int) -> SmallModel:
 
 
 def _tuner(latents: LinearLatents, folder: Path, **config: float) -> Tuner:
-    sizes = {"workers": 1, "streams": 2, "clip": 3, "longest": 9, "warm_turns": 0, "every": 1} | config
+    of_runs = {"streams": 2, "longest": 9} | {n: config.pop(n) for n in ("switching", "stale") if n in config}
+    sizes = {"workers": 1, "clip": 3, "warm_turns": 0, "every": 1, "runs": RunConfig(**of_runs)} | config
     return Tuner(TuneConfig(**sizes), latents, _model(0), _model(1), folder / "tuned.pt")
 
 
@@ -49,33 +51,33 @@ def test_a_run_goes_on_over_its_own_cache_until_it_ends(latents: LinearLatents, 
 def test_the_judges_are_told_in_full_what_the_words_ask_for(latents: LinearLatents, tmp_path: Path):
     tuner = _tuner(latents, tmp_path, switching=1.0, stale=0.0)
     told = tuner._next(with_grad=False)[1]
-    shown, words = tuner.run.looks, tuner.run.streams.texts
+    shown, words = tuner.runs.present.looks, tuner.runs.present.streams.texts
     assert [imagine(text) for text in told] == shown
-    told = tuner._next(with_grad=False)[1]
-    assert tuner.run.streams.texts != words
-    assert [imagine(text) for text in told] == tuner.run.looks
-    assert tuner.run.looks == [imagine(text, look) for text, look in zip(tuner.run.streams.texts, shown, strict=True)]
+    told, run = tuner._next(with_grad=False)[1], tuner.runs.present
+    assert run.streams.texts != words
+    assert [imagine(text) for text in told] == run.looks
+    assert run.looks == [imagine(text, look) for text, look in zip(run.streams.texts, shown, strict=True)]
 
 
 def test_a_switch_in_a_run_re_encodes_its_history(latents: LinearLatents, tmp_path: Path):
     tuner = _tuner(latents, tmp_path, switching=0.0)
     tuner._next(with_grad=False)
-    before = [k.clone() for k, _ in tuner.run.streams.kept[0][-1]]
-    tuner._say_new_words(tuner.run)
-    tuner._recache(tuner.run)
-    assert not all(torch.equal(a, b) for a, (b, _) in zip(before, tuner.run.streams.kept[0][-1], strict=True))
+    before = [k.clone() for k, _ in tuner.runs.present.streams.kept[0][-1]]
+    tuner.runs.say_new_words(tuner.runs.present)
+    tuner.runs.recache(tuner.runs.present)
+    assert not all(torch.equal(a, b) for a, (b, _) in zip(before, tuner.runs.present.streams.kept[0][-1], strict=True))
 
 
 def test_over_a_stale_cache_the_old_scene_goes_on_for_a_chunk(latents: LinearLatents, tmp_path: Path):
     tuner = _tuner(latents, tmp_path, switching=1.0, stale=1.0, inertia=1)
     told = tuner._next(with_grad=False)[1]
-    words = tuner.run.streams.texts
+    words = tuner.runs.present.streams.texts
     _, still_told, _, mask = tuner._next(with_grad=False)
-    assert still_told == told and tuner.run.streams.texts != words
+    assert still_told == told and tuner.runs.present.streams.texts != words
     assert mask[0, :, 0, 0, 0].tolist() == [False, True, False]  # what sees little of the old words does not count
-    coming = tuner.run.coming
+    coming = tuner.runs.present.coming
     _, told, _, mask = tuner._next(with_grad=False)
-    assert [imagine(text) for text in told] == coming and tuner.run.coming is None
+    assert [imagine(text) for text in told] == coming and tuner.runs.present.coming is None
     assert mask[0, :, 0, 0, 0].tolist() == [False, True, True]
 
 
@@ -84,8 +86,8 @@ def test_gradients_come_through_the_newest_chunk_alone(latents: LinearLatents, t
     tuner._next(with_grad=False)
     clip, *_ = tuner._next(with_grad=True)
     known, new = clip[:, 0], clip[:, 1:]
-    assert new.requires_grad and not tuner.run.last.requires_grad
-    assert not any(x.requires_grad for kept in tuner.run.streams.kept[0] for layer in kept for x in layer)
+    assert new.requires_grad and not tuner.runs.present.last.requires_grad
+    assert not any(x.requires_grad for kept in tuner.runs.present.streams.kept[0] for layer in kept for x in layer)
     grads = torch.autograd.grad(known.sum(), [tuner.model.dit.head.out.weight], allow_unused=True, retain_graph=True)
     assert grads[0] is None or not grads[0].any()
     assert torch.autograd.grad(new.sum(), [tuner.model.dit.head.out.weight])[0].any()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from world.train.captions import LINEAR, SCENES, SPEEDS, Look
 from world.train.render import FPS
+from world.train.scenes import STEPS, TURNS
 
 BLUR = 2.0  # pixels: brightness must be smooth over what it moves from one picture to the next
 LIMITS = tuple(math.sqrt(SPEEDS[a] * SPEEDS[b]) for a, b in (("slow", "normal"), ("normal", "fast")))
@@ -61,7 +62,11 @@ def growth(height: int, width: int) -> tuple[Flow, ...]:
 
 def luminance(frames: Tensor) -> Tensor:
     """frames [B, T, 3, Y, X] -> smooth brightness [B, T, Y, X]."""
-    grey = (frames * torch.tensor(LUMA).view(3, 1, 1)).sum(2)
+    return smooth((frames * torch.tensor(LUMA).view(3, 1, 1)).sum(2))
+
+
+def smooth(grey: Tensor) -> Tensor:
+    """grey [B, T, Y, X], blurred by a Gaussian of BLUR pixels."""
     at = torch.arange(-6, 7)
     kernel = torch.exp(-(at**2) / (2 * BLUR**2))
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
@@ -71,15 +76,30 @@ def luminance(frames: Tensor) -> Tensor:
     return F.conv2d(F.pad(flat, (0, 0, 6, 6), mode="replicate"), kernel.mT).view(b, t, height, width)
 
 
-def speeds(frames: Tensor, fields: tuple[Flow, ...]) -> Tensor:
-    """How fast each clip of frames [B, T, 3, Y, X] moves along each of the fields: [B, fields], per second."""
-    light = luminance(frames)
+def changes(light: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How smooth brightness [B, T, Y, X] changes in a second, to the right and down: [B, T-1, Y-2, X-2] each."""
     height = light.shape[2]
     change = light.diff(dim=1)[..., 1:-1, 1:-1] * FPS
     middle = (light[:, 1:] + light[:, :-1]) / 2
     # one pixel is 2 / height of a half picture height
     to_x = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) * height / 4
     to_y = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) * height / 4
+    return change, to_x, to_y
+
+
+def asked(look: Look, height: int, width: int) -> Flow:
+    """The field in which a picture of `look` moves while its dials are at rest."""
+    fields, speed = motions(look.scene, height, width), SPEEDS[look.speed]
+    if look.direction in STEPS:
+        (one, _), (step_x, step_y) = fields[0], STEPS[look.direction]
+        return one * step_x * speed, one * step_y * speed
+    ((x, y),) = fields
+    return x * TURNS[look.direction] * speed, y * TURNS[look.direction] * speed
+
+
+def speeds(frames: Tensor, fields: tuple[Flow, ...]) -> Tensor:
+    """How fast each clip of frames [B, T, 3, Y, X] moves along each of the fields: [B, fields], per second."""
+    change, to_x, to_y = changes(luminance(frames))
     along = torch.stack([to_x * u[1:-1, 1:-1] + to_y * v[1:-1, 1:-1] for u, v in fields], 1).flatten(2)
     power = along @ along.mT
     # what a pattern does not show (stripes along themselves) counts as no motion

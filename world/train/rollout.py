@@ -77,6 +77,13 @@ class Streams:
         other.kept, other.generator = list(self.kept), self.generator.clone_state()
         return other
 
+    def seen_by(self, model: SmallModel) -> Streams:
+        """The same streams, over the same cache at any time, as another model goes on with them."""
+        other = copy.copy(self)
+        other.model = model
+        other.renew()
+        return other
+
     def renew(self) -> None:
         """Read the present words again: the weights have changed, or gradients are wanted."""
         empty = [[""] * self.count] if self.recipe.guidance != 1 else []
@@ -109,13 +116,16 @@ class Streams:
 
     def denoise(self, x: Tensor, dials: Tensor, steps: int) -> Tensor:
         """x0 from pure noise, as it is after so many of the recipe's steps."""
-        levels = self.recipe.sigmas[:steps]
-        with torch.no_grad():
-            for level, after in pairwise(levels):
-                made = self.predict(x, level, dials)
-                noise = self.noise() if self.recipe.renoise else (x - (1 - level) * made) / level
-                x = (1 - after) * made + after * noise
-        return self.predict(x, levels[-1], dials)
+        return self.predict(self.approach(x, dials, steps), self.recipe.sigmas[steps - 1], dials)
+
+    @torch.no_grad()
+    def approach(self, x: Tensor, dials: Tensor, steps: int) -> Tensor:
+        """What the last of so many steps begins with."""
+        for level, after in pairwise(self.recipe.sigmas[:steps]):
+            made = self.predict(x, level, dials)
+            noise = self.noise() if self.recipe.renoise else (x - (1 - level) * made) / level
+            x = (1 - after) * made + after * noise
+        return x
 
     def predict(self, x: Tensor, level: float, dials: Tensor) -> Tensor:
         """x0 at one noise level, guided if the recipe says so."""

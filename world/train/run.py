@@ -23,13 +23,20 @@ from world.train.base import BaseConfig, Trainer, join_workers
 from world.train.decoder import train_decoder
 from world.train.evaluate import Judge
 from world.train.latents import fit
+from world.train.pace import PaceConfig, PaceTuner
 from world.train.place import load
 from world.train.rollout import Recipe
 from world.train.scores import Marker
 from world.train.teacher import TeacherTrainer
 from world.train.tune import TuneConfig, Tuner
 
-SHARES = {"base": 0.55, "teacher": 0.1, "tune": 0.25, "decoder": 0.1}  # of the minutes that `small` is given
+SHARES = {
+    "base": 0.5,
+    "teacher": 0.1,
+    "tune": 0.25,
+    "pace": 0.06,
+    "decoder": 0.09,
+}  # of the minutes of `small`
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,16 @@ class Job:
         latents = LinearLatents(Geometry())
         latents.load_state_dict(load(self.out / "latents.pt"))
         return latents
+
+    def load_model(self, stage: str) -> SmallModel:
+        """The averaged model that a stage left in this folder."""
+        model = SmallModel()
+        model.load_state_dict(load(self.out / f"{stage}.pt")["average"])
+        return model
+
+    def made(self) -> list[str]:
+        """The stages that left a model here, the best one last."""
+        return [stage for stage in ("base", "tuned", "paced") if (self.out / f"{stage}.pt").exists()]
 
 
 def fit_latents(job: Job) -> None:
@@ -122,19 +139,28 @@ def train_streams(job: Job) -> None:
 
 def _tune_worker(rank: int, job: Job) -> None:
     _enter(rank, job)
-    base, teacher = SmallModel(), SmallModel()
-    for model, stage in ((base, "base"), (teacher, "teacher")):
-        model.load_state_dict(load(job.out / f"{stage}.pt")["average"])
+    base, teacher = job.load_model("base"), job.load_model("teacher")
     config = TuneConfig(job.minutes, job.workers, seed=job.seed)
     Tuner(config, job.load_linear(), base, teacher, job.out / "tuned.pt", rank).train()
 
 
+def train_pace(job: Job) -> None:
+    """The tuned model's motion."""
+    _spawn(_pace_worker, job)
+
+
+def _pace_worker(rank: int, job: Job) -> None:
+    _enter(rank, job)
+    config = PaceConfig(job.minutes, job.workers, seed=job.seed)
+    PaceTuner(config, job.load_linear(), job.load_model("tuned"), job.out / "paced.pt", rank).train()
+
+
 def judge(job: Job) -> None:
-    """Tables and contact sheets, of the base and, where there is one, of the tuned model, in the steps of play."""
+    """Tables and contact sheets of every model there is: base, tuned and paced, in the steps of play."""
     _settle(job, job.workers)
     latents, clips = job.load_linear(), library.Library(job.out / "library")
     recogniser = exam.recogniser_of(job.out, clips, latents, job.seed)
-    for stage in [stage for stage in ("base", "tuned") if (job.out / f"{stage}.pt").exists()]:
+    for stage in job.made():
         world = exam.assemble(job.out, stage)
         marker = Marker(world.decoder, recogniser)
         examiner = Judge(world.model, marker, Recipe())
@@ -144,9 +170,8 @@ def judge(job: Job) -> None:
 
 
 def bundle(job: Job) -> None:
-    """The file that the package carries: the tuned model, or the base of a folder without one."""
-    stage = "tuned" if (job.out / "tuned.pt").exists() else "base"
-    write(job.out / "small.safetensors", exam.assemble(job.out, stage).state_dict())
+    """The file that the package carries: the paced model, or the newest before it."""
+    write(job.out / "small.safetensors", exam.assemble(job.out, job.made()[-1]).state_dict())
 
 
 STAGES: dict[str, Callable[[Job], None]] = {
@@ -154,6 +179,7 @@ STAGES: dict[str, Callable[[Job], None]] = {
     "base": train_base,
     "teacher": train_teacher,
     "tune": train_streams,
+    "pace": train_pace,
     "decoder": train_pictures,
     "evaluate": judge,
     "package": bundle,
@@ -164,6 +190,7 @@ NEEDS = {  # what a stage reads: the file and the stage that makes it
     "base": {"library/kinds.json": "latents"},
     "teacher": {"library/kinds.json": "latents", "base.pt": "base"},
     "tune": {"base.pt": "base", "teacher.pt": "teacher"},
+    "pace": {"latents.pt": "latents", "tuned.pt": "tune"},
     "decoder": {"latents.pt": "latents"},
     "evaluate": {"library/kinds.json": "latents", "base.pt": "base", "decoder.pt": "decoder"},
     "package": {"base.pt": "base", "decoder.pt": "decoder"},

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,12 @@ from world.decoder import LinearLatents
 from world.small import SmallModel, clip
 from world.text import tokenize
 from world.train.base import X0Loss, blend, mix, together
-from world.train.captions import KINDS, SCENES, Look, caption, describe, imagine, some_kinds
 from world.train.losses import NOISE_SHIFT, Model, Scores, generator_loss, score_timesteps, sigma_at
 from world.train.place import bfloat16, chance, load
 from world.train.progress import Budget, Meter, save
-from world.train.render import dial_paths
-from world.train.rollout import Recipe, Streams
+from world.train.runs import RunConfig, Runs
 
 log = logging.getLogger(__name__)
-SCENES_SEEN = (*SCENES, "plasma", "plasma", "waves")  # those that the base moves worst, more often
-FEW = (1.0, 0.9375, 0.8333, 0.625)  # steps 1000, 750, 500, 250 at shift 5
 
 
 @dataclass(frozen=True)
@@ -40,12 +36,9 @@ class TuneConfig:
 
     minutes: float = 45.0
     workers: int = 2
-    streams: int = 16
+    runs: RunConfig = field(default_factory=RunConfig)  # eight chunks each
     clip: int = 8  # what the judges see: one block that is known and the new ones
-    longest: int = 57  # of a run: eight chunks
-    switching: float = 0.6  # of the chunks after the first begin under new words
-    stale: float = 0.7  # of those, the cache keeps the old words for a chunk, and the old scene goes on
-    inertia: int = 7  # blocks of such a chunk: those that still see old words, and one more
+    inertia: int = 7  # blocks of a chunk over a stale cache: those that still see old words, and one more
     every: int = 2  # turns between two steps of the generator; the critic learns in each
     warm_turns: int = 60  # in which only the critic learns
     rate: float = 1e-4
@@ -53,21 +46,7 @@ class TuneConfig:
     guidance: float = 1.0  # three of it, as the paper has, made contrast grow by a tenth in forty steps
     average: float = 0.98
     motion: float = 1.0
-    steps: tuple[float, ...] = FEW
     seed: int = 0
-
-
-@dataclass
-class Run:
-    """Streams on their way: their caches, what they show, the dials to come, and the last block."""
-
-    streams: Streams
-    looks: list[Look]
-    told: list[str]  # what the judges are told: in full, what the present words ask for
-    dials: Tensor
-    made: int = 0
-    last: Tensor | None = None
-    coming: list[Look] | None = None  # what the words ask for, while the cache still holds the old ones
 
 
 class Tuner:
@@ -93,7 +72,7 @@ class Tuner:
         self.x0_loss = X0Loss(latents, config.motion)
         self.budget = Budget(config.minutes, spent)
         self.meter = Meter(self.budget, every=30)
-        self.run: Run | None = None
+        self.runs = Runs(config.runs, self.model, self.rng, self.chance)
 
     def train(self) -> nn.Module:
         """Tune until the time is up; gives the averaged generator."""
@@ -142,51 +121,18 @@ class Tuner:
     def _next(self, with_grad: bool) -> tuple[Tensor, list[str], Tensor, Tensor]:
         """The newest clip [B, n, C, h, w], its words in full, its dials [B, n, 4], and a mask of what counts of it."""
         with torch.set_grad_enabled(with_grad), bfloat16():
-            run = self.run = self._at_a_boundary()
+            run = self.runs.at_a_boundary()
             count = self.config.clip - (run.last is not None)
             run.streams.renew()
             dials = run.dials[:, run.made : run.made + count]
-            fresh = run.streams.chunk(dials, self.rng.randint(1, len(self.config.steps))).float()
+            fresh = run.streams.chunk(dials, self.rng.randint(1, len(self.config.runs.steps))).float()
         known = [] if run.last is None else [run.last]
         clip = torch.cat([*known, fresh], 1)
         place = torch.arange(self.config.clip) - len(known)
         mask = (place >= 0) & (place < (self.config.inertia if run.coming else self.config.clip))
         shown = run.dials[:, run.made - len(known) : run.made + count]
-        run.made, run.last = run.made + count, fresh[:, -1:].detach()
+        run.went_on(fresh)
         return clip, run.told, shown, mask.view(1, -1, 1, 1, 1).expand_as(clip)
-
-    def _at_a_boundary(self) -> Run:
-        """The run as its next chunk finds it: a new one where the last has ended, under new words where they change."""
-        run, config = self.run, self.config
-        if run is None or run.made >= config.longest:
-            return self._new_run()
-        if run.coming is None and self.rng.random() < config.switching:
-            self._say_new_words(run)
-            if self.rng.random() < config.stale:
-                return run
-        if run.coming:
-            self._recache(run)
-        return run
-
-    def _new_run(self) -> Run:
-        config, rng = self.config, self.rng
-        texts = [caption(rng, KINDS if rng.random() < 0.6 else None, SCENES_SEEN) for _ in range(config.streams)]
-        looks = [imagine(text) for text in texts]
-        dials = dial_paths(config.streams, config.longest, self.chance, moved=0.4)
-        streams = Streams(self.model, texts, Recipe(config.steps), self.chance)
-        return Run(streams, looks, [describe(look, rng) for look in looks], dials)
-
-    def _say_new_words(self, run: Run) -> None:
-        """New words from here on, which need not say everything; the judges still expect the old scene."""
-        texts = [caption(self.rng, some_kinds(self.rng), SCENES_SEEN) for _ in run.looks]
-        run.coming = [imagine(text, look) for text, look in zip(texts, run.looks, strict=True)]
-        run.streams.say(texts)
-
-    def _recache(self, run: Run) -> None:
-        """The history re-encoded under the present words, which from here on hold for the judges too."""
-        run.looks, run.coming = run.coming, None
-        run.told = [describe(look, self.rng) for look in run.looks]
-        run.streams.recache()
 
     def _draw(self, clip: Tensor) -> tuple[Tensor, Tensor]:
         """A noise level for each clip, as t [B, n], and noise."""
