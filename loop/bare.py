@@ -35,6 +35,7 @@ class BareModel:
         self.info = WorldInfo("bare", options.world.probe.fps, 1, picture, "nothing", memory_blocks=0)
         self.words = options.prompt or self.info.showpiece
         self.status = self.fault = None
+        self.is_switching = False
         self.versions: dict[str, str] = {}
         self.life, self.seen = 1, 0
         self._pixels = np.full((picture[1], picture[0], 3), 96, np.uint8)

@@ -22,6 +22,7 @@ BLUR = 2.0  # pixels: brightness must be smooth over what it moves from one pict
 LIMITS = tuple(math.sqrt(SPEEDS[a] * SPEEDS[b]) for a, b in (("slow", "normal"), ("normal", "fast")))
 LUMA = (0.299, 0.587, 0.114)
 Flow = tuple[Tensor, Tensor]  # x and y, [Y, X] each
+Changes = tuple[Tensor, Tensor, Tensor]  # of brightness: in a second, to the right and down
 
 
 def places(height: int, width: int) -> Flow:
@@ -76,7 +77,7 @@ def smooth(grey: Tensor) -> Tensor:
     return F.conv2d(F.pad(flat, (0, 0, 6, 6), mode="replicate"), kernel.mT).view(b, t, height, width)
 
 
-def changes(light: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def changes(light: Tensor) -> Changes:
     """How smooth brightness [B, T, Y, X] changes in a second, to the right and down: [B, T-1, Y-2, X-2] each."""
     height = light.shape[2]
     change = light.diff(dim=1)[..., 1:-1, 1:-1] * FPS
@@ -87,19 +88,23 @@ def changes(light: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return change, to_x, to_y
 
 
-def asked(look: Look, height: int, width: int) -> Flow:
-    """The field in which a picture of `look` moves while its dials are at rest."""
-    fields, speed = motions(look.scene, height, width), SPEEDS[look.speed]
-    if look.direction in STEPS:
-        (one, _), (step_x, step_y) = fields[0], STEPS[look.direction]
-        return one * step_x * speed, one * step_y * speed
-    ((x, y),) = fields
-    return x * TURNS[look.direction] * speed, y * TURNS[look.direction] * speed
+def asked(look: Look) -> tuple[float, ...]:
+    """How fast a picture of `look` moves along each field of its scene's `motions` while its dials are at rest."""
+    speed = SPEEDS[look.speed]
+    if look.direction in TURNS:
+        return (TURNS[look.direction] * speed,)
+    step_x, step_y = STEPS[look.direction]
+    return step_x * speed, step_y * speed
 
 
 def speeds(frames: Tensor, fields: tuple[Flow, ...]) -> Tensor:
     """How fast each clip of frames [B, T, 3, Y, X] moves along each of the fields: [B, fields], per second."""
-    change, to_x, to_y = changes(luminance(frames))
+    return fitted(changes(luminance(frames)), fields)
+
+
+def fitted(changed: Changes, fields: tuple[Flow, ...]) -> Tensor:
+    """The speeds [B, fields] along the fields that explain best what `changes` has found."""
+    change, to_x, to_y = changed
     along = torch.stack([to_x * u[1:-1, 1:-1] + to_y * v[1:-1, 1:-1] for u, v in fields], 1).flatten(2)
     power = along @ along.mT
     # what a pattern does not show (stripes along themselves) counts as no motion

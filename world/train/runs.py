@@ -26,6 +26,7 @@ class RunConfig:
     longest: int = 57
     switching: float = 0.6  # of the chunks after the first begin under new words
     stale: float = 0.7  # of those, the cache keeps the old words for a chunk, and the old scene goes on
+    scenes: tuple[str, ...] = SCENES_SEEN
     steps: tuple[float, ...] = FEW
 
 
@@ -94,4 +95,4 @@ class Runs:
         return Run(streams, looks, [describe(look, rng) for look in looks], dials)
 
     def _texts(self, kinds: Sequence[tuple[str, ...] | None]) -> list[str]:
-        return [caption(self.rng, named, SCENES_SEEN) for named in kinds]
+        return [caption(self.rng, named, self.config.scenes) for named in kinds]
