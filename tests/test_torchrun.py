@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,29 @@ def test_training_goes_on_from_its_checkpoint_with_workers_of_its_own(folder: Pa
     assert main(["base", "--out", str(folder), "--minutes", "0.4", "--workers", "2", "--device", "cpu"]) == 0
     after = torch.load(folder / "base.pt")
     assert after["step"] > before["step"] and after["spent_s"] > before["spent_s"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to see other processes")
+def test_a_kill_ends_the_workers_too(folder: Path):
+    given = ["base", "--out", str(folder), "--minutes", "60", "--workers", "2", "--device", "cpu"]
+    run = subprocess.Popen([sys.executable, "-m", "world.train", *given], stderr=subprocess.DEVNULL)
+    try:
+        assert _within(60, lambda: len(_workers(run.pid)) == 2)
+        workers = _workers(run.pid)
+        run.terminate()
+        assert run.wait(timeout=60) == 143
+        assert _within(10, lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    finally:
+        run.kill()
+
+
+def _workers(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def _within(limit_s: float, happens: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + limit_s
+    while not (done := happens()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -109,7 +110,16 @@ def _spawn(work: Callable[[int, Job], None], job: Job) -> None:
     if job.workers == 1:
         work(0, job)
     else:
-        mp.spawn(work, (job,), nprocs=job.workers)
+        _spawn_here(work, job)
+
+
+def _spawn_here(work: Callable[[int, Job], None], job: Job) -> None:
+    # a plain kill must end the workers too: daemons end with an interpreter that exits, not with one that dies
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        mp.spawn(work, (job,), nprocs=job.workers, daemon=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _enter(rank: int, job: Job) -> None:
