@@ -24,6 +24,11 @@ class FixedStep:
         """When the next tick is due."""
         return self.start_ns + (self.tick + 1) * 1_000_000_000 // TICK_HZ
 
+    @property
+    def tick_ns(self) -> int:
+        """When the present tick was due, however late the clock was looked at."""
+        return self.start_ns + self.tick * 1_000_000_000 // TICK_HZ
+
     def advance(self, now_ns: int) -> bool:
         """Whether a tick is due at `now_ns`; if several are, all but the newest are dropped and counted."""
         if now_ns < self.next_ns:

@@ -140,7 +140,8 @@ class Engine:
     def _due(self) -> Shown:
         for mark in self.model.new_frames():
             self.pacer.add(mark)
-        now = now_ns()
+        # a tick's own time: by a clock read a little after it, a frame due exactly then would wait for the next tick
+        now = self.clock.tick_ns
         self.pacer.hold(now) if self.hands.frozen else self.pacer.release(now)
         return self.pacer.tick(now)
 

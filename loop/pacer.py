@@ -34,7 +34,7 @@ class Pacer:
     """
 
     def __init__(self, fps: float) -> None:
-        self.world_period_ns = round(1e9 / fps)
+        self.world_period_ns = int(1e9 / fps)  # never above: a block must not end after the tick that it ends with
         self.period_ns = self.world_period_ns
         self._queue: deque[FrameMark] = deque()
         self._next_due_ns: int | None = None
@@ -103,7 +103,7 @@ class Pacer:
             return Shown(None, False, 0, len(self._queue))
         if not self._queue:
             self._missed_ns, self._was_late = self._missed_ns or self._next_due_ns, True
-            self._next_due_ns = now_ns + 1  # still due at the next tick, whenever that is
+            self._next_due_ns = now_ns  # still due at the next tick, whenever that is
             return Shown(None, True, 0, 0)
         due_ns, frame, skipped = self._take_due(now_ns), self._pop(now_ns), 0
         while self._queue and self._next_due_ns <= now_ns:
@@ -131,9 +131,12 @@ class Pacer:
         return self._next_due_ns <= now_ns
 
     def _take_due(self, now_ns: int) -> int:
-        """When the frame that is shown now was due."""
-        due_ns, self._missed_ns = self._missed_ns or self._next_due_ns or now_ns, None
-        return due_ns
+        """When the frame that is shown now was due; after one that was missed, all others are due from `now_ns` on."""
+        missed_ns, self._missed_ns = self._missed_ns, None
+        if missed_ns is None:
+            return self._next_due_ns or now_ns
+        self._next_due_ns = now_ns
+        return missed_ns
 
     def _pop(self, now_ns: int) -> FrameMark:
         frame = self._queue.popleft()

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from loop.clock import TICK_NS
+from loop.clock import TICK_NS, FixedStep
 from loop.pacer import Pacer, SustainableCost
 from loop.ring import FrameMark
 from loop.switch import Waiting
@@ -43,6 +43,20 @@ def test_each_frame_is_shown_at_the_first_tick_at_or_after_its_due_time():
     assert not starved
 
 
+@pytest.mark.parametrize("fps", [16, 24, 30])
+def test_the_first_frame_of_a_block_waits_for_no_tick_after_its_own(fps):
+    """Blocks of a second are a whole number of ticks, whatever the rate."""
+    clock, pacer = FixedStep(start_ns=12_345), Pacer(fps)
+    for ordinal in range(100 * fps):
+        pacer.add(frame(ordinal))
+    shown = []
+    while len(shown) < 99 * fps:
+        assert clock.advance(clock.next_ns + 400_000)  # the loop comes to it 0.4 ms late
+        if pacer.tick(clock.tick_ns).frame:
+            shown.append(clock.tick)
+    assert [tick for place, tick in enumerate(shown) if place % fps == 0] == [60 * second for second in range(99)]
+
+
 def test_waiting_for_a_frame_before_the_first_is_no_repeat():
     assert show(Pacer(fps=16), 500 * MS) == ([], [])
 
@@ -64,7 +78,7 @@ def test_a_frame_that_came_too_late_keeps_the_time_at_which_it_was_missed():
     pacer.add(frame(1)), pacer.add(frame(2))
     assert pacer.tick(12 * TICK_NS).due_ns == pacer.period_ns
     assert pacer.ask_late() and not pacer.ask_late()
-    assert pacer.tick(20 * TICK_NS).due_ns == 11 * TICK_NS + 1 + pacer.period_ns  # it came after tick 11
+    assert pacer.tick(20 * TICK_NS).due_ns == 12 * TICK_NS + pacer.period_ns  # it came with tick 12
 
 
 def test_a_shown_frame_names_its_due_time_and_a_skipped_one_takes_it_along():
