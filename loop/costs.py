@@ -12,12 +12,15 @@ MISHAP = 5  # so many times what is usual, a cost is not planned for whole
 FASTER = 2.5  # so many times below what was usual, for BELIEVED blocks in a row: the model has become faster
 BELIEVED = 32
 
+UNSEEN, GROWN = 0.4, 64  # of the level, going down to nothing in so many blocks: what is rare takes its time to show
+
 
 @dataclass(frozen=True)
 class Cost:
     """The worst to plan with: a recache, a block up to its first frame, its clean pass, and encoding slow words.
 
-    pass_ns: for so long the model's process does not look at its pipe while it makes a block.
+    pass_ns: for so long the model's process does not look at its pipe while it makes a block. unseen_ns: by so much a
+    block may still cost more than any of the few so far.
     """
 
     recache_ns: int
@@ -25,6 +28,7 @@ class Cost:
     clean_ns: int
     encoding_ns: int = 0
     pass_ns: int = 0
+    unseen_ns: int = 0
 
     @property
     def switch_ns(self) -> int:
@@ -43,10 +47,12 @@ class Worst:
         self._record: deque[int] = deque(maxlen=record)
         self._high, self._sinking = high, sinking
         self._level = 0.0
+        self._noted = 0  # in all, whatever was forgotten
 
     def note(self, cost_ns: int) -> bool:
         """Record one; whether all before were forgotten, because a long run of much smaller ones has ended them."""
         self._record.append(cost_ns)
+        self._noted += 1
         newest = list(self._record)[-BELIEVED:]
         usual = sorted(self._record)[int((len(self._record) - 1) * self._high)]
         if len(self._record) > BELIEVED and max(newest) * FASTER < usual:
@@ -62,6 +68,11 @@ class Worst:
     def ns(self) -> int | None:
         """None before the first."""
         return round(self._level) if self._record else None
+
+    @property
+    def unseen_ns(self) -> int:
+        """What a young record cannot tell yet: by few blocks the first seconds would be planned too closely."""
+        return round(self._level * UNSEEN * max(0.0, 1 - self._noted / GROWN))
 
 
 class Costs:
@@ -100,7 +111,7 @@ class Costs:
             return None
         recache = self._recache.ns
         rest = (worst.ns or 0 for worst in (self._clean, self._encoding, self._pass))
-        return Cost(block if recache is None else recache, block, *rest)
+        return Cost(block if recache is None else recache, block, *rest, self._first_frame.unseen_ns)
 
 
 def _of_rare() -> Worst:

@@ -23,12 +23,13 @@ def lead_ns(cost: Cost | None, mode: str, play_ns: int) -> int:
     """
     if cost is None:
         return play_ns  # nothing measured: the safe side
+    margin_ns = cost.unseen_ns + TICK_NS
     if mode == PLAIN:
-        return cost.first_frame_ns + TICK_NS
+        return cost.first_frame_ns + margin_ns
     if mode in ("inline", "snap"):
-        return cost.switch_ns + TICK_NS
+        return cost.switch_ns + margin_ns
     beside = cost.first_frame_ns + cost.recache_ns + cost.clean_ns - play_ns
-    return cost.first_frame_ns + max(0, beside) + TICK_NS
+    return cost.first_frame_ns + max(0, beside) + margin_ns
 
 
 def fits(cost: Cost | None, now_ns: int, due_ns: int | None, hard_cut: bool = False) -> bool:

@@ -12,7 +12,16 @@ def test_nothing_is_known_before_the_first_block():
 def test_a_recache_that_was_never_measured_is_taken_to_cost_a_block():
     costs = Costs()
     costs.note_block(100 * MS, 20 * MS)
-    assert costs.worst == Cost(100 * MS, 100 * MS, 20 * MS)
+    assert costs.worst == Cost(100 * MS, 100 * MS, 20 * MS, unseen_ns=round(39.375 * MS))
+
+
+def test_a_short_record_is_planned_with_a_margin_that_goes_as_it_grows():
+    worst, margins = Worst(), []
+    for _ in range(256):
+        worst.note(100)
+        margins.append(worst.unseen_ns)
+    assert margins[0] == 39 and margins[31] == 20 and not any(margins[63:])
+    assert all(after <= before for before, after in pairwise(margins))
 
 
 def test_the_worst_grows_at_once():

@@ -22,7 +22,12 @@ def test_in_line_the_lead_is_the_worst_recache_and_block_and_a_tick():
     costs.note_recache(40 * MS)
     costs.note_block(90 * MS, 0)
     costs.note_block(110 * MS, 0)
-    assert lead_ns(costs.worst, "inline", PLAY) == 150 * MS + TICK_NS
+    assert lead_ns(replace(costs.worst, unseen_ns=0), "inline", PLAY) == 150 * MS + TICK_NS
+
+
+@pytest.mark.parametrize("mode", ["plain", "inline", "snap", "overlap", "auto"])
+def test_what_few_blocks_have_not_shown_yet_is_in_every_lead(mode):
+    assert lead_ns(replace(PROBE, unseen_ns=7 * MS), mode, PLAY) == lead_ns(PROBE, mode, PLAY) + 7 * MS
 
 
 def test_the_plain_engine_plans_for_no_recache():
