@@ -11,7 +11,6 @@ SINKING = 32  # blocks in which all but a third of the way there is gone
 MISHAP = 5  # so many times what is usual, a cost is not planned for whole
 FASTER = 2.5  # so many times below what was usual, for BELIEVED blocks in a row: the model has become faster
 BELIEVED = 32
-
 UNSEEN, GROWN = 0.4, 64  # of the level, going down to nothing in so many blocks: what is rare takes its time to show
 
 
