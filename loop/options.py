@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from loop import accept
 from loop.switch import MODES, PLAIN
-from world.zoo import NAMES, ProbeOptions, WorldOptions, check_name, default_threads
+from world.zoo import ProbeOptions, WorldOptions, check_name, default_threads
 
 COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds")
 PROBE_COSTS = (150.0, 120.0)  # ms of a block and of a recache, where a measurement needs some: four frames play 250 ms
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
-    parser.add_argument("--world", default="small", metavar="NAME|FOLDER", help="see `neverblink worlds` (small)")
+    parser.add_argument("--world", default="small", metavar="NAME|FILE|FOLDER", help="see `neverblink worlds` (small)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
     parser.add_argument(
         "--seed", type=accept.seed, metavar="N", help="the same seed, the same world; drawn if not given"
@@ -219,7 +220,7 @@ def _for_folders(options: argparse.Namespace) -> dict[str, str]:
     """What only a folder of checkpoints can be told, as far as it was; raises UsageError for another world."""
     asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
     given = {option: value for option, value in asked.items() if value}
-    if given and options.world in NAMES:
+    if given and not Path(options.world).is_dir():
         raise UsageError(
             f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own"
         )

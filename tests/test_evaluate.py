@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from world.packed import read
 from world.small import DIALS, WEIGHTS, SmallWorld
 from world.train.captions import EXAM, SCENES, SPEEDS, TEMPLATES, Look, exam, imagine
 from world.train.evaluate import Judge, turn
@@ -30,9 +29,7 @@ def film(look: Look, seed: int = 0, dials: Tensor | None = None) -> Tensor:
 
 @pytest.fixture(scope="module")
 def world() -> SmallWorld:
-    world = SmallWorld()
-    world.load_state_dict(read(WEIGHTS))
-    return world.eval().requires_grad_(False)
+    return SmallWorld.load(WEIGHTS)
 
 
 @pytest.fixture(scope="module")

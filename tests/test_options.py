@@ -74,4 +74,4 @@ def test_one_core_is_left_to_the_window(monkeypatch):
 def test_worlds_lists_every_world(capsys):
     assert main(["worlds"]) == 0
     listed = capsys.readouterr().out
-    assert "small" in listed and "probe" in listed and "FOLDER" in listed
+    assert all(world in listed for world in ("small", "probe", "FILE", "FOLDER"))

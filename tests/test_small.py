@@ -5,6 +5,7 @@ import torch
 from world.event import Dial, Prompt
 from world.info import WorldError
 from world.packed import pack, read, unpack, write
+from world.small import SmallWorld, shape
 from world.zoo import WorldOptions, open_world
 
 
@@ -67,6 +68,36 @@ def test_a_world_dial_steers_the_next_block(world):
 def test_words_that_are_not_known_still_give_a_world(world):
     _, frames = stream(world, "zebra castle", 2)
     assert frames[-1].std() > 10
+
+
+@pytest.mark.parametrize(("width", "layers"), [(64, 1), (128, 2)])
+def test_a_world_of_another_size_plays_from_its_file(tmp_path, width: int, layers: int):
+    torch.manual_seed(0)
+    write(tmp_path / "mine.safetensors", SmallWorld(shape(width, layers)).state_dict())
+    mine = open_world(WorldOptions(name=str(tmp_path / "mine.safetensors"), device="cpu"))
+    _, frames = stream(mine, "blue grid", 3)
+    assert mine.info.name == "mine" and (mine.config.dit.dim, mine.config.dit.num_layers) == (width, layers)
+    assert frames.shape == (3, 6, 128, 224, 3)
+
+
+def test_a_width_that_heads_do_not_fill_is_refused():
+    with pytest.raises(WorldError, match="width 100, 6 layers: expected a width of 64, 128"):
+        shape(100, 6)
+
+
+@pytest.mark.parametrize("content", ["nothing", "text", "other weights", "weights cut short"])
+def test_a_file_that_holds_no_world_is_refused_in_one_line(tmp_path, content: str):
+    path = tmp_path / "other.safetensors"
+    if content == "other weights":
+        write(path, {"matrix": torch.randn(96, 64)})
+    elif content == "weights cut short":
+        world = SmallWorld(shape(64, 1)).state_dict()
+        write(path, {name: tensor for name, tensor in world.items() if "decoder" not in name})
+    else:
+        path.write_bytes(b"" if content == "nothing" else b"a story of no weights at all")
+    with pytest.raises(WorldError, match="neverblink train package") as wrong:
+        open_world(WorldOptions(name=str(path)))
+    assert str(path) in str(wrong.value) and "\n" not in str(wrong.value)
 
 
 def test_another_picture_size_is_refused_with_the_one_there_is():

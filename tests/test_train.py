@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from world.decoder import Geometry, LinearLatents
-from world.small import SmallModel, forced, single
+from world.small import SmallModel, forced, shape, single
 from world.text import tokenize
 from world.train.base import BaseConfig, Trainer, X0Loss, shifted
 from world.train.batches import Batch, Seam, Source
 from world.train.captions import imagine
+from world.train.job import parse
 from world.train.latents import fit, psnr, random_looks, sample_frames
 from world.train.library import Library, build, kinds
 from world.train.optim import Muon, orthogonal
@@ -186,6 +187,17 @@ def test_base_training_learns_and_resumes(library: Library, latents: LinearLaten
         assert torch.equal(one, other)
 
 
+def test_a_scene_is_learnt_before_a_stream_and_a_stream_before_a_switch(
+    library: Library, latents: LinearLatents, tmp_path: Path
+):
+    config = BaseConfig(minutes=1, workers=1, singles=1, streams=1, length=3)
+    trainer, rng = Trainer(config, library, latents, tmp_path / "none.pt"), random.Random(0)
+    drawn = {share: {trainer.draw(share, rng)[0] for _ in range(24)} for share in (0.1, 0.4, 0.8)}
+    assert drawn[0.1] == {"single"}
+    assert drawn[0.4] == {"single", "stream"}
+    assert drawn[0.8] == {"single", "stream", "switch", "stale"}
+
+
 def _one_of_each(source: Source) -> list[Batch]:
     return [source.singles(2), source.streams(1, 3), source.switches(1, 3), source.stale(1, 3)]
 
@@ -254,10 +266,65 @@ def test_an_unknown_stage_is_wrong_usage(capsys: pytest.CaptureFixture):
     assert "everything" in said and "latents" in said and said.count("\n") == 1
 
 
-def test_a_stage_names_what_it_lacks(capsys: pytest.CaptureFixture, tmp_path: Path):
-    assert main(["tune", "--out", str(tmp_path)]) == 2
+@pytest.mark.parametrize(("option", "value"), [("--trials", "0"), ("--workers", "-1"), ("--clips", "many")])
+def test_a_count_is_a_whole_number_above_zero(option: str, value: str, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as wrong:
+        main(["evaluate", option, value])
     said = capsys.readouterr().err
-    assert "base.pt is missing" in said and "neverblink train base" in said and said.count("\n") == 1
+    assert wrong.value.code == 2 and option in said and value in said and said.count("\n") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_missing_gpu_is_said_in_one_line(capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as wrong:
+        main(["base", "--device", "cuda"])
+    said = capsys.readouterr().err
+    assert wrong.value.code == 2 and "no GPU" in said and said.count("\n") == 1
+
+
+def test_a_stage_names_what_it_lacks(capsys: pytest.CaptureFixture, tmp_path: Path):
+    with pytest.raises(SystemExit) as wrong:
+        main(["tune", "--out", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert (
+        wrong.value.code == 2
+        and "base.pt is missing" in said
+        and "neverblink train base" in said
+        and said.count("\n") == 1
+    )
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "package"])
+def test_the_newest_model_is_enough_to_mark_and_to_pack(stage: str, tmp_path: Path, capsys: pytest.CaptureFixture):
+    for file in ("library/kinds.json", "decoder.pt", "tuned.pt"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    assert parse([stage, "--out", str(tmp_path)], None)[0].made() == ["tuned"]
+    (tmp_path / "tuned.pt").unlink()
+    with pytest.raises(SystemExit):
+        parse([stage, "--out", str(tmp_path)], None)
+    assert "base.pt is missing" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_in_its_own_size(tmp_path: Path, capsys: pytest.CaptureFixture):
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "kinds.json").touch()
+    save(tmp_path / "base.pt", average=SmallModel(shape(64, 2)).state_dict())
+    asked = ["base", "--out", str(tmp_path), "--layers", "2"]
+    assert parse([*asked, "--width", "64"], None)[0].width == 64
+    with pytest.raises(SystemExit) as wrong:
+        parse([*asked, "--width", "128"], None)
+    said = capsys.readouterr().err
+    assert wrong.value.code == 2 and "--width 64 --layers 2" in said and said.count("\n") == 1
+
+
+def test_a_larger_model_trains_like_the_small_one(library: Library, latents: LinearLatents, tmp_path: Path):
+    config = BaseConfig(minutes=1, workers=1, width=256, layers=3, singles=2, streams=1, length=3)
+    trainer = Trainer(config, library, latents, tmp_path / "none.pt")
+    trainer.loss(trainer.source.streams(1, 3)).backward()
+    assert trainer.model.dit.blocks[2].ffn[2].weight.grad.shape == (256, 1024)
+    again = SmallModel.of(trainer.average.state_dict())
+    assert again.dit.config == shape(256, 3)
 
 
 def test_a_single_block_needs_no_mask():

@@ -54,4 +54,4 @@ def read(path: Path) -> dict[str, Tensor]:
     try:
         return unpack(load_file(path))
     except (OSError, KeyError, SafetensorError) as error:
-        raise WorldError(f"{path}: bundled weights cannot be read ({error}); install neverblink again") from None
+        raise WorldError(f"weights cannot be read ({error})") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,9 +24,8 @@ from world.zoo import WorldOptions
 
 PATCH = (4, 2)  # rows and columns of latents in a token
 TEXT_DIM = 128
-CONFIG = DiTConfig(
-    dim=192, ffn_dim=768, text_dim=TEXT_DIM, text_len=TEXT_LENGTH, in_dim=32, out_dim=32, num_heads=3, num_layers=6
-)
+HEAD_DIM = 64
+WIDTH, LAYERS = 192, 6  # of the one in the package
 GRID = (Geometry.rows // PATCH[0], Geometry.columns // PATCH[1])  # rows and columns of tokens
 DIALS = ("pan_x", "pan_y", "zoom", "energy")
 RANGES = {"zoom": DialRange(low=-0.5)}  # farther out, rings are finer than the latents hold
@@ -33,6 +33,23 @@ WINDOW, SINK = 8, 1  # latent frames, the block among them
 STEPS, SHIFT = (1000, 750, 500, 250), 5.0
 WEIGHTS = Path(__file__).parent / "assets" / "small.safetensors"
 SHOWPIECE = "slow purple ripples"
+
+
+def shape(width: int = WIDTH, layers: int = LAYERS) -> DiTConfig:
+    """The transformer of a small world; raises WorldError for a width that heads of 64 do not fill."""
+    if width < HEAD_DIM or width % HEAD_DIM or layers < 1:
+        wanted = f"a width of {HEAD_DIM}, {2 * HEAD_DIM}, {3 * HEAD_DIM} and so on, and a layer or more"
+        raise WorldError(f"width {width}, {layers} layers: expected {wanted}")
+    sizes = {"text_dim": TEXT_DIM, "text_len": TEXT_LENGTH, "in_dim": Geometry.channels, "out_dim": Geometry.channels}
+    return DiTConfig(dim=width, ffn_dim=4 * width, num_heads=width // HEAD_DIM, num_layers=layers, **sizes)
+
+
+def shape_of(weights: Mapping[str, Tensor]) -> DiTConfig:
+    """The transformer that a SmallModel's `weights` are of; raises WorldError if they are of something else."""
+    layers = {name.split(".")[2] for name in weights if name.startswith("dit.blocks.")}
+    if "dit.patch_embedding.position" not in weights:
+        raise WorldError("these weights are of no small world: they have no dit.patch_embedding.position")
+    return shape(weights["dit.patch_embedding.position"].shape[1], len(layers))
 
 
 class PlacedEmbed(nn.Module):
@@ -120,18 +137,25 @@ class Conditioner(nn.Module):
 class SmallModel(nn.Module):
     """Everything that is trained but the picture decoder: words, dials and the transformer."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: DiTConfig | None = None) -> None:
         super().__init__()
-        g = Geometry()
-        sizes = (g.channels, CONFIG.dim)
+        config = config or shape()
+        sizes = (config.in_dim, config.dim)
         self.text = TextEncoder(TEXT_DIM)
-        self.condition = Conditioner(TEXT_DIM, len(DIALS), CONFIG.dim)
-        self.dit = CausalDiT(CONFIG, embed=PlacedEmbed(*sizes), head=ConvHead(*sizes))
+        self.condition = Conditioner(TEXT_DIM, len(DIALS), config.dim)
+        self.dit = CausalDiT(config, embed=PlacedEmbed(*sizes), head=ConvHead(*sizes))
         for block in self.dit.blocks:
             # every branch begins as nothing, so that depth costs no early progress
             for layer in (block.self_attn.o, block.cross_attn.o, block.ffn[2]):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Tensor]) -> SmallModel:
+        """The model, of whatever size, that these are the weights of."""
+        model = cls(shape_of(weights))
+        model.load_state_dict(weights)
+        return model
 
     def forward(
         self,
@@ -155,12 +179,12 @@ class SmallModel(nn.Module):
 
 def clip(blocks: int) -> Dense:
     """Attention of a whole clip, every block seeing every other."""
-    return Dense(GRID, [*range(blocks)], CONFIG.head_dim, device=torch.get_default_device())
+    return Dense(GRID, [*range(blocks)], HEAD_DIM, device=torch.get_default_device())
 
 
 def single() -> Dense:
     """Attention of a single block."""
-    return Dense(GRID, [0], CONFIG.head_dim, device=torch.get_default_device())
+    return Dense(GRID, [0], HEAD_DIM, device=torch.get_default_device())
 
 
 @lru_cache(maxsize=16)
@@ -171,15 +195,28 @@ def forced(blocks: int, cut: int = 0, stale: int = 0) -> Dense:
     """
     mask = teacher_forcing(blocks, 1)
     mask[stale:cut, :cut] = True
-    return Dense(GRID, [*range(blocks)] * 2, CONFIG.head_dim, mask, torch.get_default_device())
+    return Dense(GRID, [*range(blocks)] * 2, HEAD_DIM, mask, torch.get_default_device())
 
 
 class SmallWorld(nn.Module):
-    """All weights of the bundled world, as they lie in its file."""
+    """All weights of a small world, as they lie in its file."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: DiTConfig | None = None) -> None:
         super().__init__()
-        self.model, self.decoder = SmallModel(), PictureDecoder(Geometry())
+        self.model, self.decoder = SmallModel(config), PictureDecoder(Geometry())
+
+    @classmethod
+    def load(cls, path: Path) -> SmallWorld:
+        """The world in a file; raises WorldError if it cannot be read or holds something else."""
+        try:
+            weights = read(path)
+            world = cls(shape_of({name.removeprefix("model."): tensor for name, tensor in weights.items()}))
+            world.load_state_dict(weights)
+        except (WorldError, RuntimeError) as error:
+            why = " ".join(str(error).split())[:200]
+            remedy = "install neverblink again" if path == WEIGHTS else "`neverblink train package` writes such files"
+            raise WorldError(f"{path}: {why}; {remedy}") from None
+        return world.eval().requires_grad_(False)
 
     def encode(self, text: str) -> Text:
         """A prompt as the transformer reads it."""
@@ -187,27 +224,26 @@ class SmallWorld(nn.Module):
 
 
 def open_small(options: WorldOptions) -> DiffusionWorld:
-    """The bundled world; raises WorldError if it is asked for what it has not, or its weights cannot be read."""
-    info = describe()
+    """The bundled world, or one trained like it; raises WorldError for what it has not, or weights it cannot read."""
+    path = WEIGHTS if options.name == "small" else Path(options.name)
+    info = describe(path.stem)
     if options.picture not in (None, info.picture):
         asked = "x".join(map(str, options.picture))
-        raise WorldError(f"picture {asked}: the bundled world draws {info.picture[0]}x{info.picture[1]} only")
+        raise WorldError(f"picture {asked}: this world draws {info.picture[0]}x{info.picture[1]} only")
     device = resolve(options.device)
     use_threads(options.threads)
-    world = SmallWorld()
-    world.load_state_dict(read(WEIGHTS))
-    world.eval().requires_grad_(False).to(device)
+    world = SmallWorld.load(path).to(device)
     world.decoder.to(memory_format=torch.channels_last)
     model = world.model
-    config = sizes(options.positions)
+    config = sizes(options.positions, model.dit.config)
     return DiffusionWorld(config, model.dit, world.encode, world.decoder, info, model.condition, device)
 
 
-def describe() -> WorldInfo:
-    """What everybody may know of the bundled world."""
+def describe(name: str = "small") -> WorldInfo:
+    """What everybody may know of the bundled world, or of one trained like it."""
     g = Geometry()
     return WorldInfo(
-        name="small",
+        name=name,
         fps=24.0,
         block_frames=g.frames,
         picture=g.picture,
@@ -219,11 +255,11 @@ def describe() -> WorldInfo:
     )
 
 
-def sizes(positions: str = "relative") -> DiffusionConfig:
-    """What a session must know of the bundled world."""
+def sizes(positions: str = "relative", dit: DiTConfig | None = None) -> DiffusionConfig:
+    """What a session must know of a small world."""
     g = Geometry()
     return DiffusionConfig(
-        dit=CONFIG,
+        dit=dit or shape(),
         cache=CacheConfig(window=WINDOW, sink=SINK, block=1, positions=positions),
         sampler=SamplerConfig(steps=STEPS, shift=SHIFT, prediction="x0"),
         latents=LatentConfig(channels=g.channels, height=g.rows, width=g.columns, grid=GRID),

@@ -1,4 +1,4 @@
-"""`open_world(name)`: every world there is, by name or by folder."""
+"""`open_world(name)`: every world there is, by name, by file or by folder."""
 
 from __future__ import annotations
 
@@ -76,8 +76,14 @@ def default_threads() -> int:
 
 def check_name(name: str) -> None:
     """Raise WorldError for a name that no world has, without opening one."""
-    if name not in NAMES and not Path(name).is_dir():
-        raise WorldError(f"unknown world {name!r}: expected one of {', '.join(NAMES)}, or a folder of checkpoints")
+    if name not in NAMES and not Path(name).is_dir() and not is_small_file(name):
+        known = f"one of {', '.join(NAMES)}, a .safetensors file of your own training, or a folder of checkpoints"
+        raise WorldError(f"unknown world {name!r}: expected {known}")
+
+
+def is_small_file(name: str) -> bool:
+    """Whether this is a world like the bundled one, in a file that `neverblink train package` wrote."""
+    return Path(name).suffix == ".safetensors" and Path(name).is_file()
 
 
 def no_cost(seconds: float) -> None:
@@ -94,7 +100,7 @@ def open_world(options: WorldOptions, spend: Callable[[float], None] = no_cost) 
         from world.probe import ProbeWorld
 
         return ProbeWorld(options.probe, options.picture, spend)
-    if options.name == "small":
+    if options.name == "small" or is_small_file(options.name):
         from world.small import open_small
 
         return open_small(options)

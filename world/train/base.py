@@ -1,4 +1,4 @@
-"""Base training: first single blocks, a scene from nothing, then streams and switches by teacher forcing."""
+"""Base training: single blocks, a scene from nothing; then streams by teacher forcing; then switches as well."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from world.decoder import LinearLatents
-from world.small import SmallModel, forced, single
+from world.small import LAYERS, WIDTH, SmallModel, forced, shape, single
 from world.text import tokenize
 from world.train.batches import Batch, Source
 from world.train.library import Library
@@ -24,7 +24,8 @@ from world.train.place import bfloat16, chance, device, load
 from world.train.progress import Budget, Meter, rate, save
 
 log = logging.getLogger(__name__)
-SHARES = {"single": 0.25, "stream": 0.3, "switch": 0.27, "stale": 0.18}
+SHARES = {"single": 0.2, "stream": 0.35, "switch": 0.27, "stale": 0.18}
+STEADY = {"single": 0.36, "stream": 0.64}
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,14 @@ class BaseConfig:
 
     minutes: float = 60.0
     workers: int = 2
+    width: int = WIDTH
+    layers: int = LAYERS
     singles: int = 64
     streams: int = 8
     length: int = 8
     shares: dict[str, float] = field(default_factory=lambda: dict(SHARES))
     alone: float = 0.2  # of the time, single blocks only: a scene from nothing is the hard part
+    steady: float = 0.6  # of the time, words never change: a stream must hold a scene before it can leave it
     shift: float = 6.0
     matrix_rate: float = 1e-2
     other_rate: float = 2e-3
@@ -140,7 +144,7 @@ class Trainer:
 
     def start(self) -> SmallModel:
         """The weights to begin with: here, none worth having."""
-        return SmallModel()
+        return SmallModel(shape(self.config.width, self.config.layers))
 
     def train(self) -> nn.Module:
         """Train until the time is up; gives the averaged model."""
@@ -196,7 +200,8 @@ class Trainer:
     def draw(self, share: float, rng: random.Random) -> tuple[str, Batch]:
         """The next batch and its kind, `share` of the time gone."""
         config = self.config
-        kind = "single" if share < config.alone else rng.choices(list(config.shares), config.shares.values())[0]
+        shares = {"single": 1.0} if share < config.alone else STEADY if share < config.steady else config.shares
+        kind = rng.choices(list(shares), shares.values())[0]
         if kind == "single":
             return kind, self.source.singles(config.singles)
         draw = {"stream": self.source.streams, "switch": self.source.switches, "stale": self.source.stale}[kind]

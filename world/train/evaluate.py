@@ -42,6 +42,11 @@ class Judge:
             rows[scene] = shares([mark for mark, (_, look) in zip(late, asked, strict=True) if look.scene == scene])
         return rows
 
+    def early(self, count: int = 200) -> list[tuple[Look, Mark]]:
+        """What prompts kept out of training asked for, and what their streams show after a second."""
+        asked = exam(random.Random(self.seed), count)
+        return [(look, mark) for (_, look), mark in zip(asked, self._marked(asked, [SECOND])[0], strict=True)]
+
     def drift(self, count: int = 72, seconds: int = 120) -> dict[str, dict[str, Figure]]:
         """What streams are like after five seconds, at the end, and how the two differ, stream by stream."""
         asked = exam(random.Random(self.seed + 1), count)

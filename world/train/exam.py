@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from world.decoder import Geometry, LinearLatents
-from world.small import SmallWorld
+from world.small import SmallWorld, shape_of
 from world.train.captions import COLOURS, SCENES, exam
 from world.train.evaluate import Judge, shares
 from world.train.library import Library
@@ -30,8 +30,9 @@ Table = dict[str, dict[str, Figure]]
 
 def assemble(folder: Path, stage: str) -> SmallWorld:
     """The averaged transformer that a stage left in a training folder, and the decoder."""
-    world = SmallWorld()
-    world.model.load_state_dict(load(folder / f"{stage}.pt")["average"])
+    weights = load(folder / f"{stage}.pt")["average"]
+    world = SmallWorld(shape_of(weights))
+    world.model.load_state_dict(weights)
     world.decoder.load_state_dict(load(folder / "decoder.pt")["model"])
     return world.eval().requires_grad_(False)
 

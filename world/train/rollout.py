@@ -13,7 +13,7 @@ from torch import Tensor
 from world.attend import attention
 from world.decoder import Geometry
 from world.rope import rotate, rotation
-from world.small import CONFIG, GRID, SHIFT, STEPS, SmallModel
+from world.small import GRID, HEAD_DIM, SHIFT, STEPS, SmallModel
 from world.text import tokenize
 
 PLAYED = tuple(SHIFT * t / (1000 + (SHIFT - 1) * t) for t in STEPS)
@@ -37,8 +37,8 @@ class Past:
     def __init__(self, kept: list[Keys], fresh: int = 1) -> None:
         self.kept, self.made = kept, []
         positions = torch.arange(len(kept) + fresh)
-        self.table = rotation(positions, GRID, CONFIG.head_dim)
-        self.own = rotation(positions[-fresh:], GRID, CONFIG.head_dim)
+        self.table = rotation(positions, GRID, HEAD_DIM)
+        self.own = rotation(positions[-fresh:], GRID, HEAD_DIM)
 
     def by_block(self, fresh: int) -> list[Keys]:
         """The new keys and values, block by block."""

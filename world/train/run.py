@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NoReturn
+from dataclasses import replace
 
 import torch
 import torch.multiprocessing as mp
 
-from world.decoder import Geometry, LinearLatents
+from world.decoder import Geometry
 from world.device import resolve
 from world.packed import write
-from world.small import SmallModel
-from world.train import exam, library
+from world.train import exam, gate, library
 from world.train.base import BaseConfig, Trainer, join_workers
 from world.train.decoder import train_decoder
 from world.train.evaluate import Judge
+from world.train.job import GATE, STAGES, Job, parse
 from world.train.latents import fit
 from world.train.pace import PaceConfig, PaceTuner
-from world.train.place import load
 from world.train.rollout import Recipe
 from world.train.scores import Marker
 from world.train.teacher import TeacherTrainer
@@ -38,35 +34,6 @@ SHARES = {
     "pace": 0.06,
     "decoder": 0.09,
 }  # of the minutes of `small`
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the command line asks for."""
-
-    out: Path
-    minutes: float
-    workers: int
-    clips: int
-    trials: int
-    seed: int
-    device: str
-
-    def load_linear(self) -> LinearLatents:
-        """The fitted latents of this folder."""
-        latents = LinearLatents(Geometry())
-        latents.load_state_dict(load(self.out / "latents.pt"))
-        return latents
-
-    def load_model(self, stage: str) -> SmallModel:
-        """The averaged model that a stage left in this folder."""
-        model = SmallModel()
-        model.load_state_dict(load(self.out / f"{stage}.pt")["average"])
-        return model
-
-    def made(self) -> list[str]:
-        """The stages that left a model here, the best one last."""
-        return [stage for stage in ("base", "tuned", "paced") if (self.out / f"{stage}.pt").exists()]
 
 
 def fit_latents(job: Job) -> None:
@@ -98,7 +65,7 @@ def _teacher_worker(rank: int, job: Job) -> None:
 
 def _base_worker(rank: int, job: Job) -> None:
     _enter(rank, job)
-    config = BaseConfig(minutes=job.minutes, workers=job.workers, seed=job.seed)
+    config = BaseConfig(job.minutes, job.workers, job.width, job.layers, seed=job.seed)
     Trainer(config, library.Library(job.out / "library"), job.load_linear(), job.out / "base.pt", rank).train()
 
 
@@ -179,12 +146,22 @@ def judge(job: Job) -> None:
         exam.publish({"clips": reference} | exam.examine(examiner, job.trials), job.out, stage)
 
 
+def try_gate(job: Job) -> None:
+    """Whether a short run of the base is good enough for a long one to be worth its time."""
+    _settle(job, job.workers)
+    latents, clips = job.load_linear(), library.Library(job.out / "library")
+    marker = gate.marker_of(latents, exam.recogniser_of(job.out, clips, latents, job.seed))
+    short = gate.show(gate.hurdles(Judge(job.load_model("base"), marker, gate.PLAIN).early(job.trials)))
+    if short:
+        sys.exit(f"neverblink train: short of the goal in {'; '.join(short)}: change the recipe before a long run")
+
+
 def bundle(job: Job) -> None:
     """The file that the package carries: the paced model, or the newest before it."""
     write(job.out / "small.safetensors", exam.assemble(job.out, job.made()[-1]).state_dict())
 
 
-STAGES: dict[str, Callable[[Job], None]] = {
+WORK: dict[str, Callable[[Job], None]] = {
     "latents": fit_latents,
     "base": train_base,
     "teacher": train_teacher,
@@ -193,61 +170,18 @@ STAGES: dict[str, Callable[[Job], None]] = {
     "decoder": train_pictures,
     "evaluate": judge,
     "package": bundle,
-}
-
-
-NEEDS = {  # what a stage reads: the file and the stage that makes it
-    "base": {"library/kinds.json": "latents"},
-    "teacher": {"library/kinds.json": "latents", "base.pt": "base"},
-    "tune": {"base.pt": "base", "teacher.pt": "teacher"},
-    "pace": {"latents.pt": "latents", "tuned.pt": "tune"},
-    "decoder": {"latents.pt": "latents"},
-    "evaluate": {"library/kinds.json": "latents", "base.pt": "base", "decoder.pt": "decoder"},
-    "package": {"base.pt": "base", "decoder.pt": "decoder"},
+    GATE: try_gate,
 }
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one stage, or with `small` all of them; gives the exit status."""
-    job, stage = _parse(argv)
+    job, stage = parse(argv, __doc__)
     _log_plainly()
-    missing = [file for file in NEEDS.get(stage, {}) if not (job.out / file).exists()]
-    if missing:
-        first = f"neverblink train {NEEDS[stage][missing[0]]} --out {job.out}"
-        print(f"neverblink train: {job.out / missing[0]} is missing; run `{first}` first", file=sys.stderr)
-        return 2
     for name in STAGES if stage == "small" else [stage]:
         minutes = job.minutes * SHARES.get(name, 1) if stage == "small" else job.minutes
-        STAGES[name](replace(job, minutes=minutes))
+        WORK[name](replace(job, minutes=minutes))
     return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as everywhere."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def _positive(text: str) -> float:
-    if not 0 < (value := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: expected more than 0 minutes")
-    return value
-
-
-def _parse(argv: Sequence[str]) -> tuple[Job, str]:
-    parser = _Parser(prog="neverblink train", description=__doc__)
-    parser.add_argument("stage", choices=["small", *STAGES], help="small: every stage in turn")
-    parser.add_argument("--out", type=Path, default=Path("runs/small"), help="folder of everything made")
-    parser.add_argument("--minutes", type=_positive, default=90.0, help="training time, over all runs of the stage")
-    parser.add_argument("--workers", type=int, help="processes: of one thread each (2), or of one GPU each (1)")
-    parser.add_argument("--clips", type=int, default=30, help="clips rendered for each kind of motion")
-    parser.add_argument("--trials", type=int, default=200, help="prompts, and pairs of prompts, that evaluate marks")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
-    given = vars(parser.parse_args(argv))
-    stage = given.pop("stage")
-    given["workers"] = given["workers"] or (2 if resolve(given["device"]).type == "cpu" else 1)
-    return Job(**given), stage
 
 
 def _log_plainly() -> None:

@@ -29,9 +29,7 @@ class TeacherTrainer(Trainer):
 
     def start(self) -> SmallModel:
         """The base: what it knows of scenes and motion holds for whole clips too."""
-        model = super().start()
-        model.load_state_dict(load(self.base)["average"])
-        return model
+        return SmallModel.of(load(self.base)["average"])
 
     def draw(self, share: float, rng: random.Random) -> tuple[str, Batch]:
         """Clips, half of which change under new words after their first block."""

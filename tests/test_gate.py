@@ -1,0 +1,44 @@
+import torch
+
+from world.decoder import Geometry
+from world.small import SmallModel
+from world.train.captions import Look
+from world.train.evaluate import Judge
+from world.train.gate import PLAIN, hurdles, marker_of, show
+from world.train.latents import fit
+from world.train.recognise import Recogniser
+from world.train.scores import Mark
+
+RAIN, TUNNEL = Look("rain", "cyan", "down"), Look("tunnel", "red", "inwards")
+
+
+def mark(scene: bool = True, direction: bool = True) -> Mark:
+    return Mark(scene, True, direction, True, True, pace=0.5, contrast=0.6, motion=1.0)
+
+
+def test_the_gate_looks_at_middles_and_straight_motions_apart():
+    seen = [(RAIN, mark(direction=False)), (RAIN, mark()), (TUNNEL, mark(scene=False)), (TUNNEL, mark(direction=False))]
+    scene, middle, along = hurdles(seen).values()
+    assert (scene.reached.value, middle.reached.value, along.reached.value) == (0.75, 0.5, 0.5)
+    assert (scene.reached.count, middle.reached.count, along.reached.count) == (4, 2, 2)
+
+
+def test_the_gate_names_what_fell_short():
+    good = [(RAIN, mark()), (TUNNEL, mark())]
+    assert show(hurdles(good)) == []
+    assert show(hurdles([*good, (RAIN, mark(direction=False))])) == ["direction left, right, up, down"]
+
+
+def test_the_gate_needs_no_trained_decoder():
+    latents = fit(Geometry(), clips=4)
+    marker = marker_of(latents, Recogniser(32, 8, 14).eval())
+    made = torch.randn(2, 3, 32, 8, 14, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(marker.frames(made, 1), latents.decode(made[:, 1:]).clamp(-1, 1), atol=1e-5)
+    torch.manual_seed(0)
+    seen = Judge(SmallModel().eval(), marker, PLAIN).early(3)
+    assert len(seen) == 3 and all(scene.reached.count <= 3 for scene in hurdles(seen).values())
+
+
+def test_the_gate_samples_in_eight_plain_steps():
+    assert len(PLAIN.sigmas) == 8 and PLAIN.sigmas[0] == 1 and not PLAIN.renoise and PLAIN.guidance == 1
+    assert list(PLAIN.sigmas) == sorted(PLAIN.sigmas, reverse=True)

@@ -1,0 +1,127 @@
+"""What `neverblink train` is asked to do, and what stands in its way: all said in one line before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from world.decoder import Geometry, LinearLatents
+from world.device import resolve
+from world.info import WorldError
+from world.small import LAYERS, WIDTH, SmallModel, shape, shape_of
+from world.train.place import load
+
+# the stages of `small` in their order; and one that stands alone
+STAGES = ("latents", "base", "teacher", "tune", "pace", "decoder", "evaluate", "package")
+GATE = "gate"
+STAGE_HELP = "small: every stage in turn; gate: whether twenty minutes of base are worth going on with"
+LIBRARY, DECODER = "library/kinds.json", "decoder.pt"
+NEEDS = {  # what a stage reads: the file and the stage that makes it
+    "base": {LIBRARY: "latents"},
+    "teacher": {LIBRARY: "latents", "base.pt": "base"},
+    "tune": {"base.pt": "base", "teacher.pt": "teacher"},
+    "pace": {"latents.pt": "latents", "tuned.pt": "tune"},
+    "decoder": {"latents.pt": "latents"},
+    "evaluate": {LIBRARY: "latents", DECODER: "decoder"},
+    "package": {DECODER: "decoder"},
+    GATE: {LIBRARY: "latents", "base.pt": "base"},
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the command line asks for."""
+
+    out: Path
+    minutes: float
+    workers: int
+    clips: int
+    trials: int
+    width: int
+    layers: int
+    seed: int
+    device: str
+
+    def load_linear(self) -> LinearLatents:
+        """The fitted latents of this folder."""
+        latents = LinearLatents(Geometry())
+        latents.load_state_dict(load(self.out / "latents.pt"))
+        return latents
+
+    def load_model(self, stage: str) -> SmallModel:
+        """The averaged model that a stage left in this folder."""
+        return SmallModel.of(load(self.out / f"{stage}.pt")["average"])
+
+    def made(self) -> list[str]:
+        """The stages that left a model here, the best one last."""
+        return [stage for stage in ("base", "tuned", "paced") if (self.out / f"{stage}.pt").exists()]
+
+    def obstacle(self, stage: str) -> str | None:
+        """Why a stage cannot run in this folder, and what to do about it; None if it can."""
+        needs = NEEDS.get(stage, {})
+        if stage in ("evaluate", "package") and not self.made():
+            needs = {"base.pt": "base"} | needs
+        for file, maker in needs.items():
+            if not (self.out / file).exists():
+                return f"{self.out / file} is missing; run `neverblink train {maker} --out {self.out}` first"
+        return self._other_size() if stage in ("small", "base") else None
+
+    def _other_size(self) -> str | None:
+        path = self.out / "base.pt"
+        if not path.exists() or (found := shape_of(load(path)["average"])) == shape(self.width, self.layers):
+            return None
+        there = f"--width {found.dim} --layers {found.num_layers}"
+        return f"{path} has {there}; go on with that, or name another --out"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as everywhere."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parse(argv: Sequence[str], about: str | None) -> tuple[Job, str]:
+    """The job and its stage; what is wrong with them ends the process with status 2 and one line."""
+    parser = _parser(about)
+    given = vars(parser.parse_args(argv))
+    stage = given.pop("stage")
+    try:
+        shape(given["width"], given["layers"])
+        given["workers"] = given["workers"] or (2 if resolve(given["device"]).type == "cpu" else 1)
+    except WorldError as error:
+        parser.error(str(error))
+    job = Job(**given)
+    if obstacle := job.obstacle(stage):
+        parser.exit(2, f"{parser.prog}: {obstacle}\n")
+    return job, stage
+
+
+def _parser(about: str | None) -> _Parser:
+    parser = _Parser(prog="neverblink train", description=about)
+    add = parser.add_argument
+    add("stage", choices=["small", *STAGES, GATE], help=STAGE_HELP)
+    add("--out", type=Path, default=Path("runs/small"), help="folder of everything made")
+    add("--minutes", type=_minutes, default=90.0, help="training time, over all runs of the stage")
+    add("--workers", type=_count, help="processes: of one thread each (2), or of one GPU each (1)")
+    add("--clips", type=_count, default=30, help="clips rendered for each kind of motion")
+    add("--trials", type=_count, default=200, help="prompts, and pairs of prompts, that evaluate marks")
+    add("--width", type=_count, default=WIDTH, help="of the transformer that base begins with, in 64s")
+    add("--layers", type=_count, default=LAYERS, help="of the transformer that base begins with")
+    add("--seed", type=int, default=0)
+    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
+    return parser
+
+
+def _minutes(text: str) -> float:
+    if not 0 < (value := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected more than 0 minutes")
+    return value
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 or more")
+    return value
