@@ -36,14 +36,14 @@ class Hurdle:
 
 
 def hurdles(seen: Sequence[tuple[Look, Mark]]) -> dict[str, Hurdle]:
-    """Of looks that were asked for and marks of what was seen: scenes, those with a middle, and straight motions."""
-    straight = [look.direction in LINEAR for look, _ in seen]
-    middle = [mark.scene for (_, mark), way in zip(seen, straight, strict=True) if not way]
-    along = [mark.direction for (_, mark), way in zip(seen, straight, strict=True) if way]
+    """Of looks that were asked for and marks of what was seen: scenes and directions, round a middle and straight."""
+    middle = [mark for look, mark in seen if look.direction not in LINEAR]
+    straight = [mark for look, mark in seen if look.direction in LINEAR]
     return {
         "scene": Hurdle(share([mark.scene for _, mark in seen]), 0.94),
-        "scene of ripples, tunnel, spiral": Hurdle(share(middle), 0.91),
-        "direction left, right, up, down": Hurdle(share(along), 0.88),
+        "scene of ripples, tunnel, spiral": Hurdle(share([mark.scene for mark in middle]), 0.91),
+        "their direction": Hurdle(share([mark.direction for mark in middle]), 0.5),
+        "direction left, right, up, down": Hurdle(share([mark.direction for mark in straight]), 0.88),
     }
 
 
