@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from world.decoder import Geometry, LinearLatents
-from world.small import SmallModel, forced, shape, single
+from world.small import SmallModel, SmallWorld, forced, shape, single
 from world.text import tokenize
 from world.train.base import BaseConfig, Trainer, X0Loss, shifted
 from world.train.batches import Batch, Seam, Source
 from world.train.captions import imagine
+from world.train.exam import assemble
 from world.train.job import parse
 from world.train.latents import fit, psnr, random_looks, sample_frames
 from world.train.library import Library, build, kinds
@@ -325,6 +326,18 @@ def test_a_larger_model_trains_like_the_small_one(library: Library, latents: Lin
     assert trainer.model.dit.blocks[2].ffn[2].weight.grad.shape == (256, 1024)
     again = SmallModel.of(trainer.average.state_dict())
     assert again.dit.config == shape(256, 3)
+
+
+def test_what_is_judged_is_what_the_file_holds(tmp_path: Path):
+    torch.manual_seed(0)
+    world = SmallWorld(shape(64, 2))
+    save(tmp_path / "base.pt", average=world.model.state_dict())
+    save(tmp_path / "decoder.pt", model=world.decoder.state_dict())
+    assert main(["package", "--out", str(tmp_path)]) == 0
+    judged, packed = assemble(tmp_path, "base"), SmallWorld.load(tmp_path / "small.safetensors")
+    for name, weight in judged.state_dict().items():
+        assert torch.allclose(packed.state_dict()[name], weight, atol=1e-6), name
+    assert not torch.equal(judged.model.dit.blocks[0].ffn[0].weight, world.model.dit.blocks[0].ffn[0].weight)
 
 
 def test_a_single_block_needs_no_mask():

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from world.decoder import Geometry, LinearLatents
+from world.packed import pack, unpack
 from world.small import SmallWorld, shape_of
 from world.train.captions import COLOURS, SCENES, exam
 from world.train.evaluate import Judge, shares
@@ -29,11 +30,12 @@ Table = dict[str, dict[str, Figure]]
 
 
 def assemble(folder: Path, stage: str) -> SmallWorld:
-    """The averaged transformer that a stage left in a training folder, and the decoder."""
+    """The averaged transformer that a stage left in a training folder and the decoder, as their file will hold them."""
     weights = load(folder / f"{stage}.pt")["average"]
     world = SmallWorld(shape_of(weights))
     world.model.load_state_dict(weights)
     world.decoder.load_state_dict(load(folder / "decoder.pt")["model"])
+    world.load_state_dict(unpack(pack(world.state_dict())))
     return world.eval().requires_grad_(False)
 
 
