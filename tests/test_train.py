@@ -287,12 +287,8 @@ def test_a_stage_names_what_it_lacks(capsys: pytest.CaptureFixture, tmp_path: Pa
     with pytest.raises(SystemExit) as wrong:
         main(["tune", "--out", str(tmp_path)])
     said = capsys.readouterr().err
-    assert (
-        wrong.value.code == 2
-        and "base.pt is missing" in said
-        and "neverblink train base" in said
-        and said.count("\n") == 1
-    )
+    assert wrong.value.code == 2 and said.count("\n") == 1
+    assert "base.pt is missing" in said and "neverblink train base" in said
 
 
 @pytest.mark.parametrize("stage", ["evaluate", "package"])

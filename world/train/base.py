@@ -25,7 +25,6 @@ from world.train.progress import Budget, Meter, rate, save
 
 log = logging.getLogger(__name__)
 SHARES = {"single": 0.2, "stream": 0.35, "switch": 0.27, "stale": 0.18}
-STEADY = {"single": 0.36, "stream": 0.64}
 
 
 @dataclass(frozen=True)
@@ -200,8 +199,8 @@ class Trainer:
     def draw(self, share: float, rng: random.Random) -> tuple[str, Batch]:
         """The next batch and its kind, `share` of the time gone."""
         config = self.config
-        shares = {"single": 1.0} if share < config.alone else STEADY if share < config.steady else config.shares
-        kind = rng.choices(list(shares), shares.values())[0]
+        known = ("single",) if share < config.alone else ("single", "stream") if share < config.steady else SHARES
+        kind = rng.choices([*known], [config.shares[kind] for kind in known])[0]
         if kind == "single":
             return kind, self.source.singles(config.singles)
         draw = {"stream": self.source.streams, "switch": self.source.switches, "stale": self.source.stale}[kind]

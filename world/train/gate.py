@@ -42,7 +42,7 @@ def hurdles(seen: Sequence[tuple[Look, Mark]]) -> dict[str, Hurdle]:
     return {
         "scene": Hurdle(share([mark.scene for _, mark in seen]), 0.94),
         "scene of ripples, tunnel, spiral": Hurdle(share([mark.scene for mark in middle]), 0.91),
-        "their direction": Hurdle(share([mark.direction for mark in middle]), 0.5),
+        "direction of ripples, tunnel, spiral": Hurdle(share([mark.direction for mark in middle]), 0.5),
         "direction left, right, up, down": Hurdle(share([mark.direction for mark in straight]), 0.88),
     }
 
