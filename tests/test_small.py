@@ -73,10 +73,12 @@ def test_words_that_are_not_known_still_give_a_world(world):
 @pytest.mark.parametrize(("width", "layers"), [(64, 1), (128, 2)])
 def test_a_world_of_another_size_plays_from_its_file(tmp_path, width: int, layers: int):
     torch.manual_seed(0)
-    write(tmp_path / "mine.safetensors", SmallWorld(shape(width, layers)).state_dict())
-    mine = open_world(WorldOptions(name=str(tmp_path / "mine.safetensors"), device="cpu"))
+    path = tmp_path / "small.safetensors"
+    write(path, SmallWorld(shape(width, layers)).state_dict())
+    mine = open_world(WorldOptions(name=str(path), device="cpu"))
     _, frames = stream(mine, "blue grid", 3)
-    assert mine.info.name == "mine" and (mine.config.dit.dim, mine.config.dit.num_layers) == (width, layers)
+    # a log must say which world it is of: this one is not the bundled `small`
+    assert mine.info.name == str(path) and (mine.config.dit.dim, mine.config.dit.num_layers) == (width, layers)
     assert frames.shape == (3, 6, 128, 224, 3)
 
 

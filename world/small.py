@@ -226,7 +226,7 @@ class SmallWorld(nn.Module):
 def open_small(options: WorldOptions) -> DiffusionWorld:
     """The bundled world, or one trained like it; raises WorldError for what it has not, or weights it cannot read."""
     path = WEIGHTS if options.name == "small" else Path(options.name)
-    info = describe(path.stem)
+    info = describe(options.name)
     if options.picture not in (None, info.picture):
         asked = "x".join(map(str, options.picture))
         raise WorldError(f"picture {asked}: this world draws {info.picture[0]}x{info.picture[1]} only")
