@@ -5,7 +5,7 @@ TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 CPU_BUILD := "torch==$(TORCH)+cpu"
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: play test lint clean
+.PHONY: play test lint rooms clean
 
 play: .venv/installed
 	$(BIN)/python -m loop $(ARGS)
@@ -15,6 +15,10 @@ test: .venv/installed-dev
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# Which room of the code imports which.
+rooms: .venv/installed-dev
+	$(BIN)/python -m tests.rooms
 
 # Where no NVIDIA driver answers, the CPU build of torch spares gigabytes of CUDA. If the package index at hand does not
 # offer it, PyTorch's own does; elsewhere than on Linux the plain package is the CPU build.

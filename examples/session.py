@@ -8,7 +8,8 @@ import sys
 import numpy as np
 
 from world.event import Dial, Prompt
-from world.zoo import WorldOptions, open_world
+from world.options import WorldOptions
+from world.zoo import open_world
 
 SCORE = {0: [], 8: [Prompt("red stripes moving left")], 16: [Dial("zoom", 0.6)], 24: [Prompt("green rain")]}
 

@@ -6,7 +6,7 @@ import logging
 import sys
 from argparse import Namespace
 
-from loop import options as command_line
+from loop.cli import options as command_line
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,13 +45,13 @@ def _render(options: Namespace) -> int:
 
 
 def _bench(options: Namespace) -> int:
-    from loop.bench import run
+    from loop.measure.bench import run
 
     return run(options)
 
 
 def _latency(options: Namespace) -> int:
-    from loop.latency import run
+    from loop.measure.latency import run
 
     return run(options)
 
@@ -63,7 +63,7 @@ def _train(options: Namespace) -> int:
 
 
 def _doctor(options: Namespace) -> int:
-    from loop.doctor import report
+    from loop.cli.doctor import report
 
     return report()
 

@@ -8,18 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loop.clock import FixedStep
-from loop.costs import Cost
-from loop.display_dials import DISPLAY_DIALS, DisplayDials
-from loop.hands import Hands
-from loop.message import BlockDone, BlockMade, Died, Fault, Stage, Taken
-from loop.model import LiveModel
-from loop.outputs import Outputs
-from loop.pacer import Pacer, Shown, SustainableCost
-from loop.patch import Patch
-from loop.ring import FrameMark
-from loop.screen import Screen
-from loop.switch import keep
+from loop.controls import Hands
+from loop.link.cost import Cost
+from loop.link.message import BlockDone, BlockMade, Died, Fault, Stage, Taken
+from loop.link.ring import FrameMark
+from loop.output.outputs import Outputs
+from loop.screen.display_dials import DISPLAY_DIALS, DisplayDials
+from loop.screen.photodiode import Patch
+from loop.screen.screen import Screen
+from loop.supervise.live_model import LiveModel
+from loop.timing.clock import FixedStep
+from loop.timing.pacer import Pacer, Shown, SustainableCost
+from loop.timing.switch import keep
+from loop.trace_header import trace_header
 from world.event import Dial, Event, Prompt, Scene
 
 log = logging.getLogger(__name__)
@@ -216,5 +217,5 @@ class Engine:
         if self.pacer is None:
             self.pacer = Pacer(self.model.info.fps)
             self.hands.keyboard.meet(self.model.words, {**self.model.info.dials, **DISPLAY_DIALS})
-            self.out.header(self.model, self.clock)
+            self.out.header(trace_header(self.model, self.clock))
         self.pacer.restart()

@@ -8,15 +8,15 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from input.source import Script, read_script
-from loop import heap
+from input.script import Script, read_script
+from loop.cli.options import UsageError, drawn_seed, world_options
+from loop.controls import Hands
 from loop.engine import Engine, Parts
-from loop.hands import Hands
-from loop.model import LiveModel, StreamOptions
-from loop.options import UsageError, drawn_seed, world_options
-from loop.outputs import Outputs
-from loop.patch import Patch
-from loop.screen import Headless, Screen
+from loop.output.outputs import Outputs
+from loop.screen.photodiode import Patch
+from loop.screen.screen import Headless, Screen
+from loop.supervise.live_model import LiveModel, StreamOptions
+from loop.timing import gc_freeze
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def show(options: Namespace, model: LiveModel, script: Script | None) -> int:
     hands = Hands(screen, script, options.switch, lambda: model.info.vocabulary if model.info else ())
     patch = Patch() if options.patch else None
     engine = Engine(Parts(screen, model, hands, outputs, overlay, patch), options.seconds)
-    heap.settle()
+    gc_freeze.freeze()
     try:
         engine.run()
     except KeyboardInterrupt:
@@ -58,8 +58,8 @@ def _screen(options: Namespace) -> tuple[Screen, Callable[[Engine], Sequence[Any
     """The screen, and what is drawn over its pictures. Without a window, pygame is not even imported."""
     if options.headless:
         return Headless(), lambda engine: ()
-    from loop.panel import Panels
-    from loop.window import Window, WindowOptions
+    from loop.panels import Panels
+    from loop.screen.window import Window, WindowOptions
 
     window = Window(WindowOptions(options.size, options.fullscreen, options.display))
     return window, Panels(window).marks

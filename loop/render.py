@@ -13,10 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from input.source import read_script
-from loop.options import drawn_seed, world_options
-from loop.record import Mp4
-from loop.sequencer import take
+from input.script import read_script
+from loop.cli.options import drawn_seed, world_options
+from loop.output.recorder import Mp4
+from loop.worker.sequencer import take
 from world.block import World
 from world.event import Event
 from world.zoo import open_world

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from world.cache import BankPair, CacheBank
-from world.denoise import Sampler
-from world.diffusion import DiffusionWorld
-from world.dit import Words
-from world.noise import normal
-from world.recache import Encoder, Stretch, append, rebuild
+from world.diffusion.recache import Encoder, Stretch, append, rebuild
+from world.diffusion.world import DiffusionWorld
+from world.dit.cache import BankPair, CacheBank
+from world.dit.denoise import Sampler
+from world.dit.dit import Words
+from world.dit.noise import normal
 
 Crossings = dict[int, tuple[int, str]]  # of the block `seen`: its `cut` and its words
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from world.config import CacheConfig
-from world.dit import CausalDiT, Words
-from world.rope import rotate, rotation
+from world.dit.config import CacheConfig
+from world.dit.dit import CausalDiT, Words
+from world.dit.rope import rotate, rotation
 
 
 class LiteralCache:

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from loop.clock import TICK_NS
-from loop.costs import Costs
-from loop.pacer import Pacer, SustainableCost
-from loop.ring import FrameMark
-from loop.switch import lead_ns
+from loop.link.ring import FrameMark
+from loop.timing.clock import TICK_NS
+from loop.timing.costs import Costs
+from loop.timing.pacer import Pacer, SustainableCost
+from loop.timing.switch import lead_ns
 
 MS = 1_000_000
 FPS, FRAMES = 16, 4  # a block plays 250 ms

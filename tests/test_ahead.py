@@ -6,7 +6,7 @@ import torch
 from tests.law import LiteralLaw
 from tests.tiny import tiny_world
 from world.block import Clean, Denoised, Made, Recached
-from world.config import CacheConfig
+from world.dit.config import CacheConfig
 from world.event import Dial, Prompt, Rebuild, Rewind, Scene
 
 STEPS = 2

@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loop import analysis
-from loop.estimate import difference, median, slope
-from loop.recording import MS, TraceError, parse
+from loop.measure import analysis
+from loop.measure.estimate import difference, median, slope
+from loop.measure.recording import MS, TraceError, parse
 from tests.traces import HEADER, TICK, blocks, event, flips, recorded
 
 

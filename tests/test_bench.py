@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from loop import bench_model
 from loop.__main__ import main
-from loop.bench import Spread, environment
-from loop.bench_model import _time_blocks
-from world.config import DiTConfig
-from world.random import random_wan
+from loop.measure import bench_model
+from loop.measure.bench import Spread, environment
+from loop.measure.bench_model import _time_blocks
+from world.dit.config import DiTConfig
+from world.wan.random import random_wan
 
 
 def test_percentiles_are_measured_values():
@@ -50,7 +50,7 @@ def test_random_worlds_of_one_geometry_are_alike():
 
 
 def test_the_command_prints_what_it_measured_and_on_what(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("world.random.DiTConfig", lambda: TINY)
+    monkeypatch.setattr("world.wan.random.DiTConfig", lambda: TINY)
     monkeypatch.setitem(bench_model.PRODUCT, "cpu", 64)
     path = tmp_path / "figures.json"
     told = ["--latent", "2x4", "--dtype", "bfloat16", "--decoder", "taehv", "--positions", "absolute", "--threads", "1"]

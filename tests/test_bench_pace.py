@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from loop import bench_pace, rehearsal
-from loop.options import parse
+from loop.cli.options import parse
+from loop.measure import bench_pace, trial
 from tests.traces import event, flips, recorded
 
 OPTIONS = parse(["bench", "pace", "--probe-pace-every", "20"])
@@ -43,7 +43,7 @@ def test_latency_is_told_before_the_jump_soon_after_it_and_later():
 
 
 def test_both_shows_are_told_and_written(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(rehearsal, "insist", lambda show: played())
+    monkeypatch.setattr(trial, "insist", lambda show: played())
     options = parse(["bench", "pace", "--probe-pace-every", "4", "--json", str(tmp_path / "pace.json")])
     assert bench_pace.run(options) == 0
     told, written = capsys.readouterr().out, json.loads((tmp_path / "pace.json").read_text())

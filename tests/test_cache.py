@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.literal import LiteralCache
-from world.cache import CacheBank
-from world.config import CacheConfig, DiTConfig
-from world.slots import Slots
+from world.dit.cache import CacheBank
+from world.dit.config import CacheConfig, DiTConfig
+from world.dit.slots import Slots
 
 GRID, HEADS, HEAD_DIM = (1, 2), 2, 8
 ONE_LAYER = DiTConfig(dim=HEADS * HEAD_DIM, num_heads=HEADS, num_layers=1)

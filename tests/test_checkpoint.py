@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from world.checkpoint import fill, need, only_tensors, read
 from world.info import WorldError
+from world.wan.checkpoint import fill, need, only_tensors, read
 
 CPU = torch.device("cpu")
 

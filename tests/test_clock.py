@@ -1,4 +1,4 @@
-from loop.clock import TICK_HZ, FixedStep
+from loop.timing.clock import TICK_HZ, FixedStep
 
 
 def test_ticks_come_sixty_times_a_second_without_drift():

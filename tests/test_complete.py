@@ -12,9 +12,9 @@ from input.complete import complete, word_before
 from input.gesture import Composing, KeyDown, Text
 from input.keys import Keyboard, help_rows
 from input.textline import LineView, TextLine
-from loop.hands import Hands
-from loop.overlay import DIM, GHOST, WHITE, Caret, Label, OverlayState, layout
-from loop.screen import Headless
+from loop.controls import Hands
+from loop.screen.overlay import DIM, GHOST, WHITE, Caret, Label, OverlayState, layout
+from loop.screen.screen import Headless
 from world.event import MAX_TEXT, Prompt
 
 WORDS = ("plasma", "pink", "planets", "pond", "purple", "rain", "rainy", "ripple", "ripples")

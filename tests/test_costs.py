@@ -1,7 +1,8 @@
 import random
 from itertools import pairwise
 
-from loop.costs import Cost, Costs, Worst
+from loop.link.cost import Cost
+from loop.timing.costs import Costs, Worst
 from tests.simulated import MS, Stage, middle
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from world.decoder import Geometry, LinearLatents, PictureDecoder
+from world.small.decoder import Geometry, LinearLatents, PictureDecoder
 from world.train.decoder import pairs, picture_loss
 
 TINY = Geometry(channels=8, rows=2, columns=3)

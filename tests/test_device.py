@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from world.device import resolve, upload, working_dtype
+from world.dit.device import resolve, upload, working_dtype
 from world.info import WorldError
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -9,13 +9,13 @@ import av
 import numpy as np
 import pytest
 
-from loop.display_dials import LEAP, DisplayDials
-from loop.effects import blended, brightened, folded, luminance, magnified, mirrored, turned
-from loop.ledger import Ledger
-from loop.message import Taken
-from loop.patch import Patch
-from loop.ring import FrameMark
-from loop.trace import Trace
+from loop.link.message import Taken
+from loop.link.ring import FrameMark
+from loop.output.ledger import Ledger
+from loop.output.trace import Trace
+from loop.screen.display_dials import LEAP, DisplayDials
+from loop.screen.effects import blended, brightened, folded, luminance, magnified, mirrored, turned
+from loop.screen.photodiode import Patch
 from tests.shows import end_all, finish, read_trace, start
 from world.event import Dial, Prompt
 
@@ -215,7 +215,7 @@ def test_words_arrive_with_the_first_frame_of_their_block_and_only_once():
 
 def test_the_patch_is_in_the_corner_over_a_blackout_and_turns(monkeypatch):
     pygame = pytest.importorskip("pygame")
-    from loop.window import Window, WindowOptions
+    from loop.screen.window import Window, WindowOptions
 
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     pygame.display.quit()

@@ -5,11 +5,11 @@ import re
 import pytest
 import torch
 
-from world.attend import Dense, block_causal, teacher_forcing
-from world.cache import CacheBank
-from world.config import CacheConfig, DiTConfig
-from world.dit import CausalDiT
-from world.rope import angles, rotate, rotation, split_pairs
+from world.dit.attend import Dense, block_causal, teacher_forcing
+from world.dit.cache import CacheBank
+from world.dit.config import CacheConfig, DiTConfig
+from world.dit.dit import CausalDiT
+from world.dit.rope import angles, rotate, rotation, split_pairs
 
 TINY = DiTConfig(
     dim=32, ffn_dim=48, freq_dim=16, text_dim=12, text_len=6, in_dim=4, out_dim=4, num_heads=2, num_layers=2

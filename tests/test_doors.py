@@ -3,79 +3,115 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-ROOMS = {"world": set(), "input": {"world"}, "net": {"world"}, "loop": {"world", "input", "net"}}
+from tests.rooms import ALLOWED, MOST_FILES, ROOT, files_in, graph, imports, in_order, modules, room_of
+
 VOCABULARY = {"world.event", "world.info"}  # the only door that input and net may open
 DOORS = {
-    "pygame": {"loop/window.py"},
-    "cupy": {"loop/upload.py"},
+    "pygame": {"loop/screen/window.py"},
+    "cupy": {"loop/worker/upload.py"},
     "socket": {"net/transport.py"},
     "msgpack": {"net/wire.py"},
-    "av": {"loop/record.py"},
+    "av": {"loop/output/recorder.py"},
     "mido": {"input/midi.py"},
     "pythonosc": {"input/osc.py"},
     "sounddevice": {"input/audio.py"},
 }
 CLOCKS = {"time", "datetime", "threading", "multiprocessing", "asyncio"}
+WITHOUT_TORCH = {"world", "loop.link", "loop.timing", "loop.supervise", "loop.screen", "loop.output", "input", "net"}
 
 
-def modules():
-    return [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
-
-
-def imports(tree):
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield node.module
-
-
-def faults(path):
-    name, room = path.relative_to(ROOT).as_posix(), path.relative_to(ROOT).parts[0]
-    for module in imports(ast.parse(path.read_text())):
-        top = module.split(".")[0]
-        if top in ROOMS and top != room and top not in ROOMS[room]:
-            yield f"{name} imports {module}"
-        if room in ("input", "net") and top == "world" and module not in VOCABULARY:
-            yield f"{name} goes past the vocabulary: {module}"
+def faults(path: Path, root: Path = ROOT) -> list[str]:
+    """What a file imports although it must not, one line each."""
+    known, name = modules(root), path.relative_to(root).as_posix()
+    module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    room, found = room_of(module), []
+    for imported in imports(path, known):
+        top = imported.split(".")[0]
+        if imported in known and room_of(imported) not in ALLOWED.get(room, set()) | {room}:
+            found.append(f"{name} ({room}) imports {imported}")
+        if room in ("input", "net") and top == "world" and imported not in VOCABULARY:
+            found.append(f"{name} goes past the vocabulary: {imported}")
         if top in DOORS and name not in DOORS[top]:
-            yield f"{name} imports {top}, whose door is {DOORS[top]}"
-        if room == "world" and "train" not in path.parts and top in CLOCKS:
-            yield f"{name} asks for a clock or a thread: {module}"
+            found.append(f"{name} imports {top}, whose door is {DOORS[top]}")
+        if top == "torch" and room in WITHOUT_TORCH:
+            found.append(f"{name} imports torch, which {room} does without")
+        if top in CLOCKS and room.startswith("world") and not room.startswith("world.train"):
+            found.append(f"{name} asks for a clock or a thread: {imported}")
+    return found
 
 
 def test_every_import_goes_through_its_door():
-    assert [fault for path in modules() for fault in faults(path)] == []
+    assert [fault for path in modules().values() for fault in faults(path)] == []
+
+
+def test_there_is_no_circle_between_rooms():
+    in_order(graph())
+
+
+def test_every_room_stands_in_the_table():
+    assert set(graph()) - {"loop", "world", "net", "input"} <= set(ALLOWED)
+
+
+def test_no_room_holds_more_files_than_a_person_can_keep_in_mind():
+    assert {room: files_in(room) for room in graph() if files_in(room) > MOST_FILES} == {}
 
 
 def test_torch_cuda_is_named_in_one_file_only():
     named = {
         path.relative_to(ROOT).as_posix()
-        for path in modules()
+        for path in modules().values()
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and ast.unparse(node).startswith("torch.cuda")
     }
-    assert named <= {"world/device.py"}
+    assert named <= {"world/dit/device.py"}
 
 
-def test_a_wall_that_is_broken_is_noticed(tmp_path, monkeypatch):
-    bad = tmp_path / "world" / "peek.py"
-    bad.parent.mkdir()
-    bad.write_text("import time\nfrom loop.engine import Engine\nimport pygame\n")
-    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
-    assert len(list(faults(bad))) == 3
+@pytest.fixture
+def planted(tmp_path: Path):
+    """Write files into an empty house; gives the house."""
+
+    def plant(**texts: str) -> Path:
+        for module, text in texts.items():
+            path = tmp_path / (module.replace("__", "/") + ".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path
+
+    return plant
+
+
+def test_a_wrong_import_is_noticed(planted):
+    house = planted(
+        world__peek="import time\nimport torch\nfrom loop.engine import Engine\nimport pygame\n", loop__engine=""
+    )
+    assert len(faults(house / "world/peek.py", house)) == 4
+
+
+def test_a_wrong_import_between_the_rooms_of_the_loop_is_noticed(planted):
+    house = planted(loop__worker__stream="from loop.screen import window\n", loop__screen__window="")
+    assert faults(house / "loop/worker/stream.py", house) == [
+        "loop/worker/stream.py (loop.worker) imports loop.screen.window"
+    ]
+
+
+def test_a_circle_is_noticed(planted):
+    house = planted(
+        loop__link__ring="from loop.timing.pacer import Pacer\n", loop__timing__pacer="import loop.link.ring\n"
+    )
+    with pytest.raises(CycleError):
+        in_order(graph(house))
 
 
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
         ("import loop.play", {"torch", "cupy", "pygame"}),
-        ("import loop.panel, loop.window", {"torch", "cupy"}),
+        ("import loop.panels, loop.screen.window", {"torch", "cupy"}),
         ("import loop.__main__", {"torch", "cupy", "pygame"}),
         ("import world.zoo, world.event", {"torch"}),
     ],

@@ -4,11 +4,12 @@ from multiprocessing import Pipe
 
 import pytest
 
-from loop.costs import Cost, Costs
-from loop.encoding import Encoding
-from loop.inbox import Inbox
-from loop.message import Stage, Submit
-from loop.switch import Waiting, keep
+from loop.link.cost import Cost
+from loop.link.message import Stage, Submit
+from loop.timing.costs import Costs
+from loop.timing.switch import Waiting, keep
+from loop.worker.encoding import Encoding
+from loop.worker.inbox import Inbox
 from tests.tiny import digests, encode, tiny_world
 from world.event import Dial, Prompt, Scene
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.tiny import tiny_world
-from world.config import CacheConfig
-from world.session import Session
+from world.diffusion.session import Session
+from world.dit.config import CacheConfig
 
 BLOCKS, BLOCK = 1000, 3
 TABLE = 1024  # latent frames, the last position of the published table

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from world.small import DIALS, WEIGHTS, SmallWorld
+from world.small.world import DIALS, WEIGHTS, SmallWorld
 from world.train.captions import EXAM, SCENES, SPEEDS, TEMPLATES, Look, exam, imagine
 from world.train.evaluate import Judge, turn
 from world.train.motion import measure, motions, speed_class, speeds, translations

@@ -1,7 +1,7 @@
 import pytest
 
-from world.config import DiTConfig
-from world.flops import attention_flops, linear_flops, pass_flops
+from world.dit.config import DiTConfig
+from world.dit.flops import attention_flops, linear_flops, pass_flops
 
 QUERIES, WINDOW = 3 * 1560, 12 * 1560  # three latent frames of 832x480 over a window of twelve
 

@@ -2,8 +2,8 @@ import random
 
 import torch
 
-from world.decoder import Geometry
-from world.small import SmallModel
+from world.small.decoder import Geometry
+from world.small.world import SmallModel
 from world.train.captions import Look, exam
 from world.train.evaluate import Judge
 from world.train.gate import PLAIN, hurdles, marker_of, show

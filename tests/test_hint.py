@@ -1,4 +1,4 @@
-from loop.hint import hint
+from loop.screen.hint import hint
 from world.info import WorldInfo
 
 SIZES = ("w", 24.0, 6, (8, 8), "red", 1)

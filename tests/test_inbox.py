@@ -1,4 +1,4 @@
-from loop.inbox import DIAL_STEP, Inbox
+from loop.worker.inbox import DIAL_STEP, Inbox
 from world.event import Dial, Prompt
 from world.info import DialRange
 

@@ -8,7 +8,7 @@ import pytest
 
 from input.gesture import Closed, Composing, KeyDown, KeyUp, Resized, Text, key_name
 from input.keys import Command, Keyboard, help_rows
-from input.source import Script, ScriptError, read_script
+from input.script import Script, ScriptError, read_script
 from world.event import Dial, Prompt, Scene
 from world.info import DialRange
 

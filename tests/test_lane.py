@@ -7,8 +7,8 @@ import torch
 
 from tests.test_take_back import Film
 from tests.tiny import digests, tiny_world
-from world.config import CacheConfig
-from world.device import Lane, finish, take_precedence
+from world.dit.config import CacheConfig
+from world.dit.device import Lane, finish, take_precedence
 from world.event import Prompt
 
 CPU = torch.device("cpu")

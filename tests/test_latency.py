@@ -11,12 +11,12 @@ from itertools import pairwise
 
 import pytest
 
-from loop import bench_loop, bench_soak, bench_switch, latency, rehearsal
 from loop.__main__ import main
-from loop.bench_switch import Setting
-from loop.bound import Bound, bound_of
-from loop.latency import Measured
-from loop.options import parse
+from loop.cli.options import parse
+from loop.measure import bench_loop, bench_soak, bench_switch, latency, trial
+from loop.measure.bench_switch import Setting
+from loop.measure.bound import Bound, bound_of
+from loop.measure.latency import Measured
 from tests.traces import blocks, event, flips, recorded
 
 BOUND = Bound(half_block=100.0, recache=50.0, block=80.0, first_decode=5.0, tick=20.0)
@@ -83,7 +83,7 @@ def test_the_figures_can_be_written_as_json():
 
 
 def test_the_page_needs_nothing_from_elsewhere():
-    page = pytest.importorskip("loop.latency_page")
+    page = pytest.importorskip("loop.measure.latency_page")
     pytest.importorskip("matplotlib", reason="pip install 'neverblink[plot]'")
     page.check_plotting()
     written = page.page({"device": "a <fast> one", "versions": {"python": "3"}}, measured())
@@ -133,26 +133,26 @@ def test_every_measurement_has_costs_to_hide_and_a_show_has_none():
 
 
 def test_moments_are_random_and_keep_their_distance():
-    times = rehearsal.moments(random.Random(1), 50, 0.8, 0.5)
+    times = trial.moments(random.Random(1), 50, 0.8, 0.5)
     gaps = [after - before for before, after in pairwise(times)]
-    assert times[0] > rehearsal.WARM_S + 0.8 and len(set(gaps)) > 40
+    assert times[0] > trial.WARM_S + 0.8 and len(set(gaps)) > 40
     assert all(0.8 <= gap <= 1.3001 for gap in gaps)
-    assert times == rehearsal.moments(random.Random(1), 50, 0.8, 0.5)
+    assert times == trial.moments(random.Random(1), 50, 0.8, 0.5)
 
 
 def test_words_always_differ_from_those_before():
-    words = [entry["prompt"] for entry in rehearsal.prompts(range(20))]
+    words = [entry["prompt"] for entry in trial.prompts(range(20))]
     assert all(before != after for before, after in pairwise(words))
 
 
 def test_every_option_of_the_world_reaches_the_show():
     asked = ["--world", "probe", "--probe-block-ms", "70", "--seed", "5", "--prompt", "red", "--threads", "2"]
     options = parse(["latency", *asked, "--picture", "64x48", "--probe-busy", "--probe-pace", "2,0.5"])
-    shown = parse(["play", *rehearsal.arguments(options)])
+    shown = parse(["play", *trial.arguments(options)])
     alike = ("world", "seed", "prompt", "threads", "picture", "probe_block_ms", "probe_recache_ms", "probe_busy")
     alike += ("probe_pace", "probe_pace_every")
     assert [vars(shown)[name] for name in alike] == [vars(options)[name] for name in alike]
-    assert shown.headless and not parse(["play", *rehearsal.arguments(with_window(options))]).headless
+    assert shown.headless and not parse(["play", *trial.arguments(with_window(options))]).headless
 
 
 def with_window(options):
@@ -160,9 +160,9 @@ def with_window(options):
 
 
 def test_a_show_that_fails_ends_the_measurement_with_its_own_last_words(capsys):
-    show = rehearsal.Show(("--world", "probe", "--headless", "--probe-fps", "0"), (), 1.0)
+    show = trial.Show(("--world", "probe", "--headless", "--probe-fps", "0"), (), 1.0)
     with pytest.raises(ChildProcessError, match="status 2: neverblink: probe at 0 fps"):
-        rehearsal.perform(show)
+        trial.perform(show)
 
 
 def failing(times, monkeypatch, recording):
@@ -171,31 +171,31 @@ def failing(times, monkeypatch, recording):
 
     def perform(show, watch=None):
         if next(left, False):
-            failure = rehearsal.ShowFailed("the show ended with status 1: out of luck")
+            failure = trial.ShowFailed("the show ended with status 1: out of luck")
             failure.recording = recording
             raise failure
         return recording
 
-    monkeypatch.setattr(rehearsal, "perform", perform)
+    monkeypatch.setattr(trial, "perform", perform)
 
 
 def test_a_segment_that_fails_is_run_once_more_and_then_left_out(monkeypatch, caplog):
     trace = recorded(*flips(60))
     failing(1, monkeypatch, trace)
-    assert rehearsal.attempt(rehearsal.Show((), (), 1.0)) is trace
+    assert trial.attempt(trial.Show((), (), 1.0)) is trace
     assert "out of luck; once more" in caplog.text
     failing(2, monkeypatch, trace)
-    assert rehearsal.attempt(rehearsal.Show((), (), 1.0)) is None
+    assert trial.attempt(trial.Show((), (), 1.0)) is None
     assert "going on without it" in caplog.text
 
 
 def test_what_a_failed_soak_has_shown_is_counted_and_its_end_is_a_fault(monkeypatch):
     failing(1, monkeypatch, recorded(*flips(60)))
-    saved = rehearsal.salvage(rehearsal.Show((), (), 1.0))
+    saved = trial.salvage(trial.Show((), (), 1.0))
     assert len(saved.flips) == 60 and "out of luck" in saved.faults[-1]["what"]
     failing(1, monkeypatch, None)
-    with pytest.raises(rehearsal.ShowFailed):
-        rehearsal.salvage(rehearsal.Show((), (), 1.0))
+    with pytest.raises(trial.ShowFailed):
+        trial.salvage(trial.Show((), (), 1.0))
 
 
 def test_a_switch_measurement_outlives_a_lost_segment_and_writes_after_each_round(monkeypatch, tmp_path):
@@ -209,7 +209,7 @@ def test_a_switch_measurement_outlives_a_lost_segment_and_writes_after_each_roun
         written.append(told.exists())
         return None if len(shows) == 2 else trace
 
-    monkeypatch.setattr(rehearsal, "attempt", attempt)
+    monkeypatch.setattr(trial, "attempt", attempt)
     monkeypatch.setattr(bench_switch, "measure_idle", lambda options: (trace, BOUND))
     assert bench_switch.run(options) == 0
     assert written == [False] * settings + [True] * settings
@@ -221,7 +221,7 @@ def test_an_interrupted_measurement_says_so_on_one_line(monkeypatch, capsys):
     def interrupt(show, watch=None):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rehearsal, "perform", interrupt)
+    monkeypatch.setattr(trial, "perform", interrupt)
     assert main(["bench", "soak", "--world", "probe"]) == 1
     assert capsys.readouterr().err == "neverblink: interrupted\n"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from world.info import WorldError
-from world.lora import Lora
+from world.wan.lora import Lora
 
 PATH = Path("lora.pt")
 

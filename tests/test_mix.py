@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from world.diffusion import Text
-from world.lexicon import mixed
-from world.mix import blend, parse, steps
+from world.diffusion.encoded_prompts import mixed
+from world.diffusion.world import Text
+from world.prompt_mix import blend, parse, steps
 
 
 def test_weights_are_read_and_add_up_to_one():

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from world.config import SamplerConfig
-from world.denoise import Sampler, Schedule, add_noise, flow_to_x0, x0_to_flow
-from world.noise import mix, normal
+from world.dit.config import SamplerConfig
+from world.dit.denoise import Sampler, Schedule, add_noise, flow_to_x0, x0_to_flow
+from world.dit.noise import normal
+from world.seeds import mix
 
 
 def test_noise_is_a_function_of_seed_block_and_step():

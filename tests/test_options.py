@@ -1,7 +1,7 @@
 import pytest
 
 from loop.__main__ import main
-from loop.options import UsageError, parse, world_options
+from loop.cli.options import UsageError, parse, world_options
 
 
 def complaint(argv, capsys):

@@ -6,8 +6,8 @@ import pytest
 
 from input.keys import help_rows
 from input.textline import LineView, clean_typing
-from loop.faces import Faces
-from loop.overlay import AMBER, Bar, Caret, Label, OverlayState, Panel, elide, layout, visible, wrap
+from loop.screen.fonts import Faces
+from loop.screen.overlay import AMBER, Bar, Caret, Label, OverlayState, Panel, elide, layout, visible, wrap
 
 SIZES = [(640, 360), (1280, 720), (3840, 2160), (400, 900), (2000, 200)]
 HD = (1280, 720)

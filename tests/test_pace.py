@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.test_tune import _model
-from world.decoder import Geometry, LinearLatents
+from world.small.decoder import Geometry, LinearLatents
 from world.train.captions import SCENES, Look
 from world.train.latents import fit
 from world.train.motion import LUMA

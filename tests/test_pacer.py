@@ -2,10 +2,10 @@ from itertools import pairwise
 
 import pytest
 
-from loop.clock import TICK_NS, FixedStep
-from loop.pacer import Pacer, SustainableCost
-from loop.ring import FrameMark
-from loop.switch import Waiting
+from loop.link.ring import FrameMark
+from loop.timing.clock import TICK_NS, FixedStep
+from loop.timing.pacer import Pacer, SustainableCost
+from loop.timing.switch import Waiting
 
 MS = 1_000_000
 

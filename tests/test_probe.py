@@ -4,11 +4,12 @@ import pytest
 from tests.test_take_back import Film
 from tests.tiny import tiny_world
 from world.block import Made, Recached, Snapshot
-from world.config import CacheConfig
+from world.dit.config import CacheConfig
 from world.event import Dial, Prompt, Rebuild, Rewind, Scene
 from world.info import WorldError
+from world.options import ProbeOptions, WorldOptions
 from world.probe import prompt_colour, read_frame
-from world.zoo import ProbeOptions, WorldOptions, open_world
+from world.zoo import open_world
 
 
 def open_probe(**options):

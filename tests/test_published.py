@@ -8,12 +8,12 @@ import torch
 
 from tests.literal import LiteralFilm
 from tests.tiny import encode, tiny_world
-from world.config import CacheConfig
-from world.denoise import Sampler, add_noise, flow_to_x0
-from world.diffusion import DiffusionWorld, Text
+from world.diffusion.session import Session
+from world.diffusion.world import DiffusionWorld, Text
+from world.dit.config import CacheConfig
+from world.dit.denoise import Sampler, add_noise, flow_to_x0
+from world.dit.noise import normal
 from world.event import Prompt
-from world.noise import normal
-from world.session import Session
 
 BLOCKS = 9
 

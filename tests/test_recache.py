@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.tiny import SIZES, encode, tiny_world
-from world.cache import BankPair, CacheBank
-from world.config import CacheConfig
-from world.recache import Encoder, Stretch, append, frames_needed, rebuild
+from world.diffusion.recache import Encoder, Stretch, append, frames_needed, rebuild
+from world.dit.cache import BankPair, CacheBank
+from world.dit.config import CacheConfig
 
 GRID = (2, 3)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from loop.ring import FrameRing, Schedule
+from loop.link.ring import FrameRing, Schedule
 
 
 @pytest.fixture

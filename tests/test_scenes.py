@@ -3,7 +3,7 @@ import random
 import pytest
 import torch
 
-from world.decoder import Geometry, LinearLatents
+from world.small.decoder import Geometry, LinearLatents
 from world.train.captions import COLOURS, HABITS, KINDS, SCENES, Look, caption, describe, imagine
 from world.train.library import Wardrobe, project
 from world.train.render import colours_of, dial_paths, paint, per_frame, render

@@ -1,6 +1,6 @@
 import pytest
 
-from loop.sequencer import has_words, slewed, take
+from loop.worker.sequencer import has_words, slewed, take
 from world.event import Dial, Prompt, Rebuild, Rewind, Scene
 
 

@@ -6,9 +6,9 @@ import torch
 
 from tests.tiny import digests, tiny_world
 from world.block import Clean, Denoised, Made, Recached, Snapshot
-from world.config import CacheConfig
+from world.diffusion.session import Session
+from world.dit.config import CacheConfig
 from world.event import Dial, Prompt, Rebuild, Rewind, Scene
-from world.session import Session
 
 STEPS = 2
 

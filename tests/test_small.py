@@ -4,9 +4,10 @@ import torch
 
 from world.event import Dial, Prompt
 from world.info import WorldError
-from world.packed import pack, read, unpack, write
-from world.small import SmallWorld, shape
-from world.zoo import WorldOptions, open_world
+from world.options import WorldOptions
+from world.small.packed import pack, read, unpack, write
+from world.small.world import SmallWorld, shape
+from world.zoo import open_world
 
 
 @pytest.fixture(scope="module")

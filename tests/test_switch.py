@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from loop.clock import TICK_NS
-from loop.costs import Cost, Costs
-from loop.switch import Waiting, fits, keep, lead_ns
+from loop.link.cost import Cost
+from loop.timing.clock import TICK_NS
+from loop.timing.costs import Costs
+from loop.timing.switch import Waiting, fits, keep, lead_ns
 
 MS = 1_000_000
 PROBE = Cost(recache_ns=120 * MS, first_frame_ns=120 * MS, clean_ns=30 * MS)

@@ -7,7 +7,7 @@ import torch
 
 from tests.conformance import load
 from tests.conformance import taehv as conformance
-from world.taehv import TAEHV, TAEHVConfig, trim_grow
+from world.wan.taehv import TAEHV, TAEHVConfig, trim_grow
 
 GOLDEN = Path(__file__).parent / "golden" / "f_taehv.json"
 TINY = TAEHVConfig(decoder=(8, 6, 4, 4), encoder=4)

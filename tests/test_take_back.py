@@ -8,7 +8,7 @@ import pytest
 from tests.test_ahead import LATER, in_flight, made, started
 from tests.tiny import tiny_world
 from world.block import Block, Clean, Denoised, Made, Recached, Snapshot
-from world.config import CacheConfig
+from world.dit.config import CacheConfig
 from world.event import Dial, Event, Prompt, Rebuild, Scene
 
 

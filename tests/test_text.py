@@ -1,6 +1,6 @@
 import torch
 
-from world.text import CONCEPTS, TEXT_LENGTH, UNKNOWN, TextEncoder, concepts, tokenize, unknown_words
+from world.small.text import CONCEPTS, TEXT_LENGTH, UNKNOWN, TextEncoder, concepts, tokenize, unknown_words
 
 
 def encoder() -> TextEncoder:

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from world.decoder import Geometry, LinearLatents
-from world.small import SmallModel, SmallWorld, forced, shape, single
-from world.text import tokenize
+from world.small.decoder import Geometry, LinearLatents
+from world.small.text import tokenize
+from world.small.world import SmallModel, SmallWorld, forced, shape, single
 from world.train.base import BaseConfig, Trainer, X0Loss, shifted
 from world.train.batches import Batch, Seam, Source
 from world.train.captions import imagine

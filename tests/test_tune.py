@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from world.decoder import Geometry, LinearLatents
-from world.small import SmallModel
+from world.small.decoder import Geometry, LinearLatents
+from world.small.world import SmallModel
 from world.train.base import BaseConfig
 from world.train.captions import imagine
 from world.train.latents import fit

@@ -10,7 +10,7 @@ from tests.conformance import load
 from tests.conformance import umt5 as conformance
 from tests.wan_folder import write_tokenizer
 from world.info import WorldError
-from world.umt5 import TEXT_LENGTH, UMT5, PromptEncoder, Tokenizer, UMT5Config, relative_buckets
+from world.wan.umt5 import TEXT_LENGTH, UMT5, PromptEncoder, Tokenizer, UMT5Config, relative_buckets
 
 GOLDEN = Path(__file__).parent / "golden" / "g_umt5.json"
 

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 
 from tests.conformance import measure
 from tests.literal import LiteralFilm
-from world.config import CacheConfig, DiTConfig
-from world.denoise import Schedule, add_noise, flow_to_x0
-from world.dit import CausalDiT
+from world.dit.config import CacheConfig, DiTConfig
+from world.dit.denoise import Schedule, add_noise, flow_to_x0
+from world.dit.dit import CausalDiT
 
 TIMES = (1000.0, 937.5, 625.0)
 SIZES = DiTConfig(

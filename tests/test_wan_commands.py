@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from loop.__main__ import main
-from loop.options import UsageError, parse, world_options
+from loop.cli.options import UsageError, parse, world_options
 from tests.wan_folder import LONGLIVE, WAN, Sizes, write_folder
 
 BASE, CONFIG = LONGLIVE / "longlive_base.pt", WAN / "config.json"

@@ -13,8 +13,9 @@ from tests.wan_folder import LONGLIVE, WAN, Sizes, lora, transformer, write_fold
 from world.block import Recached
 from world.event import Prompt
 from world.info import WorldError
-from world.wan_files import read_sizes, read_transformer, survey
-from world.zoo import WorldOptions, open_world
+from world.options import WorldOptions
+from world.wan.files import read_sizes, read_transformer, survey
+from world.zoo import open_world
 
 CPU = torch.device("cpu")
 BASE, LORA, CONFIG = LONGLIVE / "longlive_base.pt", LONGLIVE / "lora.pt", WAN / "config.json"

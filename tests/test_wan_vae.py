@@ -8,7 +8,7 @@ import torch
 
 from tests.conformance import load
 from tests.conformance import vae as conformance
-from world.wan_vae import VAEConfig, WanVAE
+from world.wan.vae import VAEConfig, WanVAE
 
 GOLDEN = Path(__file__).parent / "golden" / "e_wan_vae.json"
 

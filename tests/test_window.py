@@ -13,11 +13,11 @@ import pytest
 from input.gesture import Closed, Composing, KeyDown, KeyUp, Resized, Text
 from input.keys import help_rows
 from input.textline import LineView
-from loop.overlay import Label, OverlayState, layout
+from loop.screen.overlay import Label, OverlayState, layout
 
 pygame = pytest.importorskip("pygame")
 
-from loop.window import Window, WindowError, WindowOptions, displays  # noqa: E402
+from loop.screen.window import Window, WindowError, WindowOptions, displays  # noqa: E402
 
 RED, BLUE = (200, 10, 10), (10, 10, 200)
 

@@ -12,7 +12,7 @@ import pytest
 
 from input.gesture import Closed, KeyDown, KeyUp, Resized
 from input.keys import Command, Keyboard
-from loop.overlay import OverlayState, layout
+from loop.screen.overlay import OverlayState, layout
 from world.event import Prompt, Scene
 
 pygame = pytest.importorskip("pygame")
@@ -20,7 +20,7 @@ Xlib = pytest.importorskip("Xlib", reason="python-xlib is not installed: pip ins
 
 from Xlib import X, protocol  # noqa: E402
 
-from loop.window import Window, WindowError, WindowOptions  # noqa: E402
+from loop.screen.window import Window, WindowError, WindowOptions  # noqa: E402
 from tests.xserver import DEADLINE_S, SCREEN, Observer, serve  # noqa: E402
 
 pytestmark = [

@@ -7,9 +7,9 @@ import hashlib
 import torch
 
 from world.block import Block
-from world.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
-from world.diffusion import DiffusionWorld, Text
-from world.dit import CausalDiT
+from world.diffusion.world import DiffusionWorld, Text
+from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
+from world.dit.dit import CausalDiT
 from world.info import DialRange, WorldInfo
 
 SIZES = DiTConfig(

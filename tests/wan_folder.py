@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
-from world.taehv import TAEHV, TAEHVConfig
-from world.wan_vae import VAEConfig, WanVAE
+from world.wan.taehv import TAEHV, TAEHVConfig
+from world.wan.vae import VAEConfig, WanVAE
 
 LINE = "a red fox runs over the green hill into a blue night ; rain falls on roofs while Tom & Jerry 'wait' ."
 WAN = Path("wan_models/Wan2.1-T2V-1.3B")

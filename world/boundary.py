@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from world.block import Stand
 from world.event import Dial, Event, Prompt, Rebuild, Rewind, Scene
 from world.info import DialRange
-from world.noise import mix
+from world.seeds import mix
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from world.block import Block, Clean, Denoised, Made, Pass, Recached, Snapshot, Stand
 from world.event import Event, Prompt, Rebuild, Rewind, Scene
 from world.info import WorldError, WorldInfo
-from world.zoo import ProbeOptions
+from world.options import ProbeOptions
 
 STEPS = 4  # denoising steps; with the clean pass a block is five equal passes
 BITS = 16

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tests.conformance import difference, grid
 from tests.conformance.uncached import build
-from world.cache import CacheBank
-from world.config import CacheConfig
-from world.rope import rotate, rotation
+from world.dit.cache import CacheBank
+from world.dit.config import CacheConfig
+from world.dit.rope import rotate, rotation
 
 POINTERS = {"global_end_index": "made", "local_end_index": "filled"}
 

@@ -15,12 +15,12 @@ from tests.conformance.causal import cache_config, compare_cache, compare_pointe
 from tests.conformance.uncached import build
 from world.block import Made, Recached
 from world.boundary import Boundary
-from world.config import DiffusionConfig, LatentConfig, SamplerConfig
-from world.denoise import Sampler
-from world.diffusion import DiffusionWorld, Text
+from world.diffusion.session import Session
+from world.diffusion.world import DiffusionWorld, Text
+from world.dit.config import DiffusionConfig, LatentConfig, SamplerConfig
+from world.dit.denoise import Sampler
 from world.event import Prompt
 from world.info import WorldInfo
-from world.session import Session
 
 
 class Keep(Session):

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from tests.conformance import differences, grid
-from world.attend import Dense
-from world.config import DiTConfig
-from world.dit import CausalDiT
+from world.dit.attend import Dense
+from world.dit.config import DiTConfig
+from world.dit.dit import CausalDiT
 from world.train.losses import (
     Model,
     Scores,

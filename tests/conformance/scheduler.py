@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.conformance import difference, differences
-from world.denoise import GRID, Schedule, add_noise, flow_to_x0, x0_to_flow
+from world.dit.denoise import GRID, Schedule, add_noise, flow_to_x0, x0_to_flow
 
 
 def each(convert: Any, first: Tensor, second: Tensor, sigmas: list[float]) -> Tensor:

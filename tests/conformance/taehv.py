@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.conformance import difference, differences, state_dict
 from tests.conformance.vae import stream
-from world.taehv import TAEHV, TRIM, TAEHVConfig
+from world.wan.taehv import TAEHV, TRIM, TAEHVConfig
 
 
 def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> TAEHV:

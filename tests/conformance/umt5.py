@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from tests.conformance import difference, differences, state_dict
-from world.umt5 import UMT5, UMT5Config
+from world.wan.umt5 import UMT5, UMT5Config
 
 
 def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> UMT5:

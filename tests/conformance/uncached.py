@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from tests.conformance import difference, grid, state_dict
-from world.attend import Dense, block_causal, teacher_forcing
-from world.config import DiTConfig
-from world.dit import CausalDiT
+from world.dit.attend import Dense, block_causal, teacher_forcing
+from world.dit.config import DiTConfig
+from world.dit.dit import CausalDiT
 
 AUGMENTED = 40.0  # the clean half's timestep where a case says only "aug"
 

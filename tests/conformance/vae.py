@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.conformance import difference, differences, state_dict
-from world.wan_vae import VAEConfig, WanVAE
+from world.wan.vae import VAEConfig, WanVAE
 
 
 def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> WanVAE:

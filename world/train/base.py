@@ -14,9 +14,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from world.decoder import LinearLatents
-from world.small import LAYERS, WIDTH, SmallModel, forced, shape, single
-from world.text import tokenize
+from world.small.decoder import LinearLatents
+from world.small.text import tokenize
+from world.small.world import LAYERS, WIDTH, SmallModel, forced, shape, single
 from world.train.batches import Batch, Source
 from world.train.library import Library
 from world.train.optim import optimisers

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from world.decoder import LinearLatents
+from world.small.decoder import LinearLatents
 from world.train.captions import COLOURS, KINDS, Look, caption, describe, imagine, some_kinds
 from world.train.library import Library, Wardrobe, kind_of
 from world.train.place import chance

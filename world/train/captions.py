@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from world.text import THESAURUS, concepts
+from world.small.text import THESAURUS, concepts
 
 LINEAR = ("left", "right", "up", "down")
 SCENES: dict[str, tuple[str, ...]] = {  # the directions of each, its habit first

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from world.decoder import LinearLatents, PictureDecoder
+from world.small.decoder import LinearLatents, PictureDecoder
 from world.train.latents import random_looks, sample_frames
 from world.train.place import bfloat16, chance, load
 from world.train.progress import Budget, Meter, rate, save

@@ -10,7 +10,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from world.small import DIALS, RANGES, SmallModel
+from world.small.world import DIALS, RANGES, SmallModel
 from world.train.captions import LINEAR, SCENES, Look, exam, imagine
 from world.train.motion import growth, motions, speeds, translations
 from world.train.place import chance

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from world.decoder import Geometry, LinearLatents
-from world.packed import pack, unpack
-from world.small import SmallWorld, shape_of
+from world.small.decoder import Geometry, LinearLatents
+from world.small.packed import pack, unpack
+from world.small.world import SmallWorld, shape_of
 from world.train.captions import COLOURS, SCENES, exam
 from world.train.evaluate import Judge, shares
 from world.train.library import Library

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from world.decoder import LinearLatents, PictureDecoder
-from world.small import SHIFT
+from world.small.decoder import LinearLatents, PictureDecoder
+from world.small.world import SHIFT
 from world.train.captions import LINEAR, Look
 from world.train.recognise import Recogniser
 from world.train.report import Figure, share, table

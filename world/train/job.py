@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from world.decoder import Geometry, LinearLatents
-from world.device import resolve
+from world.dit.device import resolve
 from world.info import WorldError
-from world.small import LAYERS, WIDTH, SmallModel, shape, shape_of
+from world.small.decoder import Geometry, LinearLatents
+from world.small.world import LAYERS, WIDTH, SmallModel, shape, shape_of
 from world.train.place import load
 
 # the stages of `small` in their order; and one that stands alone

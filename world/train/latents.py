@@ -7,7 +7,7 @@ import random
 import torch
 from torch import Tensor
 
-from world.decoder import Geometry, LinearLatents
+from world.small.decoder import Geometry, LinearLatents
 from world.train.captions import Look, caption, imagine
 from world.train.place import chance
 from world.train.render import colours_of, dial_paths, paint, render

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from world.decoder import LinearLatents
+from world.small.decoder import LinearLatents
 from world.train.captions import SCENES, SPEEDS, Look
 from world.train.place import chance, device
 from world.train.render import HIGHLIGHT, Colours, Field, dial_paths, render

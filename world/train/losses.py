@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from world.denoise import Schedule
+from world.dit.denoise import Schedule
 
 NOISE_SHIFT, SCORE_SHIFT = 5.0, 8.0  # the grid on which clips are noised, and the scores' own
 

@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.decoder import LinearLatents
-from world.small import SmallModel
+from world.small.decoder import LinearLatents
+from world.small.world import SmallModel
 from world.train.base import blend, together
 from world.train.captions import SCENES, Look
 from world.train.motion import LUMA, asked, changes, fitted, motions, smooth

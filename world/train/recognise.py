@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.decoder import LinearLatents
+from world.small.decoder import LinearLatents
 from world.train.batches import Source
 from world.train.captions import SCENES, SPEEDS, Look
 from world.train.library import Library

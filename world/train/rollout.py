@@ -10,11 +10,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from world.attend import attention
-from world.decoder import Geometry
-from world.rope import rotate, rotation
-from world.small import GRID, HEAD_DIM, SHIFT, STEPS, SmallModel
-from world.text import tokenize
+from world.dit.attend import attention
+from world.dit.rope import rotate, rotation
+from world.small.decoder import Geometry
+from world.small.text import tokenize
+from world.small.world import GRID, HEAD_DIM, SHIFT, STEPS, SmallModel
 
 PLAYED = tuple(SHIFT * t / (1000 + (SHIFT - 1) * t) for t in STEPS)
 Keys = list[tuple[Tensor, Tensor]]  # of each layer, [B, N, heads, head_dim]

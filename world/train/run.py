@@ -12,9 +12,9 @@ from dataclasses import replace
 import torch
 import torch.multiprocessing as mp
 
-from world.decoder import Geometry
-from world.device import resolve
-from world.packed import write
+from world.dit.device import resolve
+from world.small.decoder import Geometry
+from world.small.packed import write
 from world.train import exam, gate, library
 from world.train.base import BaseConfig, Trainer, join_workers
 from world.train.decoder import train_decoder

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from world.small import SmallModel
+from world.small.world import SmallModel
 from world.train.captions import KINDS, SCENES, Look, caption, describe, imagine, some_kinds
 from world.train.render import dial_paths
 from world.train.rollout import Recipe, Streams

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from world.decoder import PictureDecoder
+from world.small.decoder import PictureDecoder
 from world.train.captions import COLOURS, SPEEDS, Look
 from world.train.motion import measure, speed_class
 from world.train.recognise import Recogniser

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from world.decoder import LinearLatents
-from world.small import SmallModel, clip
-from world.text import tokenize
+from world.small.decoder import LinearLatents
+from world.small.text import tokenize
+from world.small.world import SmallModel, clip
 from world.train.base import BaseConfig, Trainer, mix, shifted
 from world.train.batches import Batch
 from world.train.library import Library

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from world.decoder import LinearLatents
-from world.small import SmallModel, clip
-from world.text import tokenize
+from world.small.decoder import LinearLatents
+from world.small.text import tokenize
+from world.small.world import SmallModel, clip
 from world.train.base import X0Loss, blend, mix, together
 from world.train.losses import NOISE_SHIFT, Model, Scores, generator_loss, score_timesteps, sigma_at
 from world.train.place import bfloat16, chance, load

@@ -1,0 +1,107 @@
+"""`neverblink doctor`: what is installed, which devices and displays there are, and the command for what is missing."""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Row = tuple[str, str, str]  # what, what was found, what to do about it ("" where nothing is missing)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Python package, what it is for, and the extra that brings it ("" where it must be there)."""
+
+    name: str
+    purpose: str
+    extra: str = ""
+
+
+PACKAGES = (
+    Package("torch", "the model"),
+    Package("numpy", "frames"),
+    Package("safetensors", "weights"),
+    Package("pygame-ce", "the window"),
+    Package("av", "recording"),
+    Package("transformers", "real checkpoints' text", "wan"),
+    Package("mido", "MIDI", "midi"),
+    Package("python-osc", "OSC", "osc"),
+    Package("sounddevice", "audio", "audio"),
+    Package("matplotlib", "pictures of the latency page", "plot"),
+)
+
+
+def rows() -> Iterator[Row]:
+    """Everything the doctor looks at, in the order in which it is printed."""
+    yield "Python", platform.python_version(), "" if sys.version_info >= (3, 10) else "install Python 3.10 or newer"
+    yield "system", f"{platform.system()} {platform.release()}, {os.cpu_count()} cores", ""
+    for package in PACKAGES:
+        yield _package(package)
+    yield from _gpu()
+    yield from _displays()
+    yield _portaudio()
+
+
+def _package(package: Package) -> Row:
+    try:
+        return package.name, f"{importlib.metadata.version(package.name)} ({package.purpose})", ""
+    except importlib.metadata.PackageNotFoundError:
+        wanted = f"neverblink[{package.extra}]" if package.extra else package.name
+        return package.name, f"not installed ({package.purpose})", f"pip install '{wanted}'"
+
+
+def _gpu() -> Iterator[Row]:
+    """The driver first: torch without one is a CPU torch, whatever its build."""
+    smi = shutil.which("nvidia-smi")
+    if smi is None:
+        yield "GPU", "no NVIDIA driver: the model runs on the CPU", ""
+        return
+    asked = [smi, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    yield "GPU", subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip(), ""
+    yield _torch_cuda()
+    yield _cupy()
+
+
+def _torch_cuda() -> Row:
+    from world.dit.device import describe_cuda
+
+    found = describe_cuda()
+    return "torch CUDA", found or "this torch has no CUDA", "" if found else "pip install --force-reinstall torch"
+
+
+def _cupy() -> Row:
+    from loop.worker.upload import cupy_version
+
+    found = cupy_version()
+    return "CuPy", found or "not usable (uploads)", "" if found else "pip install 'neverblink[cuda13]' (or [cuda12])"
+
+
+def _displays() -> Iterator[Row]:
+    from loop.screen.window import WindowError, displays
+
+    try:
+        for number, (width, height) in enumerate(displays()):
+            yield f"display {number}", f"{width}x{height}", ""
+    except WindowError as error:
+        yield "display", "none", str(error)
+
+
+def _portaudio() -> Row:
+    found = ctypes.util.find_library("portaudio")
+    return "PortAudio", found or "not found (audio input)", "" if found else "sudo apt install libportaudio2"
+
+
+def report() -> int:
+    """Print it; 1 if something that every show needs is missing."""
+    missing = False
+    for what, found, remedy in rows():
+        print(f"{what:<14} {found}" + (f"   -> {remedy}" if remedy else ""))
+        missing |= any(package.name == what and not package.extra and bool(remedy) for package in PACKAGES)
+    return 1 if missing else 0

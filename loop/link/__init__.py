@@ -1,0 +1,1 @@
+"""What crosses between the window's process and the model's process."""

@@ -1,0 +1,1 @@
+"""Benchmarks, and the figures that are read out of traces."""

@@ -1,0 +1,108 @@
+"""From input to pixel: the stamps of every event, from the moment it left its source to the flip that showed it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from loop.link.message import Stage, Taken
+from loop.link.ring import FrameMark
+from loop.output.trace import Trace
+from world.event import Dial, Event, to_json
+
+STAGES = ("pump", "submit", "encoded", "take", "recached", "denoised", "decoded", "uploaded", "flip")
+
+
+@dataclass
+class Entry:
+    """One event and its stamps, in nanoseconds of the monotonic clock."""
+
+    id: int
+    event: Event
+    stamps: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def latency_ms(self) -> float | None:
+        """From `pump` to `flip`; None until it was shown."""
+        if "flip" not in self.stamps:
+            return None
+        return (self.stamps["flip"] - self.stamps["pump"]) / 1e6
+
+
+class Ledger:
+    """Numbers events, follows them across both processes, writes their lines into the trace. Owned by the engine."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.shown: deque[Entry] = deque(maxlen=64)  # the newest events that have reached the screen
+        self._trace = trace
+        self._next_id = 1
+        self._open: dict[int, Entry] = {}
+        self._awaited: dict[int, tuple[int, ...]] = {}  # block -> the events that its first frame shows
+        self._turned: dict[str, int] = {}  # display dial -> the event that the next flip shows
+
+    def submitted(self, event: Event, source: str, pump_ns: int, now_ns: int) -> int:
+        """A new event; returns its number."""
+        number, self._next_id = self._next_id, self._next_id + 1
+        self._open[number] = Entry(number, event)
+        self._trace.put("event", id=number, source=source, event=to_json(event), t_ns=pump_ns)
+        self.stage(Stage(number, "pump", pump_ns))
+        self.stage(Stage(number, "submit", now_ns))
+        return number
+
+    def stage(self, stage: Stage) -> None:
+        """A stamp from either process."""
+        self._trace.put("stage", id=stage.id, stage=stage.stage, t_ns=stage.t_ns)
+        if entry := self._open.get(stage.id):
+            entry.stamps[stage.stage] = stage.t_ns
+
+    def taken(self, taken: Taken) -> None:
+        """A boundary took events: those that were replaced end here, the others wait for the block's first frame."""
+        for number in taken.applied:
+            self.stage(Stage(number, "take", taken.t_ns))
+        for number in taken.replaced:
+            self.stage(Stage(number, "replaced", taken.t_ns))
+            self._open.pop(number, None)
+        self._awaited[taken.block] = self._awaited.get(taken.block, ()) + taken.applied
+
+    def taken_back(self, kept: int) -> None:
+        """Blocks after `kept` will not be shown: their words give way, their dials are seen in what follows."""
+        for block in [block for block in self._awaited if block > kept]:
+            for number in self._awaited[block]:
+                if number in self._open and not isinstance(self._open[number].event, Dial):
+                    self.stage(Stage(number, "replaced", time.perf_counter_ns()))
+                    del self._open[number]
+            self._awaited[block] = tuple(number for number in self._awaited[block] if number in self._open)
+
+    def turned(self, number: int, name: str) -> None:
+        """Event `number` set a display dial: the next flip shows it, unless another value comes before."""
+        if name in self._turned:
+            self.stage(Stage(self._turned[name], "replaced", time.perf_counter_ns()))
+            del self._open[self._turned[name]]
+        self._turned[name] = number
+
+    def arrivals(self, frame: FrameMark | None) -> tuple[int, ...]:
+        """The events whose first sign a flip of `frame` would be (None: of the same picture again)."""
+        blocks = [block for block in self._awaited if frame and block <= frame.block]
+        waiting = [*self._turned.values(), *(number for block in blocks for number in self._awaited[block])]
+        return tuple(number for number in dict.fromkeys(waiting) if number in self._open)
+
+    def flipped(self, frame: FrameMark | None, t_ns: int) -> None:
+        """`frame` was shown (None: the same picture again): what it was the first sign of has arrived."""
+        for number in self.arrivals(frame):
+            self.stage(Stage(number, "flip", t_ns))
+            self.shown.append(self._open.pop(number))
+        self._turned.clear()
+        if frame:
+            self._awaited = {block: numbers for block, numbers in self._awaited.items() if block > frame.block}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The newest arrivals for the statistics panel: what, and how long to its pixel."""
+        return [(_name(entry.event), f"{entry.latency_ms:.0f} ms") for entry in list(self.shown)[-5:]]
+
+
+def _name(event: Event) -> str:
+    if isinstance(event, Dial):
+        return f"{event.name} {event.value:+.2f}"
+    text = getattr(event, "text", type(event).__name__.lower())
+    return text if len(text) <= 32 else text[:31] + "…"

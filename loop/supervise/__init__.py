@@ -1,0 +1,1 @@
+"""The model's process as the window's process sees it."""

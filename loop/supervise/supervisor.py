@@ -1,0 +1,81 @@
+"""The model's process as the window's process sees it: started, listened to, restarted when it dies, never waited for.
+
+A reader and a writer thread stand at the pipe, so that neither a full pipe nor half a message can hold up a tick.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import threading
+from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from loop.link.message import Close, Died
+from loop.worker import process as worker
+from world.options import WorldOptions
+
+log = logging.getLogger(__name__)
+
+
+class ModelProcess:
+    """One life of the model's process. Spawned, never forked: CUDA and threads do not survive a fork."""
+
+    def __init__(self, options: WorldOptions) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=worker.main, args=(theirs, options), name="neverblink model", daemon=True
+        )
+        self._process.start()
+        theirs.close()  # so that the pipe breaks here when the process dies
+        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        self._outbox: SimpleQueue[Any] = SimpleQueue()
+        threading.Thread(target=_read, args=(self._pipe, self._inbox), name="model reader", daemon=True).start()
+        threading.Thread(target=_write, args=(self._pipe, self._outbox), name="model writer", daemon=True).start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number, for messages and tests."""
+        return self._process.pid
+
+    def send(self, message: Any) -> None:
+        """Queue a message; returns at once."""
+        self._outbox.put(message)
+
+    def receive(self) -> list[Any]:
+        """Every message that has arrived; `Died` is the last one there ever is."""
+        messages = []
+        while True:
+            try:
+                messages.append(self._inbox.get_nowait())
+            except Empty:
+                return messages
+
+    def close(self, patience_s: float = 1.0) -> None:
+        """Ask it to end, then insist."""
+        self.send(Close())
+        self._process.join(patience_s)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._outbox.put(None)
+        self._pipe.close()
+        self._process.close()
+
+
+def _read(pipe: Connection, inbox: SimpleQueue[Any]) -> None:
+    try:
+        while True:
+            inbox.put(pipe.recv())
+    except (EOFError, OSError):
+        inbox.put(Died())
+
+
+def _write(pipe: Connection, outbox: SimpleQueue[Any]) -> None:
+    try:
+        while (message := outbox.get()) is not None:
+            pipe.send(message)
+    except OSError:
+        log.debug("the model's pipe is closed")

@@ -1,0 +1,98 @@
+"""The rooms of the code and the import arrows between them: `python -m tests.rooms` prints them (`make rooms`).
+
+A room is a folder, or a file that composes others and is imported by none of them. ALLOWED says what each may import;
+the test of the doors holds the code against it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("loop", "world", "net", "input")
+MOST_FILES = 16
+
+_WORLD = {"world"}  # its plain data: events, blocks, options; no torch
+_SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
+ALLOWED: Mapping[str, set[str]] = {
+    "world": set(),
+    "world.dit": _WORLD,
+    "world.diffusion": _WORLD | {"world.dit"},
+    "world.small": _WORLD | {"world.dit", "world.diffusion"},
+    "world.wan": _WORLD | {"world.dit", "world.diffusion"},
+    "world.train": _WORLD | {"world.dit", "world.diffusion", "world.small"},
+    "world.zoo": _WORLD | {"world.small", "world.wan"},
+    "input": _WORLD,
+    "net": _WORLD,
+    "loop.link": _WORLD,
+    "loop.timing": {"loop.link"},
+    "loop.worker": _WORLD | {"world.zoo", "loop.link", "loop.timing"},
+    "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
+    "loop.screen": _WORLD | {"input"},
+    "loop.output": _WORLD | {"loop.link", "loop.timing"},
+    # the doctor looks at the devices that the other rooms use
+    "loop.cli": _WORLD | {"world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
+    "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
+    # a benchmark of the model looks into it
+    "loop.measure": _WORLD | {"world.zoo", "world.dit", "world.wan", "input", "loop"} | _SHOW,
+    "loop.__main__": _WORLD | {"world.zoo", "world.train", "loop", "loop.cli", "loop.measure"},
+}
+
+
+def modules(root: Path = ROOT) -> dict[str, Path]:
+    """Every module of the four packages by its dotted name."""
+    paths = [path for package in PACKAGES for path in sorted((root / package).rglob("*.py"))]
+    return {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def room_of(module: str) -> str:
+    """The room that a module lies in."""
+    if module in ALLOWED:
+        return module
+    return module.rpartition(".")[0]
+
+
+def imports(path: Path, known: Mapping[str, Path]) -> Iterator[str]:
+    """The modules that a file imports, wherever in it; `from package import module` counts as the module."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from [name for name in inner if name in known] or [node.module]
+
+
+def graph(root: Path = ROOT, name_of: Callable[[str], str] = room_of) -> dict[str, set[str]]:
+    """For each room the other rooms that it imports; with `name_of=str` for each module the other modules."""
+    known = modules(root)
+    arrows: dict[str, set[str]] = {name_of(module): set() for module in known}
+    for module, path in known.items():
+        here = name_of(module)
+        arrows[here] |= {name_of(found) for found in imports(path, known) if found in known} - {here}
+    return arrows
+
+
+def in_order(arrows: Mapping[str, set[str]]) -> list[str]:
+    """Every name after those that it imports; raises graphlib.CycleError at a circle."""
+    return list(TopologicalSorter(arrows).static_order())
+
+
+def files_in(room: str, root: Path = ROOT) -> int:
+    """How many files a room holds, the package's own marker left out."""
+    return sum(room_of(module) == room and path.name != "__init__.py" for module, path in modules(root).items())
+
+
+def main() -> None:
+    """Print each room under those that it imports; ends with an error at a circle."""
+    arrows = graph()
+    for room in in_order(arrows):
+        told = ", ".join(sorted(arrows[room])) or "none of the others"
+        print(f"{room:<20}{files_in(room):>3} files   imports {told}")
+    print(f"\nno circle between the rooms, and none between the {len(in_order(graph(name_of=str)))} modules")
+
+
+if __name__ == "__main__":
+    main()

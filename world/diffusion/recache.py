@@ -1,0 +1,85 @@
+"""State from latents: a block appended by its clean pass, or a whole window re-encoded under new words in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from world.dit.cache import BankPair, CacheBank
+from world.dit.config import CacheConfig
+from world.dit.dit import CausalDiT, Words
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive latent frames [B, F, C, h, w], the first one's number, and their condition [B, F, dim] or None."""
+
+    latents: Tensor
+    start: int
+    condition: Tensor | None = None
+
+    @property
+    def frames(self) -> int:
+        return self.latents.shape[1]
+
+    def under(self, condition: Tensor | None) -> Stretch:
+        """The same latents under `condition`."""
+        return replace(self, condition=condition)
+
+    def last(self, frames: int) -> Stretch:
+        """The newest `frames` of it."""
+        skipped = self.frames - frames
+        if skipped < 0:
+            raise ValueError(f"a rebuild needs {frames} latent frames, got the last {self.frames}")
+        condition = None if self.condition is None else self.condition[:, skipped:]
+        return Stretch(self.latents[:, skipped:], self.start + skipped, condition)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What writes a cache: the model under a prompt's words, at the timestep of clean latents."""
+
+    model: CausalDiT
+    words: Words
+    timestep: float = 0.0
+
+    def write(self, bank: CacheBank, stretch: Stretch, renew: bool = False) -> None:
+        """One pass over `stretch`, all its frames seeing one another."""
+        latents = stretch.latents
+        timesteps = torch.full(latents.shape[:2], self.timestep, device=latents.device)
+        attend = bank.attend(stretch.start, stretch.frames, renew)
+        self.model.remember(latents, timesteps, self.words, attend, stretch.condition)
+
+
+def append(encoder: Encoder, bank: CacheBank, block: Stretch) -> None:
+    """The clean pass: the finished block's keys and values take the place of its noisy ones."""
+    encoder.write(bank, block)
+
+
+def frames_needed(config: CacheConfig, made: int, renew: bool) -> int:
+    """How many of `made` latent frames a rebuild encodes.
+
+    Inside the first window all are, the sink among them. Later a kept sink spares as many: no frame attends to what the
+    published procedure encodes for them.
+    """
+    if config.window == -1 or made <= config.window:
+        return made
+    filled = min(made, config.size)
+    first = filled - config.window
+    return filled - (first if renew else max(first, config.sink))
+
+
+def rebuild(encoder: Encoder, banks: BankPair, past: Stretch, renew: bool) -> None:
+    """Fill the back bank with the stream up to the end of `past`, under the encoder's words; the caller swaps.
+
+    renew: make the sink anew from the window's first frames; else the front bank's is kept once the window is full.
+    Memory comes out in the order of time, whatever the front bank's was: a rebuild follows from latents and words.
+    """
+    made = past.start + past.frames
+    encoded = past.last(frames_needed(banks.front.config, made, renew))
+    kept = min(made, banks.back.config.size) - encoded.frames
+    banks.back.reset(made, None if renew else banks.front, 0 if renew else kept)
+    if encoded.frames:
+        encoder.write(banks.back, encoded, renew)

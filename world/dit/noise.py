@@ -1,0 +1,13 @@
+"""Randomness as a function: the same seed, block and step give the same numbers, whatever was drawn before."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from world.seeds import mix
+
+
+def normal(seed: int, block: int, step: int, shape: tuple[int, ...]) -> Tensor:
+    """Unit normal noise of `shape`, float32, on the CPU (so that every device gets the same)."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(mix(seed, block, step)))

@@ -1,0 +1,1 @@
+"""The bundled world and worlds trained like it."""

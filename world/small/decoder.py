@@ -1,0 +1,128 @@
+"""Pixels of the bundled world: linear latents, and the small causal network that turns them into a clean picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from world.diffusion.pixels import as_tensor, to_uint8
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes of the bundled world: one latent frame is a block of pixel frames, cut into square cells."""
+
+    frames: int = 6
+    cell: int = 16
+    channels: int = 32
+    rows: int = 8
+    columns: int = 14
+
+    @property
+    def numbers(self) -> int:
+        """Pixel values of one cell over one block."""
+        return self.frames * 3 * self.cell**2
+
+    @property
+    def picture(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.columns * self.cell, self.rows * self.cell
+
+
+class LinearLatents(nn.Module):
+    """Principal components of a cell over a block: a cross-fade of latents is a cross-fade of pixels."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.geometry = geometry
+        self.register_buffer("mean", torch.zeros(geometry.numbers))
+        self.register_buffer("basis", torch.zeros(geometry.channels, geometry.numbers))
+        self.register_buffer("scale", torch.ones(()))
+
+    def cells(self, frames: Tensor) -> Tensor:
+        """frames [B, T, 3, Y, X], -1 to 1 -> [B, n, h, w, numbers], T = n blocks."""
+        g = self.geometry
+        shape = (len(frames), -1, g.frames, 3, frames.shape[-2] // g.cell, g.cell, frames.shape[-1] // g.cell, g.cell)
+        return frames.reshape(shape).permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4)
+
+    def picture(self, cells: Tensor) -> Tensor:
+        """The inverse of `cells`."""
+        g = self.geometry
+        b, n, h, w, _ = cells.shape
+        split = cells.reshape(b, n, h, w, g.frames, 3, g.cell, g.cell).permute(0, 1, 4, 5, 2, 6, 3, 7)
+        return split.reshape(b, n * g.frames, 3, h * g.cell, w * g.cell)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """frames [B, T, 3, Y, X], -1 to 1 -> latents [B, n, C, h, w], about unit variance."""
+        return ((self.cells(frames) - self.mean) @ self.basis.T / self.scale).permute(0, 1, 4, 2, 3)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """latents [B, n, C, h, w] -> frames [B, 6 n, 3, Y, X], about -1 to 1."""
+        return self.picture(latents.permute(0, 1, 3, 4, 2) * self.scale @ self.basis + self.mean)
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a shortcut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.gelu(self.first(x), approximate="tanh"))
+
+
+class Grow(nn.Module):
+    """A convolution, then twice the rows and columns."""
+
+    def __init__(self, inward: int, outward: int, factor: int = 2) -> None:
+        super().__init__()
+        self.factor = factor
+        self.conv = nn.Conv2d(inward, outward * factor**2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(x), self.factor)
+
+
+class PictureDecoder(nn.Module):
+    """What the linear decoding lacks, from a latent frame and the one before it.
+
+    All pixel frames of a block are made at once, as channels; the one block of memory is enough to close the seam in
+    time, and its being an argument makes streaming exact.
+    """
+
+    memory = 1
+
+    def __init__(self, geometry: Geometry, widths: tuple[int, int, int] = (128, 64, 48)) -> None:
+        super().__init__()
+        self.linear = LinearLatents(geometry)
+        wide, middle, narrow = widths
+        self.enter = nn.Conv2d(2 * geometry.channels, wide, 3, padding=1)
+        self.body = nn.Sequential(Residual(wide), Grow(wide, middle), Residual(middle), Grow(middle, narrow))
+        self.leave = nn.Sequential(Residual(narrow), Grow(narrow, 3 * geometry.frames, geometry.cell // 4))
+        nn.init.zeros_(self.leave[1].conv.weight)
+        nn.init.zeros_(self.leave[1].conv.bias)
+
+    def forward(self, latents: Tensor, before: Tensor) -> Tensor:
+        """latents and the ones before them, [B, C, h, w] each -> frames [B, 6, 3, Y, X], about -1 to 1."""
+        plain = self.linear.decode(latents.unsqueeze(1))
+        extra = self.leave(self.body(self.enter(torch.cat([before, latents], 1))))
+        return plain + extra.unflatten(1, plain.shape[1:3])
+
+    def start(self) -> Any:
+        """The state before the first latent frame: nothing, so that the first is taken for its own past."""
+        return None
+
+    @torch.inference_mode()
+    def decode(self, state: Any, latents: Any) -> tuple[np.ndarray, Any]:
+        """latents [1, f, C, h, w] -> frames uint8 [6 f, Y, X, 3] RGB, and the next state."""
+        current = as_tensor(latents).to(self.enter.weight)[0]
+        first = current[:1] if state is None else state
+        frames = self(current, torch.cat([first, current[:-1]]))
+        return to_uint8(frames.flatten(0, 1) / 2 + 0.5).cpu().numpy(), current[-1:]

@@ -1,0 +1,65 @@
+"""Worlds of random weights in the geometry of a published model: for measuring speed, not for looking at."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from world.diffusion.world import DiffusionWorld, Text
+from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig
+from world.dit.dit import CausalDiT
+from world.info import WorldError
+from world.wan.taehv import TAEHV
+from world.wan.vae import WanVAE
+from world.wan.world import describe
+
+DECODERS = {"vae": WanVAE, "taehv": TAEHV}
+POOL = 1_000_003  # numbers that are drawn; a prime, so that no two rows of a weight are alike
+
+
+def random_wan(
+    latent: tuple[int, int],
+    device: torch.device,
+    dtype: torch.dtype,
+    dit: DiTConfig | None = None,
+    decoder: str = "vae",
+    positions: str = "relative",
+) -> DiffusionWorld:
+    """Wan2.1-T2V-1.3B with its window of 12, sink of 3 and blocks of 3, at latents of (h, w), both even.
+
+    decoder: "vae" or "taehv"; positions: "relative" or "absolute". Raises WorldError for odd sides.
+    """
+    height, width = latent
+    if height % 2 or width % 2:
+        raise WorldError(f"latents of {height}x{width}: patches are 2x2, give even sides")
+    sizes = dit or DiTConfig()
+    latents = LatentConfig(channels=sizes.in_dim, height=height, width=width, grid=(height // 2, width // 2))
+    config = DiffusionConfig(dit=sizes, cache=CacheConfig(positions=positions), latents=latents)
+    pixels = DECODERS[decoder]().to(device, dtype).requires_grad_(False)
+    info = replace(describe(config, pixels.memory), name="random Wan", showpiece="anything")
+
+    def encode(text: str) -> Text:
+        generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
+        return Text(torch.randn(1, sizes.text_len, sizes.text_dim, generator=generator).to(device, dtype))
+
+    return DiffusionWorld(config, _randomized(sizes, device, dtype), encode, pixels, info, device=device)
+
+
+def _randomized(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> CausalDiT:
+    """The model with small normal weights, allocated once and in its final dtype."""
+    with torch.device("meta"):
+        model = CausalDiT(config)
+    model = model.to(dtype).to_empty(device=device)
+    # drawing every weight of a large model would take longer than measuring it
+    pool = (torch.randn(POOL, generator=torch.Generator().manual_seed(0)) * 0.02).to(device, dtype)
+    for parameter in model.parameters():
+        _fill(parameter.data, pool)
+    return model.eval().requires_grad_(False)
+
+
+def _fill(weights: Tensor, pool: Tensor) -> None:
+    for part in weights.view(-1).split(len(pool)):
+        part.copy_(pool[: len(part)])

@@ -1,0 +1,79 @@
+"""Folders of Wan2.1 and LongLive checkpoints, opened as a world."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from world.diffusion.world import DiffusionWorld, Text
+from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
+from world.dit.device import memory_gib, resolve, take_precedence, use_threads, working_dtype
+from world.info import WorldError, WorldInfo
+from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
+
+if TYPE_CHECKING:
+    from world.options import WorldOptions
+
+SHOWPIECE = (
+    "A lighthouse on a cliff at dusk, waves breaking on the rocks below, warm light in its windows, "
+    "the camera circles it slowly, cinematic, detailed"
+)
+FPS = 16.0
+TEXT_ROOM_GIB = 30.0  # on a smaller GPU the text encoder (10.6 GiB) stays on the CPU; the rest takes about 18
+
+
+def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
+    """The world whose checkpoints lie in `folder`; raises WorldError with one line for whatever is wrong with them."""
+    files = survey(folder, options.decoder)
+    sizes = configure(files.config, options)
+    device = resolve(options.device)
+    dtype = working_dtype(device, options.dtype)
+    use_threads(options.threads)
+    prompts = read_prompts(files, sizes.dit, _text_device(device))
+    decoder = read_decoder(files.decoder, dtype, device)
+    if decoder.config.channels != sizes.dit.in_dim:
+        raise WorldError(
+            f"{files.decoder} has latents of {decoder.config.channels} channels, {files.config} {sizes.dit.in_dim}"
+        )
+    dit = read_transformer(files, sizes.dit, dtype, device)
+
+    def encode(text: str) -> Text:
+        return Text(prompts(text).to(device))
+
+    take_precedence(device)
+    info = describe(sizes, decoder.memory)
+    return DiffusionWorld(sizes, dit, encode, decoder, info, device=device, slow_words=True)
+
+
+def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
+    """What a session must know, from config.json at `path` and what the user asked for."""
+    dit = read_sizes(path)
+    width, height = options.picture or (832, 480)
+    if width % 16 or height % 16 or min(width, height) < 16:
+        raise WorldError(f"picture {width}x{height}: this world needs multiples of 16, like 832x480")
+    latents = LatentConfig(dit.in_dim, height // 8, width // 8, grid=(height // 16, width // 16))
+    try:
+        return DiffusionConfig(dit, CacheConfig(positions=options.positions), SamplerConfig(), latents)
+    except ValueError as error:
+        raise WorldError(str(error)) from None
+
+
+def describe(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
+    """What everybody may know of this world."""
+    block, latents = sizes.cache.block, sizes.latents
+    return WorldInfo(
+        name="wan-1.3b",
+        fps=FPS,
+        block_frames=4 * block,
+        picture=(8 * latents.width, 8 * latents.height),
+        showpiece=SHOWPIECE,
+        memory_blocks=math.ceil(max(sizes.cache.window, decoder_memory) / block),
+    )
+
+
+def _text_device(device: torch.device) -> torch.device:
+    room = memory_gib(device)
+    return device if room is None or room >= TEXT_ROOM_GIB else torch.device("cpu")
