@@ -16,7 +16,7 @@ Submission = tuple[Event, str, int]  # an event, its source, and when it left it
 now_ns = time.perf_counter_ns
 
 
-class Hands:
+class ShowControls:
     """The keyboard, the script, and the state of the show that they change. Owned by the engine.
 
     quitting, frozen, blackout, help, statistics, mode: what the keys ask of the engine. newest: the last event and when

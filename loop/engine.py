@@ -1,4 +1,4 @@
-"""The main loop: fixed ticks, each of which reads the hands, shows the frame that is due, and writes it down."""
+"""The main loop: fixed ticks, each of which reads the controls, shows the frame that is due, and writes it down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loop.controls import Hands
+from loop.controls import ShowControls
 from loop.link.cost import Cost
 from loop.link.message import BlockDone, BlockMade, Died, Fault, Stage, Taken
 from loop.link.ring import FrameMark
@@ -35,7 +35,7 @@ class Parts:
 
     screen: Screen
     model: LiveModel
-    hands: Hands
+    controls: ShowControls
     out: Outputs
     overlay: Callable[[Engine], Sequence[Any]]
     patch: Patch | None = None
@@ -48,7 +48,7 @@ class Engine:
     """
 
     def __init__(self, parts: Parts, seconds: float | None) -> None:
-        self.screen, self.model, self.hands, self.out = parts.screen, parts.model, parts.hands, parts.out
+        self.screen, self.model, self.controls, self.out = parts.screen, parts.model, parts.controls, parts.out
         self._overlay, self.patch = parts.overlay, parts.patch
         self.dials = DisplayDials()
         self.seconds = seconds
@@ -73,7 +73,7 @@ class Engine:
                 self._tick()
 
     def _is_over(self) -> bool:
-        if self.hands.quitting or (self.model.fault and self.hands.is_nobody):
+        if self.controls.quitting or (self.model.fault and self.controls.is_nobody):
             return True
         if self.seconds is None or self.first_flip_ns is None:
             return False
@@ -90,11 +90,11 @@ class Engine:
 
     def _gather(self) -> None:
         """Send on what was pressed or scripted since the last look."""
-        for event, source, pump_ns in self.hands.gather(self.screen.poll(), self.first_flip_ns):
+        for event, source, pump_ns in self.controls.gather(self.screen.poll(), self.first_flip_ns):
             if not self._is_strange(event):
                 self._send(self.out.ledger.submitted(event, source, pump_ns, now_ns()), event)
-        if self.hands.mode != self.model.mode:
-            self.model.set_mode(self.hands.mode)
+        if self.controls.mode != self.model.mode:
+            self.model.set_mode(self.controls.mode)
 
     def _is_strange(self, event: Event) -> bool:
         """Whether it sets a dial that neither the display nor the world has; says so once."""
@@ -143,7 +143,7 @@ class Engine:
             self.pacer.add(mark)
         # a tick's own time: by a clock read a little after it, a frame due exactly then would wait for the next tick
         now = self.clock.tick_ns
-        self.pacer.hold(now) if self.hands.frozen else self.pacer.release(now)
+        self.pacer.hold(now) if self.controls.frozen else self.pacer.release(now)
         return self.pacer.tick(now)
 
     def _present(self, due: Shown) -> None:
@@ -155,7 +155,7 @@ class Engine:
             self.shown += 1
             self.first_flip_ns = self.first_flip_ns or flip_ns
         if pixels is not None:
-            self.out.record(pixels, flip_ns, self.model.info, self.hands.blackout)
+            self.out.record(pixels, flip_ns, self.model.info, self.controls.blackout)
         self.skipped += due.skipped
         self.repeats += due.starved
         if self._frame:
@@ -167,7 +167,7 @@ class Engine:
         if self.patch and self.out.ledger.arrivals(frame):
             self.patch.turn()
         patch = (self.patch.mark(self.screen.size),) if self.patch else ()
-        flip_ns = self.screen.show(pixels, (*self._overlay(self), *patch), self.hands.blackout)
+        flip_ns = self.screen.show(pixels, (*self._overlay(self), *patch), self.controls.blackout)
         self.out.ledger.flipped(frame, flip_ns)
         return flip_ns
 
@@ -178,8 +178,8 @@ class Engine:
         line |= {"age_ms": round(self.age_ms, 3), "rate": round(self.pacer.rate, 4)}
         if self.patch:
             line["patch"] = int(self.patch.lit)
-        if self.hands.frozen or self.hands.blackout:
-            line["held"] = "freeze" if self.hands.frozen else "blackout"
+        if self.controls.frozen or self.controls.blackout:
+            line["held"] = "freeze" if self.controls.frozen else "blackout"
         return line
 
     def _account(self, message: Any) -> None:
@@ -216,6 +216,6 @@ class Engine:
         self._life = self.model.life
         if self.pacer is None:
             self.pacer = Pacer(self.model.info.fps)
-            self.hands.keyboard.meet(self.model.words, {**self.model.info.dials, **DISPLAY_DIALS})
+            self.controls.keyboard.meet(self.model.words, {**self.model.info.dials, **DISPLAY_DIALS})
             self.out.header(trace_header(self.model, self.clock))
         self.pacer.restart()

@@ -28,34 +28,34 @@ class Panels:
         return layout(self._state(engine), self._window.size, self._window.measure)
 
     def _state(self, engine: Engine) -> OverlayState:
-        hands, model = engine.hands, engine.model
+        controls, model = engine.controls, engine.model
         dials = model.info.dials if model.info else {}
         return OverlayState(
-            line=hands.keyboard.view(),
+            line=controls.keyboard.view(),
             caret_lit=time.monotonic() % (2 * BLINK_S) < BLINK_S,
-            status=model.status or ("frozen" if hands.frozen else ""),
+            status=model.status or ("frozen" if controls.frozen else ""),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
             hint=self._hint(engine),
-            help=help_rows(dials, model.info.vocabulary if model.info else ()) if hands.help else (),
-            statistics=self._statistics(engine) if hands.statistics else (),
-            blackout=hands.blackout,
+            help=help_rows(dials, model.info.vocabulary if model.info else ()) if controls.help else (),
+            statistics=self._statistics(engine) if controls.statistics else (),
+            blackout=controls.blackout,
         )
 
     def _toast(self, engine: Engine) -> str:
         """What was just asked for, for a moment: the only sign of it until its first pixel."""
-        newest, at_ns = engine.hands.newest
+        newest, at_ns = engine.controls.newest
         if time.perf_counter_ns() - at_ns > TOAST_S * 1e9:
             return ""
         if newest is Command.SWITCH:
-            return f"switch: {engine.hands.mode}"
+            return f"switch: {engine.controls.mode}"
         if isinstance(newest, Dial) and newest.name == "guard":  # nothing else says whether it is on
             return f"strobe guard {'on' if newest.value >= 0.5 else 'off'}"
         return newest.text if isinstance(newest, Prompt | Scene) else ""
 
     def _hint(self, engine: Engine) -> str:
         """What the world makes of the words being typed, or just submitted."""
-        line, newest = engine.hands.keyboard.view(), engine.hands.newest[0]
+        line, newest = engine.controls.keyboard.view(), engine.controls.newest[0]
         if engine.model.info is None or (line is None and not isinstance(newest, Prompt | Scene)):
             return ""
         words = line.text.rpartition(" ")[0] if line else self._toast(engine)  # the last word is still being typed
@@ -70,7 +70,7 @@ class Panels:
         rows = [
             ("world", engine.model.info.name),
             ("frames a second", f"{self._rate(engine):.1f} of {engine.model.info.fps:g}"),
-            ("switch", engine.hands.mode),
+            ("switch", engine.controls.mode),
             ("speed", f"{pacer.rate:.2f}x"),
             ("queue age", f"{engine.age_ms:.0f} ms"),
             ("block", f"{engine.block_ms:.0f} ms"),

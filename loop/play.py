@@ -10,7 +10,7 @@ from typing import Any
 
 from input.script import Script, read_script
 from loop.cli.options import UsageError, drawn_seed, world_options
-from loop.controls import Hands
+from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
 from loop.screen.photodiode import Patch
@@ -40,9 +40,9 @@ def show(options: Namespace, model: LiveModel, script: Script | None) -> int:
     """The engine on its screen with this model, until it ends; the exit status."""
     screen, overlay = _screen(options)
     outputs = Outputs(options.trace, options.record)
-    hands = Hands(screen, script, options.switch, lambda: model.info.vocabulary if model.info else ())
+    controls = ShowControls(screen, script, options.switch, lambda: model.info.vocabulary if model.info else ())
     patch = Patch() if options.patch else None
-    engine = Engine(Parts(screen, model, hands, outputs, overlay, patch), options.seconds)
+    engine = Engine(Parts(screen, model, controls, outputs, overlay, patch), options.seconds)
     gc_freeze.freeze()
     try:
         engine.run()

@@ -228,14 +228,14 @@ def test_a_clean_pass_left_out_is_made_up_for_under_the_words_ahead():
 
 def test_the_stand_is_that_of_the_next_block():
     session = started(2)
-    assert (session.stand.words, session.stand.seed, session.stand.dials) == ("first words", 7, {})
+    assert (session.conditions.words, session.conditions.seed, session.conditions.dials) == ("first words", 7, {})
     passes = in_flight(session, [Dial("zoom", 0.5)])
     session.ahead([Prompt("other words")])
-    assert (session.stand.words, session.stand.dials) == ("other words", {"zoom": 0.5})
+    assert (session.conditions.words, session.conditions.dials) == ("other words", {"zoom": 0.5})
     made(passes)
-    assert session.stand.words == "other words"
+    assert session.conditions.words == "other words"
     session.ahead([Scene("elsewhere", seed=5)])
-    assert (session.stand.words, session.stand.seed) == ("elsewhere", 5)
+    assert (session.conditions.words, session.conditions.seed) == ("elsewhere", 5)
 
 
 def test_a_rewind_ahead_is_refused_and_changes_nothing():

@@ -12,7 +12,7 @@ from input.complete import complete, word_before
 from input.gesture import Composing, KeyDown, Text
 from input.keys import Keyboard, help_rows
 from input.textline import LineView, TextLine
-from loop.controls import Hands
+from loop.controls import ShowControls
 from loop.screen.overlay import DIM, GHOST, WHITE, Caret, Label, OverlayState, layout
 from loop.screen.screen import Headless
 from world.event import MAX_TEXT, Prompt
@@ -207,7 +207,7 @@ def test_enter_submits_what_was_typed_and_not_the_ghost():
 
 
 def test_what_tab_completed_is_submitted():
-    board = Hands(Headless(), None, vocabulary=lambda: WORDS).keyboard
+    board = ShowControls(Headless(), None, vocabulary=lambda: WORDS).keyboard
     gestures = [KeyDown("enter"), Text("pur"), KeyDown("tab"), Text("rip"), KeyDown("tab"), KeyDown("tab")]
     gestures += [KeyDown("tab", SHIFT), Composing("", 0), KeyDown("enter")]
     assert Prompt("purple ripple") in [asked for gesture in gestures for asked in board.handle(gesture)]

@@ -6,7 +6,7 @@ import pytest
 
 from input.keys import help_rows
 from input.textline import LineView, clean_typing
-from loop.screen.fonts import Faces
+from loop.screen.fonts import Fonts
 from loop.screen.overlay import AMBER, Bar, Caret, Label, OverlayState, Panel, elide, layout, visible, wrap
 
 SIZES = [(640, 360), (1280, 720), (3840, 2160), (400, 900), (2000, 200)]
@@ -152,19 +152,19 @@ def test_wrapping_keeps_words_whole_and_elides_the_last_line():
 def test_text_is_drawn_by_the_first_font_that_has_all_of_a_character():
     fonts = {"latin": set("abc👩"), "emoji": set("👩👧")}
     found = {"notoemoji": "emoji"}
-    faces = Faces("latin", found.get, lambda face, char: char in fonts[face])
+    faces = Fonts("latin", found.get, lambda face, char: char in fonts[face])
     assert faces.runs("a👩b") == [("latin", "a👩b")]
     assert faces.runs("a👩\u200d👧b") == [("latin", "a"), ("emoji", "👩\u200d👧"), ("latin", "b")]
 
 
 def test_what_no_font_has_is_left_to_the_bundled_one():
-    faces = Faces("latin", lambda name: None, lambda face, char: False)
+    faces = Fonts("latin", lambda name: None, lambda face, char: False)
     assert faces.runs("x\n" + clean_typing("中")) == [("latin", "x 中")]
 
 
 def test_system_fonts_are_looked_for_only_when_the_bundled_one_lacks_a_character():
     asked = []
-    faces = Faces("latin", asked.append, lambda face, char: char.isascii())
+    faces = Fonts("latin", asked.append, lambda face, char: char.isascii())
     faces.runs("plain words")
     assert asked == []
     faces.runs("中")

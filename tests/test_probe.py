@@ -141,7 +141,7 @@ def test_taking_back_restores_the_words_and_the_count_of_prompts():
     session = open_probe().session(0, "a")
     session.step(), session.step([Prompt("b")]), session.step([Prompt("c")])
     session.take_back(0)
-    assert session.stand.words == "c"
+    assert session.conditions.words == "c"
     passes = list(session.begin([Prompt("d")]))
     block = next(p.block for p in passes if isinstance(p, Made))
     assert isinstance(passes[0], Recached)
@@ -161,7 +161,7 @@ def test_the_card_cannot_rewind_by_itself_either():
     session = open_probe().session(0, "a")
     with pytest.raises(ValueError, match="rewind to block 3: resume from a snapshot"):
         session.ahead([Prompt("b"), Rewind(3)])
-    assert session.stand.words == "a"
+    assert session.conditions.words == "a"
 
 
 def test_what_the_card_does_not_know_cannot_be_gone_back_to():

@@ -37,7 +37,7 @@ def test_words_and_dials_of_forgotten_blocks_survive():
     session.take_back(3)
     block = session.step([Dial("energy", 1.0)])
     assert block.events == (Prompt("b"), Dial("zoom", 0.2), Dial("zoom", 0.4), Dial("energy", 1.0))
-    assert session.stand.words == "b" and block.dials == {"zoom": 0.4, "energy": 1.0}
+    assert session.conditions.words == "b" and block.dials == {"zoom": 0.4, "energy": 1.0}
 
 
 def test_keeping_the_newest_block_changes_nothing():

@@ -73,7 +73,7 @@ Pass = Recached | Denoised | Made | Clean
 
 
 @dataclass(frozen=True)
-class Stand:
+class Conditions:
     """What a block is made under: words, seed, and the world dials that were ever touched."""
 
     words: str
@@ -109,7 +109,7 @@ class Session(Protocol):
     is_recaching: bool
 
     @property
-    def stand(self) -> Stand:
+    def conditions(self) -> Conditions:
         """In force for the next block: while one is in flight, for the block after it."""
 
     def encode(self, event: Event) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from world.block import Stand
+from world.block import Conditions
 from world.event import Dial, Event, Prompt, Rebuild, Rewind, Scene
 from world.info import DialRange
 from world.seeds import mix
@@ -18,7 +18,7 @@ class Boundary:
     scene: it is emptied; switch: it is rebuilt under new words; renew: it is rebuilt with its sink.
     """
 
-    stand: Stand
+    conditions: Conditions
     scene: bool = False
     switch: bool = False
     renew: bool = False
@@ -28,12 +28,14 @@ class Boundary:
         return self.scene or self.switch or self.renew
 
 
-def cross(stand: Stand, events: Sequence[Event], index: int, ranges: Mapping[str, DialRange]) -> Boundary:
+def apply_events(
+    conditions: Conditions, events: Sequence[Event], index: int, ranges: Mapping[str, DialRange]
+) -> Boundary:
     """Take `events`, in order, at the boundary before block `index`.
 
     Dials outside `ranges` act on the display only. Raises ValueError at a Rewind, which a session cannot do alone.
     """
-    after, scene, renew = stand, False, False
+    after, scene, renew = conditions, False, False
     for event in events:
         if isinstance(event, Prompt):
             after = replace(after, words=event.text)
@@ -46,7 +48,7 @@ def cross(stand: Stand, events: Sequence[Event], index: int, ranges: Mapping[str
             renew = not scene
         elif isinstance(event, Rewind):
             raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
-    return Boundary(after, scene, not scene and after.words != stand.words, renew)
+    return Boundary(after, scene, not scene and after.words != conditions.words, renew)
 
 
 def clamped(value: float, limits: DialRange) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from world.block import Block, Clean, Denoised, Made, Pass, Recached, Snapshot, Stand
+from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Snapshot
 from world.event import Event, Prompt, Rebuild, Rewind, Scene
 from world.info import WorldError, WorldInfo
 from world.options import ProbeOptions
@@ -71,14 +71,14 @@ class ProbeDecoder:
 class _Boundary:
     """What a block is made under, and what its boundary asks of the cache that a card pretends to have."""
 
-    stand: Stand
+    conditions: Conditions
     prompts: int
     scene: bool = False
     renew: bool = False
 
     def then(self, events: Sequence[Event]) -> _Boundary:
         """The next boundary, which takes `events`. Whatever they are, they count as one prompt at most."""
-        words, seed, scene, renew = self.stand.words, self.stand.seed, False, False
+        words, seed, scene, renew = self.conditions.words, self.conditions.seed, False, False
         for event in events:
             if isinstance(event, Rewind):
                 raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
@@ -87,8 +87,8 @@ class _Boundary:
             if isinstance(event, Scene):
                 seed, scene, renew = seed if event.seed is None else event.seed, True, False
             renew = renew or (isinstance(event, Rebuild) and not scene)
-        applied = scene or words != self.stand.words
-        return _Boundary(Stand(words, seed), self.prompts + applied, scene, renew)
+        applied = scene or words != self.conditions.words
+        return _Boundary(Conditions(words, seed), self.prompts + applied, scene, renew)
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class _Bank:
     cut: int | None = None
     renewed: bool = False
 
-    def suits(self, boundary: _Boundary) -> bool:
-        return self.words == boundary.stand.words and (self.renewed or not boundary.renew)
+    def matches(self, boundary: _Boundary) -> bool:
+        return self.words == boundary.conditions.words and (self.renewed or not boundary.renew)
 
 
 class ProbeSession:
@@ -123,16 +123,16 @@ class ProbeSession:
         self.options = options
         self.index = 0
         self._spend = spend
-        self._made = [_Card(-1, 0, _Boundary(Stand(prompt, seed), 0))]  # the newest, back to the last hard cut
+        self._made = [_Card(-1, 0, _Boundary(Conditions(prompt, seed), 0))]  # the newest, back to the last hard cut
         self._taken: tuple[Event, ...] = ()
         self._ahead: tuple[Event, ...] = ()  # for the block after the one in flight
         self._flight: _Boundary | None = None
         self._front, self._back = _Bank(prompt), _Bank(None)
 
     @property
-    def stand(self) -> Stand:
+    def conditions(self) -> Conditions:
         """In force for the next block: while one is in flight, for the block after it."""
-        return self._next().stand
+        return self._next().conditions
 
     def encode(self, event: Event) -> None:
         """Words need no encoding here."""
@@ -170,7 +170,7 @@ class ProbeSession:
         boundary = self._next()
         if boundary.scene:
             self._back = _Bank(None)
-        elif not (self._in_front().suits(boundary) or self._back.suits(boundary)):
+        elif not (self._in_front().matches(boundary) or self._back.matches(boundary)):
             self._back = self._rebuilt(boundary)
 
     def take_back(self, after: int) -> None:
@@ -190,9 +190,9 @@ class ProbeSession:
     def resume(self, snapshot: Snapshot) -> None:
         """Go on after the snapshot's last block; the next one carries a Rebuild, which costs a recache."""
         self._abandon()
-        stand, last = Stand(snapshot.words, snapshot.seed), snapshot.blocks[-1] if snapshot.blocks else None
+        conditions, last = Conditions(snapshot.words, snapshot.seed), snapshot.blocks[-1] if snapshot.blocks else None
         prompts = int(last.latents[0, -1, 1, 0, 0]) if last else 0
-        self._made = [_Card(last.index if last else -1, snapshot.start, _Boundary(stand, prompts))]
+        self._made = [_Card(last.index if last else -1, snapshot.start, _Boundary(conditions, prompts))]
         self._taken = (Rebuild(),) if snapshot.start else ()
         self._front = self._back = _Bank(None)
         self.index = snapshot.index
@@ -222,7 +222,7 @@ class ProbeSession:
         """Make ready for the next block; whether that took a recache now."""
         boundary, end = self._next(), self._end()
         if boundary.scene or not end:
-            self._front, self._back = _Bank(boundary.stand.words), _Bank(None)
+            self._front, self._back = _Bank(boundary.conditions.words), _Bank(None)
             return False
         bank = self._settle(boundary)
         self._front, self._back = bank or self._rebuilt(boundary), _Bank(None)
@@ -233,16 +233,16 @@ class ProbeSession:
         end = self._end()
         if end:
             self._spend_ms(self.options.recache_ms, self.index)
-        return _Bank(boundary.stand.words, end, self.index, boundary.renew)
+        return _Bank(boundary.conditions.words, end, self.index, boundary.renew)
 
     def _settle(self, boundary: _Boundary) -> _Bank | None:
         """Spend the newest block's clean pass if the bank that suits the next block lacks it; that bank, if any."""
         if boundary.scene:
             return None
-        if self._front.suits(boundary):
+        if self._front.matches(boundary):
             self._front = self._cleaned(self._front)
             return self._front
-        if self._back.suits(boundary):
+        if self._back.matches(boundary):
             self._back = self._cleaned(self._back)
             return self._back
         return None
@@ -254,7 +254,7 @@ class ProbeSession:
 
     def _publish(self, flight: _Boundary) -> Block:
         index, parent, start = self.index, self._made[-1].index, self._end()
-        changed = flight.scene or flight.renew or flight.stand.words != self._made[-1].boundary.stand.words
+        changed = flight.scene or flight.renew or flight.conditions.words != self._made[-1].boundary.conditions.words
         cut = self._front.cut if start else index if changed else None
         block = self._block(flight, parent, start, cut)
         card = _Card(index, start + self.options.frames, flight, self._taken)
@@ -278,7 +278,7 @@ class ProbeSession:
         first = self.index * self.options.frames
         latents[0, :, 0, 0, 0] = np.arange(first, first + self.options.frames) % 65536
         latents[0, :, 1, 0, 0] = boundary.prompts % 65536
-        latents[0, :, 2:, 0, 0] = prompt_colour(boundary.stand.words)
+        latents[0, :, 2:, 0, 0] = prompt_colour(boundary.conditions.words)
         return Block(self.index, parent, start, latents, self._taken, cut, None if cut is None else self.index)
 
 

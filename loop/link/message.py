@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from loop.link.cost import Cost
-from world.block import Block, Snapshot, Stand
+from world.block import Block, Conditions, Snapshot
 from world.event import Event
 from world.info import WorldInfo
 
@@ -97,7 +97,7 @@ class BlockMade:
     """
 
     block: Block
-    stand: Stand
+    conditions: Conditions
     epoch: int
     took_ns: int
 

@@ -17,7 +17,7 @@ _SYSTEM_FONTS = (
 _NEVER_DRAWN = "\u200c\u200d\ufe0e\ufe0f"  # joiners and variation selectors need no glyph
 
 
-class Faces:
+class Fonts:
     """The bundled font first, then the system's, which are looked up only when the bundled one lacks a character.
 
     find(name) gives a system font's file or None; has(face, char) whether that file draws a character.

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Screen(Protocol):
-    """A place for pictures that hands back what was pressed on it."""
+    """A place for pictures that gives back what was pressed on it."""
 
     def poll(self) -> list[tuple[Any, int]]:
         """Gestures (input.keys) with the time at which each left the window system."""

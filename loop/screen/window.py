@@ -19,7 +19,7 @@ import pygame
 
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Resized, Text, key_name
 from loop.screen.display import WindowError, WindowOptions, has_window_manager, middle_of
-from loop.screen.fonts import Faces
+from loop.screen.fonts import Fonts
 from loop.screen.overlay import Bar, Caret, Color, Label, Mark, Panel
 
 _SLICE_MS = 2  # drivers without a descriptor to wait on look for input only between two waits
@@ -238,7 +238,7 @@ class _Ink:
         self._type = lru_cache(128)(self._set_type)
         self._panel = lru_cache(16)(_panel)
         self._font = lru_cache(64)(pygame.font.Font)
-        self._faces = Faces(pygame.font.get_default_font(), pygame.font.match_font, self._has)
+        self._faces = Fonts(pygame.font.get_default_font(), pygame.font.match_font, self._has)
 
     def draw(self, target: pygame.Surface, mark: Mark) -> None:
         """Draw one mark."""

@@ -182,7 +182,7 @@ class LiveModel:
         self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
         for number, (event, _) in self._unmade.items():
             self._process.send(Submit(number, event, None, len(self._drops)))
-        if self._memory and self._memory[-1].stand.words != self.words:
+        if self._memory and self._memory[-1].conditions.words != self.words:
             self._process.send(Submit(NOBODY, Prompt(self.words)))  # a transition was under way
 
     def _taken(self, taken: Taken) -> None:
@@ -208,11 +208,13 @@ class LiveModel:
         """Where to go on; the numbers of blocks that were seen or lost are not used again."""
         if not self._memory:
             return None
-        last, stand = self._memory[-1].block, self._memory[-1].stand
+        last, conditions = self._memory[-1].block, self._memory[-1].conditions
         since = max((i for i, made in enumerate(self._memory) if made.block.start == 0), default=0)
         blocks = tuple(made.block for made in self._memory[since:])
         index = max(self._newest_block, last.index) + 1
-        return Snapshot(stand.seed, index, last.start + last.latents.shape[1], stand.words, stand.dials, blocks)
+        return Snapshot(
+            conditions.seed, index, last.start + last.latents.shape[1], conditions.words, conditions.dials, blocks
+        )
 
     def _died(self) -> None:
         """Start over from the last block, unless that has proved useless."""

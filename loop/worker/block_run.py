@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from loop.link.message import BlockDone, BlockMade, Facts, Taken
 from loop.timing.switch import PLAIN, fits
 from loop.worker.inbox import submitted
-from world.block import Block, Made, Pass, Recached, Stand
+from world.block import Block, Conditions, Made, Pass, Recached
 
 if TYPE_CHECKING:
     from loop.worker.stream import Stream
@@ -25,7 +25,9 @@ class BlockRun:
         self.recached_ns = self.first_frame_ns = self.shown_ns = 0
         self.beside_ns = self.beside_shown_ns = 0  # spent on a recache for the next block: in all, and until `shown_ns`
         self.block: Block | None = None
-        self.stand: Stand | None = None  # what the block is made under; the session's own may be the next one's
+        self.conditions: Conditions | None = (
+            None  # what the block is made under; the session's own may be the next one's
+        )
         self.due_ns = stream.due_ns
         self.index = self.session.index
         self.events = self._take()
@@ -34,7 +36,7 @@ class BlockRun:
         """Make the block, showing it before the clean pass, and look at the pipe between passes."""
         passes = self.session.begin(self.events)
         for done in passes:
-            self.stand = self.stand or self.session.stand
+            self.conditions = self.conditions or self.session.conditions
             if isinstance(done, Recached):
                 self.recached_ns = now_ns()
                 self._stamp("recached", self.recached_ns)
@@ -123,7 +125,7 @@ class BlockRun:
         self.stream.remember(block.index, state)
         self.block, self.shown_ns, self.beside_shown_ns = block, now_ns(), self.beside_ns
         took_ns = self.shown_ns - (self.recached_ns or self.begun_ns) - self.beside_shown_ns
-        self.stream.send(BlockMade(block, self.stand, self.stream.inbox.epoch, took_ns))
+        self.stream.send(BlockMade(block, self.conditions, self.stream.inbox.epoch, took_ns))
 
     def _account(self) -> None:
         """What the block cost, for the lead and for the window's process."""

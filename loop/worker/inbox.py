@@ -72,7 +72,7 @@ class Inbox:
 
     def has_words(self, session: Session) -> bool:
         """Whether a recache waits: words that differ from those in force, without a hard cut."""
-        return has_words(self.waiting, session.stand.words)
+        return has_words(self.waiting, session.conditions.words)
 
     def know(self, ranges: Mapping[str, DialRange], values: Mapping[str, float]) -> None:
         """The world's dials, and where they stand if not at rest."""
@@ -140,7 +140,7 @@ class Inbox:
         if not isinstance(event, Prompt | Scene):
             return event
         self.coming.clear()
-        if isinstance(event, Scene) or self.transition == 1 or event.text == session.stand.words:
+        if isinstance(event, Scene) or self.transition == 1 or event.text == session.conditions.words:
             return event
-        self.coming.extend(steps(session.stand.words, event.text, self.transition))
+        self.coming.extend(steps(session.conditions.words, event.text, self.transition))
         return Prompt(self.coming.popleft())

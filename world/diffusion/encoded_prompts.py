@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from world.diffusion.world import DiffusionWorld, Text
 
 
-class Spoken(NamedTuple):
+class EncodedPrompt(NamedTuple):
     """A prompt as the model reads it."""
 
     words: Words
@@ -35,25 +35,25 @@ def mixed(parts: Sequence[tuple[Text, float]]) -> Text:
     return parts[0][0]._replace(embedding=sum(x * weight for x, weight in padded), pooled=pooled)
 
 
-class Lexicon:
+class EncodedPrompts:
     """The newest prompts, encoded. Owned by a session."""
 
     def __init__(self, world: DiffusionWorld, capacity: int = 8) -> None:
         self._world, self._capacity = world, capacity
-        self._spoken: OrderedDict[str, Spoken] = OrderedDict()
+        self._spoken: OrderedDict[str, EncodedPrompt] = OrderedDict()
 
-    def __getitem__(self, text: str) -> Spoken:
+    def __getitem__(self, text: str) -> EncodedPrompt:
         if text not in self._spoken:
             self.keep(text, self.encode(text))
         self._spoken.move_to_end(text)
         return self._spoken[text]
 
-    def encode(self, text: str) -> Spoken:
+    def encode(self, text: str) -> EncodedPrompt:
         """A prompt as the model reads it; nothing is kept."""
         encoded = mixed([(self._world.encode(words), weight) for words, weight in parse(text)])
-        return Spoken(self._world.dit.words(encoded.embedding), encoded.pooled)
+        return EncodedPrompt(self._world.dit.words(encoded.embedding), encoded.pooled)
 
-    def keep(self, text: str, spoken: Spoken) -> None:
+    def keep(self, text: str, spoken: EncodedPrompt) -> None:
         """Remember a prompt that `encode` has made."""
         self._spoken[text] = spoken
         self._spoken.move_to_end(text)

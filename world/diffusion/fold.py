@@ -18,7 +18,7 @@ from world.dit.config import CacheConfig
 
 
 @dataclass(frozen=True)
-class Moment:
+class LoggedBlock:
     """A block of the log and the boundary before it."""
 
     block: Block
@@ -38,7 +38,7 @@ class Passes:
     words: those of its clean pass; None where none is needed.
     """
 
-    rebuilds: tuple[Moment, ...]
+    rebuilds: tuple[LoggedBlock, ...]
     words: str | None
 
 
@@ -47,7 +47,7 @@ def is_whole(made: int, renew: bool, cache: CacheConfig) -> bool:
     return cache.window == -1 or made <= cache.window or renew or not cache.keep_sink
 
 
-def passes(line: Sequence[Moment], cache: CacheConfig) -> list[Passes]:
+def passes(line: Sequence[LoggedBlock], cache: CacheConfig) -> list[Passes]:
     """What to do again at each moment of `line`, oldest first; raises ValueError where `line` is too short."""
     if cache.published and cache.sink > cache.block:
         raise ValueError("a published cache keeps noisy keys in a sink above a block: its state is not in the log")
@@ -59,7 +59,7 @@ def passes(line: Sequence[Moment], cache: CacheConfig) -> list[Passes]:
     if not whole:
         raise ValueError("the log's blocks must reach back to the beginning, a hard cut or a renewed sink")
     origin = max(whole)
-    words = [moment.boundary.stand.words for moment in line]
+    words = [moment.boundary.conditions.words for moment in line]
     for i in (origin, cut):
         words[at[i] : i] = [words[i]] * (i - at[i])
     sink = [i for i in range(at[origin], len(line)) if line[i].block.start < cache.sink]
@@ -71,7 +71,7 @@ def passes(line: Sequence[Moment], cache: CacheConfig) -> list[Passes]:
     ]
 
 
-def _places(line: Sequence[Moment]) -> dict[int, int]:
+def _places(line: Sequence[LoggedBlock]) -> dict[int, int]:
     """For each moment since the last beginning whose state was made from latents: before which one of `line`."""
     since = max((i for i, moment in enumerate(line) if moment.block.start == 0), default=-1)
     numbers = {moment.block.index: i for i, moment in enumerate(line)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from world.block import Block, Stand
+from world.block import Block, Conditions
 from world.diffusion.recache import Stretch, frames_needed
 from world.dit.config import CacheConfig
 from world.dit.device import upload
@@ -21,7 +21,7 @@ Dials = list[dict[str, float]]  # of each latent frame
 class Kept:
     """A block of the past: latents [B, F, C, h, w] as stored, in float32 on the world's device.
 
-    end: the number of the latent frame after it. stand: what it was made under; None where nobody told.
+    end: the number of the latent frame after it. conditions: what it was made under; None where nobody told.
     """
 
     index: int
@@ -29,14 +29,14 @@ class Kept:
     latents: Tensor
     dials: dict[str, float]
     events: tuple[Event, ...]
-    stand: Stand | None
+    conditions: Conditions | None
 
     @property
     def frames(self) -> int:
         return self.latents.shape[1]
 
 
-class Past:
+class LatentHistory:
     """The newest blocks of a stream: a window, and `spare` more that may be taken back. Owned by a session.
 
     end: the number of the latent frame that comes next.
@@ -55,7 +55,7 @@ class Past:
         """The next block begins anew. What came before it is kept until it is made: it may be abandoned."""
         self.end = 0
 
-    def add(self, block: Block, stand: Stand | None) -> None:
+    def add(self, block: Block, conditions: Conditions | None) -> None:
         """The next block, and what it was made under."""
         if block.start != self.end:
             come = f"a block begins at latent frame {block.start} where {self.end} comes next"
@@ -64,7 +64,7 @@ class Past:
             self.clear()
         latents = upload(torch.from_numpy(block.latents).float(), self._device)
         self.end += latents.shape[1]
-        self._blocks.append(Kept(block.index, self.end, latents, block.dials, block.events, stand))
+        self._blocks.append(Kept(block.index, self.end, latents, block.dials, block.events, conditions))
         while self._cache.window != -1 and _frames(self._blocks[1 : -self._spare or None]) >= self._cache.window:
             del self._blocks[0]
 
@@ -83,7 +83,7 @@ class Past:
         """The newest block, and the dials of each of its latent frames."""
         return self.last(self._blocks[-1].frames)
 
-    def take_back(self, after: int) -> tuple[Stand, list[Kept]]:
+    def take_back(self, after: int) -> tuple[Conditions, list[Kept]]:
         """Go back to the end of block `after`: what it was made under, and the blocks forgotten, oldest first.
 
         Raises ValueError where a rebuild could not follow.
@@ -96,7 +96,7 @@ class Past:
         kept, forgotten = self._blocks[: place + 1], self._blocks[place + 1 :]
         if forgotten:
             self._blocks, self.end = kept, kept[-1].end
-        return kept[-1].stand, forgotten
+        return kept[-1].conditions, forgotten
 
     def hold_back(self, index: int) -> list[Kept]:
         """Leave out block `index` and those after it, for `put_back` in this order."""
@@ -113,7 +113,7 @@ class Past:
     def _can_go_back_to(self, place: int) -> bool:
         block = self._blocks[place]
         needed = frames_needed(self._cache, block.end, renew=True)
-        return block.stand is not None and _frames(self._blocks[: place + 1]) >= needed
+        return block.conditions is not None and _frames(self._blocks[: place + 1]) >= needed
 
 
 def _frames(blocks: Sequence[Kept]) -> int:

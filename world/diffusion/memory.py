@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from world.block import Stand
+from world.block import Conditions
 from world.boundary import Boundary
-from world.diffusion.encoded_prompts import Lexicon
+from world.diffusion.encoded_prompts import EncodedPrompts
 from world.diffusion.fold import is_whole
-from world.diffusion.latent_history import Kept, Past
+from world.diffusion.latent_history import Kept, LatentHistory
 from world.diffusion.recache import Encoder, append, frames_needed, rebuild
 from world.dit.cache import BankPair, CacheBank
-from world.dit.device import Lane
+from world.dit.device import SideStream
 
 if TYPE_CHECKING:
     from world.diffusion.world import DiffusionWorld
 
 
 @dataclass(frozen=True)
-class Held:
+class BankState:
     """What a bank holds: the stream up to latent frame `end` under `words`; None: no more than a sink that is good.
 
     sink_since: the first block made with this sink.
@@ -33,9 +33,9 @@ class Held:
     sink_since: int = -1
     cut: int | None = None
 
-    def suits(self, boundary: Boundary, seen: int) -> bool:
+    def matches(self, boundary: Boundary, seen: int) -> bool:
         """Whether block `seen`, after `boundary`, can be made with this bank once it holds the newest block."""
-        return self.words == boundary.stand.words and (not boundary.renew or self.sink_since == seen)
+        return self.words == boundary.conditions.words and (not boundary.renew or self.sink_since == seen)
 
 
 class Memory:
@@ -46,22 +46,22 @@ class Memory:
     which are kept for several blocks more.
     """
 
-    def __init__(self, world: DiffusionWorld, lexicon: Lexicon) -> None:
+    def __init__(self, world: DiffusionWorld, lexicon: EncodedPrompts) -> None:
         self._world, self._config, self._lexicon = world, world.config, lexicon
         self.banks = BankPair(self._new_bank(), self._new_bank())
-        self.past, self.lane = Past(world.config.cache, world.device), Lane(world.device)
-        self.front, self.back = Held(None), None
+        self.past, self.lane = LatentHistory(world.config.cache, world.device), SideStream(world.device)
+        self.front, self.back = BankState(None), None
 
     def restart(self, end: int) -> None:
         """Nothing is known before latent frame `end`: what follows has to be added, and the caches rebuilt."""
         self.past.clear(end)
-        self.front, self.back = Held(None), None
+        self.front, self.back = BankState(None), None
 
     def empty(self, words: str, seen: int) -> None:
         """Nothing is remembered when block `seen` is made."""
         self.banks.front.clear()
         self.past.cut()
-        self.front, self.back = Held(words, 0, seen), None
+        self.front, self.back = BankState(words, 0, seen), None
 
     def rebuild(self, words: str, renew: bool) -> None:
         """Fill the back bank from the past under `words`; what it then holds is for `rebuilt` to say."""
@@ -79,10 +79,10 @@ class Memory:
         self.lane.join()
         self.banks.swap()
 
-    def rebuilt(self, boundary: Boundary, seen: int, cut: int | None = None) -> Held:
+    def rebuilt(self, boundary: Boundary, seen: int, cut: int | None = None) -> BankState:
         """What a bank holds after a rebuild for block `seen`."""
         whole = is_whole(self.past.end, boundary.renew, self._config.cache)
-        return Held(boundary.stand.words, self.past.end, seen if whole else self.front.sink_since, cut)
+        return BankState(boundary.conditions.words, self.past.end, seen if whole else self.front.sink_since, cut)
 
     def has_sink(self, boundary: Boundary, upto: int) -> bool:
         """Whether a rebuild can do with the front bank's sink: none is kept, or block `upto` was made with it."""
@@ -93,36 +93,36 @@ class Memory:
         self._append(self.banks.front, words)
         self.front = replace(self.front, end=self.past.end)
 
-    def settle(self, boundary: Boundary, seen: int) -> Held | None:
+    def settle(self, boundary: Boundary, seen: int) -> BankState | None:
         """Bring the bank that suits block `seen` up to the newest block, and say which it is, if any."""
-        if self.front.suits(boundary, seen):
+        if self.front.matches(boundary, seen):
             if self.front.end != self.past.end:
-                self.append(boundary.stand.words)
+                self.append(boundary.conditions.words)
             return self.front
-        if self.back is None or not self.back.suits(boundary, seen):
+        if self.back is None or not self.back.matches(boundary, seen):
             return None
         if self.back.end != self.past.end:
             with self.lane.beside():
-                self._append(self.banks.back, boundary.stand.words)
+                self._append(self.banks.back, boundary.conditions.words)
             self.back = replace(self.back, end=self.past.end)
         return self.back
 
     def cross(self, boundary: Boundary, seen: int, cut: int) -> None:
         """Make the state that block `seen` was made with: a rebuild from what is older than `cut`, then appends."""
         later = self.past.hold_back(cut)
-        self.rebuild(boundary.stand.words, boundary.renew)
+        self.rebuild(boundary.conditions.words, boundary.renew)
         self.swap()
         self.front, self.back = self.rebuilt(boundary, seen, cut), None
         for block in later:
             self.past.put_back(block)
-            self.append(boundary.stand.words)
+            self.append(boundary.conditions.words)
 
-    def take_back(self, after: int) -> tuple[Stand, list[Kept]]:
-        """Past.take_back; what the banks hold besides a sink goes with the blocks."""
-        stand, forgotten = self.past.take_back(after)
+    def take_back(self, after: int) -> tuple[Conditions, list[Kept]]:
+        """LatentHistory.take_back; what the banks hold besides a sink goes with the blocks."""
+        conditions, forgotten = self.past.take_back(after)
         if forgotten:
             self.front, self.back = replace(self.front, words=None, cut=None), None
-        return stand, forgotten
+        return conditions, forgotten
 
     def require(self) -> None:
         """Raise ValueError unless the latents of a whole window are known."""

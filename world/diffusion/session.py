@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from world.block import Block, Clean, Denoised, Made, Pass, Recached, Snapshot, Stand
-from world.boundary import Boundary, clamped, cross
-from world.diffusion.encoded_prompts import Lexicon, Spoken
-from world.diffusion.fold import Moment, passes
+from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Snapshot
+from world.boundary import Boundary, apply_events, clamped
+from world.diffusion.encoded_prompts import EncodedPrompt, EncodedPrompts
+from world.diffusion.fold import LoggedBlock, passes
 from world.diffusion.latent_history import gapless, words_of
 from world.diffusion.memory import Memory
 from world.dit.cache import BankPair
@@ -37,11 +37,11 @@ class Session:
     def __init__(self, world: DiffusionWorld, seed: int, prompt: str, noise: Noise = normal) -> None:
         self.index = 0
         self._world, self._config, self._noise = world, world.config, noise
-        self._lexicon, self._sampler = Lexicon(world), Sampler(world.config.sampler)
+        self._lexicon, self._sampler = EncodedPrompts(world), Sampler(world.config.sampler)
         self._memory = Memory(world, self._lexicon)
         self._parent = -1
         self._flight: Boundary | None = None  # before the block in flight
-        self._stand_on(Stand(prompt, seed))
+        self._stand_on(Conditions(prompt, seed))
 
     @property
     def banks(self) -> BankPair:
@@ -49,9 +49,9 @@ class Session:
         return self._memory.banks
 
     @property
-    def stand(self) -> Stand:
+    def conditions(self) -> Conditions:
         """In force for the next block: while one is in flight, for the block after it."""
-        return self._next().stand
+        return self._next().conditions
 
     @property
     def is_recaching(self) -> bool:
@@ -63,7 +63,7 @@ class Session:
         """Whether blocks should go on while a prompt is encoded."""
         return self._world.slow_words
 
-    def encode(self, event: Event) -> Spoken | None:
+    def encode(self, event: Event) -> EncodedPrompt | None:
         """The event's words as the model reads them. The session is not touched: another thread may do this."""
         if not isinstance(event, Prompt | Scene):
             return None
@@ -72,7 +72,7 @@ class Session:
         finish(self._world.device)  # another thread asked for it, and on another stream
         return spoken
 
-    def prepare(self, event: Event, encoded: Spoken | None = None) -> None:
+    def prepare(self, event: Event, encoded: EncodedPrompt | None = None) -> None:
         """Have the event's words ready, so that the block boundary need not encode them."""
         if encoded is not None:
             self._lexicon.keep(event.text, encoded)
@@ -119,9 +119,9 @@ class Session:
         memory, seen = self._memory, self._seen
         if boundary.scene:
             memory.back = None
-        elif not any(held and held.suits(boundary, seen) for held in (memory.front, memory.back)):
+        elif not any(held and held.matches(boundary, seen) for held in (memory.front, memory.back)):
             boundary = self._with_sink(boundary)
-            memory.rebuild(boundary.stand.words, boundary.renew)
+            memory.rebuild(boundary.conditions.words, boundary.renew)
             memory.back = memory.rebuilt(boundary, seen, self.index)
 
     def take_back(self, after: int) -> None:
@@ -131,10 +131,10 @@ class Session:
         Rebuild, so that the log shows where the new one comes from.
         """
         self._abandon()
-        stand, forgotten = self._memory.take_back(after)
+        conditions, forgotten = self._memory.take_back(after)
         if forgotten:
             carried = tuple(event for block in forgotten for event in block.events)
-            self._before, self._taken, self._parent = stand, carried + self._taken, after
+            self._before, self._taken, self._parent = conditions, carried + self._taken, after
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from `snapshot`: a cut here and a rebuild from its latents, sink included.
@@ -145,12 +145,12 @@ class Session:
         """
         blocks = gapless(snapshot.blocks, snapshot.start)
         self._abandon()
-        self._stand_on(Stand(snapshot.words, snapshot.seed, self._in_range(snapshot.dials)))
+        self._stand_on(Conditions(snapshot.words, snapshot.seed, self._in_range(snapshot.dials)))
         self._memory.restart(blocks[0].start if blocks else snapshot.start)
         for block, words in zip(blocks, words_of(blocks, snapshot.words), strict=True):
             block = replace(block, dials=block.dials or self._before.dials)
-            stand = None if words is None else Stand(words, snapshot.seed, self._in_range(block.dials))
-            self._memory.past.add(block, stand)
+            conditions = None if words is None else Conditions(words, snapshot.seed, self._in_range(block.dials))
+            self._memory.past.add(block, conditions)
         if snapshot.start:
             self._memory.require()
             self._taken = (Rebuild(),)
@@ -165,19 +165,19 @@ class Session:
         when blocks are missing.
         """
         before = self._before
-        line = self._line(blocks, Stand(words or before.words, before.seed, dials or before.dials))
+        line = self._line(blocks, Conditions(words or before.words, before.seed, dials or before.dials))
         self._memory.restart(blocks[0].start if blocks else 0)
         for moment, again in zip(line, passes(line, self._config.cache), strict=True):
-            block, stand = moment.block, moment.boundary.stand
+            block, conditions = moment.block, moment.boundary.conditions
             if block.start == 0:
-                self._memory.empty(stand.words, block.index)
+                self._memory.empty(conditions.words, block.index)
             for crossed in again.rebuilds:
                 self.recache(crossed.boundary)
                 self._memory.front = self._memory.rebuilt(crossed.boundary, crossed.block.index)
-            self._memory.past.add(block, stand)
+            self._memory.past.add(block, conditions)
             if again.words is not None:
                 self._memory.append(again.words)
-            self._stand_on(stand)
+            self._stand_on(conditions)
             self.index, self._parent = block.index + 1, block.index
 
     def again(self, block: Block) -> Block:
@@ -191,7 +191,7 @@ class Session:
 
     def recache(self, boundary: Boundary) -> None:
         """Rebuild the back bank from the window's latents under the boundary's words, and swap."""
-        self._memory.rebuild(boundary.stand.words, boundary.renew)
+        self._memory.rebuild(boundary.conditions.words, boundary.renew)
         self._memory.swap()
 
     @property
@@ -201,12 +201,14 @@ class Session:
 
     def _next(self) -> Boundary:
         """The boundary before that block."""
-        stand, events = (self._flight.stand, self._ahead) if self._flight is not None else (self._before, self._taken)
-        return cross(stand, events, self._seen, self._world.info.dials)
+        conditions, events = (
+            (self._flight.conditions, self._ahead) if self._flight is not None else (self._before, self._taken)
+        )
+        return apply_events(conditions, events, self._seen, self._world.info.dials)
 
     def _take(self, events: Sequence[Event]) -> Boundary:
         """Let `events` take effect on that block; the caches follow later."""
-        cross(self.stand, events, self._seen, self._world.info.dials)  # refuses before anything has changed
+        apply_events(self.conditions, events, self._seen, self._world.info.dials)  # refuses before anything has changed
         if self._flight is not None:
             self._ahead += tuple(events)
         else:
@@ -222,7 +224,7 @@ class Session:
         """Bring the front bank under the next block's words and up to the newest block; whether that took a rebuild."""
         memory, boundary = self._memory, self._next()
         if boundary.scene or not memory.past.end:
-            memory.empty(boundary.stand.words, self.index)
+            memory.empty(boundary.conditions.words, self.index)
             return False
         held = memory.settle(boundary, self.index)
         if held is None:
@@ -238,16 +240,20 @@ class Session:
     def _denoise(self) -> Iterator[Tensor]:
         """x0 of the block in flight after each pass."""
         block, device, start = self._config.cache.block, self._world.device, self._memory.past.end
-        index, stand, shape = self.index, self._flight.stand, self._config.latents.shape(self._config.cache.block)
+        index, conditions, shape = (
+            self.index,
+            self._flight.conditions,
+            self._config.latents.shape(self._config.cache.block),
+        )
         with torch.inference_mode():
-            words = self._lexicon[stand.words].words
-            condition = self._lexicon.condition(stand.words, [stand.dials] * block)
+            words = self._lexicon[conditions.words].words
+            condition = self._lexicon.condition(conditions.words, [conditions.dials] * block)
 
         def predict(x: Tensor, timestep: float) -> Tensor:
             timesteps = torch.full(x.shape[:2], timestep, device=device)
             return self._world.dit(x, timesteps, words, self.banks.front.attend(start, block), condition)
 
-        return self._sampler.run(predict, lambda step: upload(self._noise(stand.seed, index, step, shape), device))
+        return self._sampler.run(predict, lambda step: upload(self._noise(conditions.seed, index, step, shape), device))
 
     def _publish(self, x0: Tensor) -> Block:
         """Round the block to what is stored, before the cache or anyone else sees it, and move on."""
@@ -255,12 +261,12 @@ class Session:
         latents = x0.to(getattr(torch, self._config.latents.stored)).cpu().numpy()
         cut = memory.front.cut if start else self.index if boundary.is_cut else None
         seen = None if cut is None else self.index
-        dials = self._lexicon.dial_values(boundary.stand.dials)
+        dials = self._lexicon.dial_values(boundary.conditions.dials)
         block = Block(self.index, self._parent, start, latents, self._taken, cut, seen, dials)
-        memory.past.add(block, boundary.stand)
+        memory.past.add(block, boundary.conditions)
         memory.front = replace(memory.front, cut=None)
         self.index, self._parent, self._flight = self.index + 1, self.index, None
-        self._stand_on(boundary.stand, self._ahead)
+        self._stand_on(boundary.conditions, self._ahead)
         return block
 
     def _settle(self) -> None:
@@ -275,18 +281,18 @@ class Session:
             self._taken, self._ahead, self._flight = self._taken + self._ahead, (), None
             self._memory.back = None
 
-    def _stand_on(self, stand: Stand, taken: tuple[Event, ...] = ()) -> None:
+    def _stand_on(self, conditions: Conditions, taken: tuple[Event, ...] = ()) -> None:
         """Make the next block after one made under `stand`, with these events."""
-        self._before, self._taken = stand, taken
+        self._before, self._taken = conditions, taken
         self._ahead: tuple[Event, ...] = ()  # for the block after the one in flight
 
-    def _line(self, blocks: Sequence[Block], stand: Stand) -> list[Moment]:
+    def _line(self, blocks: Sequence[Block], conditions: Conditions) -> list[LoggedBlock]:
         """Each of `blocks` with the boundary before it, from `stand` on."""
         line = []
         for block in blocks:
-            boundary = cross(stand, block.events, block.index, self._world.info.dials)
-            line.append(Moment(block, boundary))
-            stand = boundary.stand
+            boundary = apply_events(conditions, block.events, block.index, self._world.info.dials)
+            line.append(LoggedBlock(block, boundary))
+            conditions = boundary.conditions
         return line
 
     def _in_range(self, dials: dict[str, float]) -> dict[str, float]:

@@ -45,7 +45,7 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-class Lane:
+class SideStream:
     """Work beside the rest of a device: on a GPU a stream of its own, which gives way to what `take_precedence` began.
 
     On a CPU everything is done in order at once, and there is nothing to wait for. What is read or written beside must
@@ -80,14 +80,14 @@ class Lane:
 
 
 def take_precedence(device: torch.device) -> None:
-    """Let what this thread asks of a GPU go before every `Lane`: a stream of higher priority than theirs."""
+    """Let what this thread asks of a GPU go before every `SideStream`: a stream of higher priority than theirs."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # what was loaded so far was loaded on another stream
         torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))
 
 
 def finish(device: torch.device) -> None:
-    """Return when `device` has done what this thread has asked of it so far; a `Lane` runs on.
+    """Return when `device` has done what this thread has asked of it so far; a `SideStream` runs on.
 
     Between passes, never within one: a pass that was only asked for is no pass that is done, neither for what it costs
     nor for what may come before the next one.

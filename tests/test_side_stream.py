@@ -8,7 +8,7 @@ import torch
 from tests.test_take_back import Film
 from tests.tiny import digests, tiny_world
 from world.dit.config import CacheConfig
-from world.dit.device import Lane, finish, take_precedence
+from world.dit.device import SideStream, finish, take_precedence
 from world.event import Prompt
 
 CPU = torch.device("cpu")
@@ -86,7 +86,7 @@ def test_a_recache_ahead_is_under_way_until_its_block_begins():
 
 
 def test_a_lane_of_a_cpu_is_the_place_itself():
-    lane, done = Lane(CPU), []
+    lane, done = SideStream(CPU), []
     with lane.beside():
         done.append(1)
     lane.join()
@@ -99,7 +99,7 @@ def test_a_lane_of_a_cpu_is_the_place_itself():
 def test_a_lane_of_a_gpu_writes_what_is_read_after_the_join():
     device = torch.device("cuda")
     take_precedence(device)
-    lane, square = Lane(device), torch.full((2048, 2048), 1 / 2048, device=device)
+    lane, square = SideStream(device), torch.full((2048, 2048), 1 / 2048, device=device)
     with lane.beside():
         written = square
         for _ in range(50):
