@@ -54,8 +54,8 @@ class FixedStep:
 
     @property
     def next_ns(self) -> int:
-        """When the next tick is due."""
-        return self.start_ns + (self.tick + 1) * 1_000_000_000 // TICK_HZ
+        """When the next tick is due, rounded up: at this very nanosecond it is."""
+        return self.start_ns - (self.tick + 1) * -1_000_000_000 // TICK_HZ
 
     @property
     def tick_ns(self) -> int:
