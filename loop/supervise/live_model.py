@@ -89,8 +89,9 @@ class LiveModel:
         return any(isinstance(event, Prompt) for event, _ in self._unmade.values())
 
     def can_take_back(self, kept: int) -> bool:
-        """Whether the blocks after `kept` can be dropped and made anew."""
-        return self._memory.can_drop_after(kept)
+        """Whether the blocks after `kept` can be dropped and made anew, and no hard cut is on its way between them."""
+        has_cut = any(isinstance(event, Scene) for event, _ in self._unmade.values())
+        return not has_cut and self._memory.can_drop_after(kept)
 
     def poll(self) -> list[Any]:
         """Act on what the process said; returns the messages that concern the engine."""

@@ -75,9 +75,11 @@ class FrameOutput:
             place = first + offset, first_number + offset
             self._ring.publish(FrameMark(*place, block, epoch, self._clock.now_ns(), self._link.sent))
 
-    def drop_unscheduled(self) -> None:
-        """The frames that were published and have no due time yet are dropped: others will be due instead of them."""
+    def take_back(self, kept: int) -> None:
+        """The blocks after `kept` have been dropped: others continue `kept` and get the due times of their frames."""
         self._dropped_before = self._ring.written
+        for block in [block for block in self._states if block > kept]:
+            del self._states[block]
 
     def resume(self, blocks: Sequence[Block]) -> None:
         """Bring the decoder to where it was after the last of these blocks."""

@@ -104,8 +104,8 @@ class Inbox:
         return applied, replaced
 
     def advance_transition(self) -> None:
-        """After a block was made: let the next mix of a transition wait for the next one."""
-        if self._mixes and not self.has_words:
+        """After a block was made: let the next mix of a transition wait for the next block, unless other words do."""
+        if self._mixes and not any(isinstance(event, Prompt | Scene) for _, event in self.waiting):
             event = Prompt(self._mixes.popleft())
             self._session.prepare(event)
             self.waiting.append((NOBODY, event))

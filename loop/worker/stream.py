@@ -61,7 +61,7 @@ class Stream:
         kept = self._parts.inbox.pop_take_back()
         if kept is not None:
             self._parts.session.take_back(kept)
-            self._parts.output.drop_unscheduled()
+            self._parts.output.take_back(kept)
             self._ahead.forget()
 
     def _wait_s(self) -> float:

@@ -71,9 +71,10 @@ def repeats_are_counted(show: Show) -> Iterator[str]:
     """A tick is a repeat exactly if a newer frame was due at it, by the times at which frames were shown before it."""
     flips, wrong = show.trace.of("flip"), []
     due_ns: float | None = None
-    for before, line in pairwise([{"frame": None, "tick": 0}, *flips]):
+    for before, line in pairwise([{"frame": None, "tick": 0, "repeat": False}, *flips]):
         tick_ns = START_NS + line["tick"] * 1e9 / TICK_HZ
-        was_missed = due_ns is not None and START_NS + before["tick"] * 1e9 / TICK_HZ >= due_ns - NEAR_NS
+        past_ns = 0.0 if due_ns is None else START_NS + before["tick"] * 1e9 / TICK_HZ - due_ns
+        was_missed = before["repeat"] if abs(past_ns) <= NEAR_NS else past_ns > 0
         is_repeat = False
         if line.get("held") == "freeze":
             due_ns = due_ns and due_ns + (line["tick"] - before["tick"]) * 1e9 / TICK_HZ
@@ -92,7 +93,7 @@ def repeats_are_counted(show: Show) -> Iterator[str]:
 
 
 def frames_stay_in_order(show: Show) -> Iterator[str]:
-    """No block number is used twice, no older frame follows a newer one, and the picture is the frame it is said to be."""
+    """No block number is used twice, no older frame follows a newer one, and the trace names the frame that is shown."""
     twice = [block for block, count in Counter(line["block"] for line in show.trace.of("block")).items() if count > 1]
     if twice:
         yield f"blocks {twice} were made twice"

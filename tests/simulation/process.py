@@ -32,6 +32,24 @@ class Mishap:
     step: int
 
 
+@dataclass(frozen=True)
+class Delay:
+    """How late messages are: mostly a fraction of a millisecond, one in fifty up to so many milliseconds.
+
+    The threads at the pipe in the window's process are starved now and then on a busy machine.
+    """
+
+    chance: random.Random
+    to_model_ms: float
+    to_window_ms: float
+
+    def arrival_ns(self, sent_ns: int, queue: deque[tuple[int, Any]], longest_ms: float) -> int:
+        """When a message that is sent now arrives behind those in the queue."""
+        most_ms = longest_ms if self.chance.random() < 0.02 else self.chance.choice((0.0, 0.0, 1.0))
+        due_ns = sent_ns + round(self.chance.random() * most_ms * MS)
+        return max(due_ns, queue[-1][0] if queue else 0)
+
+
 class PlainMemory:
     """Memory for a ring that both ends reach. Knows whether each end has closed it."""
 
@@ -72,7 +90,7 @@ class Rings:
 
 
 class SimulatedProcess:
-    """A Process (loop.supervise.supervisor) whose worker runs as a task. delay_ns(): how long a message is under way."""
+    """A Process (loop.supervise.supervisor) whose worker runs as a task."""
 
     def __init__(
         self,
@@ -80,9 +98,9 @@ class SimulatedProcess:
         rings: Rings,
         opening: Callable[[Clock], World],
         mishap: Mishap | None,
-        chance: random.Random,
+        delay: Delay,
     ) -> None:
-        self._time, self._rings, self._mishap, self._chance = time, rings, mishap, chance
+        self._time, self._rings, self._mishap, self._delay = time, rings, mishap, delay
         self.steps = 0
         self.is_closed = False
         self.mishap_ns: int | None = None
@@ -98,7 +116,7 @@ class SimulatedProcess:
     def send(self, message: Any) -> None:
         if self._is_broken or self.task.has_ended:
             return
-        due_ns = self._due_ns(self._to_worker)
+        due_ns = self._delay.arrival_ns(self._time.now_ns(), self._to_worker, self._delay.to_model_ms)
         self._to_worker.append((due_ns, message))
         if self._wakes_at_messages:
             self.task.wake_ns = min(self.task.wake_ns, due_ns)
@@ -157,16 +175,12 @@ class SimulatedProcess:
             self._time.sleep_until(NEVER)
         self._is_broken = True
 
-    def _due_ns(self, queue: deque[tuple[int, Any]]) -> int:
-        """When a message that is sent now arrives: never before the one before it, now and then much later."""
-        delay_ns = self._chance.choice((0, 0, 0, 0, 1, 1, 40)) * self._chance.randrange(MS // 2)
-        return max(self._time.now_ns() + delay_ns, queue[-1][0] if queue else 0)
-
     def worker_sends(self, message: Any) -> None:
         self._step()
         if self._is_broken:
             raise BrokenPipeError
-        self._to_window.append((self._due_ns(self._to_window), message))
+        due_ns = self._delay.arrival_ns(self._time.now_ns(), self._to_window, self._delay.to_window_ms)
+        self._to_window.append((due_ns, message))
 
     def worker_polls(self, timeout_s: float) -> bool:
         self._step()

@@ -1,4 +1,8 @@
-"""Random shows: a seed becomes a plan. `python -m tests.simulation.random_shows SEED` plays one and says what is wrong."""
+"""Random shows: a seed becomes a plan.
+
+`python -m tests.simulation.random_shows SEED` plays one and says what is wrong with it; so it does with the line that a
+failed test prints instead of the seed.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,13 @@ from dataclasses import dataclass
 
 from tests.simulation.invariants import complaints
 from tests.simulation.process import Mishap
-from tests.simulation.show import Plan, play, plan_of
+from tests.simulation.show import Plan, plan_of, play
 from world.event import Dial, Event, Prompt, Scene
 
 EVENTS_S = 3.0  # of a show, in which events come
 EARLY_STEPS = 8  # of a life, in which it opens, is told to start, and starts
 LATE_STEPS = 120
+LATE_MS = 200.0
 MOVING = 8  # blocks in which a dial gets from one end to the other, and a transition to its end
 
 
@@ -22,7 +27,8 @@ class Allow:
     """What may happen in a random show.
 
     most_reserve: blocks. deaths, hangs: of the model's process. most_mishaps: in one show. events_beside_mishaps:
-    events in a show in which the process dies. early_words: prompts typed before the first picture.
+    events in a show in which the process dies. early_words: prompts typed before the first picture. late_to_model:
+    messages to the model that are a fifth of a second late; those to the window always may be.
     """
 
     most_reserve: int = 9
@@ -31,6 +37,7 @@ class Allow:
     most_mishaps: int = 5
     events_beside_mishaps: bool = True
     early_words: bool = True
+    late_to_model: bool = True
 
 
 def random_plan(seed: int, allow: Allow) -> Plan:
@@ -62,6 +69,8 @@ def random_plan(seed: int, allow: Allow) -> Plan:
         typed=_typed(chance, from_s, EVENTS_S) if has_events else (),
         keys=_keys(chance, from_s),
         mishaps=mishaps,
+        to_model_ms=LATE_MS if allow.late_to_model else 0.0,
+        to_window_ms=LATE_MS,
     )
 
 

@@ -21,7 +21,7 @@ from loop.supervise.model import StreamOptions
 from loop.timing.clock import Clock
 from loop.worker.process import SerialDevice
 from tests.simulation.card import CardWorld, Story, read_card
-from tests.simulation.process import Mishap, Rings, SimulatedProcess
+from tests.simulation.process import Delay, Mishap, Rings, SimulatedProcess
 from tests.simulation.virtual_time import START_NS, VirtualTime
 from world.event import Event, from_json, to_json
 from world.options import ProbeOptions, WorldOptions
@@ -34,8 +34,8 @@ class Plan:
     """Everything that decides how a show goes.
 
     script: events, in seconds after the first flip. typed: prompts, in seconds after the start. keys: keys pressed, in
-    seconds after the start. mishaps: of the model's process. quiet_s: of the end, in which nothing is asked for any
-    more, so that everything has time to be seen.
+    seconds after the start. mishaps: of the model's process. to_model_ms, to_window_ms: how late the latest messages
+    are. quiet_s: of the end, in which nothing is asked for any more, so that everything has time to be seen.
     """
 
     seed: int = 0
@@ -53,6 +53,8 @@ class Plan:
     typed: tuple[tuple[float, str], ...] = ()
     keys: tuple[tuple[float, str], ...] = ()
     mishaps: tuple[Mishap, ...] = ()
+    to_model_ms: float = 0.0
+    to_window_ms: float = 0.0
 
     def to_line(self) -> str:
         """One line that `plan_of` reads back."""
@@ -150,8 +152,8 @@ def play(plan: Plan, wait_s: float = 1.0) -> Show:
         return CardWorld(probe, SerialDevice(False, process_clock).spend, story, process_clock.now_ns)
 
     def launch(options: WorldOptions) -> SimulatedProcess:
-        chance = random.Random(f"{plan.seed} {len(lives)}")
-        lives.append(SimulatedProcess(clock, rings, opening, mishaps.get(len(lives)), chance))
+        delay = Delay(random.Random(f"{plan.seed} {len(lives)}"), plan.to_model_ms, plan.to_window_ms)
+        lives.append(SimulatedProcess(clock, rings, opening, mishaps.get(len(lives)), delay))
         return lives[-1]
 
     world = WorldOptions("probe", probe=probe)
