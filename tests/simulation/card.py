@@ -111,15 +111,22 @@ class CardSession:
 
 
 class CardWorld:
-    """The test card's world, with a dial and a quick decoder."""
+    """The test card's world, with a dial and a quick decoder. start_ms: what it costs to begin a session."""
 
     def __init__(
-        self, options: ProbeOptions, spend: Callable[[float], None], story: Story, now_ns: Callable[[], int]
+        self,
+        options: ProbeOptions,
+        start_ms: float,
+        spend: Callable[[float], None],
+        story: Story,
+        now_ns: Callable[[], int],
     ) -> None:
         self._world = ProbeWorld(options, None, spend)
+        self._spend, self._start_ms = spend, start_ms
         self.info = replace(self._world.info, picture=PICTURE, dials=DIALS)
         self.decoder = CardDecoder()
         self._story, self._now_ns = story, now_ns
 
     def session(self, seed: int, prompt: str) -> CardSession:
+        self._spend(self._start_ms / 1e3)
         return CardSession(self._world.session(seed, prompt), self._story, self._now_ns)

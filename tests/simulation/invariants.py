@@ -41,7 +41,7 @@ def every_event_ends_once(show: Show) -> Iterator[str]:
 def new_frames_are_shown(show: Show) -> Iterator[str]:
     """No picture stands longer than a restart, or the notice of a hang and a restart, takes; frozen ones excepted."""
     plan = show.plan
-    block_s = (plan.block_ms + plan.recache_ms) / 1e3 * 2 + plan.open_ms / 1e3
+    block_s = (plan.block_ms + plan.recache_ms) / 1e3 * 2 + (plan.open_ms + plan.start_ms) / 1e3
     limit_s = 0.5 + block_s + len(plan.mishaps) * (1.0 + block_s + max(HANG_S, 5 * plan.block_ms / 1e3))
     last_ns, frame = START_NS, None
     for line in (*show.trace.of("flip"), {"t_ns": show.ended_ns, "frame": -1}):
@@ -93,18 +93,24 @@ def repeats_are_counted(show: Show) -> Iterator[str]:
 
 
 def frames_stay_in_order(show: Show) -> Iterator[str]:
-    """No block number is used twice, no older frame follows a newer one, and the trace names the frame that is shown."""
+    """No block is made twice, no older frame is shown after a newer one, and the trace names what is shown."""
     twice = [block for block, count in Counter(line["block"] for line in show.trace.of("block")).items() if count > 1]
     if twice:
         yield f"blocks {twice} were made twice"
     shown = [b for a, b in pairwise([{"frame": None}, *show.trace.of("flip")]) if a["frame"] != b["frame"]]
     for before, after in pairwise(shown):
-        if after["frame"] < before["frame"]:
+        if after["frame"] < before["frame"] and after["block"] > 0:
             yield f"frame {after['frame']} was shown after {before['frame']}"
     cards = {t_ns: number for t_ns, number, _ in show.screen.cards}
     for line in shown:
         if cards.get(line["t_ns"]) != line["frame"] % 65536:
             yield f"frame {line['frame']} was written down while {cards.get(line['t_ns'])} was shown"
+
+
+def the_first_block_is_shown_once(show: Show) -> Iterator[str]:
+    """A process that dies in the midst of the first block is no reason to use its numbers again."""
+    if any(b["block"] == 0 and a["frame"] > b["frame"] for a, b in pairwise(show.trace.of("flip"))):
+        yield "frames of block 0 were shown again"
 
 
 def dropped_frames_are_not_shown(show: Show) -> Iterator[str]:
@@ -186,6 +192,7 @@ CHECKS: tuple[Callable[[Show], Iterator[str]], ...] = (
     the_model_does_not_die_by_itself,
     repeats_are_counted,
     frames_stay_in_order,
+    the_first_block_is_shown_once,
     dropped_frames_are_not_shown,
     the_ledger_names_the_first_frame,
     overtaken_words_are_replaced,

@@ -12,7 +12,7 @@ from loop.link.message import Close, Died
 from loop.link.ring import FrameMark, FrameRing, ring_bytes
 from loop.timing.clock import Clock
 from loop.worker.process import Machine, serve
-from tests.simulation.virtual_time import NEVER, Killed, VirtualTime
+from tests.simulation.virtual_time import NEVER, START_NS, Killed, VirtualTime
 from world.block import World
 
 PATIENCE_NS = 1_000_000_000  # as ModelProcess.close waits
@@ -21,15 +21,20 @@ MS = 1_000_000
 
 @dataclass(frozen=True)
 class Mishap:
-    """What happens to a life of the model's process before its step number `step`.
+    """What happens to a life of the model's process before its step number `step`, or the first at `at_s` or later.
 
     life: 0 is the first process. kind: "death", "hang" (it makes no step any more) or "broken pipe" (it goes on, but
-    neither end hears the other).
+    neither end hears the other). at_s: in seconds after the start of the show.
     """
 
     life: int
     kind: str
-    step: int
+    step: int = 0
+    at_s: float = 1e6
+
+    def is_due(self, step: int, now_ns: int) -> bool:
+        """Whether it happens before this step."""
+        return step == self.step or now_ns >= START_NS + self.at_s * 1e9
 
 
 @dataclass(frozen=True)
@@ -165,9 +170,9 @@ class SimulatedProcess:
     def _step(self) -> None:
         """Count a step, and meet the mishap where it is due."""
         self.steps += 1
-        if self._mishap is None or self.steps != self._mishap.step:
+        if self._mishap is None or self.mishap_ns is not None or not self._mishap.is_due(self.steps, self.now_ns()):
             return
-        self.mishap_ns = self._time.now_ns()
+        self.mishap_ns = self.now_ns()
         if self._mishap.kind == "death":
             raise Killed
         if self._mishap.kind == "hang":

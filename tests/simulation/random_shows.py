@@ -47,21 +47,22 @@ def random_plan(seed: int, allow: Allow) -> Plan:
     play_ms = frames / fps * 1e3
     block_ms = play_ms * (chance.uniform(0.05, 0.5) if chance.random() < 0.5 else chance.uniform(0.3, 1.2))
     recache_ms = block_ms * chance.uniform(0.0, 1.2)
-    open_ms = chance.uniform(20, 400)
+    open_ms, start_ms = chance.uniform(20, 400), chance.choice((0, 0, 60, 200))
     reserve = min(chance.choice((0, 0, 0, 1, 1, 2, 3, 5, 9)), allow.most_reserve)
     mishaps = _mishaps(chance, allow)
     has_events = not mishaps or allow.events_beside_mishaps
-    from_s = 0.0 if allow.early_words else (open_ms + 2 * block_ms + recache_ms) / 1e3 + 0.2
+    from_s = 0.0 if allow.early_words else (open_ms + start_ms + 2 * block_ms + recache_ms) / 1e3 + 0.2
     quiet_s = 0.5 + (reserve * play_ms + MOVING * max(play_ms, block_ms + recache_ms)) / 1e3
     return Plan(
         seed=seed,
-        seconds=round(EVENTS_S + quiet_s + len(mishaps) * (1 + open_ms / 1e3), 3),
+        seconds=round(EVENTS_S + quiet_s + len(mishaps) * (1 + (open_ms + start_ms) / 1e3), 3),
         quiet_s=round(quiet_s, 3),
         fps=fps,
         frames=frames,
         block_ms=round(block_ms, 2),
         recache_ms=round(recache_ms, 2),
         open_ms=round(open_ms),
+        start_ms=start_ms,
         reserve=reserve,
         mode=chance.choice(("auto", "auto", "snap", "inline", "overlap")),
         transition=chance.choice((1, 1, 1, 3)),

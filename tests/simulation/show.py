@@ -33,9 +33,10 @@ Timed = tuple[float, Any]  # seconds, and what happens then
 class Plan:
     """Everything that decides how a show goes.
 
-    script: events, in seconds after the first flip. typed: prompts, in seconds after the start. keys: keys pressed, in
-    seconds after the start. mishaps: of the model's process. to_model_ms, to_window_ms: how late the latest messages
-    are. quiet_s: of the end, in which nothing is asked for any more, so that everything has time to be seen.
+    open_ms, start_ms: what it costs to open the world, and to begin a session. script: events, in seconds after the
+    first flip. typed: prompts, in seconds after the start. keys: keys pressed, in seconds after the start. mishaps: of
+    the model's process. to_model_ms, to_window_ms: how late the latest messages are. quiet_s: of the end, in which
+    nothing is asked for any more, so that everything has time to be seen.
     """
 
     seed: int = 0
@@ -46,6 +47,7 @@ class Plan:
     block_ms: float = 100.0
     recache_ms: float = 60.0
     open_ms: float = 150.0
+    start_ms: float = 0.0
     reserve: int = 0
     mode: str = "auto"
     transition: int = 1
@@ -138,7 +140,9 @@ class Show:
     def is_settled(self) -> bool:
         """Whether the last mishap came early enough for everything to be seen after it."""
         last_ns = max((life.mishap_ns or 0 for life in self.lives), default=0)
-        return self.ended_ns - last_ns >= (self.plan.quiet_s + 1.5 + self.plan.open_ms / 1e3) * 1e9
+        return (
+            self.ended_ns - last_ns >= (self.plan.quiet_s + 1.5 + (self.plan.open_ms + self.plan.start_ms) / 1e3) * 1e9
+        )
 
 
 def play(plan: Plan, wait_s: float = 1.0) -> Show:
@@ -149,7 +153,7 @@ def play(plan: Plan, wait_s: float = 1.0) -> Show:
 
     def opening(process_clock: Clock) -> CardWorld:
         process_clock.sleep_until(process_clock.now_ns() + round(plan.open_ms * 1e6))
-        return CardWorld(probe, SerialDevice(False, process_clock).spend, story, process_clock.now_ns)
+        return CardWorld(probe, plan.start_ms, SerialDevice(False, process_clock).spend, story, process_clock.now_ns)
 
     def launch(options: WorldOptions) -> SimulatedProcess:
         delay = Delay(random.Random(f"{plan.seed} {len(lives)}"), plan.to_model_ms, plan.to_window_ms)
