@@ -149,8 +149,8 @@ def test_an_event_that_is_forgotten_is_noticed(monkeypatch):
 def test_two_take_backs_in_a_row_continue_the_same_block():
     """The decoder's states of blocks that were dropped once crowded out the state of the block to continue."""
     plan = Plan(mode="auto", fps=24.0, frames=6, block_ms=21, recache_ms=12, reserve=3)
-    for gap_ms in range(60, 160, 20):
-        script = ((2.0, Prompt("red")), (2.0 + gap_ms / 1e3, Prompt("blue")))
+    for gap_ms in range(80, 240, 20):
+        script = ((2.01, Prompt("red")), (2.01 + gap_ms / 1e3, Prompt("blue")))
         assert complaints(play(replace(plan, script=script)), KNOWN) == []
 
 
