@@ -55,7 +55,7 @@ def test_the_card_below_the_cells_has_the_prompts_colour():
 def test_the_cells_can_be_read_from_a_scaled_picture():
     world = open_world(WorldOptions(name="probe", picture=(320, 200)))
     session = world.session(0, "x")
-    session.index = 54321 // 4
+    session.state.index = 54321 // 4
     frame = frames(world, session)[1]
     assert read_frame(frame.repeat(3, 0).repeat(3, 1)) == (54321, 0)
 

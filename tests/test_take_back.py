@@ -17,7 +17,7 @@ def test_what_was_taken_back_was_never_made(blocks):
     session, plain = started(blocks), started(blocks)
     session.step(), session.step()
     session.take_back(blocks - 1)
-    plain.index += 2  # numbers are not used again, and the noise is a function of them
+    plain.state.index += 2  # numbers are not used again, and the noise is a function of them
     assert session.step([Prompt("other words")]).digest == plain.step([Prompt("other words")]).digest
 
 
@@ -63,7 +63,7 @@ def test_blocks_are_taken_back_wherever_the_newest_was_left(kind):
     passes = in_flight(session, [Prompt("b")], kind)
     passes.close()
     session.take_back(3)
-    plain.index = session.index
+    plain.state.index = session.index
     assert session.step().digest == plain.step([Prompt("b")]).digest
 
 
@@ -90,7 +90,7 @@ def test_a_switch_ahead_that_lost_its_block_is_made_again():
     session.ahead([Prompt("b")])
     made(passes)
     session.take_back(3)
-    plain.index = session.index
+    plain.state.index = session.index
     assert session.step().digest == plain.step([Prompt("b")]).digest
 
 
@@ -143,7 +143,7 @@ def test_a_sink_that_was_lost_with_its_block_is_renewed_in_the_open(blocks):
 
 def film_of(session) -> list[Block]:
     """The blocks of a session that ran straight, from a twin of it."""
-    twin = started(0, session._world)
+    twin = started(0, session._model)
     return [twin.step() for _ in range(session.index)]
 
 

@@ -7,7 +7,8 @@ import hashlib
 import torch
 
 from world.block import Block
-from world.diffusion.world import DiffusionWorld, Text
+from world.diffusion.model import Text
+from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.dit import CausalDiT
 from world.info import DialRange, WorldInfo

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from world.event import Event
+from world.event import Event, Prompt, Scene
 from world.info import WorldInfo
 
 
@@ -95,6 +95,26 @@ class Snapshot:
     words: str
     dials: dict[str, float]
     blocks: tuple[Block, ...] = ()
+
+    def line(self) -> list[tuple[Block, str | None]]:
+        """Those blocks that follow one another up to `start`, oldest first, and the words each was made under.
+
+        The words are None where no block up to it tells them. Without a block that changed them, they are the newest.
+        """
+        line: list[Block] = []
+        end = self.start
+        for block in reversed(self.blocks):
+            if block.start + block.latents.shape[1] != end:
+                break
+            line.insert(0, block)
+            end = block.start
+        changes = [[event.text for event in block.events if isinstance(event, Prompt | Scene)] for block in line]
+        words = None if any(changes) else self.words
+        told: list[tuple[Block, str | None]] = []
+        for block, texts in zip(line, changes, strict=True):
+            words = texts[-1] if texts else words
+            told.append((block, words))
+        return told
 
 
 class Session(Protocol):

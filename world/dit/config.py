@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from world.cache_rules import CacheRules
+
 POSITIONS = ("relative", "absolute")
 PREDICTIONS = ("flow", "x0")
 STORED = ("float16", "float32")
@@ -76,6 +78,11 @@ class CacheConfig:
     def size(self) -> int:
         """Frames that the buffer holds."""
         return self.slots or self.window
+
+    @property
+    def rules(self) -> CacheRules:
+        """What a recache follows from."""
+        return CacheRules(self.window, self.sink, self.size, self.keep_sink)
 
     @property
     def blocks(self) -> int:

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.diffusion.world import DiffusionWorld, Text
+from world.diffusion.model import Text
+from world.diffusion.world import DiffusionWorld
 from world.dit.attend import Dense, teacher_forcing
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.device import resolve, use_threads

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from world.diffusion.world import DiffusionWorld, Text
+from world.diffusion.model import Text
+from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig
 from world.dit.dit import CausalDiT
 from world.info import WorldError

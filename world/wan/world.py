@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from world.diffusion.world import DiffusionWorld, Text
+from world.diffusion.model import Text
+from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
 from world.dit.device import memory_gib, resolve, take_precedence, use_threads, working_dtype
 from world.info import WorldError, WorldInfo
