@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from world.diffusion.encoded_prompts import mix_texts
-from world.diffusion.world import Text
+from world.diffusion.model import Text
 from world.prompt_mix import blend, parse, steps
 
 

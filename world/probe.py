@@ -15,10 +15,11 @@ import numpy as np
 from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Snapshot
 from world.boundary import Boundary
 from world.cache_rules import CacheRules
+from world.cache_work import Append, Recache, Work
 from world.event import Event
 from world.info import WorldError, WorldInfo
 from world.options import ProbeOptions
-from world.switch_state import Append, Recache, SwitchState, Work
+from world.switch_state import SwitchState
 
 STEPS = 4  # denoising steps; with the clean pass a block is five equal passes
 BITS = 16

@@ -11,53 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from world.block import Block, Conditions, Snapshot
+from world.block_line import BlockLine, MadeBlock
 from world.boundary import Boundary, apply_events, in_range
 from world.cache_rules import CacheRules
+from world.cache_work import Append, Clear, Recache, Swap, Work
 from world.event import Event, Rebuild
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
 
 SPARE = 8  # blocks that can be taken back, if nobody asks for more
-
-# -- what has to be done ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Clear:
-    """Empty the front bank, since a scene begins."""
-
-
-@dataclass(frozen=True)
-class Recache:
-    """Fill the back bank under `words`: one pass over the `frames` latent frames before latent frame `end`.
-
-    renew: the first of them become the sink; otherwise the sink is copied from the front bank. Where `end` is 0 there
-    is nothing to encode: empty the back bank.
-    """
-
-    words: str
-    end: int
-    frames: int
-    renew: bool
-
-
-@dataclass(frozen=True)
-class Append:
-    """The clean pass: write block number `block` into the front bank, or into the back bank, under `words`."""
-
-    words: str
-    block: int
-    to_back: bool = False
-
-
-@dataclass(frozen=True)
-class Swap:
-    """Let the front and the back bank change places."""
-
-
-Work = Clear | Recache | Append | Swap
-
-# -- what is known ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -78,45 +40,23 @@ class BankState:
         return self.words == boundary.conditions.words and (not boundary.renew or self.sink_since == seen)
 
 
-@dataclass(frozen=True)
-class MadeBlock:
-    """A block of the present line, without its latents; fields as in world.block.Block.
-
-    end: the latent frame after it. boundary: None where nobody told under which words a resumed stream made it.
-    """
-
-    index: int
-    parent: int
-    start: int
-    end: int
-    events: tuple[Event, ...]
-    boundary: Boundary | None
-    cut: int | None = None
-    seen: int | None = None
-
-    @property
-    def frames(self) -> int:
-        """Its latent frames."""
-        return self.end - self.start
-
-
 class SwitchState:
     """The one owner of what is in force, in flight, ahead and taken back, and of what each bank holds.
 
     A block is in flight from `begin` to `made`. Abandoned in between, it leaves its events in force: the next `begin`
     makes the block of the same number, under them and its own.
 
-    index: the number of the next block, or of the block in flight. line: the newest blocks, oldest first, as many as a
-    recache may need and `spare` more, which can be taken back.
+    index: the number of the next block, or of the block in flight. line: the newest blocks, of which `spare` can be
+    taken back. flight: the boundary before the block in flight.
     """
 
     def __init__(
         self, rules: CacheRules, dials: Mapping[str, DialRange], conditions: Conditions, spare: int = SPARE
     ) -> None:
         self.index = 0
-        self.line: list[MadeBlock] = []
+        self.line = BlockLine(rules, spare)
         self.flight: Boundary | None = None
-        self._rules, self._dials, self._spare = rules, dials, spare
+        self._rules, self._dials = rules, dials
         self._front, self._back = BankState(None), BankState(None)
         self._before = conditions  # in force before the events that wait for the next block
         self._events: tuple[Event, ...] = ()  # of the next block, or of the block in flight
@@ -130,9 +70,8 @@ class SwitchState:
     @property
     def end(self) -> int:
         """The latent frame that comes next, counted since the beginning of the scene."""
-        if not self.line or (self.flight is not None and self.flight.scene):
-            return 0
-        return self.line[-1].end
+        newest = self.line.newest
+        return 0 if newest is None or (self.flight is not None and self.flight.scene) else newest.end
 
     def begin(self, events: Sequence[Event]) -> list[Work]:
         """Begin the next block under `events`; what must be done before its first denoising step."""
@@ -149,7 +88,7 @@ class SwitchState:
         cut = self._front.cut if start else self.index if flight.is_cut else None
         seen = None if cut is None else self.index
         block = MadeBlock(self.index, self._parent, start, start + frames, self._events, flight, cut, seen)
-        self._add(block)
+        self.line.add(block)
         self._front = replace(self._front, cut=None)
         self._go_on(self.index + 1, flight.conditions, self._ahead)
         return block
@@ -185,19 +124,13 @@ class SwitchState:
         Raises ValueError where a recache could not follow.
         """
         self.abandon()
-        known = [place for place in range(len(self.line)) if self._can_return_to(place)]
-        place = next((place for place in known if self.line[place].index == after), None)
-        if place is None:
-            which = ", ".join(str(self.line[place].index) for place in known) or "none"
-            raise ValueError(f"block {after} cannot be gone back to: those that can be are {which}")
-        forgotten = self.line[place + 1 :]
+        forgotten = self.line.take_back(after)
         if forgotten:
-            del self.line[place + 1 :]
-            self._front, self._back = replace(self._front, words=None, cut=None), BankState(None)
-            boundary = self.line[place].boundary
-            assert boundary is not None, "nobody can return to a block of unknown words"
-            self._before = boundary.conditions
+            newest = self.line.newest
+            assert newest is not None and newest.boundary is not None, "nobody can return to a block of unknown words"
+            self._before = newest.boundary.conditions
             self._events = tuple(event for block in forgotten for event in block.events) + self._events
+            self._front, self._back = replace(self._front, words=None, cut=None), BankState(None)
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from `snapshot`; the next block carries a Rebuild before its own events, so that the log shows the cut.
@@ -206,14 +139,14 @@ class SwitchState:
         """
         self.abandon()
         now = Conditions(snapshot.words, snapshot.seed, in_range(snapshot.dials, self._dials))
-        blocks = snapshot.line()
-        self.line, self._front, self._back = [], BankState(None), BankState(None)
-        for block, words in blocks:
+        self.line.clear()
+        self._front, self._back = BankState(None), BankState(None)
+        for block, words in snapshot.line():
             dials = in_range(block.dials, self._dials) or now.dials
             boundary = None if words is None else Boundary(Conditions(words, now.seed, dials))
             end = block.start + block.latents.shape[1]
-            self._add(MadeBlock(block.index, block.parent, block.start, end, block.events, boundary))
-        self._require(snapshot.start, self._rules.frames_needed(snapshot.start, renew=True))
+            self.line.add(MadeBlock(block.index, block.parent, block.start, end, block.events, boundary))
+        self.line.require(snapshot.start, self._rules.frames_needed(snapshot.start, renew=True))
         self._go_on(snapshot.index, now, (Rebuild(),) if snapshot.start else ())
 
     def restore(self, logged: LoggedBlock, passes: Passes) -> list[Work]:
@@ -223,7 +156,7 @@ class SwitchState:
             self.line.clear()
             self._front = BankState(logged.boundary.conditions.words, 0, block.index)
             work.append(Clear())
-        if self.line and block.start != self.end:
+        if self.line.newest and block.start != self.end:
             come = f"a block begins at latent frame {block.start} where {self.end} comes next"
             raise ValueError(f"{come}: blocks are missing")
         for later in passes.recaches:
@@ -231,7 +164,7 @@ class SwitchState:
             work += [self._recache(later.boundary, block.start), Swap()]
             self._front, self._back = replace(self._back, cut=None), BankState(None)
         end = block.start + block.latents.shape[1]
-        self._add(MadeBlock(block.index, self._parent, block.start, end, block.events, logged.boundary))
+        self.line.add(MadeBlock(block.index, self._parent, block.start, end, block.events, logged.boundary))
         if passes.words is not None:
             work.append(Append(passes.words, block.index))
             self._front = replace(self._front, end=end)
@@ -267,7 +200,7 @@ class SwitchState:
 
     @property
     def _parent(self) -> int:
-        return self.line[-1].index if self.line else -1
+        return self.line.newest.index if self.line.newest else -1
 
     def _take(self, events: Sequence[Event]) -> Boundary:
         """Let `events` take effect on that block; raises ValueError before anything has changed."""
@@ -292,9 +225,11 @@ class SwitchState:
             return [Clear()]
         if self._front.matches(boundary, self.index):
             work = self._clean_pass(boundary)
+        elif self._back.matches(boundary, self.index):
+            work = [*self._clean_pass(boundary), Swap()]
+            self._front = self._back
         else:
-            is_ready = self._back.matches(boundary, self.index)
-            work = [*(self._clean_pass(boundary) if is_ready else [self._recache(self._with_sink(boundary))]), Swap()]
+            work = [self._recache(self._with_sink(boundary)), Swap()]
             self._front = self._back
         self._back = BankState(None)
         return work
@@ -318,7 +253,7 @@ class SwitchState:
         self._back = BankState(words, end, since, self.index)
         renew = boundary.renew or not self._rules.keep_sink
         frames = self._rules.frames_needed(end, renew)
-        self._require(end, frames)
+        self.line.require(end, frames)
         return Recache(words, end, frames, renew)
 
     def _with_sink(self, boundary: Boundary) -> Boundary:
@@ -329,31 +264,3 @@ class SwitchState:
         newest = self._parent if self.flight is None else self.index
         is_of_the_line = self._rules.makes_sink(self.end, boundary.renew) or self._front.sink_since <= newest
         return boundary if is_of_the_line else self._take([Rebuild()])
-
-    # -- the line of blocks --
-
-    def _add(self, block: MadeBlock) -> None:
-        """Remember the newest block, and as many before it as may be needed."""
-        if block.start == 0:
-            self.line.clear()
-        self.line.append(block)
-        window = self._rules.window
-        while window != -1 and _frames(self.line[1 : -self._spare or None]) >= window:
-            del self.line[0]
-
-    def _can_return_to(self, place: int) -> bool:
-        block = self.line[place]
-        is_enough = _frames(self.line[: place + 1]) >= self._rules.frames_needed(block.end, renew=True)
-        return block.boundary is not None and is_enough
-
-    def _require(self, end: int, frames: int) -> None:
-        """Raise ValueError unless the line holds the `frames` latent frames before latent frame `end`."""
-        known = _frames([block for block in self.line if block.end <= end])
-        if frames and not known:
-            raise ValueError(f"nothing is known of what came before latent frame {end}: blocks are missing")
-        if known < frames:
-            raise ValueError(f"a rebuild needs {frames} latent frames, got the last {known}")
-
-
-def _frames(blocks: Sequence[MadeBlock]) -> int:
-    return sum(block.frames for block in blocks)

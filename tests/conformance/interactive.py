@@ -14,6 +14,7 @@ from tests.conformance import difference, differences, grid
 from tests.conformance.causal import cache_config, compare_cache, compare_pointers
 from tests.conformance.uncached import build
 from world.block import Made, Recached
+from world.cache_work import Recache, Swap, Work
 from world.diffusion.model import Text
 from world.diffusion.session import DiffusionSession
 from world.diffusion.world import DiffusionWorld
@@ -21,7 +22,6 @@ from world.dit.config import DiffusionConfig, LatentConfig, SamplerConfig
 from world.dit.denoise import Sampler
 from world.event import Prompt
 from world.info import WorldInfo
-from world.switch_state import Recache, Swap, Work
 
 
 class Keep(DiffusionSession):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from world.cache_work import Append, Clear, Recache, Swap, Work
 from world.diffusion.encoded_prompts import EncodedPrompts
 from world.diffusion.latent_history import LatentHistory
 from world.diffusion.model import DiffusionModel
 from world.diffusion.recache import Encoder, append, rebuild
 from world.dit.cache import BankPair, CacheBank
 from world.dit.device import SideStream
-from world.switch_state import Append, Clear, Recache, Swap, Work
 
 
 class Memory:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Snapshot
 from world.boundary import Boundary, apply_events
+from world.cache_work import Recache, Work
 from world.diffusion.encoded_prompts import EncodedPrompt, EncodedPrompts
 from world.diffusion.memory import Memory
 from world.diffusion.model import DiffusionModel
@@ -19,7 +20,7 @@ from world.dit.device import finish, upload
 from world.dit.noise import normal
 from world.event import Event, Prompt, Scene
 from world.fold import LoggedBlock, passes_to_restore
-from world.switch_state import Recache, SwitchState, Work
+from world.switch_state import SwitchState
 
 Noise = Callable[[int, int, int, tuple[int, ...]], Tensor]  # seed, block, step, shape -> float32 on the CPU
 
