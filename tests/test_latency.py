@@ -266,9 +266,9 @@ def test_every_mode_has_a_row_at_every_reserve_and_the_plain_engine_one():
 
 
 def test_unfinished_blocks_count_beside_those_that_nobody_saw():
-    lines = [line | {"left": int(line["block"] == 3)} for line in blocks(range(19))]
+    lines = [line | {"abandoned": int(line["block"] == 3)} for line in blocks(range(19))]
     rows = bench_switch.switch_rows({SwitchSetting("snap", 0): [recorded(*flips(300), *switched(1), *lines)]})
-    assert rows[SwitchSetting("snap", 0)].left_blocks == pytest.approx(1 / 20)
+    assert rows[SwitchSetting("snap", 0)].abandoned_blocks == pytest.approx(1 / 20)
 
 
 def test_the_loop_is_compared_by_its_slowest_flips(capsys):

@@ -157,9 +157,9 @@ def unseen_blocks(recording: Recording) -> float:
     return sum(block not in shown for block in made) / max(1, len(made))
 
 
-def left_blocks(recording: Recording) -> float:
+def abandoned_blocks(recording: Recording) -> float:
     """The share of begun blocks that were abandoned before they were finished."""
-    abandoned = sum(line.get("left", 0) for line in recording.blocks)
+    abandoned = sum(line.get("abandoned", 0) for line in recording.blocks)
     return abandoned / max(1, abandoned + len(recording.blocks))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from loop.measure import trial
 from loop.measure.analysis import (
     Smoothness,
-    left_blocks,
+    abandoned_blocks,
     frames_lost,
     smoothness,
     switch_times_ms,
@@ -47,7 +47,7 @@ class SwitchRow:
     """The results of one setting.
 
     against_inline: difference of the median latencies in ms; None for inline itself and for plain.
-    frames_lost: a switch, in the mean. unseen_blocks: share of the finished blocks. left_blocks: share of the
+    frames_lost: a switch, in the mean. unseen_blocks: share of the finished blocks. abandoned_blocks: share of the
     begun blocks.
     """
 
@@ -57,7 +57,7 @@ class SwitchRow:
     picture: Smoothness
     frames_lost: float
     unseen_blocks: float
-    left_blocks: float
+    abandoned_blocks: float
 
 
 def run_switch_bench(options: Namespace) -> int:
@@ -116,7 +116,7 @@ def switch_rows(recordings: Mapping[SwitchSetting, Sequence[Recording]]) -> dict
             picture=smoothness(done),
             frames_lost=fmean([lost for recording in done for lost in frames_lost(recording)] or [0.0]),
             unseen_blocks=fmean(map(unseen_blocks, done)),
-            left_blocks=fmean(map(left_blocks, done)),
+            abandoned_blocks=fmean(map(abandoned_blocks, done)),
         )
         for setting, done in recordings.items()
         if times_ms[setting]
@@ -137,10 +137,10 @@ def print_switch_rows(rows: Mapping[SwitchSetting, SwitchRow], bound: Bound) -> 
     limit = next(iter(rows.values())).picture.limit_ms
     print(f"\nprompt to pixel in ms; a hold above {limit:.1f} ms, a repeat or a rate below 0.95 is a blink")
     columns = f"{'n':>5}{'repeats':>9}{'hold':>8}{'rate':>7}{'smooth':>8}{'p50':>8}{'p95':>8}"
-    print(f"{'':<20}{columns}{'lost':>7}{'unseen':>8}{'left':>7}   against inline (95 %)")
+    print(f"{'':<20}{columns}{'lost':>7}{'unseen':>8}{'abandoned':>11}   against inline (95 %)")
     for setting, row in rows.items():
         print(f"{setting!s:<20}{_cells(row)}")
-    legend = "lost: frames a switch; unseen: of the finished blocks; left: unfinished, of those begun"
+    legend = "lost: frames a switch; unseen: of the finished blocks; abandoned: unfinished, of those begun"
     print(f"\nthe bound {bound.of('prompt'):.1f} ms (no reserve); {legend}")
 
 
@@ -150,7 +150,7 @@ def _cells(row: SwitchRow) -> str:
     against = f"{row.against_inline:.1f}" if row.against_inline else "-"
     moved = f"{spread.n:>5}{picture.repeats:>9}{picture.longest_hold_ms:>8.1f}{picture.rate:>7.2f}{smooth:>8}"
     waited = f"{spread.p50:>8.1f}{spread.p95:>8.1f}{row.frames_lost:>7.2f}"
-    return f"{moved}{waited}{row.unseen_blocks:>8.1%}{row.left_blocks:>7.1%}   {against}"
+    return f"{moved}{waited}{row.unseen_blocks:>8.1%}{row.abandoned_blocks:>11.1%}   {against}"
 
 
 def switch_figures(rows: Mapping[SwitchSetting, SwitchRow], bound: Bound) -> dict[str, Any]:
