@@ -37,7 +37,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.cli": _WORLD | {"world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     # a benchmark of the model looks into it
-    "loop.measure": _WORLD | {"world.zoo", "world.dit", "world.wan", "input", "loop"} | _SHOW,
+    "loop.measure": _WORLD | {"world.zoo", "world.dit", "world.diffusion", "world.wan", "input", "loop"} | _SHOW,
     "loop.__main__": _WORLD | {"world.zoo", "world.train", "loop", "loop.cli", "loop.measure"},
 }
 
