@@ -13,7 +13,8 @@ import pytest
 from input.gesture import Closed, Composing, KeyDown, KeyUp, Resized, Text
 from input.keys import help_rows
 from input.textline import LineView
-from loop.screen.overlay import Label, OverlayState, layout
+from loop.screen.marks import Label
+from loop.screen.overlay import OverlayState, layout
 
 pygame = pytest.importorskip("pygame")
 
@@ -227,7 +228,7 @@ def test_a_window_of_no_size_is_refused():
 
 def test_without_a_display_the_user_is_told_what_to_do():
     code = (
-        "from loop.window import Window, WindowError, WindowOptions\n"
+        "from loop.screen.window import Window, WindowError, WindowOptions\n"
         "try: Window(WindowOptions())\n"
         "except WindowError as error: print(error)"
     )
