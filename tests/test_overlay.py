@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from input.characters import clean_typing
 from input.keys import help_rows
-from input.textline import LineView, clean_typing
+from input.textline import LineView
 from loop.screen.fonts import FontFallback
 from loop.screen.marks import AMBER, Bar, Caret, Label, Panel
 from loop.screen.overlay import OverlayState, layout

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import groupby, pairwise
 
-from input.textline import boundaries, clean_typing
+from input.characters import boundaries, clean_typing
 
 # tried in this order: fonts that cover many scripts, then the large scripts, then emoji and symbols; a font that the
 # system does not have is skipped

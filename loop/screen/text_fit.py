@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
-from input.textline import boundaries
+from input.characters import boundaries
 
 Measure = Callable[[str, int], int]  # (text, font size) -> width; both numbers in pixels
 
