@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeGuard
 
 from world.event import Dial, Event, Prompt, Scene
 
@@ -103,36 +103,37 @@ def _entry(line: str) -> tuple[float, Event]:
     return _time_s(fields.get("at_s")), _event(kinds[0], fields)
 
 
-def _event(kind: str, fields: dict[str, Any]) -> Event:
-    if not isinstance(fields[kind], str):
-        raise ValueError(f"{kind} is {_short(fields[kind])}: expected text in quotes")
+def _event(kind: str, fields: dict[str, object]) -> Event:
+    text = fields[kind]
+    if not isinstance(text, str):
+        raise ValueError(f"{kind} is {_short(text)}: expected text in quotes")
     if kind == "prompt":
-        return Prompt(fields["prompt"])
+        return Prompt(text)
     if kind == "scene":
-        return Scene(fields["scene"], _seed(fields.get("seed")))
-    if not _is_number(fields.get("value")):
-        given = _short(fields.get("value"))
-        raise ValueError(f"value is {given}: expected a finite number for dial {fields['dial']!r}")
-    return Dial(fields["dial"], float(fields["value"]))
+        return Scene(text, _seed(fields.get("seed")))
+    value = fields.get("value")
+    if not _is_number(value):
+        raise ValueError(f"value is {_short(value)}: expected a finite number for dial {text!r}")
+    return Dial(text, float(value))
 
 
-def _time_s(value: Any) -> float:
+def _time_s(value: object) -> float:
     if not _is_number(value) or value < 0:
         raise ValueError(f"at_s is {_short(value)}: expected seconds from the first shown frame, 0 or more")
     return float(value)
 
 
-def _seed(value: Any) -> int | None:
+def _seed(value: object) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise ValueError(f"seed is {_short(value)}: expected a whole number, 0 or more, or none")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _NUMBER_LIMIT
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     """`value` as JSON, cut to 60 characters; "missing" for None."""
     text = "missing" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."

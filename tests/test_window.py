@@ -214,6 +214,14 @@ def test_the_whole_overlay_can_be_drawn(window):
     assert len(np.unique(drawn(window).reshape(-1, 3), axis=0)) > 50
 
 
+@pytest.mark.parametrize("module", ["window", "canvas", "painter"])
+def test_importing_pygame_through_the_screen_prints_no_greeting(module):
+    code = f"import loop.screen.{module}"
+    root = Path(__file__).parent.parent
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, env={"PATH": "/bin"})
+    assert (told.stdout, told.stderr) == ("", "")
+
+
 def test_a_display_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     pygame.display.quit()
