@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, ImportError) as error:
         if not _is_for_the_user(error):
             raise
-        return command_line.report(error)
+        return command_line.print_usage_error(error)
     except OSError as error:
         print(f"neverblink: {error}", file=sys.stderr)
         return 1
@@ -71,9 +71,9 @@ def _train(options: Namespace) -> int:
 
 
 def _doctor(options: Namespace) -> int:
-    from loop.cli.doctor import report
+    from loop.cli.doctor import print_findings
 
-    return report()
+    return print_findings()
 
 
 def _worlds(options: Namespace) -> int:
