@@ -82,7 +82,7 @@ def _worlds(options: Namespace) -> int:
     for name, purpose in NAMES.items():
         print(f"{name:<8} {purpose}")
     print(f"{'FILE':<8} a world like small that you trained: the .safetensors of `neverblink train package`")
-    print(f'{"FOLDER":<8} Wan2.1 and LongLive checkpoints, laid out as published (README, "Real checkpoints")')
+    print(f"{'FOLDER':<8} Wan2.1 and LongLive checkpoints, laid out as published (docs/checkpoints.md)")
     return 0
 
 
