@@ -55,7 +55,7 @@ CACHES = (CacheConfig(6, 2, 2), CacheConfig(6, 2, 2, keep_sink=False), CacheConf
 @pytest.mark.parametrize("seed", range(4))
 @torch.inference_mode()
 def test_any_film_is_the_same_while_its_back_bank_is_torn_until_it_is_waited_for(cache, seed):
-    plain, beside = (Film(tiny_world(cache), seed) for _ in range(2))
+    plain, beside = (Film(tiny_world(cache).session(7, "first words"), seed) for _ in range(2))
     torn(beside.session)
     for film in (plain, beside):
         film.play(24)
