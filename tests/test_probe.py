@@ -9,11 +9,11 @@ from world.event import Dial, Prompt, Rebuild, Rewind, Scene
 from world.info import WorldError
 from world.options import ProbeOptions, WorldOptions
 from world.probe import prompt_colour, read_frame
-from world.zoo import open_world
+from world.zoo import open_options, open_world
 
 
 def open_probe(**options):
-    return open_world(WorldOptions(name="probe", probe=ProbeOptions(**options)))
+    return open_world("probe", probe=ProbeOptions(**options))
 
 
 def prompts_of(block) -> int:
@@ -53,7 +53,7 @@ def test_the_card_below_the_cells_has_the_prompts_colour():
 
 
 def test_the_cells_can_be_read_from_a_scaled_picture():
-    world = open_world(WorldOptions(name="probe", picture=(320, 200)))
+    world = open_world("probe", picture=(320, 200))
     session = world.session(0, "x")
     session.index = 54321 // 4
     frame = frames(world, session)[1]
@@ -78,7 +78,7 @@ def test_a_hard_cut_has_no_recache():
 
 def test_costs_are_those_of_one_serial_device():
     spent = []
-    world = open_world(WorldOptions(name="probe", probe=ProbeOptions(block_ms=150, recache_ms=120)), spent.append)
+    world = open_options(WorldOptions(name="probe", probe=ProbeOptions(block_ms=150, recache_ms=120)), spent.append)
     session = world.session(0, "a")
     session.step()
     session.step([Prompt("b")])
@@ -88,7 +88,7 @@ def test_costs_are_those_of_one_serial_device():
 def test_a_pace_in_turn_stretches_block_and_recache_alike():
     paced = ProbeOptions(block_ms=100, recache_ms=60, pace=(2.0, 0.5), pace_every_s=0.5)
     spent = []
-    session = open_world(WorldOptions(name="probe", probe=paced), spent.append).session(0, "a")
+    session = open_options(WorldOptions(name="probe", probe=paced), spent.append).session(0, "a")
     costs = []
     for number in range(6):
         session.step([Prompt(f"words {number}")] if number in (1, 3) else ())
@@ -115,7 +115,7 @@ def test_a_resumed_stream_shows_its_cut_and_pays_for_it():
     session, spent = open_probe().session(0, "a"), []
     last = session.step([Prompt("b")])
     options = WorldOptions(name="probe", probe=ProbeOptions(recache_ms=120))
-    other = open_world(options, spent.append).session(0, "a")
+    other = open_options(options, spent.append).session(0, "a")
     other.resume(Snapshot(0, index=1, start=4, words="b", dials={}, blocks=(last,)))
     block = other.step()
     assert (block.events, block.cut, sum(spent)) == ((Rebuild(),), 1, 0.120)
@@ -123,7 +123,7 @@ def test_a_resumed_stream_shows_its_cut_and_pays_for_it():
 
 def test_a_switch_ahead_spends_its_recache_at_once():
     spent = []
-    world = open_world(WorldOptions(name="probe", probe=ProbeOptions(block_ms=150, recache_ms=120)), spent.append)
+    world = open_options(WorldOptions(name="probe", probe=ProbeOptions(block_ms=150, recache_ms=120)), spent.append)
     session = world.session(0, "a")
     session.step()
     passes = session.begin()
@@ -176,7 +176,7 @@ def test_what_the_card_does_not_know_cannot_be_gone_back_to():
 def test_the_card_crosses_its_boundaries_as_a_real_world_does(seed, monkeypatch):
     monkeypatch.setattr("world.probe.STEPS", 2)  # those of the tiny world
     spent, real = [], tiny_world(CacheConfig(-1, 2, 2, slots=80))
-    card = open_world(WorldOptions(name="probe", probe=ProbeOptions(frames=2)), spent.append)
+    card = open_options(WorldOptions(name="probe", probe=ProbeOptions(frames=2)), spent.append)
     films = [Film(world, seed, kinds=(Prompt, Dial, Scene)) for world in (real, card)]
     for film in films:
         film.play(20)
@@ -189,4 +189,4 @@ def test_impossible_options_are_refused_in_one_line():
         with pytest.raises(WorldError, match="expected"):
             ProbeOptions(**bad)
     with pytest.raises(WorldError, match="at least 16x16"):
-        open_world(WorldOptions(name="probe", picture=(15, 100)))
+        open_world("probe", picture=(15, 100))

@@ -41,12 +41,12 @@ def _world(options: Namespace, device: Any) -> Any:
     """The world by name, or the published geometry with random weights at any latent size."""
     from world.dit.device import working_dtype
     from world.wan.random import random_wan
-    from world.zoo import open_world
+    from world.zoo import open_in_own_process
 
     if options.world == "probe":
         raise UsageError("the world 'probe' has no model to measure: expected small, wan-1.3b or a folder")
     if options.world != "wan-1.3b":
-        return open_world(world_options(options))
+        return open_in_own_process(world_options(options))
     told = {"decoder": options.decoder, "positions": options.positions}
     dtype = working_dtype(device, options.dtype)
     return random_wan(options.latent, device, dtype, **{name: value for name, value in told.items() if value})

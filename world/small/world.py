@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from world.diffusion.world import DiffusionWorld, Text
 from world.dit.attend import Dense, teacher_forcing
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
-from world.dit.device import resolve, use_threads
+from world.dit.device import resolve
 from world.dit.dit import Attend, CausalDiT
 from world.info import DialRange, WorldError, WorldInfo
 from world.options import WorldOptions
@@ -231,7 +231,6 @@ def open_small(options: WorldOptions) -> DiffusionWorld:
         asked = "x".join(map(str, options.picture))
         raise WorldError(f"picture {asked}: this world draws {info.picture[0]}x{info.picture[1]} only")
     device = resolve(options.device)
-    use_threads(options.threads)
     world = SmallWorld.load(path).to(device)
     world.decoder.to(memory_format=torch.channels_last)
     model = world.model

@@ -10,7 +10,7 @@ import torch
 
 from world.diffusion.world import DiffusionWorld, Text
 from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
-from world.dit.device import memory_gib, resolve, take_precedence, use_threads, working_dtype
+from world.dit.device import memory_gib, resolve, working_dtype
 from world.info import WorldError, WorldInfo
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
 
@@ -31,7 +31,6 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
     sizes = configure(files.config, options)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
-    use_threads(options.threads)
     prompts = read_prompts(files, sizes.dit, _text_device(device))
     decoder = read_decoder(files.decoder, dtype, device)
     if decoder.config.channels != sizes.dit.in_dim:
@@ -43,7 +42,6 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
     def encode(text: str) -> Text:
         return Text(prompts(text).to(device))
 
-    take_precedence(device)
     info = describe(sizes, decoder.memory)
     return DiffusionWorld(sizes, dit, encode, decoder, info, device=device, slow_words=True)
 
