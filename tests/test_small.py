@@ -5,7 +5,7 @@ import torch
 from world.event import Dial, Prompt
 from world.info import WorldError
 from world.options import WorldOptions
-from world.small.packed import pack, read, unpack, write
+from world.small.packed import pack, read_packed, unpack, write
 from world.small.world import SmallWorld, shape
 from world.zoo import open_in_own_process, open_world
 
@@ -111,7 +111,7 @@ def test_another_picture_size_is_refused_with_the_one_there_is():
 def test_packed_weights_come_back_to_within_half_a_step(tmp_path):
     tensors = {"matrix": torch.randn(96, 64), "vector": torch.randn(64), "one": torch.tensor(2.5)}
     write(tmp_path / "weights.safetensors", tensors)
-    back = read(tmp_path / "weights.safetensors")
+    back = read_packed(tmp_path / "weights.safetensors")
     step = tensors["matrix"].abs().amax(1, keepdim=True) / 127
     assert ((back["matrix"] - tensors["matrix"]).abs() <= 0.51 * step).all()
     torch.testing.assert_close(back["vector"], tensors["vector"], atol=1e-3, rtol=1e-3)
@@ -126,4 +126,4 @@ def test_packing_what_was_packed_changes_nothing():
 def test_damaged_weights_are_one_line_for_the_user(tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"not weights")
     with pytest.raises(WorldError, match="cannot be read"):
-        read(tmp_path / "weights.safetensors")
+        read_packed(tmp_path / "weights.safetensors")
