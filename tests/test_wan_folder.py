@@ -78,6 +78,15 @@ def test_a_folder_opens_and_makes_blocks_that_decode(sound):
     assert frames.dtype == np.uint8 and frames.std() > 1
 
 
+def test_only_a_process_of_its_own_gives_an_open_folder_precedence(sound, monkeypatch):
+    asked = []
+    monkeypatch.setattr("world.dit.device.take_precedence", asked.append)
+    open_world(str(sound), device="cpu", picture=(32, 16))
+    assert asked == []
+    opened(sound)
+    assert asked == [CPU]
+
+
 def test_the_stream_goes_on_past_its_window(sound):
     session = opened(sound).session(seed=1, prompt="a red fox")
     blocks = [session.step() for _ in range(6)]

@@ -65,5 +65,5 @@ class WorldOptions:
 
 
 def default_threads() -> int:
-    """One thread for each core but one, which is left to the window: on all of them both would starve."""
+    """One less than there are cores: a model that uses all of them starves the window, and itself."""
     return max(1, (os.cpu_count() or 2) - 1)

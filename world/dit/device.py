@@ -34,7 +34,7 @@ def working_dtype(device: torch.device, asked: str | None = None) -> torch.dtype
 
 
 def use_threads(count: int) -> None:
-    """Let torch use `count` CPU threads, in the whole process: only its owner may say so."""
+    """Let torch use `count` CPU threads, in the whole process. For the owner of the process to call."""
     torch.set_num_threads(count)
 
 
@@ -46,9 +46,9 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 class SideStream:
-    """Work done beside the other work of a device: on a GPU on a CUDA stream of its own, of low priority.
+    """Side work, which runs beside the other work of a device: on a GPU on a CUDA stream of its own, of low priority.
 
-    Until `join`, nobody else may write or free what the work beside reads or writes. On a CPU the work is done at once,
+    Until `join`, nobody else may write or free what the side work reads or writes. On a CPU side work is done at once,
     in the order of the calls, and there is nothing to wait for.
     """
 
@@ -59,7 +59,7 @@ class SideStream:
 
     @contextmanager
     def beside(self) -> Iterator[None]:
-        """Do work beside: it starts after all work that was begun before, and nothing waits for it until `join`."""
+        """What begins in this context is side work: it starts after all earlier work, and only `join` waits for it."""
         if self._stream is None:
             yield
             return
@@ -69,20 +69,20 @@ class SideStream:
             self._done = self._stream.record_event()
 
     def join(self) -> None:
-        """Let work that is begun from now on start after the work beside. The caller itself does not wait."""
+        """Let all work that is begun from now on start after the side work. The caller itself does not wait."""
         if self._done is not None:
             torch.cuda.current_stream(self._device).wait_event(self._done)
 
     @property
     def is_busy(self) -> bool:
-        """Whether the work beside is unfinished."""
+        """Whether side work is unfinished."""
         return self._done is not None and not self._done.query()
 
 
 def take_precedence(device: torch.device) -> None:
     """Put the calling thread's work on a GPU before that of every `SideStream`: on a CUDA stream of higher priority.
 
-    It stays the thread's current stream, so only the owner of the thread may say so.
+    It stays the current stream of the thread. For the owner of the thread to call.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # weights were loaded on the stream that is left now
@@ -90,10 +90,10 @@ def take_precedence(device: torch.device) -> None:
 
 
 def finish(device: torch.device) -> None:
-    """Wait until `device` has done all work that this thread has begun; that of a `SideStream` goes on.
+    """Wait until `device` has done all work that this thread has begun. Side work goes on.
 
-    Called between passes, never within one: only then is a pass that is reported as done really done, so that its cost
-    can be measured and the next one can be put off.
+    Called between passes, never within one: what a pass costs can be measured only when it is really done, and until
+    then nothing more is begun that an event would have to wait for.
     """
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()

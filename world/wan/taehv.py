@@ -34,7 +34,7 @@ class TAEHVConfig:
 
 
 class Squash(nn.Module):
-    """A soft limit on latents: none leaves with more than three standard deviations."""
+    """A soft limit that keeps latents within three standard deviations."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(x / 3) * 3

@@ -52,7 +52,7 @@ class T5Norm(nn.Module):
 
 
 class Layer(nn.Module):
-    """Self-attention and a gated feed-forward, each with a norm before it and a shortcut around both."""
+    """Self-attention and a gated feed-forward, each after a norm and with a shortcut around it."""
 
     def __init__(self, config: UMT5Config) -> None:
         super().__init__()
