@@ -24,7 +24,8 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.small": _WORLD | {"world.dit", "world.diffusion"},
     "world.wan": _WORLD | {"world.dit", "world.diffusion"},
     "world.train": _WORLD | {"world.dit", "world.diffusion", "world.small"},
-    "world.zoo": _WORLD | {"world.small", "world.wan"},
+    # it prepares the process that a world is to have for itself
+    "world.zoo": _WORLD | {"world.dit", "world.small", "world.wan"},
     "input": _WORLD,
     "net": _WORLD,
     "loop.link": _WORLD,

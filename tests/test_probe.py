@@ -8,11 +8,11 @@ from world.event import Prompt, Rebuild, Rewind, Scene
 from world.info import WorldError
 from world.options import ProbeOptions, WorldOptions
 from world.probe import ProbeSession, prompt_colour, read_frame
-from world.zoo import open_world
+from world.zoo import open_options, open_world
 
 
 def open_probe(**options):
-    return open_world(WorldOptions(name="probe", probe=ProbeOptions(**options)))
+    return open_world("probe", probe=ProbeOptions(**options))
 
 
 def prompts_of(block) -> int:
@@ -52,7 +52,7 @@ def test_the_card_below_the_cells_has_the_prompts_colour():
 
 
 def test_the_cells_can_be_read_from_a_scaled_picture():
-    world = open_world(WorldOptions(name="probe", picture=(320, 200)))
+    world = open_world("probe", picture=(320, 200))
     session = world.session(0, "x")
     session.state.index = 54321 // 4
     frame = frames(world, session)[1]
@@ -77,7 +77,7 @@ def test_a_hard_cut_has_no_recache():
 
 def test_costs_are_those_of_one_serial_device():
     spent = []
-    world = open_world(WorldOptions(name="probe", probe=ProbeOptions(block_ms=150, recache_ms=120)), spent.append)
+    world = open_options(WorldOptions(name="probe", probe=ProbeOptions(block_ms=150, recache_ms=120)), spent.append)
     session = world.session(0, "a")
     session.step()
     session.step([Prompt("b")])
@@ -87,7 +87,7 @@ def test_costs_are_those_of_one_serial_device():
 def test_a_pace_in_turn_stretches_block_and_recache_alike():
     paced = ProbeOptions(block_ms=100, recache_ms=60, pace=(2.0, 0.5), pace_every_s=0.5)
     spent = []
-    session = open_world(WorldOptions(name="probe", probe=paced), spent.append).session(0, "a")
+    session = open_options(WorldOptions(name="probe", probe=paced), spent.append).session(0, "a")
     costs = []
     for number in range(6):
         session.step([Prompt(f"words {number}")] if number in (1, 3) else ())
@@ -114,7 +114,7 @@ def test_a_resumed_stream_shows_its_cut_and_pays_for_it():
     session, spent = open_probe().session(0, "a"), []
     last = session.step([Prompt("b")])
     options = WorldOptions(name="probe", probe=ProbeOptions(recache_ms=120))
-    other = open_world(options, spent.append).session(0, "a")
+    other = open_options(options, spent.append).session(0, "a")
     other.resume(Snapshot(0, index=1, start=4, words="b", dials={}, blocks=(last,)))
     block = other.step()
     assert (block.events, block.cut, sum(spent)) == ((Rebuild(),), 1, 0.120)
@@ -122,7 +122,7 @@ def test_a_resumed_stream_shows_its_cut_and_pays_for_it():
 
 def test_a_switch_ahead_spends_its_recache_at_once():
     spent = []
-    world = open_world(WorldOptions(name="probe", probe=ProbeOptions(block_ms=150, recache_ms=120)), spent.append)
+    world = open_options(WorldOptions(name="probe", probe=ProbeOptions(block_ms=150, recache_ms=120)), spent.append)
     session = world.session(0, "a")
     session.step()
     passes = session.begin()
@@ -192,4 +192,4 @@ def test_impossible_options_are_refused_in_one_line():
         with pytest.raises(WorldError, match="expected"):
             ProbeOptions(**bad)
     with pytest.raises(WorldError, match="at least 16x16"):
-        open_world(WorldOptions(name="probe", picture=(15, 100)))
+        open_world("probe", picture=(15, 100))

@@ -3,7 +3,7 @@ import torch
 
 from world.diffusion.encoded_prompts import mix_texts
 from world.diffusion.model import Text
-from world.prompt_mix import blend, parse, steps
+from world.prompt_mix import blend_prompts, parse, steps
 
 
 def test_weights_are_read_and_add_up_to_one():
@@ -30,8 +30,8 @@ def test_a_transition_goes_in_even_steps_and_ends_in_the_new_words():
 
 
 def test_a_transition_from_within_another_starts_at_its_mix():
-    assert blend("red:0.5 | blue:0.5", "blue", 0.5) == "red:0.25 | blue:0.75"
-    assert parse(blend("red:0.5 | blue:0.5", "green", 0.5)) == (("red", 0.25), ("blue", 0.25), ("green", 0.5))
+    assert blend_prompts("red:0.5 | blue:0.5", "blue", 0.5) == "red:0.25 | blue:0.75"
+    assert parse(blend_prompts("red:0.5 | blue:0.5", "green", 0.5)) == (("red", 0.25), ("blue", 0.25), ("green", 0.5))
 
 
 def test_encoded_prompts_are_mixed_by_weight_and_padded_to_the_longest():

@@ -22,7 +22,7 @@ from world.dit.flops import pass_flops
 from world.event import Event, Prompt
 from world.options import default_threads
 from world.wan.random import random_wan
-from world.zoo import open_world
+from world.zoo import open_in_own_process
 
 PRODUCT = {"cpu": 2048, "cuda": 8192}  # side of the square matrices: a GPU needs larger ones to be busy
 EVERY = 4  # blocks from one prompt to the next
@@ -49,7 +49,7 @@ def _open_measured(options: Namespace, device: torch.device) -> DiffusionWorld:
     if options.world == "probe":
         raise UsageError("the world 'probe' has no model to measure: expected small, wan-1.3b or a folder")
     if options.world != "wan-1.3b":
-        world = open_world(world_options(options))
+        world = open_in_own_process(world_options(options))
         assert isinstance(world, DiffusionWorld)  # only the test card is none
         return world
     dtype = working_dtype(device, options.dtype)
