@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from world.small.decoder import Geometry, LinearLatents, PictureDecoder
-from world.train.decoder import pairs, picture_loss
+from world.train.stages.decoder import pairs, picture_loss
 
 TINY = Geometry(channels=8, rows=2, columns=3)
 

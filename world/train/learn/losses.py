@@ -1,7 +1,8 @@
-"""Distribution matching distillation: the generator's loss and the critic's, on one clip of latents.
+"""Distribution matching distillation: the generator's loss and the critic's loss, on one clip of latents.
 
-Source: DMD2 (arXiv 2405.14867) as Self-Forcing and LongLive use it. A score is a model that looks at a noised clip and
-says what the clean one was: the teacher is the real score, the critic, which follows the generator, the fake one.
+Source: DMD2 (arXiv 2405.14867), as Self-Forcing and LongLive use it. A score is a model that predicts the clean clip
+from a noised one. The teacher is the real score; the critic, which is trained on the generator's clips, is the fake
+score.
 """
 
 from __future__ import annotations
@@ -14,32 +15,32 @@ from torch import Tensor
 
 from world.dit.denoise import Schedule
 
-NOISE_SHIFT, SCORE_SHIFT = 5.0, 8.0  # the grid on which clips are noised, and the scores' own
+NOISE_SHIFT, SCORE_SHIFT = 5.0, 8.0  # of the schedule with which clips are noised, and of the scores' own schedule
 
 # (noisy [B, F, C, h, w], t [B, F], context [B, L, D]) -> flow or x0, in the shape of `noisy`
 Model = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def sigma_at(t: Tensor, shift: float) -> Tensor:
-    """t [B, F], 0 to 1000 -> the noise level at the nearest step of a grid: float32 [B, F, 1, 1, 1]."""
+    """The noise level at the schedule's step nearest to t [B, F], 0 to 1000: float32 [B, F, 1, 1, 1]."""
     schedule = Schedule(shift)
     sigma = schedule.sigmas[schedule.nearest(t.flatten())]
     return sigma.view(*t.shape, 1, 1, 1).to(t.device)
 
 
 def score_timesteps(drawn: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
-    """drawn: whole numbers in [0, 1000), one per sample -> float32, leaning to noise and kept off both ends."""
+    """Timesteps for uniformly drawn whole numbers in [0, 1000): float32, moved towards noise, never near 0 or 1000."""
     return Schedule(shift).shifted(drawn.float())
 
 
 def noised(clip: Tensor, noise: Tensor, t: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
-    """clip, noise [B, F, C, h, w], t [B, F] -> the clip at that noise, in the dtype of `clip`."""
+    """The clip at timesteps t [B, F], in its own dtype; clip, noise: [B, F, C, h, w]."""
     sigma = sigma_at(t, shift)
     return ((1 - sigma) * clip + sigma * noise).to(clip.dtype)
 
 
 def x0_score(flow: Model, shift: float = SCORE_SHIFT) -> Model:
-    """A score that answers with x0, from a model that answers with the flow (noise - x0)."""
+    """A score, which predicts x0, made of a model that predicts the flow (noise - x0)."""
 
     def score(noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:
         # float64: near sigma 1 the difference of two large numbers is small
@@ -51,9 +52,10 @@ def x0_score(flow: Model, shift: float = SCORE_SHIFT) -> Model:
 
 @dataclass(frozen=True)
 class Scores:
-    """The two judges of a clip, what they are told of it, and how far the real one is pushed off `negative`.
+    """The fake and the real score of a clip, with the prompts that both are given.
 
-    shift: of the grid on which clips are noised for them.
+    context, negative: the prompt and the negative prompt [B, L, D], or their tokens. guidance: how far the real score
+    is moved away from its answer to `negative`. shift: of the schedule with which clips are noised.
     """
 
     fake: Model
@@ -65,7 +67,7 @@ class Scores:
 
     @torch.no_grad()
     def gradient(self, clip: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
-        """From the real score to the fake one, over the real one's distance from `clip`; NaN becomes zero."""
+        """The fake score minus the real one, over the real score's mean distance from `clip`; NaN becomes zero."""
         fake, plain = self.fake(noisy, t, self.context), self.real(noisy, t, self.context)
         real = plain + self.guidance * (plain - self.real(noisy, t, self.negative))
         distance = (clip - real).abs().mean(dim=(1, 2, 3, 4), keepdim=True)
@@ -73,9 +75,10 @@ class Scores:
 
 
 def generator_loss(clip: Tensor, noise: Tensor, t: Tensor, scores: Scores, mask: Tensor | None = None) -> Tensor:
-    """A float64 number whose gradient moves `clip` (with grad, [B, F, C, h, w]) from the fake score to the real one.
+    """A float64 number whose gradient moves `clip` away from the fake score and towards the real one.
 
-    noise: like clip; t [B, F] from `score_timesteps`; mask: bool, like clip, what is supervised (all without it).
+    clip: [B, F, C, h, w], with gradient; noise: like clip; t: [B, F] from `score_timesteps`; mask: bool, like clip,
+    true where the loss counts (None: everywhere).
     """
     gradient = scores.gradient(clip.detach(), noised(clip.detach(), noise, t, scores.shift), t)
     target = (clip.detach() - gradient).double()
@@ -83,14 +86,17 @@ def generator_loss(clip: Tensor, noise: Tensor, t: Tensor, scores: Scores, mask:
 
 
 def critic_loss(clip: Tensor, noise: Tensor, t: Tensor, scores: Scores, mask: Tensor | None = None) -> Tensor:
-    """How well the fake score (with grad) denoises the generator's own clip: squared error of the flow."""
+    """The squared error of the flow with which the fake score, with gradient, denoises the generator's own clip."""
     noisy = noised(clip, noise, t, scores.shift)
     flow = fake_flow(noisy, scores.fake(noisy, t, scores.context), t, scores.shift)
     return _masked_mean((flow - (noise - clip)).square(), mask)
 
 
 def fake_flow(noisy: Tensor, x0: Tensor, t: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
-    """The flow (noise - x0) that a score's answer x0 means, all [B, F, C, h, w], on the grid the clip was noised on."""
+    """The flow (noise - x0) that follows from a predicted x0, on the schedule with which the clip was noised.
+
+    noisy, x0 and the result: [B, F, C, h, w]; t: [B, F].
+    """
     return ((noisy.double() - x0.double()) / sigma_at(t, shift).double()).to(noisy.dtype)
 
 

@@ -1,14 +1,14 @@
-"""Shares and differences with their 95 % intervals, and tables of them."""
+"""Shares and means with their 95 % intervals, and tables of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 Z95 = 1.959964
-ROUNDS = 4000
+BOOTSTRAP_ROUNDS = 4000
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Figure:
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def share(hits: Sequence[bool]) -> Figure:
-    """Of hits that are true, with Wilson's interval; of none, all NaN."""
+def share_of_hits(hits: Sequence[bool]) -> Figure:
+    """The share of `hits` that are true, with Wilson's interval; all NaN without any hits."""
     n = len(hits)
     if not n:
         return Figure(float("nan"), float("nan"), float("nan"), 0)
@@ -35,17 +35,17 @@ def share(hits: Sequence[bool]) -> Figure:
     return Figure(p, max(0.0, middle - reach), min(1.0, middle + reach), n)
 
 
-def mean(values: Sequence[float], seed: int = 0) -> Figure:
-    """The mean of `values` with a percentile bootstrap; of paired differences, the paired interval."""
+def mean_of_values(values: Sequence[float], seed: int = 0) -> Figure:
+    """The mean of `values` with a percentile bootstrap; for paired differences this is the paired interval."""
     measured = np.asarray(values, float)
-    chance = np.random.default_rng(seed)
-    drawn = measured[chance.integers(0, len(measured), (ROUNDS, len(measured)))].mean(1)
+    generator = np.random.default_rng(seed)
+    drawn = measured[generator.integers(0, len(measured), (BOOTSTRAP_ROUNDS, len(measured)))].mean(1)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Figure(float(measured.mean()), float(low), float(high), len(measured))
 
 
-def table(corner: str, rows: dict[str, dict[str, object]]) -> str:
-    """A Markdown table; a row lacks what it has no figure for."""
+def markdown_table(corner: str, rows: Mapping[str, Mapping[str, object]]) -> str:
+    """A Markdown table with a column for every name in any row; a cell without a value is empty."""
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     lines = [[corner, *columns], ["---"] * (1 + len(columns))]
     lines += [[name, *(str(row.get(column, "")) for column in columns)] for name, row in rows.items()]

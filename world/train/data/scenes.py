@@ -1,8 +1,8 @@
-"""The scenes as brightness fields: one function each, bold on purpose.
+"""The nine scenes: one function each, which draws brightness, 0 to 1, with strong contrast.
 
-Everything is of low spatial frequency: what sixteen-pixel latents cannot hold is left out. Directions can be read off a
-still picture wherever a wave has a steep and a gentle side, for motion alone is a weak cue to learn from.
-Places are in half picture heights from the middle of the picture, x to the right and y down.
+All shapes have low spatial frequencies: what latents of sixteen-pixel cells cannot hold is left out. Where a wave has a
+steep and a gentle side, the direction can be seen in a still picture, because motion alone is a weak cue to learn from.
+Places are in half picture heights from the middle of the picture; x goes to the right and y down.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ import torch
 from torch import Tensor
 
 TAU = 2 * math.pi
-CENTRED = ("ripples", "tunnel", "spiral")  # the camera leans here; elsewhere it travels
-STEPS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-TURNS = {"outwards": 1, "inwards": -1, "clockwise": 1, "counterclockwise": -1}
+CENTRED = ("ripples", "tunnel", "spiral")  # here the pan dials shift the view; elsewhere they make the camera travel
+LINEAR_STEPS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+CENTRED_SIGNS = {"outwards": 1, "inwards": -1, "clockwise": 1, "counterclockwise": -1}
 
 
 @dataclass(frozen=True)
 class View:
-    """What a camera sees of `direction` motion: x, y, [B, T, Y, X]; travel, [B, T, 1, 1], the way made so far."""
+    """What a camera sees of a batch of clips.
+
+    x, y: the place that each pixel shows, [B, T, Y, X]; travel: how far the scene has moved, [B, T, 1, 1].
+    """
 
     x: Tensor
     y: Tensor
@@ -31,32 +34,34 @@ class View:
 
     @property
     def scrolled(self) -> tuple[Tensor, Tensor]:
-        """x and y carried along with the motion."""
-        step_x, step_y = STEPS[self.direction]
+        """x and y of a scene that moves in a straight line."""
+        step_x, step_y = LINEAR_STEPS[self.direction]
         return self.x - step_x * self.travel, self.y - step_y * self.travel
 
     @property
-    def turn(self) -> int:
-        """+1 outwards or clockwise, -1 inwards or counterclockwise."""
-        return TURNS[self.direction]
+    def sign(self) -> int:
+        """The sign of a centred motion: +1 outwards or clockwise, -1 inwards or counterclockwise."""
+        return CENTRED_SIGNS[self.direction]
 
 
 class Draw:
-    """Random shapes for a batch of clips, each [B, 1, 1, 1]."""
+    """Draws random numbers that differ from clip to clip, each [B, 1, 1, 1]."""
 
     def __init__(self, count: int, generator: torch.Generator) -> None:
         self.count, self.generator = count, generator
 
     def __call__(self, low: float, high: float) -> Tensor:
+        """One uniform number between `low` and `high` for each clip."""
         return low + (high - low) * torch.rand(self.count, 1, 1, 1, generator=self.generator)
 
 
-def skewed(phase: Tensor) -> Tensor:
+def skewed_sine(phase: Tensor) -> Tensor:
     """A sine with a steep rise and a gentle fall, -1 to 1."""
     return torch.sin(phase + 0.7 * torch.sin(phase))
 
 
 def plasma(view: View, draw: Draw) -> Tensor:
+    """A sum of sine waves that also change slowly while they move."""
     x, y = view.scrolled
     k, flow = draw(2.1, 2.6), 0.3 * view.travel
     waves = torch.sin(k * x + draw(0, TAU) + flow) + torch.sin(k * y + draw(0, TAU))
@@ -65,14 +70,16 @@ def plasma(view: View, draw: Draw) -> Tensor:
 
 
 def stripes(view: View, draw: Draw) -> Tensor:
-    step_x, step_y = STEPS[view.direction]
+    """Stripes across the direction of motion, with one sharp and one soft edge."""
+    step_x, step_y = LINEAR_STEPS[view.direction]
     along, across = (view.x, view.y) if step_x else (view.y, view.x)
-    way = (step_x + step_y) * view.travel
-    phase = draw(5.5, 7) * (along + draw(-0.15, 0.15) * across - way) + draw(0, TAU)
-    return 0.5 + 0.5 * torch.tanh(2 * skewed(-(step_x + step_y) * phase))
+    moved = (step_x + step_y) * view.travel
+    phase = draw(5.5, 7) * (along + draw(-0.15, 0.15) * across - moved) + draw(0, TAU)
+    return 0.5 + 0.5 * torch.tanh(2 * skewed_sine(-(step_x + step_y) * phase))
 
 
 def grid(view: View, draw: Draw) -> Tensor:
+    """Bright horizontal and vertical lines."""
     x, y = view.scrolled
     k, width = draw(1.05, 1.25), draw(0.13, 0.16)
     to_x = (torch.remainder(x * k + draw(0, 1), 1) - 0.5).abs()
@@ -81,9 +88,10 @@ def grid(view: View, draw: Draw) -> Tensor:
 
 
 def orbs(view: View, draw: Draw) -> Tensor:
+    """Three balls in a tile that repeats."""
     x, y = view.scrolled
     wide, high = draw(2.5, 2.9), draw(2.1, 2.3)
-    field = torch.zeros(())
+    brightness = torch.zeros(())
     for index in range(3):
         place_x = wide * (index / 3 + draw(-0.05, 0.05))
         place_y = high * ((0.38 * index) % 1 + draw(-0.05, 0.05))
@@ -91,19 +99,21 @@ def orbs(view: View, draw: Draw) -> Tensor:
         from_y = torch.remainder(y - place_y + high / 2, high) - high / 2
         radius, distance = draw(0.36, 0.46), torch.sqrt(from_x**2 + from_y**2)
         ball = torch.sigmoid((radius - distance) * 22) * (0.6 + 0.4 * (1 - distance / radius).clamp(min=0))
-        field = torch.maximum(field, ball)
-    return field
+        brightness = torch.maximum(brightness, ball)
+    return brightness
 
 
 def waves(view: View, draw: Draw) -> Tensor:
+    """Horizontal bands that bend like waves of the sea."""
     x, _ = view.scrolled
-    lift = draw(0.2, 0.28) * skewed(-STEPS[view.direction][0] * draw(2.2, 2.8) * x + draw(0, TAU))
+    lift = draw(0.2, 0.28) * skewed_sine(-LINEAR_STEPS[view.direction][0] * draw(2.2, 2.8) * x + draw(0, TAU))
     return 0.5 + 0.5 * torch.sin(draw(4.6, 5.6) * (view.y + lift) + draw(0, TAU))
 
 
 def rain(view: View, draw: Draw) -> Tensor:
+    """Drops with tails, in columns of their own."""
     _, y = view.scrolled
-    down, period = STEPS[view.direction][1], draw(1.5, 1.8)
+    down, period = LINEAR_STEPS[view.direction][1], draw(1.5, 1.8)
     lane = view.x * draw(2.3, 2.7) + draw(0, 1)
     number = torch.floor(lane)
     start = torch.remainder(0.381966 * number + draw(0, 1) + 0.13 * torch.sin(5 * number + draw(0, TAU)), 1)
@@ -115,28 +125,37 @@ def rain(view: View, draw: Draw) -> Tensor:
 
 
 def ripples(view: View, draw: Draw) -> Tensor:
+    """Rings round the middle, at equal distances."""
     radius = torch.sqrt(view.x**2 + view.y**2)
-    phase = draw(7.5, 9) * (radius - view.turn * view.travel * 0.9) + draw(0, TAU)
-    return 0.5 + 0.5 * skewed(-view.turn * phase)
+    phase = draw(7.5, 9) * (radius - view.sign * view.travel * 0.9) + draw(0, TAU)
+    return 0.5 + 0.5 * skewed_sine(-view.sign * phase)
 
 
 def tunnel(view: View, draw: Draw) -> Tensor:
-    """Square rings that grow with perspective; the side walls are in shade."""
+    """Square rings that grow with perspective; the side walls are darker."""
     side, level = view.x.abs() / 1.4, view.y.abs()
     depth = torch.maximum(side, level)
-    phase = draw(3.6, 4.4) * torch.log(depth + 0.1) - view.turn * view.travel * 4.5 + draw(0, TAU)
-    walls = (0.5 + 0.5 * torch.tanh(1.5 * skewed(-view.turn * phase))) * torch.where(side > level, 0.7, 1.0)
+    phase = draw(3.6, 4.4) * torch.log(depth + 0.1) - view.sign * view.travel * 4.5 + draw(0, TAU)
+    walls = (0.5 + 0.5 * torch.tanh(1.5 * skewed_sine(-view.sign * phase))) * torch.where(side > level, 0.7, 1.0)
     return walls * ((depth - 0.06) / 0.3).clamp(0, 1)
 
 
 def spiral(view: View, draw: Draw) -> Tensor:
-    """Arms that trail behind their turning."""
+    """Two or three arms that turn and whose ends trail behind."""
     radius, angle = torch.sqrt(view.x**2 + view.y**2), torch.atan2(view.y, view.x)
     arms = 2 + (draw(0, 1) > 0.5).float()
-    phase = arms * (angle - view.turn * (view.travel * 1.6 + draw(0, TAU))) + view.turn * draw(3, 3.8) * radius
+    phase = arms * (angle - view.sign * (view.travel * 1.6 + draw(0, TAU))) + view.sign * draw(3, 3.8) * radius
     return 0.5 + 0.5 * torch.tanh(1.6 * torch.sin(phase))
 
 
-FIELDS: dict[str, Callable[[View, Draw], Tensor]] = {
-    scene.__name__: scene for scene in (plasma, stripes, grid, orbs, waves, rain, ripples, tunnel, spiral)
+SCENE_FUNCTIONS: dict[str, Callable[[View, Draw], Tensor]] = {
+    "plasma": plasma,
+    "stripes": stripes,
+    "grid": grid,
+    "orbs": orbs,
+    "waves": waves,
+    "rain": rain,
+    "ripples": ripples,
+    "tunnel": tunnel,
+    "spiral": spiral,
 }
