@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from world.diffusion.encoded_prompts import mix_texts
-from world.diffusion.model import Text
+from world.diffusion.model import TextEncoding
 from world.prompt_mix import blend_prompts, parse, steps
 
 
@@ -35,12 +35,15 @@ def test_a_transition_from_within_another_starts_at_its_mix():
 
 
 def test_encoded_prompts_are_mixed_by_weight_and_padded_to_the_longest():
-    one, two = Text(torch.ones(1, 1, 2), torch.ones(1, 3)), Text(3 * torch.ones(1, 2, 2), 5 * torch.ones(1, 3))
+    one, two = (
+        TextEncoding(torch.ones(1, 1, 2), torch.ones(1, 3)),
+        TextEncoding(3 * torch.ones(1, 2, 2), 5 * torch.ones(1, 3)),
+    )
     result = mix_texts([(one, 0.25), (two, 0.75)])
     assert result.embedding.tolist() == [[[2.5, 2.5], [2.25, 2.25]]]
     assert result.pooled.tolist() == [[4.0, 4.0, 4.0]]
 
 
 def test_a_mix_of_one_is_that_prompt_bit_for_bit():
-    text = Text(torch.randn(1, 3, 2), None)
+    text = TextEncoding(torch.randn(1, 3, 2), None)
     assert mix_texts([(text, 1.0)]) is text

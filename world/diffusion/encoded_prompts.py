@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from world.diffusion.model import DiffusionModel, Text
+from world.diffusion.model import DiffusionModel, TextEncoding
 from world.dit.device import upload
 from world.dit.dit import Words
 from world.prompt_mix import parse
@@ -24,7 +24,7 @@ class EncodedPrompt(NamedTuple):
     pooled: Tensor | None
 
 
-def mix_texts(parts: Sequence[tuple[Text, float]]) -> Text:
+def mix_texts(parts: Sequence[tuple[TextEncoding, float]]) -> TextEncoding:
     """Encoded prompts as one, by weight; shorter embeddings get zero rows."""
     if len(parts) == 1:
         return parts[0][0]
@@ -32,7 +32,7 @@ def mix_texts(parts: Sequence[tuple[Text, float]]) -> Text:
     padded = [(F.pad(text.embedding, (0, 0, 0, rows - text.embedding.shape[1])), weight) for text, weight in parts]
     pooled = [text.pooled * weight for text, weight in parts if text.pooled is not None]
     embedding = reduce(torch.add, [x * weight for x, weight in padded])
-    return Text(embedding, reduce(torch.add, pooled) if pooled else None)
+    return TextEncoding(embedding, reduce(torch.add, pooled) if pooled else None)
 
 
 class EncodedPrompts:

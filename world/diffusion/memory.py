@@ -13,7 +13,7 @@ from world.dit.cache import BankPair, CacheBank
 from world.dit.device import SideStream
 
 
-class Memory:
+class StreamMemory:
     """Does to the banks what a switch state asks for. Owned by a session.
 
     side: the stream on which the back bank is written, beside what the front bank is used for; a swap waits for it. It

@@ -12,7 +12,7 @@ from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached
 from world.boundary import Boundary, apply_events
 from world.cache_work import Recache, Work
 from world.diffusion.encoded_prompts import EncodedPrompt, EncodedPrompts
-from world.diffusion.memory import Memory
+from world.diffusion.memory import StreamMemory
 from world.diffusion.model import DiffusionModel
 from world.dit.cache import BankPair
 from world.dit.denoise import Sampler
@@ -36,7 +36,7 @@ class DiffusionSession:
         self.state = SwitchState(model.config.cache.rules, model.info.dials, Conditions(prompt, seed))
         self._model, self._config, self._noise = model, model.config, noise
         self._prompts, self._sampler = EncodedPrompts(model), Sampler(model.config.sampler)
-        self._memory = Memory(model, self._prompts)
+        self._memory = StreamMemory(model, self._prompts)
 
     @property
     def index(self) -> int:
