@@ -14,7 +14,7 @@ from loop.link.message import BlockDone, BlockMade, Died, Fault, Stage, Taken
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
 from loop.screen.display_dials import DISPLAY_DIALS, DisplayDials
-from loop.screen.photodiode import Patch
+from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Screen
 from loop.supervise.live_model import LiveModel
 from loop.timing.clock import FixedStep
@@ -38,7 +38,7 @@ class Parts:
     controls: ShowControls
     out: Outputs
     overlay: Callable[[Engine], Sequence[Any]]
-    patch: Patch | None = None
+    patch: PhotodiodePatch | None = None
 
 
 class Engine:

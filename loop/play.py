@@ -13,7 +13,7 @@ from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
-from loop.screen.photodiode import Patch
+from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
 from loop.supervise.live_model import LiveModel, StreamOptions
 from loop.timing import gc_freeze
@@ -41,7 +41,7 @@ def show(options: Namespace, model: LiveModel, script: Script | None) -> int:
     screen, overlay = _screen(options)
     outputs = Outputs(options.trace, options.record)
     controls = ShowControls(screen, script, options.switch, lambda: model.info.vocabulary if model.info else ())
-    patch = Patch() if options.patch else None
+    patch = PhotodiodePatch() if options.patch else None
     engine = Engine(Parts(screen, model, controls, outputs, overlay, patch), options.seconds)
     gc_freeze.freeze()
     try:

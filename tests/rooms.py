@@ -29,7 +29,8 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.train.stages": {"world.small", "world.train.learn", "world.train.data"},
     "world.train.judge": {"world.small", "world.train.learn", "world.train.data"},
     "world.train": _WORLD | {"world.dit", "world.small"} | _TRAIN,
-    "world.zoo": _WORLD | {"world.small", "world.wan"},
+    # it prepares the process that a world is to have for itself
+    "world.zoo": _WORLD | {"world.dit", "world.small", "world.wan"},
     "input": _WORLD,
     "net": _WORLD,
     "loop.link": _WORLD,
@@ -42,7 +43,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.cli": _WORLD | {"world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     # a benchmark of the model looks into it
-    "loop.measure": _WORLD | {"world.zoo", "world.dit", "world.wan", "input", "loop"} | _SHOW,
+    "loop.measure": _WORLD | {"world.zoo", "world.dit", "world.diffusion", "world.wan", "input", "loop"} | _SHOW,
     "loop.__main__": _WORLD | {"world.zoo", "world.train", "loop", "loop.cli", "loop.measure"},
 }
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from world.diffusion.encoded_prompts import mixed
-from world.diffusion.world import Text
-from world.prompt_mix import blend, parse, steps
+from world.diffusion.encoded_prompts import mix_texts
+from world.diffusion.model import TextEncoding
+from world.prompt_mix import blend_prompts, parse, steps
 
 
 def test_weights_are_read_and_add_up_to_one():
@@ -30,17 +30,20 @@ def test_a_transition_goes_in_even_steps_and_ends_in_the_new_words():
 
 
 def test_a_transition_from_within_another_starts_at_its_mix():
-    assert blend("red:0.5 | blue:0.5", "blue", 0.5) == "red:0.25 | blue:0.75"
-    assert parse(blend("red:0.5 | blue:0.5", "green", 0.5)) == (("red", 0.25), ("blue", 0.25), ("green", 0.5))
+    assert blend_prompts("red:0.5 | blue:0.5", "blue", 0.5) == "red:0.25 | blue:0.75"
+    assert parse(blend_prompts("red:0.5 | blue:0.5", "green", 0.5)) == (("red", 0.25), ("blue", 0.25), ("green", 0.5))
 
 
 def test_encoded_prompts_are_mixed_by_weight_and_padded_to_the_longest():
-    one, two = Text(torch.ones(1, 1, 2), torch.ones(1, 3)), Text(3 * torch.ones(1, 2, 2), 5 * torch.ones(1, 3))
-    result = mixed([(one, 0.25), (two, 0.75)])
+    one, two = (
+        TextEncoding(torch.ones(1, 1, 2), torch.ones(1, 3)),
+        TextEncoding(3 * torch.ones(1, 2, 2), 5 * torch.ones(1, 3)),
+    )
+    result = mix_texts([(one, 0.25), (two, 0.75)])
     assert result.embedding.tolist() == [[[2.5, 2.5], [2.25, 2.25]]]
     assert result.pooled.tolist() == [[4.0, 4.0, 4.0]]
 
 
 def test_a_mix_of_one_is_that_prompt_bit_for_bit():
-    text = Text(torch.randn(1, 3, 2), None)
-    assert mixed([(text, 1.0)]) is text
+    text = TextEncoding(torch.randn(1, 3, 2), None)
+    assert mix_texts([(text, 1.0)]) is text

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from world.event import Event
+from world.event import Event, Prompt, Scene
 from world.info import WorldInfo
 
 
@@ -96,21 +96,45 @@ class Snapshot:
     dials: dict[str, float]
     blocks: tuple[Block, ...] = ()
 
+    def line(self) -> list[tuple[Block, str | None]]:
+        """Those blocks that follow one another up to `start`, oldest first, and the words each was made under.
+
+        The words are None where no block up to it tells them. Without a block that changed them, they are the newest.
+        """
+        line: list[Block] = []
+        end = self.start
+        for block in reversed(self.blocks):
+            if block.start + block.latents.shape[1] != end:
+                break
+            line.insert(0, block)
+            end = block.start
+        changes = [[event.text for event in block.events if isinstance(event, Prompt | Scene)] for block in line]
+        words = None if any(changes) else self.words
+        told: list[tuple[Block, str | None]] = []
+        for block, texts in zip(line, changes, strict=True):
+            words = texts[-1] if texts else words
+            told.append((block, words))
+        return told
+
 
 class Session(Protocol):
-    """A running world: events in, blocks out. It asks for no clock, thread or device.
+    """A running world: events in, blocks out. It asks for no clock, thread or device."""
 
-    slow_words: encoding a prompt takes so long that blocks should go on meanwhile. is_recaching: what `ahead` began is
-    still under way on the device.
-    """
-
-    index: int
-    slow_words: bool
-    is_recaching: bool
+    @property
+    def index(self) -> int:
+        """The number of the next block, or of the block in flight."""
 
     @property
     def conditions(self) -> Conditions:
-        """In force for the next block: while one is in flight, for the block after it."""
+        """What the next block is made under; while one is in flight, the block after it."""
+
+    @property
+    def slow_words(self) -> bool:
+        """Whether encoding a prompt takes so long that blocks should go on meanwhile."""
+
+    @property
+    def is_recaching(self) -> bool:
+        """Whether the recache that `ahead` began is still under way on the device."""
 
     def encode(self, event: Event) -> Any:
         """The event's words encoded, for `prepare`. The session is not touched: another thread may do this."""
@@ -145,7 +169,9 @@ class Session(Protocol):
 class Decoder(Protocol):
     """Latents to pixels, as a function of a state that the caller keeps."""
 
-    memory: int  # latent frames that decide the next pixel
+    @property
+    def memory(self) -> int:
+        """How many latent frames before the next one its pixels depend on."""
 
     def start(self) -> Any:
         """The state before the first latent frame of a stream."""
@@ -157,8 +183,13 @@ class Decoder(Protocol):
 class World(Protocol):
     """An open world: weights loaded, ready to run sessions."""
 
-    info: WorldInfo
-    decoder: Decoder
+    @property
+    def info(self) -> WorldInfo:
+        """What everybody may know of it."""
+
+    @property
+    def decoder(self) -> Decoder:
+        """From its latents to pixels."""
 
     def session(self, seed: int, prompt: str) -> Session:
         """A new stream that begins with `prompt`."""

@@ -1,12 +1,11 @@
-"""The vocabulary: everything that can happen to a world, as frozen values.
-
-The only door from `input` and `net` into `world`. Importing it costs no torch.
-"""
+"""The events: everything that can happen to a running world, as frozen values. Importing this costs no torch."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 _JOINERS = "\u200c\u200d"  # unprintable, yet emoji families and Persian words are spelt with them
 MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on a stage
@@ -14,7 +13,7 @@ MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on 
 
 @dataclass(frozen=True)
 class Prompt:
-    """New words for the running world; memory of what was shown is kept."""
+    """New words for the running world, which goes on from what was shown."""
 
     text: str
 
@@ -24,7 +23,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Dial:
-    """A named knob of the world or of the display, set to `value`."""
+    """A dial of the world or of the display, set to `value`."""
 
     name: str
     value: float
@@ -36,7 +35,7 @@ class Dial:
 
 @dataclass(frozen=True)
 class Scene:
-    """A hard cut: new words, empty caches, positions and noise start again from `seed`."""
+    """A hard cut: a new stream from empty caches under these words; without a `seed` it keeps the one in force."""
 
     text: str
     seed: int | None = None
@@ -47,12 +46,12 @@ class Scene:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """A cut without new words: state is made anew from the latents of the window."""
+    """Rebuild the cache from the latents of the window, under the words in force."""
 
 
 @dataclass(frozen=True)
 class Rewind:
-    """Go on from `block` as if what came after it had not been made."""
+    """Go on from block number `block`, as if those after it had never been made."""
 
     block: int
 
@@ -72,13 +71,13 @@ def clean_text(text: str) -> str:
     return line
 
 
-def to_json(event: Event) -> dict:
-    """`event` as the log, the trace and the wire write it: its type and its fields."""
+def to_json(event: Event) -> dict[str, Any]:
+    """`event` as it is written in logs, in traces and on the wire: its type and its fields."""
     kind = next(name for name, cls in _KINDS.items() if isinstance(event, cls))
     return {"type": kind, **asdict(event)}
 
 
-def from_json(fields: dict) -> Event:
+def from_json(fields: Mapping[str, Any]) -> Event:
     """The inverse of `to_json`; raises ValueError that says what is wrong."""
     rest = dict(fields)
     kind = rest.pop("type", None)

@@ -1,4 +1,4 @@
-"""Prompts mixed by weight, `a neon tunnel:0.7 | blue rain:0.3`, and the way from one prompt to another. No torch."""
+"""Prompts mixed by weight, `a neon tunnel:0.7 | blue rain:0.3`, and transitions made of such mixes. No torch."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import re
 Part = tuple[str, float]  # words and their weight
 
 _WEIGHTED = re.compile(r"^(.*\S)\s*:\s*(\d+(?:\.\d+)?|\.\d+)$")
-_LEAST = 0.02  # a smaller share cannot be seen and is left out
+_LEAST = 0.02  # a smaller weight makes no visible difference and is left out
 
 
 def parse(text: str) -> tuple[Part, ...]:
-    """The parts of a prompt, their weights adding up to 1; a part without a weight counts 1.
+    """The parts of a prompt, with weights that add up to 1. A part without a weight counts as 1.
 
-    Without a bar the prompt is one part, colons and all: `chapter 2: 1984` stays what it is.
+    A prompt without a bar is one part, even if it ends in a colon and a number: `chapter 2: 1984`.
     """
     if "|" not in text:
         return ((text, 1.0),)
     weighted = [_part(piece.strip()) for piece in text.split("|") if piece.strip()]
-    whole = sum(weight for _, weight in weighted)
-    if not whole:
+    total = sum(weight for _, weight in weighted)
+    if not total:
         return ((text, 1.0),)
-    return tuple((words, weight / whole) for words, weight in weighted if weight)
+    return tuple((words, weight / total) for words, weight in weighted if weight)
 
 
-def blend(old: str, new: str, share: float) -> str:
-    """The prompt that is `share` (0 to 1) new and the rest old, either of them a mix already."""
+def blend_prompts(old: str, new: str, share: float) -> str:
+    """A mix with weight `share` (0 to 1) for the new prompt and the rest for the old one; both may be mixes."""
     parts: dict[str, float] = {}
     for text, weight in ((old, 1 - share), (new, share)):
         for words, part in parse(text):
@@ -35,8 +35,8 @@ def blend(old: str, new: str, share: float) -> str:
 
 
 def steps(old: str, new: str, blocks: int) -> list[str]:
-    """The prompts of a transition over `blocks` blocks; the last one is `new` itself."""
-    return [blend(old, new, number / blocks) for number in range(1, blocks)] + [new]
+    """The prompts of a transition from `old` to `new`, one for each of `blocks` blocks; the last is `new` itself."""
+    return [blend_prompts(old, new, number / blocks) for number in range(1, blocks)] + [new]
 
 
 def _part(piece: str) -> Part:

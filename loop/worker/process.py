@@ -19,7 +19,7 @@ from loop.timing import gc_freeze
 from loop.worker.stream import Stream
 from world.info import WorldError
 from world.options import WorldOptions
-from world.zoo import open_world
+from world.zoo import open_in_own_process
 
 now_ns = time.perf_counter_ns
 
@@ -61,7 +61,7 @@ def main(pipe: Connection, options: WorldOptions) -> None:
 
 
 def _serve(pipe: Connection, options: WorldOptions) -> None:
-    world = open_world(options, SerialDevice(options.probe.busy).spend)
+    world = open_in_own_process(options, SerialDevice(options.probe.busy).spend)
     pipe.send(Opened(world.info, _versions()))
     start = pipe.recv()
     if isinstance(start, Start):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from world.dit.denoise import Schedule
+from world.dit.denoise import NoiseSchedule
 
 NOISE_SHIFT, SCORE_SHIFT = 5.0, 8.0  # of the schedule with which clips are noised, and of the scores' own schedule
 
@@ -23,14 +23,14 @@ Model = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 def sigma_at(t: Tensor, shift: float) -> Tensor:
     """The noise level at the schedule's step nearest to t [B, F], 0 to 1000: float32 [B, F, 1, 1, 1]."""
-    schedule = Schedule(shift)
+    schedule = NoiseSchedule(shift)
     sigma = schedule.sigmas[schedule.nearest(t.flatten())]
     return sigma.view(*t.shape, 1, 1, 1).to(t.device)
 
 
 def score_timesteps(drawn: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
     """Timesteps for uniformly drawn whole numbers in [0, 1000): float32, moved towards noise, never near 0 or 1000."""
-    return Schedule(shift).shifted(drawn.float())
+    return NoiseSchedule(shift).shifted(drawn.float())
 
 
 def noised(clip: Tensor, noise: Tensor, t: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
