@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from world.event import Event, Prompt, Scene
+from world.event import Event, words_of
 from world.info import WorldInfo
+from world.prompt_mix import Words
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ Pass = Recached | Denoised | Made | Clean
 class Conditions:
     """What a block is made under: words, seed, and the world dials that were ever touched."""
 
-    words: str
+    words: Words
     seed: int
     dials: dict[str, float] = field(default_factory=dict)
 
@@ -92,11 +93,11 @@ class Snapshot:
     seed: int
     index: int
     start: int
-    words: str
+    words: Words
     dials: dict[str, float]
     blocks: tuple[Block, ...] = ()
 
-    def line(self) -> list[tuple[Block, str | None]]:
+    def line(self) -> list[tuple[Block, Words | None]]:
         """Those blocks that follow one another up to `start`, oldest first, and the words each was made under.
 
         The words are None where no block up to it tells them. Without a block that changed them, they are the newest.
@@ -108,9 +109,9 @@ class Snapshot:
                 break
             line.insert(0, block)
             end = block.start
-        changes = [[event.text for event in block.events if isinstance(event, Prompt | Scene)] for block in line]
+        changes = [[words for event in block.events if (words := words_of(event)) is not None] for block in line]
         words = None if any(changes) else self.words
-        told: list[tuple[Block, str | None]] = []
+        told: list[tuple[Block, Words | None]] = []
         for block, texts in zip(line, changes, strict=True):
             words = texts[-1] if texts else words
             told.append((block, words))

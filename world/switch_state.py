@@ -18,6 +18,7 @@ from world.cache_work import Append, Clear, Recache, Swap, Work
 from world.event import Event, Rebuild
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
+from world.prompt_mix import Words
 
 SPARE = 8  # blocks that can be taken back, if nobody asks for more
 
@@ -30,7 +31,7 @@ class BankState:
     cut: the first block that the last recache did not encode, until a block is made with its result.
     """
 
-    words: str | None
+    words: Words | None
     end: int = 0
     sink_since: int = -1
     cut: int | None = None

@@ -18,8 +18,9 @@ from world.dit.cache import BankPair
 from world.dit.denoise import Sampler
 from world.dit.device import finish, upload
 from world.dit.noise import normal
-from world.event import Event, Prompt, Scene
+from world.event import Event, words_of
 from world.fold import LoggedBlock, passes_to_restore
+from world.prompt_mix import Words
 from world.switch_state import SwitchState
 
 Noise = Callable[[int, int, int, tuple[int, ...]], Tensor]  # seed, block, step, shape -> float32 on the CPU
@@ -65,22 +66,24 @@ class DiffusionSession:
 
     def encode(self, event: Event) -> EncodedPrompt | None:
         """Encode the event's words for `prepare`. The session is not touched, so another thread may do this."""
-        if not isinstance(event, Prompt | Scene):
+        words = words_of(event)
+        if words is None:
             return None
         with torch.inference_mode():
-            prompt = self._prompts.encode(event.text)
+            prompt = self._prompts.encode(words)
         finish(self._model.device)  # the other thread works on a stream of its own
         return prompt
 
     def prepare(self, event: Event, encoded: EncodedPrompt | None = None) -> None:
         """Have the event's words encoded, so that the block boundary need not wait for it."""
-        if not isinstance(event, Prompt | Scene):
+        words = words_of(event)
+        if words is None:
             return
         if encoded is not None:
-            self._prompts.keep(event.text, encoded)
+            self._prompts.keep(words, encoded)
         else:
             with torch.inference_mode():
-                self._prompts[event.text]
+                self._prompts[words]
 
     def step(self, events: Sequence[Event] = ()) -> Block:
         """Make the next block, clean pass included."""
@@ -141,7 +144,7 @@ class DiffusionSession:
             self._memory.history.add(replace(block, dials=dials))
         self._forget()
 
-    def fold(self, blocks: Sequence[Block], words: str | None = None, dials: dict[str, float] | None = None) -> None:
+    def fold(self, blocks: Sequence[Block], words: Words | None = None, dials: dict[str, float] | None = None) -> None:
         """Become the session that made `blocks`, bit for bit; for a new session of the same world, seed and prompt.
 
         blocks: one line without gaps, oldest first, back to the beginning, a hard cut, or to the window before a
