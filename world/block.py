@@ -6,7 +6,7 @@ Plain data, no torch: the window's process reads these too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -59,6 +59,21 @@ class Denoised:
 
 
 @dataclass(frozen=True)
+class Remade:
+    """Block `index` came out with latents that are not finite: it is made again, from a cache made of older latents.
+
+    without_events: the first such try failed too, so it is made without the events that were taken for it.
+    """
+
+    index: int
+    without_events: bool
+
+    def __str__(self) -> str:
+        how = "without the events that it was to be made under" if self.without_events else "from older latents"
+        return f"block {self.index} came out with numbers that are not finite: it is made again {how}"
+
+
+@dataclass(frozen=True)
 class Made:
     """The block's latents are final: they can be decoded and shown before the cache is refreshed."""
 
@@ -70,7 +85,7 @@ class Clean:
     """The clean pass has written the block into the cache: the next block may begin."""
 
 
-Pass = Recached | Denoised | Made | Clean
+Pass = Recached | Denoised | Remade | Made | Clean
 
 
 @dataclass(frozen=True)
@@ -143,8 +158,8 @@ class Session(Protocol):
     def prepare(self, event: Event, encoded: Any = None) -> None:
         """Have the event's words ready, encoded here if they do not come so: the block boundary need not do it then."""
 
-    def begin(self, events: Sequence[Event]) -> Iterator[Pass]:
-        """Make the next block under `events`, one model pass at a time."""
+    def begin(self, events: Sequence[Event]) -> Generator[Pass, None, None]:
+        """Make the next block under `events`, one model pass at a time. Closed early, the block is abandoned."""
 
     def step(self, events: Sequence[Event] = ()) -> Block:
         """`begin` run to its end."""

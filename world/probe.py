@@ -8,7 +8,7 @@ first three bytes of the SHA-256 of the prompt.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
@@ -112,7 +112,7 @@ class ProbeSession:
         """Make the next block, clean pass included."""
         return next(done.block for done in list(self.begin(events)) if isinstance(done, Made))
 
-    def begin(self, events: Sequence[Event] = ()) -> Iterator[Pass]:
+    def begin(self, events: Sequence[Event] = ()) -> Generator[Pass, None, None]:
         """Make the next block under `events`, one pass at a time."""
         work = self.state.begin(events)
         self._do(work)

@@ -119,6 +119,18 @@ class SwitchState:
             self._events, self._ahead, self.flight = self._events + self._ahead, (), None
             self._back = BankState(None)
 
+    def distrust(self, drop_events: bool) -> None:
+        """Give up a block in flight that came out unusable, and trust no bank: the next try makes them from latents.
+
+        The recache is a Rebuild among the events, so that the log shows it. drop_events: the events that were taken are
+        given up as well.
+        """
+        self.abandon()
+        self._events = () if drop_events else self._events
+        self._front, self._back = BankState(None), BankState(None)
+        if self.end:
+            self._events += (Rebuild(),)
+
     def take_back(self, after: int) -> None:
         """Forget the blocks newer than `after`, unseen; the next block continues `after` and carries their events.
 
