@@ -11,6 +11,7 @@ from world.diffusion.model import DiffusionModel
 from world.diffusion.recache import Encoder, append, rebuild
 from world.dit.cache import BankPair, CacheBank
 from world.dit.device import SideStream
+from world.prompt_mix import Words
 
 
 class StreamMemory:
@@ -56,7 +57,7 @@ class StreamMemory:
         with self.side.beside():
             append(self._encoder(work.words), self.banks.back, block)
 
-    def _encoder(self, words: str) -> Encoder:
+    def _encoder(self, words: Words) -> Encoder:
         return Encoder(self._model.dit, self._prompts[words].words, self._model.config.sampler.clean)
 
     def _new_bank(self) -> CacheBank:
