@@ -15,7 +15,7 @@ from loop.worker.encoding import Encoded, Encoding
 from loop.worker.sequencer import Numbered, has_words, take
 from loop.worker.window_link import WindowLink
 from world.block import Session
-from world.event import Event, Prompt, Scene, event_of
+from world.event import Event, Prompt, Scene, event_of, words_of
 from world.prompt_mix import Words, transition_steps
 
 
@@ -105,7 +105,7 @@ class Inbox:
 
     def advance_transition(self) -> None:
         """After a block was made: let the next mix of a transition wait for the next block, unless other words do."""
-        if self._mixes and not any(isinstance(event, Prompt | Scene) for _, event in self.waiting):
+        if self._mixes and all(words_of(event) is None for _, event in self.waiting):
             event = event_of(self._mixes.popleft())
             self._session.prepare(event)
             self.waiting.append((NOBODY, event))
