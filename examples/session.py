@@ -1,29 +1,51 @@
-"""The engine without its loop: a session makes blocks, a decoder turns them into frames, a prompt changes them.
+"""Make a film with the four verbs of a world: no window, no clock, as fast as this machine goes.
 
-python examples/session.py film.npy
+python examples/session.py film.mp4        # or film.npy: uint8 [T, Y, X, 3]
 """
 
 import sys
+from pathlib import Path
 
+import av
 import numpy as np
+import torch
 
 from world.event import Dial, Prompt
-from world.options import WorldOptions
+from world.options import default_threads
 from world.zoo import open_world
 
-SCORE = {0: [], 8: [Prompt("red stripes moving left")], 16: [Dial("zoom", 0.6)], 24: [Prompt("green rain")]}
+SCORE = {  # what happens, by the number of the block that shows it first
+    8: [Prompt("red stripes moving left")],
+    16: [Dial("zoom", 0.6)],
+    24: [Prompt("green rain")],
+}
 
 
-def main(path):
-    world = open_world(WorldOptions(name="small"))
-    session, state, film = world.session(seed=7, prompt="slow blue plasma"), world.decoder.start(), []
-    for number in range(32):
-        block = session.step(SCORE.get(number, []))
+def make_film(path, score, blocks):
+    world = open_world("small")
+    session = world.session(seed=7, prompt="slow blue plasma")
+    state = world.decoder.start()
+    film = []
+    for number in range(blocks):
+        block = session.step(score.get(number, []))
         frames, state = world.decoder.decode(state, block.latents)
-        film.append(frames)
-        print(block.index, block.digest[:12], [type(event).__name__ for event in block.events])
-    np.save(path, np.concatenate(film))
+        film.extend(frames)
+        print(f"block {block.index}  latents {block.digest[:12]}  {', '.join(map(str, block.events))}")
+    save(path, film, world.info.fps)
+
+
+def save(path, film, fps):
+    if path.suffix == ".npy":
+        np.save(path, film)
+        return
+    with av.open(str(path), "w") as movie:
+        stream = movie.add_stream("libx264", rate=round(fps))
+        stream.height, stream.width = film[0].shape[:2]
+        for pixels in film:
+            movie.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        movie.mux(stream.encode(None))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    torch.set_num_threads(default_threads())  # open_world leaves this to whoever owns the process
+    make_film(Path(sys.argv[1] if len(sys.argv) > 1 else "film.mp4"), SCORE, blocks=32)

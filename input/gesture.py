@@ -1,22 +1,22 @@
-"""What a window reports, in our own words.
+"""Gestures: what the user does at a window, as plain data.
 
-The window translates its system's events into these, so that keys can be tested and replayed without one.
+The window translates the events of its system into these, so that the keys can be tested and replayed without a window.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# by USB scancode: the letters and signs that have a meaning for us, where a US keyboard has them
+# USB scancode -> the character that a US keyboard has there, for the keys that can be shortcuts
 _US_KEYS = {4 + i: chr(ord("a") + i) for i in range(26)} | {45: "-", 46: "=", 47: "[", 48: "]", 56: "/"}
 
 
 @dataclass(frozen=True)
 class KeyDown:
-    """A key went down, or repeats because it is held.
+    """A key went down, or repeats because it is held down.
 
-    key: "a", "1", "[", "enter", "kp_enter", "escape", "backspace", "space", "left", "pageup", "f1" ...: the label of
-    the key without modifiers. mods: of "shift", "ctrl", "alt", "meta".
+    key: its label without modifiers: "a", "1", "[", "enter", "kp_enter", "escape", "backspace", "space", "left",
+    "pageup", "f1" and so on. mods: the modifiers held down, out of "shift", "ctrl", "alt" and "meta".
     """
 
     key: str
@@ -33,14 +33,14 @@ class KeyUp:
 
 @dataclass(frozen=True)
 class Text:
-    """Text that was typed, after the layout, dead keys and the input method had their say."""
+    """Text that was typed, as the keyboard layout, dead keys and the input method made it."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Composing:
-    """Text that an input method still composes, its caret at index `start`; empty when the composition ended."""
+    """Text that an input method is still composing, with its caret at index `start`; empty when that has ended."""
 
     text: str
     start: int = 0
@@ -63,9 +63,10 @@ Gesture = KeyDown | KeyUp | Text | Composing | Closed | Resized
 
 
 def key_name(label: str, scancode: int) -> str:
-    """The name of a key whose unshifted label is `label`, as the window system spells it ("Return", "Keypad 1", "A").
+    """Our name ("enter", "kp_1", "a") of the key that the window system labels `label` ("Return", "Keypad 1", "A").
 
-    A key of a layout without Latin letters is called by its place, so that the shortcuts stay under the same fingers.
+    A key whose label is not a Latin character is named after its position on a US keyboard, so that the shortcuts are
+    where they are for everybody else. scancode: the USB scancode, which gives the position.
     """
     name = label.lower()
     if len(name) == 1 and not name.isascii():

@@ -1,4 +1,4 @@
-"""What the keys mean: gestures in, commands and events out. No window system here."""
+"""What the keys mean: it turns gestures into commands and events, and needs no window."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from input.textline import LineView, TextLine
 from world.event import Dial, Event, Prompt, Scene, clean_text
 from world.info import DialRange
 
-STEPS = 20  # presses from one end of a stepped dial to the other
-_SHORTCUT_MODS = frozenset({"ctrl", "alt", "meta"})  # shift alone still types
+STEPS = 20  # key presses that take a dial from one end of its range to the other
+_SHORTCUT_MODS = frozenset({"ctrl", "alt", "meta"})  # without shift, which belongs to typing
 
 
 class Command(Enum):
-    """What the keys ask of the engine itself, not of the world."""
+    """What a key can ask of the show itself, as opposed to events, which are for the world or the display."""
 
     QUIT = "quit"
     FULLSCREEN = "fullscreen"
@@ -25,20 +25,20 @@ class Command(Enum):
     FREEZE = "freeze"
     BLACKOUT = "blackout"
     LINE_OPENED = "line opened"  # text input must start
-    LINE_CLOSED = "line closed"  # text input must stop, so that an input method leaves the shortcuts alone
+    LINE_CLOSED = "line closed"  # text input must stop, so that an input method does not take the shortcuts
 
 
 _ENTER = ("enter", "kp_enter")
 _SLASH = ("/", "kp_/")
 _ALWAYS = {"f1": Command.STATISTICS, "f2": Command.SWITCH, "f11": Command.FULLSCREEN}
 _LINE_CLOSED_ONLY = {"h": Command.HELP, "space": Command.FREEZE, "b": Command.BLACKOUT}
-_HELD = {
+_HELD = {  # key -> (dial, direction): at the end of its range while the key is down
     **dict.fromkeys(("right", "d"), ("pan_x", 1)),
     **dict.fromkeys(("left", "a"), ("pan_x", -1)),
     **dict.fromkeys(("up", "w"), ("pan_y", 1)),
     **dict.fromkeys(("down", "s"), ("pan_y", -1)),
 }
-_STEPPED = {
+_STEPPED = {  # key -> (dial, direction): one step for each press or repeat
     **dict.fromkeys(("]", "pageup"), ("zoom", 1)),
     **dict.fromkeys(("[", "pagedown"), ("zoom", -1)),
     **dict.fromkeys(("=", "+", "kp_+"), ("energy", 1)),
@@ -46,11 +46,11 @@ _STEPPED = {
     ".": ("brightness", 1),
     ",": ("brightness", -1),
 }
-_SHIFTED = {"n": "hue", "z": "magnify"}  # with Shift the other way
-_CYCLED = {"m": "mirror", "g": "guard"}  # through whole numbers
-_ROUND = ("hue",)  # one end of these is the other
-_REST = ("0", "kp_0")
-_AT_REST = ("brightness", "hue", "magnify", "mirror")  # not the guard: what keeps others safe is not swept away
+_SHIFTED = {"n": "hue", "z": "magnify"}  # one step up; with Shift one step down
+_CYCLED = {"m": "mirror", "g": "guard"}  # to the next whole number
+_CIRCULAR = ("hue",)  # after the highest value comes the lowest
+_RESET = ("0", "kp_0")
+_RESET_DIALS = ("brightness", "hue", "magnify", "mirror")  # not the guard: it protects others, so this must not end it
 
 _HELP = (
     ("Enter or /", "write what comes next"),
@@ -83,18 +83,18 @@ _DISPLAY_HELP = (
 
 
 def help_rows(dials: Mapping[str, DialRange], vocabulary: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
-    """The keys and what they do, for a world that has `dials` and knows the words of `vocabulary` (empty: any)."""
+    """(key, what it does) of every key, for a world that has `dials` and completes the words of `vocabulary`."""
     of_world = tuple(row for names, row in _DIAL_HELP if any(name in dials for name in names))
     of_line = (_COMPLETION_HELP,) if vocabulary else ()
     return _HELP[:4] + of_line + _HELP[4:7] + of_world + _DISPLAY_HELP + _HELP[7:]
 
 
 class Keyboard:
-    """Turns gestures into commands and events; owns the prompt line, the keys held down and the stepped dials.
+    """Turns gestures into commands and events. Owns the prompt line, the keys held down and the values of the dials.
 
-    words: the prompt the world runs under, for a hard cut with the line closed; empty while no world is open. dials:
-    the world's and the display's, by name. clipboard: asked for its text when the user pastes. vocabulary: asked for
-    the words to complete to, whenever a world is met.
+    words: the current prompt, which a hard cut repeats while the line is closed; empty while no world is open. dials:
+    those of the world and the display, by name. clipboard: called for the text to paste. vocabulary: called for the
+    words that can be completed, each time a world is opened.
     """
 
     def __init__(
@@ -109,29 +109,29 @@ class Keyboard:
         self._clipboard = clipboard
         self._vocabulary = vocabulary
         self._held: list[str] = []
-        self._opener = ""  # the character that opened the line and must not be typed into it
+        self._opener = ""  # the character of the key that opened the line: it also arrives as Text, to be ignored once
         self.meet(words, dials)
 
     def meet(self, words: str, dials: Mapping[str, DialRange]) -> None:
-        """Go on with a world that runs under `words` and has `dials`, all at rest; the open line stays."""
+        """Switch to a newly opened world: its prompt is `words`, its `dials` are at rest. An open line stays open."""
         self._words = words
         self.line.know(self._vocabulary())
         self._dials = dials
-        self._values = {name: span.rest for name, span in dials.items()}
+        self._values = {name: limits.rest for name, limits in dials.items()}
 
     def view(self) -> LineView | None:
-        """The prompt line as it is to be drawn, None while it is closed."""
+        """What to draw of the prompt line; None while it is closed."""
         return self.line.view() if self.is_open else None
 
     def note(self, event: Event) -> None:
-        """Learn of an event from another source, so that the keys go on from it."""
+        """Take over the prompt or dial value of an event from any source, so that the next key continues from it."""
         if isinstance(event, Prompt | Scene):
             self._words = event.text
         elif isinstance(event, Dial) and event.name in self._values:
             self._values[event.name] = event.value
 
     def handle(self, gesture: Gesture) -> list[Command | Event]:
-        """What `gesture` asks for, in order; empty when it asks for nothing or only edits the line."""
+        """The commands and events that `gesture` causes, in order; none if it only edits the line or has no meaning."""
         if isinstance(gesture, KeyDown):
             return self._key_down(gesture)
         if isinstance(gesture, KeyUp):
@@ -145,7 +145,7 @@ class Keyboard:
     def _key_down(self, press: KeyDown) -> list[Command | Event]:
         self._opener = ""
         mods = press.mods & _SHORTCUT_MODS
-        # AltGr reports as Ctrl+Alt on some systems, and AltGr+Q types an @: only Ctrl alone quits
+        # some systems report AltGr as Ctrl+Alt, and AltGr+Q types an @, so only Ctrl without Alt quits
         if press.key == "q" and mods == {"ctrl"}:
             return [Command.QUIT]
         if press.key in _ALWAYS or (press.key in _ENTER and mods == {"alt"}):
@@ -155,7 +155,7 @@ class Keyboard:
         return [] if mods else self._shortcut(press)
 
     def _line_key(self, press: KeyDown) -> list[Command | Event]:
-        """A key while the line is open; letters arrive as Text."""
+        """A key that goes down while the line is open; the characters it types arrive separately, as Text."""
         if press.key in _ENTER:
             return [] if press.repeat or self.line.is_composing else self._submit("shift" in press.mods)
         if press.key == "escape":
@@ -169,7 +169,7 @@ class Keyboard:
         return []
 
     def _shortcut(self, press: KeyDown) -> list[Command | Event]:
-        """A key while the line is closed."""
+        """A key that goes down while the line is closed."""
         if press.key in _STEPPED:
             return self._step(*_STEPPED[press.key])
         if press.key in _SHIFTED:
@@ -178,8 +178,8 @@ class Keyboard:
             return []
         if press.key in _CYCLED:
             return self._cycle(_CYCLED[press.key])
-        if press.key in _REST:
-            return self._to_rest()
+        if press.key in _RESET:
+            return self._reset()
         if press.key in _ENTER and "shift" in press.mods:
             return self._cut()
         if press.key in _ENTER + _SLASH:
@@ -195,7 +195,7 @@ class Keyboard:
             self._opener = ""
         elif self.is_open:
             self.line.insert(text)
-        elif text == "/":  # where / needs Shift or AltGr, no key is called "/"
+        elif text == "/":  # on layouts where / needs Shift or AltGr, no key is called "/"
             return self._open()
         return []
 
@@ -207,7 +207,7 @@ class Keyboard:
         return self._pan(_HELD[key][0])
 
     def _open(self) -> list[Command | Event]:
-        """Open the line; held dials come to rest, since the same keys type from now on."""
+        """Open the line. Held dials go back to rest, because from now on the keys that hold them type."""
         self.is_open = True
         names = dict.fromkeys(_HELD[key][0] for key in self._held)
         self._held.clear()
@@ -225,7 +225,7 @@ class Keyboard:
         return []
 
     def _submit(self, is_hard_cut: bool) -> list[Command | Event]:
-        """Close the line and send its words; an empty line sends nothing, or cuts to the current words."""
+        """Close the line and send its words; with an empty line, a hard cut keeps the current words."""
         words = _clean_or_empty(self.line.submit())
         self._words = words or self._words
         if is_hard_cut:
@@ -233,40 +233,43 @@ class Keyboard:
         return [*self._close(), Prompt(words)] if words else self._close()
 
     def _cut(self) -> list[Command | Event]:
+        """A hard cut to a new scene under the current words."""
         return [Scene(self._words)] if self._words else []
 
     def _pan(self, name: str) -> list[Command | Event]:
-        """Set the held dial `name` as the newest of its keys says, at rest without one."""
+        """Set the held dial `name` to the end that the newest of its keys stands for; to rest if none is down."""
         if name not in self._dials:
             return []
-        span = self._dials[name]
+        limits = self._dials[name]
         signs = [_HELD[key][1] for key in self._held if _HELD[key][0] == name]
-        value = span.rest if not signs else span.high if signs[-1] > 0 else span.low
-        return self._turn(name, value)
+        value = limits.rest if not signs else limits.high if signs[-1] > 0 else limits.low
+        return self._set(name, value)
 
     def _step(self, name: str, sign: int) -> list[Command | Event]:
+        """Move dial `name` one step up or down, within its range."""
         if name not in self._dials:
             return []
-        span = self._dials[name]
-        width = span.high - span.low
+        limits = self._dials[name]
+        width = limits.high - limits.low
         value = self._values[name] + sign * width / STEPS
-        if name in _ROUND:
-            value = span.low + (value - span.low) % width
-        return self._turn(name, round(min(max(value, span.low), span.high), 6))
+        if name in _CIRCULAR:
+            value = limits.low + (value - limits.low) % width
+        return self._set(name, round(min(max(value, limits.low), limits.high), 6))
 
     def _cycle(self, name: str) -> list[Command | Event]:
-        """The next whole number, after the highest the lowest."""
+        """Set dial `name` to the next whole number; after the highest comes the lowest."""
         if name not in self._dials:
             return []
-        span, value = self._dials[name], round(self._values[name]) + 1.0
-        return self._turn(name, value if value <= span.high else span.low)
+        limits, value = self._dials[name], round(self._values[name]) + 1.0
+        return self._set(name, value if value <= limits.high else limits.low)
 
-    def _to_rest(self) -> list[Command | Event]:
-        names = [name for name in _AT_REST if name in self._dials]
-        return [event for name in names for event in self._turn(name, self._dials[name].rest)]
+    def _reset(self) -> list[Command | Event]:
+        """Set the display's dials to rest, all but the guard."""
+        names = [name for name in _RESET_DIALS if name in self._dials]
+        return [event for name in names for event in self._set(name, self._dials[name].rest)]
 
-    def _turn(self, name: str, value: float) -> list[Command | Event]:
-        """Set dial `name`; nothing when it already stands there."""
+    def _set(self, name: str, value: float) -> list[Command | Event]:
+        """The event that sets dial `name` to `value`; none if it already has that value."""
         if self._values[name] == value:
             return []
         self._values[name] = value
@@ -274,7 +277,7 @@ class Keyboard:
 
 
 def _clean_or_empty(text: str) -> str:
-    """`text` as a prompt keeps it, empty where it holds nothing that can be read (only private characters, say)."""
+    """`text` as a prompt; empty if nothing of it can be read (only private-use characters, say)."""
     try:
         return clean_text(text)
     except ValueError:

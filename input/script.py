@@ -1,36 +1,46 @@
-"""Sources of events other than the keys, and the first of them: a script in a file."""
+"""Sources of events other than the keys: what each must offer, and the script, whose events come from a file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeGuard
 
 from world.event import Dial, Event, Prompt, Scene
 
 _NS = 1_000_000_000
-_MOST = 1e12  # bound on numbers: times in nanoseconds stay finite, and NaN is not below it
+_NUMBER_LIMIT = 1e12  # smaller numbers stay finite as nanoseconds; NaN fails the comparison
 _FORMS = '{"at_s": 3.0, "prompt": "..."}, {"at_s": 4.0, "dial": "zoom", "value": 0.5} or {"at_s": 5.0, "scene": "..."}'
 _FIELDS = {"prompt": {"prompt"}, "dial": {"dial", "value"}, "scene": {"scene", "seed"}}
 
 
 class Source(Protocol):
-    """Where events come from. Owned and polled by the main thread."""
+    """Something other than the keys that produces events, such as a script or an instrument.
+
+    The main thread owns it, and polls it at least once a tick, so `poll` must not wait. A source that listens on a
+    thread of its own collects events there and hands them over in `poll`.
+    """
 
     def poll(self, now_ns: int) -> list[tuple[Event, int]]:
-        """Events since the last call, oldest first, each with its time in nanoseconds of the monotonic clock."""
+        """The events since the last call, the oldest first, each with the time at which the source received it.
+
+        now_ns: the present. All times are nanoseconds of the monotonic clock (perf_counter_ns).
+        """
 
     def close(self) -> None:
-        """Let go of devices and threads."""
+        """Release devices and end threads; no `poll` follows."""
 
 
 class ScriptError(ValueError):
-    """A script cannot be read; the message is one line for the user, with file and line."""
+    """A script cannot be read. The message is one line for the user and names the file and the line."""
 
 
 class Script:
-    """Events at times known beforehand, counted from `start`."""
+    """A source whose events and their times are known beforehand.
+
+    entries: (seconds after `start`, event), in any order.
+    """
 
     def __init__(self, entries: Sequence[tuple[float, Event]]) -> None:
         self._entries = sorted(entries, key=lambda entry: entry[0])
@@ -38,11 +48,11 @@ class Script:
         self._sent = 0
 
     def start(self, t_ns: int) -> None:
-        """Let the script's time 0 be `t_ns`; before that `poll` gives nothing."""
+        """Make `t_ns` the time 0 of the script; until this is called, no event is due."""
         self._start_ns = t_ns
 
     def poll(self, now_ns: int) -> list[tuple[Event, int]]:
-        """The events that are due by `now_ns`, each stamped with its due time."""
+        """The events that have become due by `now_ns`, each with the time at which it was due."""
         if self._start_ns is None:
             return []
         due = []
@@ -52,7 +62,7 @@ class Script:
         return due
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """A script has nothing to release: its file was read at once."""
 
     def _due_ns(self, index: int) -> int:
         assert self._start_ns is not None
@@ -60,7 +70,7 @@ class Script:
 
 
 def read_script(path: str | Path) -> tuple[tuple[float, Event], ...]:
-    """The events of the JSON Lines file `path` with their times in seconds, sorted by time; raises ScriptError."""
+    """The events of the JSON Lines file `path` as (seconds, event), sorted by time; raises ScriptError."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -77,7 +87,7 @@ def read_script(path: str | Path) -> tuple[tuple[float, Event], ...]:
 
 
 def _entry(line: str) -> tuple[float, Event]:
-    """One line of a script; raises ValueError that says what was given and what was expected."""
+    """(seconds, event) of one line of a script; raises ValueError with what was given and what was expected."""
     try:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
@@ -93,36 +103,37 @@ def _entry(line: str) -> tuple[float, Event]:
     return _time_s(fields.get("at_s")), _event(kinds[0], fields)
 
 
-def _event(kind: str, fields: dict[str, Any]) -> Event:
-    if not isinstance(fields[kind], str):
-        raise ValueError(f"{kind} is {_short(fields[kind])}: expected text in quotes")
+def _event(kind: str, fields: dict[str, object]) -> Event:
+    text = fields[kind]
+    if not isinstance(text, str):
+        raise ValueError(f"{kind} is {_short(text)}: expected text in quotes")
     if kind == "prompt":
-        return Prompt(fields["prompt"])
+        return Prompt(text)
     if kind == "scene":
-        return Scene(fields["scene"], _seed(fields.get("seed")))
-    if not _is_number(fields.get("value")):
-        given = _short(fields.get("value"))
-        raise ValueError(f"value is {given}: expected a finite number for dial {fields['dial']!r}")
-    return Dial(fields["dial"], float(fields["value"]))
+        return Scene(text, _seed(fields.get("seed")))
+    value = fields.get("value")
+    if not _is_number(value):
+        raise ValueError(f"value is {_short(value)}: expected a finite number for dial {text!r}")
+    return Dial(text, float(value))
 
 
-def _time_s(value: Any) -> float:
+def _time_s(value: object) -> float:
     if not _is_number(value) or value < 0:
         raise ValueError(f"at_s is {_short(value)}: expected seconds from the first shown frame, 0 or more")
     return float(value)
 
 
-def _seed(value: Any) -> int | None:
+def _seed(value: object) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise ValueError(f"seed is {_short(value)}: expected a whole number, 0 or more, or none")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _NUMBER_LIMIT
 
 
-def _short(value: Any) -> str:
-    """`value` as JSON on one short line; a missing one says so."""
+def _short(value: object) -> str:
+    """`value` as JSON, cut to 60 characters; "missing" for None."""
     text = "missing" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -6,19 +6,19 @@ import logging
 import sys
 from argparse import Namespace
 
-from loop.cli import options as command_line
+from loop.cli import options as cli
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 done, 1 failed at run time, 2 wrong usage or bad input."""
     logging.basicConfig(level=logging.INFO, format="neverblink: %(message)s", stream=sys.stderr)
     try:
-        options = command_line.parse(sys.argv[1:] if argv is None else argv)
+        options = cli.parse_command_line(sys.argv[1:] if argv is None else argv)
         return _COMMANDS[options.command](options)
     except (ValueError, ImportError) as error:
         if not _is_for_the_user(error):
             raise
-        return command_line.report(error)
+        return cli.print_usage_error(error)
     except OSError as error:
         print(f"neverblink: {error}", file=sys.stderr)
         return 1
@@ -45,15 +45,23 @@ def _render(options: Namespace) -> int:
 
 
 def _bench(options: Namespace) -> int:
-    from loop.measure.bench import run
+    if options.benchmark == "model":  # imports torch, which the other benchmarks leave to the shows they start
+        from loop.measure.bench_model import run_model_bench
 
-    return run(options)
+        return run_model_bench(options)
+    from loop.measure.bench_loop import run_loop_bench
+    from loop.measure.bench_pace import run_pace_bench
+    from loop.measure.bench_soak import run_soak_bench
+    from loop.measure.bench_switch import run_switch_bench
+
+    benchmarks = {"loop": run_loop_bench, "pace": run_pace_bench, "soak": run_soak_bench, "switch": run_switch_bench}
+    return benchmarks[options.benchmark](options)
 
 
 def _latency(options: Namespace) -> int:
-    from loop.measure.latency import run
+    from loop.measure.latency import run_latency
 
-    return run(options)
+    return run_latency(options)
 
 
 def _train(options: Namespace) -> int:
@@ -63,9 +71,9 @@ def _train(options: Namespace) -> int:
 
 
 def _doctor(options: Namespace) -> int:
-    from loop.cli.doctor import report
+    from loop.cli.doctor import print_findings
 
-    return report()
+    return print_findings()
 
 
 def _worlds(options: Namespace) -> int:
@@ -74,7 +82,7 @@ def _worlds(options: Namespace) -> int:
     for name, purpose in NAMES.items():
         print(f"{name:<8} {purpose}")
     print(f"{'FILE':<8} a world like small that you trained: the .safetensors of `neverblink train package`")
-    print(f'{"FOLDER":<8} Wan2.1 and LongLive checkpoints, laid out as published (README, "Real checkpoints")')
+    print(f"{'FOLDER':<8} Wan2.1 and LongLive checkpoints, laid out as published (docs/checkpoints.md)")
     return 0
 
 

@@ -14,7 +14,7 @@ from loop.link.message import BlockDone, BlockMade, Died, Fault, Stage, Taken
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
 from loop.screen.display_dials import DISPLAY_DIALS, DisplayDials
-from loop.screen.photodiode import Patch
+from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Screen
 from loop.supervise.model import Model
 from loop.timing.clock import Clock, FixedStep
@@ -39,7 +39,7 @@ class Parts:
     out: Outputs
     overlay: Callable[[Engine], Sequence[Any]]
     clock: Clock
-    patch: Patch | None = None
+    patch: PhotodiodePatch | None = None
 
 
 class Engine:

@@ -15,7 +15,7 @@ from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
 from loop.output.recorder import Recorder
 from loop.output.trace import Trace
-from loop.screen.photodiode import Patch
+from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import Model, StreamOptions
@@ -49,7 +49,7 @@ def show(options: Namespace, model: Model, script: Script | None) -> int:
     recorder = Recorder(options.record) if options.record else None
     outputs = Outputs(trace, recorder, clock.now_ns)
     controls = ShowControls(screen, script, model)
-    patch = Patch() if options.patch else None
+    patch = PhotodiodePatch() if options.patch else None
     engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
     gc_freeze.freeze()
     try:

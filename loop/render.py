@@ -19,7 +19,7 @@ from loop.output.recorder import Mp4
 from loop.worker.sequencer import take
 from world.block import World
 from world.event import Event
-from world.zoo import open_world
+from world.zoo import open_in_own_process
 
 At = tuple[float, Event]
 
@@ -115,7 +115,7 @@ def render_command(options: Namespace) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(world_choice.threads))
     job = RenderJob(drawn_seed(options), options.prompt, script, options.seconds, options.out)
     begun = time.perf_counter()
-    frames = render(open_world(world_choice), job, _print_progress(job.seconds))
+    frames = render(open_in_own_process(world_choice), job, _print_progress(job.seconds))
     took = time.perf_counter() - begun
     print(
         f"\r{job.out}: {frames} frames in {took:.1f} s ({job.seconds / took:.2f}x real time, opening included)",

@@ -16,6 +16,7 @@ PACKAGES = ("loop", "world", "net", "input")
 MOST_FILES = 16
 
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
+_TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
 _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
 ALLOWED: Mapping[str, set[str]] = {
     "world": set(),
@@ -23,8 +24,13 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.diffusion": _WORLD | {"world.dit"},
     "world.small": _WORLD | {"world.dit", "world.diffusion"},
     "world.wan": _WORLD | {"world.dit", "world.diffusion"},
-    "world.train": _WORLD | {"world.dit", "world.diffusion", "world.small"},
-    "world.zoo": _WORLD | {"world.small", "world.wan"},
+    "world.train.learn": {"world.dit", "world.small"},
+    "world.train.data": {"world.small", "world.train.learn"},
+    "world.train.stages": {"world.small", "world.train.learn", "world.train.data"},
+    "world.train.judge": {"world.small", "world.train.learn", "world.train.data"},
+    "world.train": _WORLD | {"world.dit", "world.small"} | _TRAIN,
+    # it prepares the process that a world is to have for itself
+    "world.zoo": _WORLD | {"world.dit", "world.small", "world.wan"},
     "input": _WORLD,
     "net": _WORLD,
     "loop.link": _WORLD,
@@ -37,7 +43,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.cli": _WORLD | {"world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     # a benchmark of the model looks into it
-    "loop.measure": _WORLD | {"world.zoo", "world.dit", "world.wan", "input", "loop"} | _SHOW,
+    "loop.measure": _WORLD | {"world.zoo", "world.dit", "world.diffusion", "world.wan", "input", "loop"} | _SHOW,
     "loop.__main__": _WORLD | {"world.zoo", "world.train", "loop", "loop.cli", "loop.measure"},
 }
 

@@ -5,24 +5,24 @@ import numpy as np
 import pytest
 
 from loop.measure import analysis
-from loop.measure.estimate import difference, median, slope
-from loop.measure.recording import MS, TraceError, parse
+from loop.measure.estimate import bootstrap_difference, bootstrap_median, slope
+from loop.measure.recording import MS, TraceError, parse_recording
 from tests.traces import HEADER, TICK, blocks, event, flips, recorded
 
 
 def test_a_last_line_that_was_cut_off_is_left_out():
     lines = [json.dumps(line) for line in (HEADER, *flips(5))]
-    assert len(parse([*lines, '{"kind": "flip", "t_n']).flips) == 5
+    assert len(parse_recording([*lines, '{"kind": "flip", "t_n']).flips) == 5
 
 
 def test_a_broken_line_in_the_middle_is_named():
     with pytest.raises(TraceError, match="line 2"):
-        parse([json.dumps(HEADER), "{", json.dumps(HEADER)])
+        parse_recording([json.dumps(HEADER), "{", json.dumps(HEADER)])
 
 
 def test_a_trace_without_a_header_is_none():
     with pytest.raises(TraceError, match="no header"):
-        parse(["", ""])
+        parse_recording(["", ""])
 
 
 def test_the_first_seconds_can_be_left_out():
@@ -43,7 +43,7 @@ def test_each_stage_is_measured_from_the_one_before():
 def test_a_dial_of_the_display_is_a_kind_of_its_own():
     header = {**HEADER, "display_dials": {"zoom": [1.0, 4.0]}}
     lines = [json.dumps(line) for line in (header, *event(1, "dial", pump=10, flip=20))]
-    assert [followed.kind for followed in parse(lines).events] == ["display dial"]
+    assert [followed.kind for followed in parse_recording(lines).events] == ["display dial"]
     assert [followed.kind for followed in recorded(*event(1, "dial", pump=10, flip=20)).events] == ["dial"]
 
 
@@ -99,7 +99,7 @@ def test_frames_that_were_jumped_over_are_counted_and_taken_back_blocks_are_not(
         frame = tick // 3
         return frame + 1 if frame == 5 else frame + 8 if frame >= 8 else frame
 
-    assert analysis.skipped(recorded(*flips(60, jumping), *blocks(range(9)))) == 1
+    assert analysis.skipped_frames(recorded(*flips(60, jumping), *blocks(range(9)))) == 1
 
 
 def test_the_short_first_block_of_a_scene_misses_nothing():
@@ -107,15 +107,15 @@ def test_the_short_first_block_of_a_scene_misses_nothing():
         return (0, 1, 2, 3, 4, 8, 9, 10, 11, 12)[tick // 3]
 
     trace = recorded(*flips(30, short), *blocks(range(4)))
-    assert analysis.skipped(trace) == 3
+    assert analysis.skipped_frames(trace) == 3
     scene = [line | {"start": 0} if line["block"] == 1 else line for line in trace.blocks]
-    assert analysis.skipped(replace(trace, blocks=scene)) == 0
+    assert analysis.skipped_frames(replace(trace, blocks=scene)) == 0
 
 
 def test_ticks_without_a_flip_are_late():
     trace = recorded(*(line for line in flips(60) if line["tick"] not in (7, 8, 30)))
     assert analysis.late_ticks(trace.flips) == 3
-    assert max(analysis.intervals_ms(trace.flips)) == pytest.approx(3 * TICK)
+    assert max(analysis.flip_intervals_ms(trace.flips)) == pytest.approx(3 * TICK)
 
 
 def test_frames_lost_at_a_switch_are_those_the_schedule_had():
@@ -174,7 +174,7 @@ def test_a_slope_needs_four_points():
 
 def test_intervals_of_medians_hold_the_median_and_shrink_with_the_spread():
     values, generator = [10.0 + n % 5 for n in range(50)], np.random.default_rng(0)
-    found = median(values, generator)
+    found = bootstrap_median(values, generator)
     assert found.low <= found.value == 12.0 <= found.high
-    less = difference(values, [value + 3 for value in values], generator)
+    less = bootstrap_difference(values, [value + 3 for value in values], generator)
     assert less.value == -3.0 and less.high < 0

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from world.info import WorldError
-from world.wan.checkpoint import fill, need, only_tensors, read
+from world.wan.checkpoint import fill, need, only_tensors, read_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -34,12 +34,12 @@ def cut(path: Path, left: int) -> Path:
 @pytest.mark.parametrize("name", ["a.pt", "a.pth", "a.safetensors"])
 def test_what_was_saved_is_read(tmp_path, name):
     weight = torch.randn(3, 4)
-    assert torch.equal(read(saved(tmp_path / name, {"w": weight}))["w"], weight)
+    assert torch.equal(read_checkpoint(saved(tmp_path / name, {"w": weight}))["w"], weight)
 
 
 def test_files_of_the_older_kind_are_read(tmp_path):
     path = saved(tmp_path / "a.pt", {"w": torch.ones(2)}, _use_new_zipfile_serialization=False)
-    assert torch.equal(read(path)["w"], torch.ones(2))
+    assert torch.equal(read_checkpoint(path)["w"], torch.ones(2))
 
 
 @pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
@@ -47,7 +47,7 @@ def test_files_of_the_older_kind_are_read(tmp_path):
 def test_a_file_that_is_cut_short_says_so_in_one_line(tmp_path, name, left):
     path = cut(saved(tmp_path / name, {"w": torch.randn(20, 20)}), left)
     with pytest.raises(WorldError, match=rf"{name} cannot be read \({left} bytes\): it is cut short") as caught:
-        read(path)
+        read_checkpoint(path)
     assert "\n" not in str(caught.value)
 
 
@@ -55,14 +55,14 @@ def test_a_page_saved_in_place_of_a_checkpoint_says_so(tmp_path):
     path = tmp_path / "a.pt"
     path.write_text("<html>not found</html>")
     with pytest.raises(WorldError, match="cut short or not a checkpoint"):
-        read(path)
+        read_checkpoint(path)
 
 
 def test_code_in_a_checkpoint_is_named_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = saved(tmp_path / "a.pt", {"generator": Harm()})
     with pytest.raises(WorldError, match=r"holds Python code \(.*mkdir\), not only tensors; it was not run") as caught:
-        read(path)
+        read_checkpoint(path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "harmed").exists()
 

@@ -14,7 +14,8 @@ from input.gesture import Composing, KeyDown, Text
 from input.keys import Keyboard, help_rows
 from input.textline import LineView, TextLine
 from loop.controls import ShowControls
-from loop.screen.overlay import DIM, GHOST, WHITE, Caret, Label, OverlayState, layout
+from loop.screen.marks import DIM, GHOST, WHITE, Caret, Label
+from loop.screen.overlay import OverlayState, layout
 from loop.screen.screen import Headless
 from world.event import MAX_TEXT, Prompt
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from world.small.decoder import Geometry, LinearLatents, PictureDecoder
-from world.train.decoder import pairs, picture_loss
+from world.train.stages.decoder import pairs, picture_loss
 
 TINY = Geometry(channels=8, rows=2, columns=3)
 
@@ -18,6 +18,12 @@ def decoder() -> PictureDecoder:
     return model
 
 
+def assert_same_pictures(frames: np.ndarray, others: np.ndarray) -> None:
+    """One level in 255 apart at most: a CPU rounds a product differently where the shapes differ."""
+    assert frames.shape == others.shape
+    assert np.abs(frames.astype(int) - others).max() <= 1
+
+
 def test_streaming_equals_decoding_in_one_go(decoder: PictureDecoder):
     latents = torch.randn(1, 5, 8, 2, 3)
     whole, _ = decoder.decode(decoder.start(), latents)
@@ -25,7 +31,7 @@ def test_streaming_equals_decoding_in_one_go(decoder: PictureDecoder):
     for block in latents.split(1, 1):
         frames, state = decoder.decode(state, block)
         parts.append(frames)
-    assert np.array_equal(np.concatenate(parts), whole)
+    assert_same_pictures(np.concatenate(parts), whole)
 
 
 def test_the_state_is_a_value_that_can_be_used_again(decoder: PictureDecoder):
@@ -40,9 +46,9 @@ def test_memory_says_how_many_latent_frames_decide_the_next(decoder: PictureDeco
     latents = torch.randn(1, 4, 8, 2, 3)
     whole, _ = decoder.decode(decoder.start(), latents)
     late, _ = decoder.decode(decoder.start(), latents[:, 3 - decoder.memory :])
-    assert np.array_equal(late[-6:], whole[-6:])
+    assert_same_pictures(late[-6:], whole[-6:])
     alone, _ = decoder.decode(decoder.start(), latents[:, 3:])
-    assert not np.array_equal(alone[-6:], whole[-6:])
+    assert np.abs(alone[-6:].astype(int) - whole[-6:]).max() > 1
 
 
 def test_a_latent_frame_is_six_frames_of_bytes(decoder: PictureDecoder):

@@ -13,9 +13,9 @@ from loop.link.message import Taken
 from loop.link.ring import FrameMark
 from loop.output.ledger import Ledger
 from loop.output.trace import Trace
-from loop.screen.display_dials import LEAP, DisplayDials
-from loop.screen.effects import blended, brightened, folded, luminance, magnified, mirrored, turned
-from loop.screen.photodiode import Patch
+from loop.screen.display_dials import MAX_LUMINANCE_STEP, DisplayDials
+from loop.screen.effects import blended, brightened, folded, hue_rotated, luminance, magnified, mirrored
+from loop.screen.photodiode import PhotodiodePatch
 from tests.shows import end_all, finish, read_trace, start
 from world.event import Dial, Prompt
 
@@ -44,18 +44,18 @@ def test_a_mirror_exchanges_left_and_right_or_repeats_the_left_half(width):
 def test_brightness_multiplies_and_stops_at_white(factor, grey, white):
     assert (brightened(GREY, factor) == grey).all()
     assert (brightened(WHITE, factor) == white).all()
-    assert (turned(GREY, 90, factor) == grey).all()
+    assert (hue_rotated(GREY, 90, factor) == grey).all()
 
 
 def test_a_third_of_a_turn_makes_red_green_and_green_blue_and_blue_red():
     pixels = noise()
-    assert (turned(pixels, 120) == np.roll(pixels, 1, axis=2)).all()
-    assert (turned(pixels, -120) == np.roll(pixels, -1, axis=2)).all()
+    assert (hue_rotated(pixels, 120) == np.roll(pixels, 1, axis=2)).all()
+    assert (hue_rotated(pixels, -120) == np.roll(pixels, -1, axis=2)).all()
 
 
 def test_greys_have_no_hue_and_half_a_turn_is_the_same_either_way():
-    assert all((turned(GREY, degrees) == GREY).all() for degrees in range(-180, 181, 30))
-    assert (turned(noise(), 180) == turned(noise(), -180)).all()
+    assert all((hue_rotated(GREY, degrees) == GREY).all() for degrees in range(-180, 181, 30))
+    assert (hue_rotated(noise(), 180) == hue_rotated(noise(), -180)).all()
 
 
 def test_magnifying_keeps_the_middle_and_the_size():
@@ -119,7 +119,7 @@ def test_values_outside_a_dials_limits_are_the_limits(dials):
 def test_all_dials_together_are_the_effects_one_after_the_other(dials):
     for name, value in (("mirror", 2.0), ("magnify", 1.5), ("hue", 40.0), ("brightness", 1.2)):
         dials.turn(name, value)
-    assert (dials.picture(noise()) == turned(magnified(folded(noise()), 1.5), 40.0, 1.2)).all()
+    assert (dials.picture(noise()) == hue_rotated(magnified(folded(noise()), 1.5), 40.0, 1.2)).all()
 
 
 def brightness_over(ticks: int, dials: DisplayDials, picture_at) -> list[float]:
@@ -160,7 +160,7 @@ def test_the_guard_goes_on_from_tick_to_tick_until_the_picture_is_all_there(dial
     dials.turn("guard", 1.0)
     values = brightness_over(200, dials, lambda tick: (BLACK, WHITE)[min(tick, 1)] if tick < 2 else None)
     assert values[-1] == 1.0
-    assert all(0 <= after - before < 2 * LEAP for before, after in pairwise(values))
+    assert all(0 <= after - before < 2 * MAX_LUMINANCE_STEP for before, after in pairwise(values))
     assert dials.picture(None) is None
 
 
@@ -219,7 +219,7 @@ def test_the_patch_is_in_the_corner_over_a_blackout_and_turns(monkeypatch):
 
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     pygame.display.quit()
-    window, patch = Window(WindowOptions(size=(640, 360))), Patch()
+    window, patch = Window(WindowOptions(size=(640, 360))), PhotodiodePatch()
     for lit in (0, 255):
         window.show(WHITE, (patch.mark(window.size),), blackout=True)
         screen = pygame.surfarray.array3d(window._window.get_surface()).swapaxes(0, 1)

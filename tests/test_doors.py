@@ -12,7 +12,7 @@ from tests.rooms import ALLOWED, MOST_FILES, ROOT, files_in, graph, imports, in_
 
 VOCABULARY = {"world.event", "world.info"}  # the only door that input and net may open
 DOORS = {
-    "pygame": {"loop/screen/window.py"},
+    "pygame": {"loop/screen/window.py", "loop/screen/canvas.py", "loop/screen/painter.py"},
     "cupy": {"loop/worker/upload.py"},
     "socket": {"net/transport.py"},
     "msgpack": {"net/wire.py"},
@@ -51,6 +51,20 @@ def test_every_import_goes_through_its_door():
 
 def test_there_is_no_circle_between_rooms():
     in_order(graph())
+
+
+def test_there_is_no_circle_between_modules_either():
+    in_order(graph(name_of=str))
+
+
+def test_a_public_class_or_function_stands_in_one_file():
+    """`main` is what Python calls the entry of a program."""
+    places: dict[str, list[str]] = {}
+    for module, path in modules().items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module)
+    assert {name: where for name, where in places.items() if len(where) > 1 and name != "main"} == {}
 
 
 def test_every_room_stands_in_the_table():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.tiny import tiny_world
-from world.diffusion.session import Session
+from world.diffusion.session import DiffusionSession
 from world.dit.config import CacheConfig
 
 BLOCKS, BLOCK = 1000, 3
@@ -24,7 +24,7 @@ def tensor_bytes() -> int:
     return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in alive}.values())
 
 
-def places(session: Session) -> list[int]:
+def places(session: DiffusionSession) -> list[int]:
     """Where the caches' keys and values lie in memory."""
     return [
         part.data_ptr() for bank in (session.banks.front, session.banks.back) for part in (*bank.keys, *bank.values)

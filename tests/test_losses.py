@@ -7,7 +7,7 @@ import torch
 
 from tests.conformance import load
 from tests.conformance import losses as conformance
-from world.train.losses import Scores, critic_loss, generator_loss, noised, score_timesteps, x0_score
+from world.train.learn.losses import Scores, critic_loss, generator_loss, noised, score_timesteps, x0_score
 
 GOLDEN = Path(__file__).parent / "golden" / "h_dmd_loss.json"
 SHAPE = (2, 3, 4, 2, 2)

@@ -13,7 +13,7 @@ from statistics import median
 
 import pytest
 
-from loop.measure.recording import MS, Recording, read
+from loop.measure.recording import MS, Recording, read_recording
 from tests.shows import ROOT, end_all, finish, read_trace, start, wait_until
 
 pytest.importorskip("Xlib", reason="python-xlib is not installed: pip install 'neverblink[dev]'")
@@ -82,7 +82,7 @@ def watched(server: str, trace, *options, **kwargs) -> Seen:
     finally:
         end_all()
     assert status == 0, errors
-    return Seen(read(trace), [json.loads(line) for line in told.splitlines()])
+    return Seen(read_recording(trace), [json.loads(line) for line in told.splitlines()])
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from input.characters import clean_typing
 from input.keys import help_rows
-from input.textline import LineView, clean_typing
-from loop.screen.fonts import Fonts
-from loop.screen.overlay import AMBER, Bar, Caret, Label, OverlayState, Panel, elide, layout, visible, wrap
+from input.textline import LineView
+from loop.screen.fonts import FontFallback
+from loop.screen.marks import AMBER, Bar, Caret, Label, Panel
+from loop.screen.overlay import OverlayState, layout
+from loop.screen.text_fit import elide, visible, wrap
 
 SIZES = [(640, 360), (1280, 720), (3840, 2160), (400, 900), (2000, 200)]
 HD = (1280, 720)
@@ -150,22 +153,22 @@ def test_wrapping_keeps_words_whole_and_elides_the_last_line():
 
 
 def test_text_is_drawn_by_the_first_font_that_has_all_of_a_character():
-    fonts = {"latin": set("abc👩"), "emoji": set("👩👧")}
+    glyphs = {"latin": set("abc👩"), "emoji": set("👩👧")}
     found = {"notoemoji": "emoji"}
-    faces = Fonts("latin", found.get, lambda face, char: char in fonts[face])
-    assert faces.runs("a👩b") == [("latin", "a👩b")]
-    assert faces.runs("a👩\u200d👧b") == [("latin", "a"), ("emoji", "👩\u200d👧"), ("latin", "b")]
+    fonts = FontFallback("latin", found.get, lambda font, char: char in glyphs[font])
+    assert fonts.split("a👩b") == [("latin", "a👩b")]
+    assert fonts.split("a👩\u200d👧b") == [("latin", "a"), ("emoji", "👩\u200d👧"), ("latin", "b")]
 
 
 def test_what_no_font_has_is_left_to_the_bundled_one():
-    faces = Fonts("latin", lambda name: None, lambda face, char: False)
-    assert faces.runs("x\n" + clean_typing("中")) == [("latin", "x 中")]
+    fonts = FontFallback("latin", lambda name: None, lambda font, char: False)
+    assert fonts.split("x\n" + clean_typing("中")) == [("latin", "x 中")]
 
 
 def test_system_fonts_are_looked_for_only_when_the_bundled_one_lacks_a_character():
     asked = []
-    faces = Fonts("latin", asked.append, lambda face, char: char.isascii())
-    faces.runs("plain words")
+    fonts = FontFallback("latin", asked.append, lambda font, char: char.isascii())
+    fonts.split("plain words")
     assert asked == []
-    faces.runs("中")
+    fonts.split("中")
     assert asked

@@ -8,8 +8,9 @@ import torch
 
 from tests.literal import LiteralFilm
 from tests.tiny import encode, tiny_world
-from world.diffusion.session import Session
-from world.diffusion.world import DiffusionWorld, Text
+from world.diffusion.model import TextEncoding
+from world.diffusion.session import DiffusionSession
+from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig
 from world.dit.denoise import Sampler, add_noise, flow_to_x0
 from world.dit.noise import normal
@@ -33,7 +34,9 @@ def some_world(chance: random.Random) -> DiffusionWorld:
     )
     world, batch = tiny_world(cache, stored="float32"), chance.randint(1, 2)
     config = replace(world.config, latents=replace(world.config.latents, batch=batch))
-    return replace(world, config=config, condition=None, encode=lambda text: Text(encode(text)[0].repeat(batch, 1, 1)))
+    return replace(
+        world, config=config, condition=None, encode=lambda text: TextEncoding(encode(text)[0].repeat(batch, 1, 1))
+    )
 
 
 def literal_film(world: DiffusionWorld, switches: dict[int, str]) -> tuple[torch.Tensor, LiteralFilm]:
@@ -61,7 +64,7 @@ def test_a_session_equals_the_published_loop(seed):
     chance = random.Random(seed)
     world = some_world(chance)
     switches = {block: str(block) for block in range(BLOCKS) if chance.random() < 0.3}
-    session = Session(world, 7, "0")
+    session = DiffusionSession(world, 7, "0")
     ours = [session.step([Prompt(switches[block])] if block in switches else []) for block in range(BLOCKS)]
     with torch.no_grad():
         theirs, film = literal_film(world, switches)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.tiny import SIZES, encode, tiny_world
-from world.diffusion.recache import Encoder, Stretch, append, frames_needed, rebuild
+from world.diffusion.recache import Encoder, Stretch, append, rebuild
 from world.dit.cache import BankPair, CacheBank
 from world.dit.config import CacheConfig
 
@@ -79,11 +79,11 @@ def test_encoding_what_is_needed_equals_encoding_the_whole_window(positions, win
 
 
 def test_a_kept_sink_spares_as_many_frames():
-    assert frames_needed(CacheConfig(12, 3, 3), made=30, renew=False) == 9
-    assert frames_needed(CacheConfig(12, 3, 3), made=30, renew=True) == 12
-    assert frames_needed(CacheConfig(12, 3, 3), made=9, renew=False) == 9
-    assert frames_needed(CacheConfig(12, 3, 3, slots=33), made=60, renew=False) == 12
-    assert frames_needed(CacheConfig(-1, 3, 3, slots=60), made=60, renew=False) == 60
+    assert CacheConfig(12, 3, 3).rules.frames_needed(made=30, renew=False) == 9
+    assert CacheConfig(12, 3, 3).rules.frames_needed(made=30, renew=True) == 12
+    assert CacheConfig(12, 3, 3).rules.frames_needed(made=9, renew=False) == 9
+    assert CacheConfig(12, 3, 3, slots=33).rules.frames_needed(made=60, renew=False) == 12
+    assert CacheConfig(-1, 3, 3, slots=60).rules.frames_needed(made=60, renew=False) == 60
 
 
 def test_a_renewed_sink_is_made_of_the_windows_first_frames():

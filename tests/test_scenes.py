@@ -4,10 +4,19 @@ import pytest
 import torch
 
 from world.small.decoder import Geometry, LinearLatents
-from world.train.captions import COLOURS, HABITS, KINDS, SCENES, Look, caption, describe, imagine
-from world.train.library import Wardrobe, project
-from world.train.render import colours_of, dial_paths, paint, per_frame, render
-from world.train.scenes import FIELDS
+from world.train.data.captions import (
+    ATTRIBUTES,
+    COLOURS,
+    DEFAULT_COLOURS,
+    SCENES,
+    Look,
+    describe_look,
+    look_of,
+    random_caption,
+)
+from world.train.data.library import LatentPainter, project_maps
+from world.train.data.render import dials_per_frame, paint, random_colours, random_dials, render_maps
+from world.train.data.scenes import SCENE_FUNCTIONS
 
 SMALL = (112, 64)
 
@@ -19,7 +28,7 @@ def chance(seed: int = 0) -> torch.Generator:
 def clip(look: Look, dials: torch.Tensor | None = None, seed: int = 0) -> torch.Tensor:
     """Brightness [T, Y, X] of one clip."""
     dials = torch.zeros(1, 2, 4) if dials is None else dials
-    return render(look, dials, chance(seed), SMALL).body[0]
+    return render_maps(look, dials, chance(seed), SMALL).body[0]
 
 
 def moved(before: torch.Tensor, after: torch.Tensor) -> tuple[int, int]:
@@ -34,7 +43,7 @@ def moved(before: torch.Tensor, after: torch.Tensor) -> tuple[int, int]:
 
 
 def test_captions_repeat_with_their_seed():
-    made = [[caption(random.Random(seed)) for seed in range(30)] for _ in range(2)]
+    made = [[random_caption(random.Random(seed)) for seed in range(30)] for _ in range(2)]
     assert made[0] == made[1]
     assert len(set(made[0])) > 25
 
@@ -42,25 +51,25 @@ def test_captions_repeat_with_their_seed():
 def test_a_full_description_is_read_back_exactly():
     rng = random.Random(1)
     for _ in range(200):
-        look = imagine(caption(rng, KINDS))
-        assert imagine(describe(look, rng)) == look
+        look = look_of(random_caption(rng, ATTRIBUTES))
+        assert look_of(describe_look(look, rng)) == look
 
 
 def test_a_colour_alone_repaints_what_is_there():
     before = Look("rain", "blue", "up", "fast")
-    assert imagine("now red", before) == Look("rain", "red", "up", "fast")
+    assert look_of("now red", before) == Look("rain", "red", "up", "fast")
 
 
 def test_a_scene_alone_keeps_the_colour():
-    assert imagine("ripples", Look("rain", "blue", "up", "fast")) == Look("ripples", "blue", "outwards", "normal")
+    assert look_of("ripples", Look("rain", "blue", "up", "fast")) == Look("ripples", "blue", "outwards", "normal")
 
 
 def test_nothing_known_is_plasma_in_its_habit():
-    assert imagine("zebra") == Look("plasma", HABITS["plasma"], "right")
+    assert look_of("zebra") == Look("plasma", DEFAULT_COLOURS["plasma"], "right")
 
 
 def test_a_second_colour_is_the_ground():
-    assert imagine("red stripes on blue").ground == "blue"
+    assert look_of("red stripes on blue").background == "blue"
 
 
 @pytest.mark.parametrize("scene", ["plasma", "grid", "orbs"])
@@ -111,17 +120,17 @@ def test_zooming_in_makes_rings_wider():
 
 
 def test_dials_glide_over_a_block():
-    path = per_frame(torch.tensor([[[0.0] * 4, [0.6] * 4]]))[0, 0, :, 0, 0]
+    path = dials_per_frame(torch.tensor([[[0.0] * 4, [0.6] * 4]]))[0, 0, :, 0, 0]
     torch.testing.assert_close(path, torch.tensor([0.0] * 6 + [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]))
 
 
 def test_dial_paths_stay_in_range_and_some_rest():
-    paths = dial_paths(64, 16, chance())
+    paths = random_dials(64, 16, chance())
     assert paths.abs().max() <= 1
     assert 16 < int((paths.abs().amax((1, 2)) == 0).sum()) < 56
 
 
-@pytest.mark.parametrize("scene", FIELDS)
+@pytest.mark.parametrize("scene", SCENE_FUNCTIONS)
 def test_every_scene_is_bold(scene: str):
     frames = clip(Look(scene, "white", SCENES[scene][0]))
     assert frames.min() >= 0 and frames.max() <= 1
@@ -131,7 +140,7 @@ def test_every_scene_is_bold(scene: str):
 @pytest.mark.parametrize("colour", COLOURS)
 def test_a_painted_clip_is_nearest_to_its_own_colour(colour: str):
     look = Look("plasma", colour, "right")
-    pixels = paint(render(look, torch.zeros(1, 1, 4), chance(), SMALL), colours_of([look], chance()))
+    pixels = paint(render_maps(look, torch.zeros(1, 1, 4), chance(), SMALL), random_colours([look], chance()))
     seen = pixels.mean((0, 1, 3, 4))
     likeness = {name: torch.cosine_similarity(seen, torch.tensor(rgb).float(), 0) for name, rgb in COLOURS.items()}
     assert max(likeness, key=likeness.get) == colour
@@ -142,7 +151,7 @@ def test_painting_latents_equals_the_latents_of_a_painting():
     latents = LinearLatents(Geometry(rows=4, columns=7))
     latents.basis.copy_(torch.linalg.qr(torch.randn(4608, 32))[0].T)
     latents.mean.normal_()
-    look = Look("grid", "pink", "left", ground="blue")
-    field, colours = render(look, dial_paths(1, 2, chance()), chance(), SMALL), colours_of([look], chance())
-    worn = Wardrobe(latents).wear(project(latents, field), colours)
-    torch.testing.assert_close(worn, latents.encode(paint(field, colours) / 127.5 - 1), atol=1e-4, rtol=1e-4)
+    look = Look("grid", "pink", "left", background="blue")
+    maps, colours = render_maps(look, random_dials(1, 2, chance()), chance(), SMALL), random_colours([look], chance())
+    painted = LatentPainter(latents).paint(project_maps(latents, maps), colours)
+    torch.testing.assert_close(painted, latents.encode(paint(maps, colours) / 127.5 - 1), atol=1e-4, rtol=1e-4)

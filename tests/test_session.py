@@ -6,14 +6,14 @@ import torch
 
 from tests.tiny import digests, tiny_world
 from world.block import Clean, Denoised, Made, Recached, Snapshot
-from world.diffusion.session import Session
+from world.diffusion.session import DiffusionSession
 from world.dit.config import CacheConfig
 from world.event import Dial, Prompt, Rebuild, Rewind, Scene
 
 STEPS = 2
 
 
-def started(world=None, blocks: int = 0, seed: int = 7) -> Session:
+def started(world=None, blocks: int = 0, seed: int = 7) -> DiffusionSession:
     session = (world or tiny_world()).session(seed, "first words")
     for _ in range(blocks):
         session.step()
@@ -146,7 +146,7 @@ def test_a_hard_cut_is_a_new_film_with_the_next_number():
     block = session.step([Scene("other words", seed=11)])
     assert (block.index, block.start, block.cut) == (3, 0, 3)
     # the noise is a function of the block's number, so the new film is compared with one of the same numbers
-    fresh.index = 3
+    fresh.state.index = 3
     assert block.digest == fresh.step().digest
 
 
@@ -226,7 +226,7 @@ CACHES = {
 }
 
 
-def film(session: Session, events: dict, blocks: int = 10) -> list:
+def film(session: DiffusionSession, events: dict, blocks: int = 10) -> list:
     return [session.step(events.get(index, [])) for index in range(session.index, blocks)]
 
 
@@ -303,7 +303,7 @@ def snapshot_of(log: list, kept: int, words: str, dials: dict | None = None, see
     return Snapshot(seed, last.index + 1, end, words, dials or {}, tuple(log[-kept:]))
 
 
-def resumed(world, snapshot: Snapshot) -> Session:
+def resumed(world, snapshot: Snapshot) -> DiffusionSession:
     session = world.session(1234, "whatever")
     session.resume(snapshot)
     return session

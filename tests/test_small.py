@@ -5,14 +5,14 @@ import torch
 from world.event import Dial, Prompt
 from world.info import WorldError
 from world.options import WorldOptions
-from world.small.packed import pack, read, unpack, write
+from world.small.packed import pack, read_packed, unpack, write
 from world.small.world import SmallWorld, shape
-from world.zoo import open_world
+from world.zoo import open_in_own_process, open_world
 
 
 @pytest.fixture(scope="module")
 def world():
-    return open_world(WorldOptions(name="small", device="cpu"))
+    return open_in_own_process(WorldOptions(name="small", device="cpu"))
 
 
 def stream(world, prompt: str, blocks: int, seed: int = 1, events: dict | None = None) -> tuple[list, np.ndarray]:
@@ -76,7 +76,7 @@ def test_a_world_of_another_size_plays_from_its_file(tmp_path, width: int, layer
     torch.manual_seed(0)
     path = tmp_path / "small.safetensors"
     write(path, SmallWorld(shape(width, layers)).state_dict())
-    mine = open_world(WorldOptions(name=str(path), device="cpu"))
+    mine = open_world(str(path), device="cpu")
     _, frames = stream(mine, "blue grid", 3)
     # a log must say which world it is of: this one is not the bundled `small`
     assert mine.info.name == str(path) and (mine.config.dit.dim, mine.config.dit.num_layers) == (width, layers)
@@ -99,19 +99,19 @@ def test_a_file_that_holds_no_world_is_refused_in_one_line(tmp_path, content: st
     else:
         path.write_bytes(b"" if content == "nothing" else b"a story of no weights at all")
     with pytest.raises(WorldError, match="neverblink train package") as wrong:
-        open_world(WorldOptions(name=str(path)))
+        open_world(str(path))
     assert str(path) in str(wrong.value) and "\n" not in str(wrong.value)
 
 
 def test_another_picture_size_is_refused_with_the_one_there_is():
     with pytest.raises(WorldError, match="224x128"):
-        open_world(WorldOptions(name="small", picture=(640, 360)))
+        open_world("small", picture=(640, 360))
 
 
 def test_packed_weights_come_back_to_within_half_a_step(tmp_path):
     tensors = {"matrix": torch.randn(96, 64), "vector": torch.randn(64), "one": torch.tensor(2.5)}
     write(tmp_path / "weights.safetensors", tensors)
-    back = read(tmp_path / "weights.safetensors")
+    back = read_packed(tmp_path / "weights.safetensors")
     step = tensors["matrix"].abs().amax(1, keepdim=True) / 127
     assert ((back["matrix"] - tensors["matrix"]).abs() <= 0.51 * step).all()
     torch.testing.assert_close(back["vector"], tensors["vector"], atol=1e-3, rtol=1e-3)
@@ -126,4 +126,4 @@ def test_packing_what_was_packed_changes_nothing():
 def test_damaged_weights_are_one_line_for_the_user(tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"not weights")
     with pytest.raises(WorldError, match="cannot be read"):
-        read(tmp_path / "weights.safetensors")
+        read_packed(tmp_path / "weights.safetensors")

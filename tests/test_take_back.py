@@ -17,7 +17,7 @@ def test_what_was_taken_back_was_never_made(blocks):
     session, plain = started(blocks), started(blocks)
     session.step(), session.step()
     session.take_back(blocks - 1)
-    plain.index += 2  # numbers are not used again, and the noise is a function of them
+    plain.state.index += 2  # numbers are not used again, and the noise is a function of them
     assert session.step([Prompt("other words")]).digest == plain.step([Prompt("other words")]).digest
 
 
@@ -63,7 +63,7 @@ def test_blocks_are_taken_back_wherever_the_newest_was_left(kind):
     passes = in_flight(session, [Prompt("b")], kind)
     passes.close()
     session.take_back(3)
-    plain.index = session.index
+    plain.state.index = session.index
     assert session.step().digest == plain.step([Prompt("b")]).digest
 
 
@@ -90,7 +90,7 @@ def test_a_switch_ahead_that_lost_its_block_is_made_again():
     session.ahead([Prompt("b")])
     made(passes)
     session.take_back(3)
-    plain.index = session.index
+    plain.state.index = session.index
     assert session.step().digest == plain.step([Prompt("b")]).digest
 
 
@@ -143,7 +143,7 @@ def test_a_sink_that_was_lost_with_its_block_is_renewed_in_the_open(blocks):
 
 def film_of(session) -> list[Block]:
     """The blocks of a session that ran straight, from a twin of it."""
-    twin = started(0, session._world)
+    twin = started(0, session._model)
     return [twin.step() for _ in range(session.index)]
 
 
@@ -168,9 +168,9 @@ class Film:
     tip: the newest block that was not taken back. taken_back: how often that was done.
     """
 
-    def __init__(self, world, seed: int, kinds: tuple[type, ...] = (Prompt, Dial, Rebuild, Scene)) -> None:
+    def __init__(self, session, seed: int, kinds: tuple[type, ...] = (Prompt, Dial, Rebuild, Scene)) -> None:
         self.kinds = kinds
-        self.chance, self.session = random.Random(seed), world.session(7, "first words")
+        self.chance, self.session = random.Random(seed), session
         self.blocks: dict[int, Block] = {}
         self.tip, self.taken_back = -1, 0
 
@@ -238,7 +238,7 @@ def facts(block: Block) -> tuple:
 @pytest.mark.parametrize("cache", CACHES)
 def test_any_film_goes_on_exactly_from_its_log(cache, seed):
     world = tiny_world(CACHES[cache])
-    film = Film(world, seed)
+    film = Film(started(0, world), seed)
     line = film.play(12)
     folded = world.session(7, "first words")
     folded.fold(line)
@@ -251,12 +251,12 @@ def test_any_film_goes_on_exactly_from_its_log(cache, seed):
 def test_any_film_is_made_again_from_events_and_cuts(cache, seed):
     world = tiny_world(CACHES[cache])
     again = world.session(7, "first words")
-    for block in Film(world, 100 + seed).play(12):
+    for block in Film(started(0, world), 100 + seed).play(12):
         assert facts(again.again(block)) == facts(block)
 
 
 def test_films_go_every_way_there_is():
-    films = [Film(tiny_world(), seed) for seed in range(12)]
+    films = [Film(started(), seed) for seed in range(12)]
     blocks = [block for film in films for block in film.play(12)]
     beside = [block for block in blocks if block.cut not in (None, block.index)]
     assert sum(film.taken_back for film in films) > 9 and len(beside) > 4

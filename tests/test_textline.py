@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from input.textline import HISTORY, LineView, TextLine, boundaries, clean_typing
+from input.characters import boundaries, clean_typing
+from input.textline import HISTORY, LineView, TextLine
 from world.event import MAX_TEXT
 
 NO_MODS = frozenset()

@@ -15,7 +15,7 @@ from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
 from world.wan.files import read_sizes, read_transformer, survey
-from world.zoo import open_world
+from world.zoo import open_in_own_process, open_world
 
 CPU = torch.device("cpu")
 BASE, LORA, CONFIG = LONGLIVE / "longlive_base.pt", LONGLIVE / "lora.pt", WAN / "config.json"
@@ -34,7 +34,7 @@ def folder(sound, tmp_path) -> Path:
 
 
 def opened(folder: Path, **options):
-    return open_world(WorldOptions(str(folder), device="cpu", picture=(32, 16), **options))
+    return open_in_own_process(WorldOptions(str(folder), device="cpu", picture=(32, 16), **options))
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -76,6 +76,15 @@ def test_a_folder_opens_and_makes_blocks_that_decode(sound):
         counts.append(frames.shape)
     assert counts == [(9, 16, 32, 3), (12, 16, 32, 3)]
     assert frames.dtype == np.uint8 and frames.std() > 1
+
+
+def test_only_a_process_of_its_own_gives_an_open_folder_precedence(sound, monkeypatch):
+    asked = []
+    monkeypatch.setattr("world.dit.device.take_precedence", asked.append)
+    open_world(str(sound), device="cpu", picture=(32, 16))
+    assert asked == []
+    opened(sound)
+    assert asked == [CPU]
 
 
 def test_the_stream_goes_on_past_its_window(sound):
@@ -228,7 +237,7 @@ def test_a_text_encoder_of_another_width_is_refused(folder):
 def test_an_unknown_decoder_or_picture_is_refused(folder):
     assert complaint(folder, decoder="best") == "decoder 'best': expected one of vae, taehv"
     with pytest.raises(WorldError, match=r"picture 30x16: this world needs multiples of 16"):
-        open_world(WorldOptions(str(folder), device="cpu", picture=(30, 16)))
+        open_world(str(folder), device="cpu", picture=(30, 16))
 
 
 def test_a_safetensors_file_of_wan_that_is_cut_short_is_named(folder):

@@ -13,7 +13,8 @@ import pytest
 from input.gesture import Closed, Composing, KeyDown, KeyUp, Resized, Text
 from input.keys import help_rows
 from input.textline import LineView
-from loop.screen.overlay import Label, OverlayState, layout
+from loop.screen.marks import Label
+from loop.screen.overlay import OverlayState, layout
 
 pygame = pytest.importorskip("pygame")
 
@@ -213,6 +214,14 @@ def test_the_whole_overlay_can_be_drawn(window):
     assert len(np.unique(drawn(window).reshape(-1, 3), axis=0)) > 50
 
 
+@pytest.mark.parametrize("module", ["window", "canvas", "painter"])
+def test_importing_pygame_through_the_screen_prints_no_greeting(module):
+    code = f"import loop.screen.{module}"
+    root = Path(__file__).parent.parent
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, env={"PATH": "/bin"})
+    assert (told.stdout, told.stderr) == ("", "")
+
+
 def test_a_display_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     pygame.display.quit()
@@ -227,7 +236,7 @@ def test_a_window_of_no_size_is_refused():
 
 def test_without_a_display_the_user_is_told_what_to_do():
     code = (
-        "from loop.window import Window, WindowError, WindowOptions\n"
+        "from loop.screen.window import Window, WindowError, WindowOptions\n"
         "try: Window(WindowOptions())\n"
         "except WindowError as error: print(error)"
     )

@@ -2,7 +2,7 @@
 
 import json
 
-from loop.measure.recording import MS, parse
+from loop.measure.recording import MS, parse_recording
 
 TICK = 1000 / 60
 HEADER = {"kind": "header", "fps": 20, "tick_hz": 60, "block_frames": 4}  # three ticks a frame
@@ -26,7 +26,7 @@ def event(number, kind, **stamps_ms):
 
 
 def recorded(*lines):
-    return parse([json.dumps(line) for line in (HEADER, *lines)] + [""])
+    return parse_recording([json.dumps(line) for line in (HEADER, *lines)] + [""])
 
 
 def blocks(numbers):

@@ -6,14 +6,15 @@ Plain data, no torch: the window's process reads these too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from world.event import Event
+from world.event import Event, words_of
 from world.info import WorldInfo
+from world.prompt_mix import Words
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,21 @@ class Denoised:
 
 
 @dataclass(frozen=True)
+class Remade:
+    """Block `index` came out with latents that are not finite: it is made again, from a cache made of older latents.
+
+    without_events: the first such try failed too, so it is made without the events that were taken for it.
+    """
+
+    index: int
+    without_events: bool
+
+    def __str__(self) -> str:
+        how = "without the events that it was to be made under" if self.without_events else "from older latents"
+        return f"block {self.index} came out with numbers that are not finite: it is made again {how}"
+
+
+@dataclass(frozen=True)
 class Made:
     """The block's latents are final: they can be decoded and shown before the cache is refreshed."""
 
@@ -69,14 +85,14 @@ class Clean:
     """The clean pass has written the block into the cache: the next block may begin."""
 
 
-Pass = Recached | Denoised | Made | Clean
+Pass = Recached | Denoised | Remade | Made | Clean
 
 
 @dataclass(frozen=True)
 class Conditions:
     """What a block is made under: words, seed, and the world dials that were ever touched."""
 
-    words: str
+    words: Words
     seed: int
     dials: dict[str, float] = field(default_factory=dict)
 
@@ -92,25 +108,49 @@ class Snapshot:
     seed: int
     index: int
     start: int
-    words: str
+    words: Words
     dials: dict[str, float]
     blocks: tuple[Block, ...] = ()
 
+    def line(self) -> list[tuple[Block, Words | None]]:
+        """Those blocks that follow one another up to `start`, oldest first, and the words each was made under.
+
+        The words are None where no block up to it tells them. Without a block that changed them, they are the newest.
+        """
+        line: list[Block] = []
+        end = self.start
+        for block in reversed(self.blocks):
+            if block.start + block.latents.shape[1] != end:
+                break
+            line.insert(0, block)
+            end = block.start
+        changes = [[words for event in block.events if (words := words_of(event)) is not None] for block in line]
+        words = None if any(changes) else self.words
+        told: list[tuple[Block, Words | None]] = []
+        for block, texts in zip(line, changes, strict=True):
+            words = texts[-1] if texts else words
+            told.append((block, words))
+        return told
+
 
 class Session(Protocol):
-    """A running world: events in, blocks out. It asks for no clock, thread or device.
+    """A running world: events in, blocks out. It asks for no clock, thread or device."""
 
-    slow_words: encoding a prompt takes so long that blocks should go on meanwhile. is_recaching: what `ahead` began is
-    still under way on the device.
-    """
-
-    index: int
-    slow_words: bool
-    is_recaching: bool
+    @property
+    def index(self) -> int:
+        """The number of the next block, or of the block in flight."""
 
     @property
     def conditions(self) -> Conditions:
-        """In force for the next block: while one is in flight, for the block after it."""
+        """What the next block is made under; while one is in flight, the block after it."""
+
+    @property
+    def slow_words(self) -> bool:
+        """Whether encoding a prompt takes so long that blocks should go on meanwhile."""
+
+    @property
+    def is_recaching(self) -> bool:
+        """Whether the recache that `ahead` began is still under way on the device."""
 
     def encode(self, event: Event) -> Any:
         """The event's words encoded, for `prepare`. The session is not touched: another thread may do this."""
@@ -118,8 +158,8 @@ class Session(Protocol):
     def prepare(self, event: Event, encoded: Any = None) -> None:
         """Have the event's words ready, encoded here if they do not come so: the block boundary need not do it then."""
 
-    def begin(self, events: Sequence[Event]) -> Iterator[Pass]:
-        """Make the next block under `events`, one model pass at a time."""
+    def begin(self, events: Sequence[Event]) -> Generator[Pass, None, None]:
+        """Make the next block under `events`, one model pass at a time. Closed early, the block is abandoned."""
 
     def step(self, events: Sequence[Event] = ()) -> Block:
         """`begin` run to its end."""
@@ -145,7 +185,9 @@ class Session(Protocol):
 class Decoder(Protocol):
     """Latents to pixels, as a function of a state that the caller keeps."""
 
-    memory: int  # latent frames that decide the next pixel
+    @property
+    def memory(self) -> int:
+        """How many latent frames before the next one its pixels depend on."""
 
     def start(self) -> Any:
         """The state before the first latent frame of a stream."""
@@ -157,8 +199,13 @@ class Decoder(Protocol):
 class World(Protocol):
     """An open world: weights loaded, ready to run sessions."""
 
-    info: WorldInfo
-    decoder: Decoder
+    @property
+    def info(self) -> WorldInfo:
+        """What everybody may know of it."""
+
+    @property
+    def decoder(self) -> Decoder:
+        """From its latents to pixels."""
 
     def session(self, seed: int, prompt: str) -> Session:
         """A new stream that begins with `prompt`."""

@@ -1,4 +1,4 @@
-"""What the events at a block boundary change: pure, and the same for a live session and for its log."""
+"""What the events at a block boundary change. Pure, and the same for a live session and for its log."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from world.block import Conditions
-from world.event import Dial, Event, Prompt, Rebuild, Rewind, Scene
+from world.event import Blend, Dial, Event, Prompt, Rebuild, Rewind, Scene
 from world.info import DialRange
 from world.seeds import mix
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """The stand after a boundary's events, and how the cache has to follow.
+    """What the block after a boundary is made under, and how the cache has to follow.
 
-    scene: it is emptied; switch: it is rebuilt under new words; renew: it is rebuilt with its sink.
+    scene: the cache is emptied; switch: it is made anew under other words; renew: it is made anew with its sink.
     """
 
     conditions: Conditions
@@ -39,6 +39,8 @@ def apply_events(
     for event in events:
         if isinstance(event, Prompt):
             after = replace(after, words=event.text)
+        elif isinstance(event, Blend):
+            after = replace(after, words=event.mix)
         elif isinstance(event, Scene):
             seed = mix(after.seed, index) if event.seed is None else event.seed
             after, scene, renew = replace(after, words=event.text, seed=seed), True, False
@@ -49,6 +51,11 @@ def apply_events(
         elif isinstance(event, Rewind):
             raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
     return Boundary(after, scene, not scene and after.words != conditions.words, renew)
+
+
+def in_range(dials: Mapping[str, float], ranges: Mapping[str, DialRange]) -> dict[str, float]:
+    """Those of `dials` that the world has, within their limits."""
+    return {name: clamped(value, ranges[name]) for name, value in dials.items() if name in ranges}
 
 
 def clamped(value: float, limits: DialRange) -> float:

@@ -1,12 +1,13 @@
-"""The vocabulary: everything that can happen to a world, as frozen values.
-
-The only door from `input` and `net` into `world`. Importing it costs no torch.
-"""
+"""The events: everything that can happen to a running world, as frozen values. Importing this costs no torch."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
+
+from world.prompt_mix import PromptMix, Words, parse_mix
 
 _JOINERS = "\u200c\u200d"  # unprintable, yet emoji families and Persian words are spelt with them
 MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on a stage
@@ -14,17 +15,24 @@ MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on 
 
 @dataclass(frozen=True)
 class Prompt:
-    """New words for the running world; memory of what was shown is kept."""
+    """New words for the running world, which goes on from what was shown."""
 
     text: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", clean_text(self.text))
+        object.__setattr__(self, "text", _checked(self.text))
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A step of a transition: as a Prompt, under a mix that was made here, so that no limit for users applies to it."""
+
+    mix: PromptMix
 
 
 @dataclass(frozen=True)
 class Dial:
-    """A named knob of the world or of the display, set to `value`."""
+    """A dial of the world or of the display, set to `value`."""
 
     name: str
     value: float
@@ -36,30 +44,49 @@ class Dial:
 
 @dataclass(frozen=True)
 class Scene:
-    """A hard cut: new words, empty caches, positions and noise start again from `seed`."""
+    """A hard cut: a new stream from empty caches under these words; without a `seed` it keeps the one in force."""
 
     text: str
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", clean_text(self.text))
+        object.__setattr__(self, "text", _checked(self.text))
 
 
 @dataclass(frozen=True)
 class Rebuild:
-    """A cut without new words: state is made anew from the latents of the window."""
+    """Rebuild the cache from the latents of the window, under the words in force."""
 
 
 @dataclass(frozen=True)
 class Rewind:
-    """Go on from `block` as if what came after it had not been made."""
+    """Go on from block number `block`, as if those after it had never been made."""
 
     block: int
 
 
-Event = Prompt | Dial | Scene | Rebuild | Rewind
+Event = Prompt | Blend | Dial | Scene | Rebuild | Rewind
 
-_KINDS: dict[str, type] = {"prompt": Prompt, "dial": Dial, "scene": Scene, "rebuild": Rebuild, "rewind": Rewind}
+_KINDS: dict[str, type] = {
+    "prompt": Prompt,
+    "blend": Blend,
+    "dial": Dial,
+    "scene": Scene,
+    "rebuild": Rebuild,
+    "rewind": Rewind,
+}
+
+
+def words_of(event: Event) -> Words | None:
+    """The words that an event puts in force; None if it changes none."""
+    if isinstance(event, Blend):
+        return event.mix
+    return event.text if isinstance(event, Prompt | Scene) else None
+
+
+def event_of(words: Words) -> Prompt | Blend:
+    """The event that puts these words in force."""
+    return Prompt(words) if isinstance(words, str) else Blend(words)
 
 
 def clean_text(text: str) -> str:
@@ -72,19 +99,30 @@ def clean_text(text: str) -> str:
     return line
 
 
-def to_json(event: Event) -> dict:
-    """`event` as the log, the trace and the wire write it: its type and its fields."""
+def _checked(text: str) -> str:
+    """Clean text; if it is a mix, its weights are numbers that a world can use."""
+    cleaned = clean_text(text)
+    parse_mix(cleaned)
+    return cleaned
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """`event` as it is written in logs, in traces and on the wire: its type and its fields."""
     kind = next(name for name, cls in _KINDS.items() if isinstance(event, cls))
+    if isinstance(event, Blend):
+        return {"type": kind, "parts": [list(part) for part in event.mix.parts]}
     return {"type": kind, **asdict(event)}
 
 
-def from_json(fields: dict) -> Event:
+def from_json(fields: Mapping[str, Any]) -> Event:
     """The inverse of `to_json`; raises ValueError that says what is wrong."""
     rest = dict(fields)
     kind = rest.pop("type", None)
     if kind not in _KINDS:
         raise ValueError(f"event type {kind!r}: expected one of {', '.join(_KINDS)}")
     try:
+        if kind == "blend":
+            return Blend(PromptMix(tuple((str(words), float(weight)) for words, weight in rest.pop("parts")), **rest))
         return _KINDS[kind](**rest)
-    except TypeError as error:
+    except (TypeError, KeyError) as error:
         raise ValueError(f"{kind} event with {sorted(rest)}: {error}") from None

@@ -1,4 +1,4 @@
-"""What everybody may know of a world without opening it: sizes, rates, dials. No torch here."""
+"""What an open world says of itself: sizes, rates, dials, words. No torch here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class WorldError(ValueError):
 
 @dataclass(frozen=True)
 class DialRange:
-    """A world dial: its limits and where it rests."""
+    """The limits of a world dial, and the value it has until somebody turns it."""
 
     low: float = -1.0
     high: float = 1.0
@@ -20,11 +20,13 @@ class DialRange:
 
 @dataclass(frozen=True)
 class WorldInfo:
-    """The public face of an open world.
+    """Everything the rest of the engine knows of a world.
 
-    `block_frames` is the number of pixel frames of a block once the stream runs (the first may hold fewer);
-    `picture` is (width, height) in pixels; `memory_blocks` is how many past blocks of latents are needed to go on
-    from them (window and decoder), so this many are kept for recovery.
+    fps: frames a second of its video. picture: width and height in pixels. showpiece: a prompt to begin with.
+    block_frames: pixel frames of a block once the stream runs; the first block may hold fewer.
+    memory_blocks: past blocks whose latents must be kept, so that the window and the decoder can be rebuilt from them.
+    vocabulary: the words that mean something to this world; empty if any word may.
+    silent: words like `the` that mean nothing here and are no reason for a remark.
     """
 
     name: str
@@ -34,10 +36,10 @@ class WorldInfo:
     showpiece: str
     memory_blocks: int
     dials: dict[str, DialRange] = field(default_factory=dict)
-    vocabulary: tuple[str, ...] = ()  # the words that mean something; empty: any do
-    silent: tuple[str, ...] = ()  # words that mean nothing and are not strangers either
+    vocabulary: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
 
     @property
     def block_s(self) -> float:
-        """Seconds that one block plays."""
+        """Seconds of video in one block."""
         return self.block_frames / self.fps

@@ -1,4 +1,4 @@
-"""How to open a world: everything `open_world` may be told. No torch."""
+"""How to open a world: the options as one value that travels between processes. No torch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from world.info import WorldError
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """The test card's geometry and its made-up costs in milliseconds.
+    """The test card's geometry and its made-up costs.
 
-    pace: times real time, in turn for `pace_every_s` of video each: what a block costs follows from it, clean pass
-    included, and a recache keeps its cost in proportion. Empty: the costs stay as they are.
+    frames: pixel frames of a block. busy: whether a cost burns the CPU instead of sleeping.
+    pace: speeds as multiples of real time, like (2.0, 0.5). Each holds for `pace_every_s` seconds of video, then the
+        next one, round and round. A block (clean pass included) then costs what that speed asks for, and the cost of a
+        recache is scaled with it. Empty: the costs stay as given.
     """
 
     fps: float = 16.0
@@ -36,7 +38,7 @@ class ProbeOptions:
             raise WorldError(f"{told}, block {self.block_ms:g} ms: expected all of them above 0")
 
     def slowness(self, block: int) -> float:
-        """What the costs are multiplied by while block number `block` is made."""
+        """The factor that `pace` puts on every cost while block number `block` is made; 1 without a pace."""
         if not self.pace:
             return 1.0
         play_s = self.frames / self.fps
@@ -46,9 +48,10 @@ class ProbeOptions:
 
 @dataclass(frozen=True)
 class WorldOptions:
-    """How to open a world: everything `open_world` may be told.
+    """The options of `open_world`, which explains them.
 
-    positions, decoder, dtype: of a folder of checkpoints; dtype is float32, bfloat16, or what suits the device.
+    threads: CPU threads for torch. Opening a world does not apply it, since the whole process has one such number: the
+        process that runs the model does (`zoo.open_in_own_process`).
     """
 
     name: str = "small"
@@ -62,5 +65,5 @@ class WorldOptions:
 
 
 def default_threads() -> int:
-    """One core is the window's: a model on all of them starves itself and the window."""
+    """One less than there are cores: a model that uses all of them starves the window, and itself."""
     return max(1, (os.cpu_count() or 2) - 1)

@@ -8,24 +8,27 @@ first three bytes of the SHA-256 of the prompt.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
 from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Snapshot
-from world.event import Event, Prompt, Rebuild, Rewind, Scene
+from world.boundary import Boundary
+from world.cache_rules import CacheRules
+from world.cache_work import Append, Recache, Work
+from world.event import Event
 from world.info import WorldError, WorldInfo
 from world.options import ProbeOptions
+from world.prompt_mix import Words
+from world.switch_state import SwitchState
 
 STEPS = 4  # denoising steps; with the clean pass a block is five equal passes
 BITS = 16
-KEPT = 8  # blocks that can be taken back
 
 
-def prompt_colour(text: str) -> tuple[int, int, int]:
+def prompt_colour(words: Words) -> tuple[int, int, int]:
     """The card's colour under these words: the first three bytes of their SHA-256."""
-    red, green, blue = hashlib.sha256(text.encode()).digest()[:3]
+    red, green, blue = hashlib.sha256(str(words).encode()).digest()[:3]
     return red, green, blue
 
 
@@ -67,219 +70,104 @@ class ProbeDecoder:
         return frame
 
 
-@dataclass(frozen=True)
-class _Boundary:
-    """What a block is made under, and what its boundary asks of the cache that a card pretends to have."""
-
-    conditions: Conditions
-    prompts: int
-    scene: bool = False
-    renew: bool = False
-
-    def then(self, events: Sequence[Event]) -> _Boundary:
-        """The next boundary, which takes `events`. Whatever they are, they count as one prompt at most."""
-        words, seed, scene, renew = self.conditions.words, self.conditions.seed, False, False
-        for event in events:
-            if isinstance(event, Rewind):
-                raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
-            if isinstance(event, Prompt | Scene):
-                words = event.text
-            if isinstance(event, Scene):
-                seed, scene, renew = seed if event.seed is None else event.seed, True, False
-            renew = renew or (isinstance(event, Rebuild) and not scene)
-        applied = scene or words != self.conditions.words
-        return _Boundary(Conditions(words, seed), self.prompts + applied, scene, renew)
-
-
-@dataclass(frozen=True)
-class _Card:
-    """A block that was made: its number, the latent frame after it, its boundary and what that took."""
-
-    index: int
-    end: int
-    boundary: _Boundary
-    events: tuple[Event, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Bank:
-    """The stream up to latent frame `end` under `words`; None: nothing of use. cut: where it was rebuilt, if lately."""
-
-    words: str | None
-    end: int = 0
-    cut: int | None = None
-    renewed: bool = False
-
-    def matches(self, boundary: _Boundary) -> bool:
-        return self.words == boundary.conditions.words and (self.renewed or not boundary.renew)
-
-
 class ProbeSession:
-    """The card's stream: it takes, abandons and forgets as every session does, and spends what that would cost."""
+    """Implements world.block.Session: spends what the work that a SwitchState asks for would cost.
+
+    rules: those of the cache that the card pretends to have; a stream of one block's memory needs no latents.
+    """
 
     slow_words = is_recaching = False
 
-    def __init__(self, options: ProbeOptions, seed: int, prompt: str, spend: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        options: ProbeOptions,
+        seed: int,
+        prompt: str,
+        spend: Callable[[float], None],
+        rules: CacheRules | None = None,
+    ) -> None:
+        rules = rules or CacheRules(options.frames, 0, options.frames, keep_sink=False)
+        self.state = SwitchState(rules, {}, Conditions(prompt, seed))
         self.options = options
-        self.index = 0
         self._spend = spend
-        self._made = [_Card(-1, 0, _Boundary(Conditions(prompt, seed), 0))]  # the newest, back to the last hard cut
-        self._taken: tuple[Event, ...] = ()
-        self._ahead: tuple[Event, ...] = ()  # for the block after the one in flight
-        self._flight: _Boundary | None = None
-        self._front, self._back = _Bank(prompt), _Bank(None)
+        self._prompts: dict[int, int] = {}  # the number of prompts applied, of each block that is remembered
+
+    @property
+    def index(self) -> int:
+        """The number of the next block, or of the block in flight."""
+        return self.state.index
 
     @property
     def conditions(self) -> Conditions:
-        """In force for the next block: while one is in flight, for the block after it."""
-        return self._next().conditions
+        """What the next block is made under; while one is in flight, the block after it."""
+        return self.state.conditions
 
     def encode(self, event: Event) -> None:
         """Words need no encoding here."""
 
     def prepare(self, event: Event, encoded: None = None) -> None:
-        """Nor do they here."""
+        """Words need no encoding here."""
 
     def step(self, events: Sequence[Event] = ()) -> Block:
-        """The next block, its costs spent."""
+        """Make the next block, clean pass included."""
         return next(done.block for done in list(self.begin(events)) if isinstance(done, Made))
 
-    def begin(self, events: Sequence[Event] = ()) -> Iterator[Pass]:
-        """Passes of one block: a recache where the words changed, four steps, the block, the clean pass."""
-        self._abandon()
-        self._take(events)
-        is_recached = self._catch_up()
-        flight = self._flight = self._next()
+    def begin(self, events: Sequence[Event] = ()) -> Generator[Pass, None, None]:
+        """Make the next block under `events`, one pass at a time."""
+        work = self.state.begin(events)
+        self._do(work)
+        boundary = self.state.flight
+        assert boundary is not None
         try:
-            if is_recached:
+            if any(isinstance(piece, Recache) for piece in work):
                 yield Recached()
             for step in range(STEPS):
                 self._spend_ms(self.options.block_ms / (STEPS + 1), self.index)
                 yield Denoised(step)
-            block = self._publish(flight)
+            block = self._publish(boundary)
         finally:
-            if self._flight is flight:
-                self._abandon()
+            if self.state.flight is boundary:
+                self.state.abandon()
         yield Made(block)
-        self._settle(self._next())
+        self._do(self.state.after_block())
         yield Clean()
 
     def ahead(self, events: Sequence[Event]) -> None:
         """Take `events` for the next block now, and spend the recache they need."""
-        self._take(events)
-        boundary = self._next()
-        if boundary.scene:
-            self._back = _Bank(None)
-        elif not (self._in_front().matches(boundary) or self._back.matches(boundary)):
-            self._back = self._rebuilt(boundary)
+        self._do(self.state.ahead(events))
 
     def take_back(self, after: int) -> None:
         """Forget the blocks newer than `after`; the next block carries their events and begins with a recache."""
-        self._abandon()
-        known = [card.index for card in self._made if card.index >= 0]
-        if after not in known:
-            which = ", ".join(map(str, known)) or "none"
-            raise ValueError(f"block {after} cannot be gone back to: those that can be are {which}")
-        kept = len(self._made) - len(known) + known.index(after) + 1
-        forgotten = self._made[kept:]
-        if forgotten:
-            self._made = self._made[:kept]
-            self._taken = tuple(event for card in forgotten for event in card.events) + self._taken
-            self._front = self._back = _Bank(None)
+        self.state.take_back(after)
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on after the snapshot's last block; the next one carries a Rebuild, which costs a recache."""
-        self._abandon()
-        conditions, last = Conditions(snapshot.words, snapshot.seed), snapshot.blocks[-1] if snapshot.blocks else None
-        prompts = int(last.latents[0, -1, 1, 0, 0]) if last else 0
-        self._made = [_Card(last.index if last else -1, snapshot.start, _Boundary(conditions, prompts))]
-        self._taken = (Rebuild(),) if snapshot.start else ()
-        self._front = self._back = _Bank(None)
-        self.index = snapshot.index
+        self.state.resume(snapshot)
+        self._prompts = {block.index: int(block.latents[0, -1, 1, 0, 0]) for block in snapshot.blocks}
 
-    def _next(self) -> _Boundary:
-        """The boundary before the next block: while one is in flight, before the block after it."""
-        if self._flight is not None:
-            return self._flight.then(self._ahead)
-        return self._made[-1].boundary.then(self._taken)
-
-    def _take(self, events: Sequence[Event]) -> None:
-        self._next().then(events)  # refuses before anything has changed
-        if self._flight is None:
-            self._taken += tuple(events)
-        else:
-            self._ahead += tuple(events)
-
-    def _end(self) -> int:
-        """The latent frame after the newest block; a hard cut in flight leaves none behind it."""
-        return 0 if self._flight is not None and self._flight.scene else self._made[-1].end
-
-    def _in_front(self) -> _Bank:
-        """The front bank as the next block will find it: what was renewed for a block in flight is old by then."""
-        return self._front if self._flight is None else replace(self._front, renewed=False)
-
-    def _catch_up(self) -> bool:
-        """Make ready for the next block; whether that took a recache now."""
-        boundary, end = self._next(), self._end()
-        if boundary.scene or not end:
-            self._front, self._back = _Bank(boundary.conditions.words), _Bank(None)
-            return False
-        bank = self._settle(boundary)
-        self._front, self._back = bank or self._rebuilt(boundary), _Bank(None)
-        return bank is None
-
-    def _rebuilt(self, boundary: _Boundary) -> _Bank:
-        """A recache, spent unless there is nothing to encode."""
-        end = self._end()
-        if end:
-            self._spend_ms(self.options.recache_ms, self.index)
-        return _Bank(boundary.conditions.words, end, self.index, boundary.renew)
-
-    def _settle(self, boundary: _Boundary) -> _Bank | None:
-        """Spend the newest block's clean pass if the bank that suits the next block lacks it; that bank, if any."""
-        if boundary.scene:
-            return None
-        if self._front.matches(boundary):
-            self._front = self._cleaned(self._front)
-            return self._front
-        if self._back.matches(boundary):
-            self._back = self._cleaned(self._back)
-            return self._back
-        return None
-
-    def _cleaned(self, bank: _Bank) -> _Bank:
-        if bank.end != self._end():
-            self._spend_ms(self.options.block_ms / (STEPS + 1), self._made[-1].index)
-        return replace(bank, end=self._end())
-
-    def _publish(self, flight: _Boundary) -> Block:
-        index, parent, start = self.index, self._made[-1].index, self._end()
-        changed = flight.scene or flight.renew or flight.conditions.words != self._made[-1].boundary.conditions.words
-        cut = self._front.cut if start else index if changed else None
-        block = self._block(flight, parent, start, cut)
-        card = _Card(index, start + self.options.frames, flight, self._taken)
-        self._made = [card] if flight.scene else [*self._made, card][-1 - KEPT :]
-        self._front = replace(self._front, cut=None, renewed=False)
-        self._taken, self._ahead, self._flight = self._ahead, (), None
-        self.index += 1
-        return block
-
-    def _abandon(self) -> None:
-        """Leave the block in flight unmade: what was taken, ahead too, is for the next try."""
-        if self._flight is not None:
-            self._taken, self._ahead, self._flight = self._taken + self._ahead, (), None
-            self._back = _Bank(None)
+    def _do(self, work: Sequence[Work]) -> None:
+        """Spend what each piece costs; emptying a bank and changing places are free."""
+        for piece in work:
+            if isinstance(piece, Recache) and piece.end:
+                self._spend_ms(self.options.recache_ms, self.index)
+            elif isinstance(piece, Append):
+                self._spend_ms(self.options.block_ms / (STEPS + 1), piece.block)
 
     def _spend_ms(self, cost_ms: float, block: int) -> None:
         self._spend(cost_ms * self.options.slowness(block) / 1e3)
 
-    def _block(self, boundary: _Boundary, parent: int, start: int, cut: int | None) -> Block:
+    def _publish(self, boundary: Boundary) -> Block:
+        """The block in flight, whose latents say which block it is and how many prompts made it."""
+        made = self.state.made(self.options.frames)
+        prompts = self._prompts.get(made.parent, 0) + (boundary.scene or boundary.switch)
+        self._prompts[made.index] = prompts
+        self._prompts = {block.index: self._prompts[block.index] for block in self.state.line}
         latents = np.empty((1, self.options.frames, 5, 1, 1), np.float32)
-        first = self.index * self.options.frames
+        first = made.index * self.options.frames
         latents[0, :, 0, 0, 0] = np.arange(first, first + self.options.frames) % 65536
-        latents[0, :, 1, 0, 0] = boundary.prompts % 65536
+        latents[0, :, 1, 0, 0] = prompts % 65536
         latents[0, :, 2:, 0, 0] = prompt_colour(boundary.conditions.words)
-        return Block(self.index, parent, start, latents, self._taken, cut, None if cut is None else self.index)
+        return Block(made.index, made.parent, made.start, latents, made.events, made.cut, made.seen)
 
 
 class ProbeWorld:

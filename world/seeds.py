@@ -1,4 +1,4 @@
-"""Seeds made of numbers, so that nothing random depends on what was drawn before. No torch."""
+"""Seeds computed from numbers, so that no random draw depends on how many were made before it. No torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ MASK = (1 << 64) - 1
 
 
 def mix(*numbers: int) -> int:
-    """64 bits in which every bit of every number counts: splitmix64 over each in turn."""
+    """A 64-bit seed that depends on every bit of every number and on their order: splitmix64, folded over them."""
     state = 0x9E3779B97F4A7C15
     for number in numbers:
         state = (state ^ (number & MASK)) + 0x9E3779B97F4A7C15 & MASK

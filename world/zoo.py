@@ -1,13 +1,14 @@
-"""`open_world(name)`: every world there is, by name, by file or by folder."""
+"""Opening a world: `open_world` for everybody, `open_options` and `open_in_own_process` for the engine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 
 from world.block import World
 from world.info import WorldError
-from world.options import WorldOptions
+from world.options import ProbeOptions, WorldOptions
 
 NAMES = {
     "small": "the bundled world: text-steered scenes, real time on two CPU cores",
@@ -15,36 +16,112 @@ NAMES = {
 }
 
 
-def check_name(name: str) -> None:
-    """Raise WorldError for a name that no world has, without opening one."""
-    if name not in NAMES and not Path(name).is_dir() and not is_small_file(name):
-        known = f"one of {', '.join(NAMES)}, a .safetensors file of your own training, or a folder of checkpoints"
-        raise WorldError(f"unknown world {name!r}: expected {known}")
+def open_world(
+    name: str = "small",
+    *,
+    device: str = "auto",
+    picture: tuple[int, int] | None = None,
+    positions: str = "relative",
+    decoder: str = "vae",
+    dtype: str | None = None,
+    probe: ProbeOptions | None = None,
+) -> World:
+    """Open a world by name, ready to make video. Four verbs are all there is to it:
 
+        world = open_world("small")                                    # load the weights
+        session = world.session(seed=7, prompt="slow blue plasma")     # begin a stream
+        block = session.step([Prompt("green rain")])                   # make its next block, under new words if any
+        frames, state = world.decoder.decode(state, block.latents)     # draw it: frames uint8 [n, Y, X, 3], RGB
 
-def is_small_file(name: str) -> bool:
-    """Whether this is a world like the bundled one, in a file that `neverblink train package` wrote."""
-    return Path(name).suffix == ".safetensors" and Path(name).is_file()
+    `state` is `world.decoder.start()` before the first block. The events that `step` takes are in `world.event`;
+    `world.info` says how many frames a second are meant, which dials there are and which words mean something.
+
+    name: `small` (bundled), `probe` (a test card), a .safetensors file written by `neverblink train package`, or a
+        folder of Wan2.1 and LongLive checkpoints.
+    device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+    picture: width and height in pixels, for the worlds that have a choice.
+    positions, decoder, dtype: only for a folder. `relative` positions never end, `absolute` ones are as published;
+        the decoder is Wan's own `vae` or the fast `taehv`; dtype is `float32`, `bfloat16`, or what suits the device.
+    probe: the test card's geometry and made-up costs.
+
+    Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
+    Raises WorldError, one line for the user, when there is no such world or it cannot be opened like this.
+    """
+    options = WorldOptions(
+        name=name,
+        device=device,
+        picture=picture,
+        positions=positions,
+        decoder=decoder,
+        dtype=dtype,
+        probe=probe or ProbeOptions(),
+    )
+    return open_options(options)
 
 
 def no_cost(seconds: float) -> None:
     """The default for `spend`: made-up work takes no time."""
 
 
-def open_world(options: WorldOptions, spend: Callable[[float], None] = no_cost) -> World:
-    """Open the world that `options.name` names; raises WorldError with one line for the user.
+def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost) -> World:
+    """`open_world` with all its options in one value. `options.threads` is not applied here.
 
-    spend: called by the test card for its made-up costs, since a world knows no clock.
+    spend: called by the test card with the seconds of its made-up costs, since a world has no clock of its own.
     """
     check_name(options.name)
+    if is_folder(options.name):
+        from world.wan.world import open_wan
+
+        return open_wan(Path(options.name), options)
+    _refuse_folder_options(options)
     if options.name == "probe":
         from world.probe import ProbeWorld
 
         return ProbeWorld(options.probe, options.picture, spend)
-    if options.name == "small" or is_small_file(options.name):
-        from world.small.world import open_small
+    from world.small.world import open_small
 
-        return open_small(options)
-    from world.wan.world import open_wan
+    return open_small(options)
 
-    return open_wan(Path(options.name), options)
+
+def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = no_cost) -> World:
+    """`open_options`, for a process whose only task is to run this world: it also sets what is global there.
+
+    torch uses `options.threads` CPU threads from now on. For a folder of checkpoints on a GPU, the calling thread's
+    work goes on a stream of high priority. The test card does neither, and imports no torch.
+    """
+    if options.name == "probe":
+        return open_options(options, spend)
+    from world.dit.device import resolve, take_precedence, use_threads
+
+    use_threads(options.threads)
+    world = open_options(options, spend)
+    if is_folder(options.name):
+        take_precedence(resolve(options.device))
+    return world
+
+
+def check_name(name: str) -> None:
+    """Raise WorldError, with the nearest name if one is close, for a name that no world has. Opens nothing."""
+    if name in NAMES or is_folder(name) or is_small_file(name):
+        return
+    nearest = get_close_matches(name.lower(), NAMES, n=1)
+    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+    known = f"one of {', '.join(NAMES)}, a .safetensors file of your own training, or a folder of checkpoints"
+    raise WorldError(f"unknown world {name!r}{hint}: expected {known}")
+
+
+def is_folder(name: str) -> bool:
+    """Whether this names a folder, of checkpoints it is hoped, and not a world of ours."""
+    return name not in NAMES and Path(name).is_dir()
+
+
+def is_small_file(name: str) -> bool:
+    """Whether this is a file like the bundled world's, as `neverblink train package` writes them."""
+    return Path(name).suffix == ".safetensors" and Path(name).is_file()
+
+
+def _refuse_folder_options(options: WorldOptions) -> None:
+    defaults = WorldOptions()
+    for option in ("positions", "decoder", "dtype"):
+        if getattr(options, option) != getattr(defaults, option):
+            raise WorldError(f"{option} is for a folder of checkpoints: the world {options.name!r} has its own")

@@ -1,1 +1,1 @@
-"""What may be typed on the command line."""
+"""The command line: its options, and the checks of what is given for them."""

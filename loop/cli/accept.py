@@ -1,4 +1,7 @@
-"""What the text of an option must be; each raises ArgumentTypeError with what was given and what was expected."""
+"""Types for argparse: each function turns the text of an option into its value.
+
+It raises ArgumentTypeError, with what was given and what was expected, for a text that is not valid.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ def _fail(text: str, expected: str) -> NoReturn:
     raise argparse.ArgumentTypeError(f"got {shown!r}, expected {expected}")
 
 
-def size(text: str) -> tuple[int, int]:
+def width_x_height(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
     if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 16 <= int(side) <= 16384 for side in sides):
         _fail(text, "WIDTHxHEIGHT with sides of 16 to 16384 pixels, such as 1280x720")
     return int(sides[0]), int(sides[1])
 
 
-def latent(text: str) -> tuple[int, int]:
+def latent_size(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
     if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 0 < int(side) <= 512 for side in sides):
         _fail(text, "HEIGHTxWIDTH of the latents, such as 60x104")
@@ -45,7 +48,7 @@ def seconds(text: str) -> float:
     return value if 0 < value <= 604_800 else _fail(text, expected)
 
 
-def segment(text: str) -> float:
+def segment_seconds(text: str) -> float:
     expected = "a number of seconds from 3 on, at most an hour"
     value = _number(text, expected)
     return value if 3 <= value <= 3600 else _fail(text, expected)
@@ -58,13 +61,13 @@ def minutes(text: str) -> float:
 
 
 def paces(text: str) -> tuple[float, ...]:
-    """Speeds in turn, times real time."""
     expected = "speeds above 0, at most 100 times real time, such as 2,0.5"
     values = tuple(_number(part, expected) for part in text.split(","))
     return values if all(0 < value <= 100 for value in values) else _fail(text, expected)
 
 
 def reserves(text: str) -> tuple[int, ...]:
+    """Numbers of blocks in the order given, each only once."""
     return tuple(dict.fromkeys(natural(part) for part in text.split(",")))
 
 
@@ -73,7 +76,7 @@ def _whole(text: str, low: int, high: int) -> int:
     return int(text) if digits and low <= int(text) <= high else _fail(text, f"a whole number from {low} to {high}")
 
 
-def seed(text: str) -> int:
+def seed_number(text: str) -> int:
     return _whole(text, 0, 2**63 - 1)
 
 
@@ -82,7 +85,6 @@ def natural(text: str) -> int:
 
 
 def blocks(text: str) -> int:
-    """A number of blocks, at least one."""
     return _whole(text, 1, 64)
 
 
@@ -117,7 +119,7 @@ def new_file(text: str) -> Path:
 
 
 def _try_to_write(path: Path) -> None:
-    """Open `path` for writing without changing what it holds: permissions alone do not tell."""
+    """Open `path` for writing without changing its content; raises OSError. The permissions alone would not tell."""
     is_new = not path.exists()
     with path.open("ab"):
         pass
@@ -125,14 +127,14 @@ def _try_to_write(path: Path) -> None:
         path.unlink()
 
 
-def movie(text: str) -> Path:
+def mp4_file(text: str) -> Path:
     return new_file(text) if text.lower().endswith(".mp4") else _fail(text, "a name that ends in .mp4")
 
 
-def page(text: str) -> Path:
+def html_file(text: str) -> Path:
     return new_file(text) if Path(text).suffix.lower() == ".html" else _fail(text, "a name that ends in .html")
 
 
-def output(text: str) -> Path:
+def video_file(text: str) -> Path:
     ending = Path(text).suffix.lower()
     return new_file(text) if ending in (".mp4", ".npy") else _fail(text, "a name that ends in .mp4 or .npy")

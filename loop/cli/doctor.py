@@ -1,4 +1,4 @@
-"""`neverblink doctor`: what is installed, which devices and displays there are, and the command for what is missing."""
+"""`neverblink doctor`: what is installed, which devices and displays there are, and how to install what is missing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-Row = tuple[str, str, str]  # what, what was found, what to do about it ("" where nothing is missing)
+Row = tuple[str, str, str]  # subject, what was found, what to do about it ("" if nothing is missing)
 
 
 @dataclass(frozen=True)
 class Package:
-    """A Python package, what it is for, and the extra that brings it ("" where it must be there)."""
+    """A Python package, its purpose, and the extra of neverblink that installs it ("" if every show needs it)."""
 
     name: str
     purpose: str
@@ -39,7 +39,7 @@ PACKAGES = (
 
 
 def rows() -> Iterator[Row]:
-    """Everything the doctor looks at, in the order in which it is printed."""
+    """Everything that is looked at, in the order in which it is printed."""
     yield "Python", platform.python_version(), "" if sys.version_info >= (3, 10) else "install Python 3.10 or newer"
     yield "system", f"{platform.system()} {platform.release()}, {os.cpu_count()} cores", ""
     for package in PACKAGES:
@@ -58,7 +58,7 @@ def _package(package: Package) -> Row:
 
 
 def _gpu() -> Iterator[Row]:
-    """The driver first: torch without one is a CPU torch, whatever its build."""
+    """The driver, and only if there is one, CUDA and CuPy: without a driver neither can be used."""
     smi = shutil.which("nvidia-smi")
     if smi is None:
         yield "GPU", "no NVIDIA driver: the model runs on the CPU", ""
@@ -98,8 +98,8 @@ def _portaudio() -> Row:
     return "PortAudio", found or "not found (audio input)", "" if found else "sudo apt install libportaudio2"
 
 
-def report() -> int:
-    """Print it; 1 if something that every show needs is missing."""
+def print_findings() -> int:
+    """Print all rows; returns the exit status, which is 1 if a package that every show needs is missing."""
     missing = False
     for what, found, remedy in rows():
         print(f"{what:<14} {found}" + (f"   -> {remedy}" if remedy else ""))

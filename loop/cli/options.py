@@ -1,4 +1,4 @@
-"""The command line: what may be said, and one clear line for what may not."""
+"""The command line: its commands and options, and one clear line on stderr for a mistake in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import secrets
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from loop.cli import accept
 from loop.timing.switch import MODES, PLAIN
@@ -14,64 +14,64 @@ from world.options import ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name
 
 COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds")
-PROBE_COSTS = (150.0, 120.0)  # ms of a block and of a recache, where a measurement needs some: four frames play 250 ms
+PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
 
 
 class UsageError(ValueError):
-    """The user asked for something that cannot be: printed as one line, exit status 2."""
+    """The user asked for something impossible. The message is one line for the user; the exit status is 2."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with its errors on one line and nothing else on stderr."""
+    """An argparse parser that raises UsageError instead of printing the usage and exiting."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
-    """The command and its options; the command may be left out and is then `play`. Raises UsageError."""
+def parse_command_line(argv: list[str]) -> argparse.Namespace:
+    """The command and its options; without a command it is `play`. Raises UsageError."""
     first = argv[0] if argv else ""
     if first not in COMMANDS and first not in ("-h", "--help"):
         if first and not first.startswith("-"):
             raise UsageError(f"unknown command {first!r}: expected one of {', '.join(COMMANDS)}")
         argv = ["play", *argv]
-    if first == "train":  # has a command line of its own, next to what it trains
+    if first == "train":  # its options are defined in world.train, beside what they are for
         return argparse.Namespace(command="train", rest=argv[1:])
-    return _parser().parse_args(argv)
+    return _build_parser().parse_args(argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="neverblink", description="A live engine for worlds that are generated while you watch.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
     play = commands.add_parser("play", help="open the window and play (the default)")
-    _world_options(play)
-    _script_option(play)
-    _play_options(play)
+    _add_world_options(play)
+    _add_script_option(play)
+    _add_play_options(play)
     render = commands.add_parser("render", help="make a file without a clock, the same bytes every time")
-    _world_options(render)
-    _script_option(render)
+    _add_world_options(render)
+    _add_script_option(render)
     render.add_argument("--seconds", type=accept.seconds, required=True, metavar="S", help="length of the video")
-    render.add_argument("--out", type=accept.output, required=True, metavar="FILE", help="a .mp4 or .npy file")
-    _bench_parsers(commands.add_parser("bench", help="measure, and say on what"))
-    _latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
+    render.add_argument("--out", type=accept.video_file, required=True, metavar="FILE", help="a .mp4 or .npy file")
+    _add_bench_parsers(commands.add_parser("bench", help="measure, and say on what"))
+    _add_latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
     commands.add_parser("train", help="train the bundled world, stage by stage")
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
     commands.add_parser("worlds", help="the worlds there are")
     return parser
 
 
-def _world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
+def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
     parser.add_argument("--world", default="small", metavar="NAME|FILE|FOLDER", help="see `neverblink worlds` (small)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
     parser.add_argument(
-        "--seed", type=accept.seed, metavar="N", help="the same seed, the same world; drawn if not given"
+        "--seed", type=accept.seed_number, metavar="N", help="the same seed, the same world; drawn if not given"
     )
     parser.add_argument("--prompt", type=accept.prompt, metavar="TEXT", help="what it begins with")
     parser.add_argument(
-        "--picture", type=accept.size, metavar="WxH", help="the model's picture, where the world can choose"
+        "--picture", type=accept.width_x_height, metavar="WxH", help="the model's picture, where the world can choose"
     )
     parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
-    _folder_options(parser)
+    _add_folder_options(parser)
     probe = parser.add_argument_group("the test card (--world probe)")
     probe.add_argument("--probe-fps", type=float, default=16.0, metavar="F", help="frames a second (16)")
     probe.add_argument("--probe-frames", type=int, default=4, metavar="N", help="frames a block (4)")
@@ -87,7 +87,7 @@ def _world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, fl
     probe.add_argument("--probe-busy", action="store_true", help="burn the processor instead of sleeping")
 
 
-def _folder_options(parser: argparse.ArgumentParser) -> None:
+def _add_folder_options(parser: argparse.ArgumentParser) -> None:
     folder = parser.add_argument_group("published checkpoints (--world FOLDER)")
     folder.add_argument(
         "--positions",
@@ -98,127 +98,138 @@ def _folder_options(parser: argparse.ArgumentParser) -> None:
     folder.add_argument("--dtype", choices=("float32", "bfloat16"), help="of weights (bfloat16 on a GPU, else float32)")
 
 
-def _script_option(parser: argparse.ArgumentParser) -> None:
+def _add_script_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--script", type=accept.input_file, metavar="FILE", help="timed events, JSON Lines")
 
 
-def _bench_parsers(parser: argparse.ArgumentParser) -> None:
+def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{loop,model,pace,soak,switch}")
     model = kinds.add_parser("model", help="each pass of a block")
-    _world_options(model)
-    _model_options(model)
+    _add_world_options(model)
+    _add_model_options(model)
     for name, add_options, told in (
-        ("loop", _loop_options, "from flip to flip, with the model and without"),
-        ("pace", _pace_options, "slower than real time, and at a speed that jumps"),
-        ("soak", _soak_options, "a long show: what grows, what fails"),
-        ("switch", _switch_options, "the ways to switch a prompt, side by side"),
+        ("loop", _add_loop_options, "from flip to flip, with the model and without"),
+        ("pace", _add_pace_options, "slower than real time, and at a speed that jumps"),
+        ("soak", _add_soak_options, "a long show: what grows, what fails"),
+        ("switch", _add_switch_options, "the ways to switch a prompt, side by side"),
     ):
         kind = kinds.add_parser(name, help=told)
-        _measure_options(kind)
+        _add_measure_options(kind)
         add_options(kind)
 
 
-def _measure_options(parser: argparse.ArgumentParser) -> None:
-    """What every measurement of a running show may be told."""
-    _world_options(parser, PROBE_COSTS)
+def _add_measure_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every measurement of a running show."""
+    _add_world_options(parser, PROBE_COSTS)
     parser.add_argument("--window", action="store_true", help="on a display (headless)")
     parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
 
 
-def _reserve_option(parser: argparse.ArgumentParser) -> None:
+def _add_reserve_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reserve", type=accept.natural, default=0, metavar="N", help="blocks to hold ready beyond need (0)"
     )
 
 
-def _loop_options(parser: argparse.ArgumentParser) -> None:
+def _add_loop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--segments", type=accept.count, default=10, metavar="N", help="of each kind, in turn (10)")
-    parser.add_argument("--seconds", type=accept.segment, default=20.0, metavar="S", help="length of a segment (20)")
-    _reserve_option(parser)
+    parser.add_argument(
+        "--seconds", type=accept.segment_seconds, default=20.0, metavar="S", help="length of a segment (20)"
+    )
+    _add_reserve_option(parser)
 
 
-def _pace_options(parser: argparse.ArgumentParser) -> None:
-    _reserve_option(parser)
+def _add_pace_options(parser: argparse.ArgumentParser) -> None:
+    _add_reserve_option(parser)
     parser.set_defaults(world="probe", probe_pace=(2.0, 0.5), probe_pace_every=40.0)
 
 
-def _soak_options(parser: argparse.ArgumentParser) -> None:
+def _add_soak_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=accept.minutes, default=10.0, metavar="M", help="how long (10)")
     parser.add_argument("--every", type=accept.seconds, default=3.0, metavar="S", help="seconds between switches (3)")
-    _reserve_option(parser)
+    _add_reserve_option(parser)
 
 
-def _switch_options(parser: argparse.ArgumentParser) -> None:
+def _add_switch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--switches", type=accept.count, default=100, metavar="N", help="in all, of every mode (100)")
     parser.add_argument(
         "--reserve", type=accept.reserves, default=(0,), metavar="N[,N...]", help="blocks held ready (0)"
     )
 
 
-def _latency_options(parser: argparse.ArgumentParser) -> None:
+def _add_latency_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=accept.count, default=50, metavar="N", help="events of each kind (50)")
     parser.add_argument(
-        "--html", type=accept.page, metavar="FILE.html", help="one page with the distributions as pictures"
+        "--html", type=accept.html_file, metavar="FILE.html", help="one page with the distributions as pictures"
     )
-    _switch_option(parser)
-    _reserve_option(parser)
-    _measure_options(parser)
+    _add_switch_option(parser)
+    _add_reserve_option(parser)
+    _add_measure_options(parser)
 
 
-def _switch_option(parser: argparse.ArgumentParser) -> None:
-    # the plain engine is for comparison: accepted, not offered
+def _add_switch_option(parser: argparse.ArgumentParser) -> None:
+    # PLAIN is accepted for comparisons, but the help does not offer it
     told = "how a prompt is switched (auto)"
     offered = "{" + ",".join(MODES) + "}"
     parser.add_argument("--switch", choices=(*MODES, PLAIN), default="auto", metavar=offered, help=told)
 
 
-def _model_options(parser: argparse.ArgumentParser) -> None:
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blocks", type=accept.count, default=16, metavar="N", help="blocks to time, once the window is full"
     )
     parser.add_argument(
-        "--latent", type=accept.latent, default=(60, 104), metavar="HxW", help="latent size of wan-1.3b (60x104)"
+        "--latent", type=accept.latent_size, default=(60, 104), metavar="HxW", help="latent size of wan-1.3b (60x104)"
     )
     parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
 
 
-def _play_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", type=accept.size, default=(1280, 720), metavar="WxH", help="the window's (1280x720)")
+def _add_play_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size", type=accept.width_x_height, default=(1280, 720), metavar="WxH", help="the window's (1280x720)"
+    )
     parser.add_argument("--fullscreen", action="store_true", help="begin in full screen")
     parser.add_argument("--display", type=accept.natural, default=0, metavar="N", help="which display, from 0")
     parser.add_argument("--headless", action="store_true", help="no window")
     parser.add_argument("--seconds", type=accept.seconds, metavar="S", help="end after so long, from the first frame")
-    parser.add_argument("--record", type=accept.movie, metavar="FILE.mp4", help="record what is shown")
+    parser.add_argument("--record", type=accept.mp4_file, metavar="FILE.mp4", help="record what is shown")
     parser.add_argument(
         "--trace", type=accept.new_file, metavar="FILE.jsonl", help="write every flip and every event's stages"
     )
     parser.add_argument(
         "--patch", choices=("corner",), help="a square that turns with an event's first frame, for a photodiode"
     )
-    _switch_option(parser)
+    _add_switch_option(parser)
     parser.add_argument(
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
     )
-    _reserve_option(parser)
+    _add_reserve_option(parser)
 
 
 def world_options(options: argparse.Namespace) -> WorldOptions:
-    """What the command line says of the world; raises WorldError."""
+    """How to open the world, from the command line; raises WorldError or UsageError."""
     check_name(options.world)
-    costs = {"block_ms": options.probe_block_ms, "recache_ms": options.probe_recache_ms, "busy": options.probe_busy}
-    costs |= {"pace": options.probe_pace, "pace_every_s": options.probe_pace_every}
+    probe = ProbeOptions(
+        fps=options.probe_fps,
+        frames=options.probe_frames,
+        block_ms=options.probe_block_ms,
+        recache_ms=options.probe_recache_ms,
+        busy=options.probe_busy,
+        pace=options.probe_pace,
+        pace_every_s=options.probe_pace_every,
+    )
     return WorldOptions(
         name=options.world,
         device=options.device,
         threads=options.threads or default_threads(),
         picture=options.picture,
-        probe=ProbeOptions(options.probe_fps, options.probe_frames, **costs),
-        **_for_folders(options),
+        probe=probe,
+        **_given_folder_options(options),
     )
 
 
-def _for_folders(options: argparse.Namespace) -> dict[str, str]:
-    """What only a folder of checkpoints can be told, as far as it was; raises UsageError for another world."""
+def _given_folder_options(options: argparse.Namespace) -> dict[str, str]:
+    """The options given that only a folder of checkpoints has; raises UsageError if the world is not a folder."""
     asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
     given = {option: value for option, value in asked.items() if value}
     if given and not Path(options.world).is_dir():
@@ -229,7 +240,7 @@ def _for_folders(options: argparse.Namespace) -> dict[str, str]:
 
 
 def drawn_seed(options: argparse.Namespace) -> int:
-    """The seed asked for, or one that is drawn and printed, so that the show can be made again."""
+    """The seed given; without one, a random seed, which is printed so that the show can be repeated."""
     if options.seed is not None:
         return options.seed
     seed = secrets.randbelow(2**31)
@@ -237,7 +248,7 @@ def drawn_seed(options: argparse.Namespace) -> int:
     return seed
 
 
-def report(error: Any) -> int:
-    """Tell the user, on one line, what was wrong; the exit status for it."""
+def print_usage_error(error: Exception) -> int:
+    """Print one line on stderr that says what was wrong; returns the exit status."""
     print(f"neverblink: {error}", file=sys.stderr)
     return 2

@@ -1,4 +1,4 @@
-"""From a recording to figures: how long each stage took, and how evenly the picture moved. Pure; ms unless named."""
+"""Figures of a recording: how long events took from stage to stage, and how smoothly the picture moved."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from itertools import pairwise
 from statistics import median
 
 from loop.measure.estimate import Estimate, slope
-from loop.measure.recording import MS, NS, Followed, Line, Recording
+from loop.measure.recording import MS, NS, Recording, TracedEvent, TraceLine
 from loop.output.ledger import STAGES
 
 TOTAL = "pump to flip"
-LEAST_RATE = 0.95  # of the world's own: below it a stream is slow motion, however even
+LEAST_RATE = 0.95  # share of the world's own frame rate; a slower stream is slow motion, however even it is
 
 
-def times_by_stage(events: Iterable[Followed]) -> dict[str, list[float]]:
-    """Of the events that reached the screen: ms since the stage before, by stage in order, and the total."""
+def times_by_stage(events: Iterable[TracedEvent]) -> dict[str, list[float]]:
+    """For each stage in order, the ms since the stage before, and under TOTAL the whole time, of the events shown.
+
+    Stages that no event reached are left out.
+    """
     times: dict[str, list[float]] = {stage: [] for stage in (*STAGES[1:], TOTAL)}
     for event in events:
         if event.total_ms is not None:
@@ -27,48 +30,59 @@ def times_by_stage(events: Iterable[Followed]) -> dict[str, list[float]]:
     return {stage: values for stage, values in times.items() if values}
 
 
-def switches(recording: Recording) -> list[Followed]:
+def shown_switches(recording: Recording) -> list[TracedEvent]:
     """The prompts and hard cuts that reached the screen."""
     return [event for event in recording.events if event.kind in ("prompt", "scene") and "flip" in event.stamps]
 
 
-def new_frames(flips: Sequence[Line]) -> list[Line]:
-    """The flips that showed another frame than the one before."""
+def switch_times_ms(recording: Recording) -> list[float]:
+    """For each prompt and hard cut that reached the screen, the time from its source to its first pixel."""
+    return [ms for event in shown_switches(recording) if (ms := event.total_ms) is not None]
+
+
+def new_frames(flips: Sequence[TraceLine]) -> list[TraceLine]:
+    """The flips that showed another frame than the flip before."""
     return [line for before, line in pairwise([{"frame": None}, *flips]) if line["frame"] != before["frame"]]
 
 
-def stretches(flips: Sequence[Line]) -> list[list[Line]]:
-    """The flips between freezes and blackouts."""
-    parts: list[list[Line]] = [[]]
+def split_at_freezes(flips: Sequence[TraceLine]) -> list[list[TraceLine]]:
+    """The flips in runs without a freeze or a blackout; the flips during those are left out."""
+    runs: list[list[TraceLine]] = [[]]
     for line in flips:
         if line.get("held"):
-            parts.append([])
+            runs.append([])
         else:
-            parts[-1].append(line)
-    return [part for part in parts if part]
+            runs[-1].append(line)
+    return [run for run in runs if run]
 
 
-def holds_ms(flips: Sequence[Line]) -> list[float]:
-    """How long each frame was held; of the last one of a stretch, as long as it was seen to be."""
-    held = []
-    for part in stretches(flips):
-        turns = [line["t_ns"] for line in new_frames(part)]
-        held += [(after - before) / MS for before, after in pairwise([*turns, part[-1]["t_ns"]])]
-    return held
+def holds_ms(flips: Sequence[TraceLine]) -> list[float]:
+    """How long each frame stood on the screen, freezes and blackouts left out.
+
+    The last frame of a run counts up to the run's last flip.
+    """
+    holds = []
+    for run in split_at_freezes(flips):
+        times = [line["t_ns"] for line in new_frames(run)]
+        holds += [(after - before) / MS for before, after in pairwise([*times, run[-1]["t_ns"]])]
+    return holds
 
 
-def intervals_ms(flips: Sequence[Line]) -> list[float]:
-    """The time between one flip and the next, of every tick."""
+def flip_intervals_ms(flips: Sequence[TraceLine]) -> list[float]:
+    """The time from each flip to the next one."""
     return [(after["t_ns"] - before["t_ns"]) / MS for before, after in pairwise(flips)]
 
 
-def late_ticks(flips: Sequence[Line]) -> int:
-    """Ticks whose whole slot went by without a flip."""
+def late_ticks(flips: Sequence[TraceLine]) -> int:
+    """How many ticks passed without a flip."""
     return sum(after["tick"] - before["tick"] - 1 for before, after in pairwise(flips))
 
 
-def skipped(recording: Recording) -> int:
-    """Frames of shown blocks that never came to the screen. The first and the last block are shown in part."""
+def skipped_frames(recording: Recording) -> int:
+    """How many frames of shown blocks never came to the screen.
+
+    The first and the last block do not count: the recording may hold only a part of them.
+    """
     shown: dict[int, set[int]] = defaultdict(set)
     for line in recording.flips:
         shown[line["block"]].add(line["frame"])
@@ -77,7 +91,10 @@ def skipped(recording: Recording) -> int:
 
 
 def _missing(recording: Recording, block: int, frames: set[int], start: int) -> int:
-    """A block at the beginning of a scene may hold fewer frames than the others: what is missing at its end is none."""
+    """How many of a block's frames are not among `frames`.
+
+    A scene's first block (`start` 0) may hold fewer frames than the others: it is taken to end with the last one shown.
+    """
     size = recording.header["block_frames"]
     first = block * size
     return (size if start else max(frames) - first + 1) - len(frames)
@@ -85,7 +102,10 @@ def _missing(recording: Recording, block: int, frames: set[int], start: int) -> 
 
 @dataclass(frozen=True)
 class Smoothness:
-    """How a stream looked. limit_ms: the longest hold that is none (design, section 9); rate: the lowest."""
+    """How smoothly a stream moved.
+
+    rate: the lowest presentation rate, as a share of the world's own. limit_ms: the longest hold that is still smooth.
+    """
 
     repeats: int
     skipped: int
@@ -96,67 +116,68 @@ class Smoothness:
 
     @property
     def has_no_repeats(self) -> bool:
-        """What "no repeats" means: none, at nearly the world's own rate, and no frame held."""
+        """The trace format's "no repeats": no repeat, nearly the world's own rate, and no hold over the limit."""
         is_held = self.longest_hold_ms > self.limit_ms
         return self.repeats == 0 and self.rate >= LEAST_RATE and not is_held
 
 
 def smoothness(recordings: Sequence[Recording]) -> Smoothness:
-    """Of several recordings of one setting, which must not be empty: counts add up, of the rest the worst."""
+    """The smoothness of one or more recordings of the same setting: counts are summed, of all else the worst counts."""
     flips = [recording.flips for recording in recordings]
     return Smoothness(
-        sum(line["repeat"] for part in flips for line in part),
-        sum(map(skipped, recordings)),
-        sum(map(late_ticks, flips)),
-        min(line["rate"] for part in flips for line in part),
-        max(hold for part in flips for hold in holds_ms(part)),
-        1.5 * recordings[0].period_ms + recordings[0].tick_ms,
+        repeats=sum(line["repeat"] for part in flips for line in part),
+        skipped=sum(map(skipped_frames, recordings)),
+        late_ticks=sum(map(late_ticks, flips)),
+        rate=min(line["rate"] for part in flips for line in part),
+        longest_hold_ms=max(hold for part in flips for hold in holds_ms(part)),
+        limit_ms=1.5 * recordings[0].period_ms + recordings[0].tick_ms,
     )
 
 
 def frames_lost(recording: Recording, after_s: float = 1.0) -> list[float]:
-    """For each switch, the frames that the world would have shown beyond those that were.
+    """For each switch, how many frames fewer were shown than at the world's own rate.
 
-    From the frame on the screen when it left its source to the one there `after_s` past its first pixel.
+    Counted from the event's source until `after_s` after its first pixel. A switch too near an end of the recording
+    to be counted so is left out.
     """
-    turns = [line["t_ns"] for line in new_frames(recording.flips)]
+    times = [line["t_ns"] for line in new_frames(recording.flips)]
     lost = []
-    for event in switches(recording):
-        first = bisect(turns, event.stamps["pump"]) - 1
-        last = bisect(turns, event.stamps["flip"] + round(after_s * NS)) - 1
-        if first >= 0 and last < len(turns) - 1:
-            lost.append((turns[last] - turns[first]) / MS / recording.period_ms - (last - first))
+    for event in shown_switches(recording):
+        first = bisect(times, event.stamps["pump"]) - 1
+        last = bisect(times, event.stamps["flip"] + round(after_s * NS)) - 1
+        if first >= 0 and last < len(times) - 1:
+            lost.append((times[last] - times[first]) / MS / recording.period_ms - (last - first))
     return lost
 
 
 def unseen_blocks(recording: Recording) -> float:
-    """Of the finished blocks up to the newest one shown, the share of which no frame ever was."""
+    """The share of finished blocks of which no frame was shown, up to the newest block shown."""
     shown = {line["block"] for line in recording.flips}
     made = [line["block"] for line in recording.blocks if shown and min(shown) <= line["block"] <= max(shown)]
     return sum(block not in shown for block in made) / max(1, len(made))
 
 
-def left_blocks(recording: Recording) -> float:
-    """Of all begun blocks, the share that was left unfinished for something better."""
-    left = sum(line.get("left", 0) for line in recording.blocks)
-    return left / max(1, left + len(recording.blocks))
+def abandoned_blocks(recording: Recording) -> float:
+    """The share of begun blocks that were abandoned before they were finished."""
+    abandoned = sum(line.get("abandoned", 0) for line in recording.blocks)
+    return abandoned / max(1, abandoned + len(recording.blocks))
 
 
 def queue_age_slope(recording: Recording, bin_s: float = 1.0) -> Estimate:
-    """Growth of the age at which each block's first frame is shown, ms a minute with 95 % limits.
+    """How fast the age at which a block's first frame is shown grows: ms a minute with 95 % limits.
 
-    Theil and Sen's slope through the medians of bins of `bin_s`: whole periods of what is done to the stream, so that
-    its rhythm is no trend. Raises ValueError when there are too few.
+    The Theil-Sen slope through the medians of bins of `bin_s`. Choose whole periods of the script's events, so that
+    their rhythm is not taken for growth. Raises ValueError with fewer than four full bins.
     """
     bins: dict[int, list[float]] = defaultdict(list)
     begin = recording.flips[0]["t_ns"] if recording.flips else 0
-    for part in stretches(recording.flips):
-        for line in _first_frames(part)[1:]:
+    for run in split_at_freezes(recording.flips):
+        for line in _first_frames(run)[1:]:
             bins[int((line["t_ns"] - begin) / (bin_s * NS))].append(line["age_ms"])
-    full = sorted(bins)[:-1]  # the last one is cut short
+    full = sorted(bins)[:-1]  # the last bin is cut short
     return slope([number * bin_s / 60 for number in full], [median(bins[number]) for number in full])
 
 
-def _first_frames(flips: Sequence[Line]) -> list[Line]:
-    """The flips that showed the first frame of a block; within a block ages only count its frames."""
+def _first_frames(flips: Sequence[TraceLine]) -> list[TraceLine]:
+    """The flips that showed a block's first frame. Within a block the age only follows from the frame's place in it."""
     return [line for before, line in pairwise([{"block": None}, *flips]) if line["block"] != before["block"]]

@@ -1,7 +1,7 @@
-"""The engine on its screen without a model: what its own loop takes, to compare with. `python -m loop.bare OPTIONS`.
+"""The engine and its screen without a model, to measure what the loop itself takes.
 
-It takes the options of `play`. Frames of one picture come at the test card's rate, out of no ring and no process, and
-an event is in the very next one.
+`python -m loop.measure.bare OPTIONS` takes the options of `play`. One picture is shown again and again at the test
+card's rate, without a ring and without a second process, and every event takes effect in the next frame.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from input.script import Script, read_script
-from loop.cli.options import parse, world_options
-from loop.link.message import Stage, Taken
+from loop.cli.options import parse_command_line, world_options
+from loop.link.message import Fault, Stage, Taken
 from loop.link.ring import FrameMark, Schedule
 from loop.play import show
 from loop.supervise.live_model import StreamOptions
@@ -27,39 +26,42 @@ PICTURE = (256, 144)
 
 
 class BareModel:
-    """What the engine calls a model, made of nothing. Owned by the engine."""
+    """A stand-in for LiveModel that makes one-frame blocks of a grey picture. Owned by the engine."""
 
     def __init__(self, options: StreamOptions) -> None:
-        picture = options.world.picture or PICTURE
+        width, height = options.world.picture or PICTURE
         self.options, self.mode = options, options.mode
-        self.info = WorldInfo("bare", options.world.probe.fps, 1, picture, "nothing", memory_blocks=0)
+        self.info = WorldInfo("bare", options.world.probe.fps, 1, (width, height), "nothing", memory_blocks=0)
         self.words = options.prompt or self.info.showpiece
-        self.status = self.fault = None
+        self.status: str | None = None
+        self.fault: Fault | None = None
         self.is_switching = False
         self.versions: dict[str, str] = {}
         self.life, self.seen = 1, 0
-        self._pixels = np.full((picture[1], picture[0], 3), 96, np.uint8)
-        self._told: list[Any] = []
+        self._pixels = np.full((height, width, 3), 96, np.uint8)
+        self._messages: list[Taken | Stage] = []
         self._due_ns = 0
 
     def submit(self, number: int, event: Event, keep: int | None = None) -> None:
-        """The next frame shows it."""
+        """Let the next frame show the event."""
         now = time.perf_counter_ns()
-        self._told += [Taken(self.seen, (number,), (), now), Stage(number, "uploaded", now)]
+        self._messages += [Taken(self.seen, (number,), (), now), Stage(number, "uploaded", now)]
 
     def set_mode(self, mode: str) -> None:
+        """Keep the switch mode, which has no effect here."""
         self.mode = mode
 
     def can_take_back(self, kept: int) -> bool:
-        """A frame is here when it is due: none is ever unseen."""
+        """Always False: a frame is made when it is due, so none is waiting unseen."""
         return False
 
-    def poll(self) -> list[Any]:
-        told, self._told = self._told, []
-        return told
+    def poll(self) -> list[Taken | Stage]:
+        """The messages since the last call."""
+        messages, self._messages = self._messages, []
+        return messages
 
     def new_frames(self) -> list[FrameMark]:
-        """The next frame, a tick before it is due."""
+        """The next frame, once it is due within a tick."""
         now = time.perf_counter_ns()
         if self._due_ns > now + TICK_NS:
             return []
@@ -67,22 +69,23 @@ class BareModel:
         return [FrameMark(self.seen - 1, self.seen - 1, self.seen - 1, 0, now)]
 
     def pixels(self, mark: FrameMark) -> np.ndarray:
-        """uint8 [Y, X, 3], the same at every call."""
+        """uint8 [Y, X, 3], the same picture for every mark."""
         return self._pixels
 
     def tell(self, schedule: Schedule | None, oldest: int | None) -> None:
+        """Note when the next frame is due."""
         self._due_ns = schedule.due_ns if schedule else 0
 
     def close(self) -> None:
-        pass
+        """Nothing to close."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Play nothing, under the options of `play`."""
-    options = parse(["play", *argv])
+def play_bare(argv: Sequence[str]) -> int:
+    """Run the engine on a BareModel, with the options of `play`; the exit status."""
+    options = parse_command_line(["play", *argv])
     stream = StreamOptions(world_options(options), 0, options.prompt, options.reserve, options.switch)
     return show(options, BareModel(stream), Script(read_script(options.script)) if options.script else None)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(play_bare(sys.argv[1:]))

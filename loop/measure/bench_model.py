@@ -1,4 +1,4 @@
-"""`neverblink bench model`: what each pass of a block costs, beside what the same machine does with a plain product."""
+"""`neverblink bench model`: what each pass of a block costs, and how that compares with a plain matrix product."""
 
 from __future__ import annotations
 
@@ -7,52 +7,58 @@ import sys
 import time
 from argparse import Namespace
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import torch
+
 from loop.cli.options import UsageError, world_options
-from loop.measure.bench import Spread, print_environment, print_spreads, write_json
+from loop.measure.report import Spread, print_environment, print_spreads, write_json
+from world.block import Clean, Denoised, Made, Recached, Session
+from world.diffusion.world import DiffusionWorld
+from world.dit.device import describe, peak_gib, resolve, use_threads, wait, working_dtype
+from world.dit.flops import pass_flops
+from world.event import Event, Prompt
 from world.options import default_threads
+from world.wan.random import random_wan
+from world.zoo import open_in_own_process
 
-PRODUCT = {"cpu": 2048, "cuda": 8192}  # side of the yardstick's matrices: a GPU needs larger ones to be busy
-EVERY = 4  # blocks from one switch of the prompt to the next
+PRODUCT = {"cpu": 2048, "cuda": 8192}  # side of the square matrices: a GPU needs larger ones to be busy
+EVERY = 4  # blocks from one prompt to the next
 
 
-def run(options: Namespace) -> int:
-    """Measure, print, and write the JSON if one is asked for."""
-    import torch
-
-    from world.dit.device import describe, resolve, use_threads
-
+def run_model_bench(options: Namespace) -> int:
+    """Measure, print, and write the JSON file if one was asked for."""
     device = resolve(options.device)
     use_threads(options.threads or default_threads())
-    world = _world(options, device)
-    head = print_environment(_config(world, options.blocks), describe(device))
-    peak = _product_flops(torch, device, world.dit.dtype)
+    world = _open_measured(options, device)
+    head = print_environment(_configuration(world, options.blocks), describe(device))
+    peak_flops = _product_flops(device, world.dit.dtype)
     spreads = {name: Spread.of(times) for name, times in _time_blocks(world, options.blocks).items()}
     print_spreads(spreads, "ms")
-    figures = _figures(world, spreads, peak)
+    figures = _rates(world, spreads, peak_flops)
     for name, value in figures.items():
         print(f"{name:<44} {value:.4g}")
     write_json(options.json, head, {"ms": spreads, "figures": figures})
     return 0
 
 
-def _world(options: Namespace, device: Any) -> Any:
-    """The world by name, or the published geometry with random weights at any latent size."""
-    from world.dit.device import working_dtype
-    from world.wan.random import random_wan
-    from world.zoo import open_world
-
+def _open_measured(options: Namespace, device: torch.device) -> DiffusionWorld:
+    """The world by name; "wan-1.3b" is the published geometry with random weights, at any latent size."""
     if options.world == "probe":
         raise UsageError("the world 'probe' has no model to measure: expected small, wan-1.3b or a folder")
     if options.world != "wan-1.3b":
-        return open_world(world_options(options))
-    told = {"decoder": options.decoder, "positions": options.positions}
+        world = open_in_own_process(world_options(options))
+        assert isinstance(world, DiffusionWorld)  # only the test card is none
+        return world
     dtype = working_dtype(device, options.dtype)
-    return random_wan(options.latent, device, dtype, **{name: value for name, value in told.items() if value})
+    return random_wan(
+        options.latent, device, dtype, decoder=options.decoder or "vae", positions=options.positions or "relative"
+    )
 
 
-def _config(world: Any, blocks: int) -> dict[str, Any]:
+def _configuration(world: DiffusionWorld, blocks: int) -> dict[str, Any]:
     """What the numbers depend on."""
     cache, latents = world.config.cache, world.config.latents
     return {
@@ -66,62 +72,59 @@ def _config(world: Any, blocks: int) -> dict[str, Any]:
     }
 
 
-def _time_blocks(world: Any, blocks: int) -> dict[str, list[float]]:
-    """Milliseconds of every kind of pass, once the window is full; every EVERYth block switches the prompt."""
-    from world.event import Prompt
+def _time_blocks(world: DiffusionWorld, blocks: int) -> dict[str, list[float]]:
+    """Milliseconds of every kind of pass, over `blocks` blocks after the window is full.
 
-    session, state = world.session(0, world.info.showpiece), world.decoder.start()
+    The first of these blocks has a new prompt, and every EVERYth after it.
+    """
+    session, decoder_state = world.session(0, world.info.showpiece), world.decoder.start()
     fill = -(-world.config.cache.window // world.config.cache.block) + 1
     times: dict[str, list[float]] = defaultdict(list)
     for number in range(fill + blocks):
-        # the first block that counts is one of them
         events = [Prompt(f"prompt {number}")] if (number - fill) % EVERY == 0 else []
         for event in events:
             session.prepare(event)
-        made = _time_passes(world, session, events)
-        took, state = _time_decode(world, state, made.pop("made"))
+        passes_ms, latents = _time_passes(world.device, session, events)
+        decode_ms, decoder_state = _time_decode(world, decoder_state, latents)
         if number >= fill:
-            for name, value in {**made, "decode": took}.items():
-                times[name].append(value)
-            times["block without recache"].append(sum(made.values()) - made.get("recache", 0.0))
+            for name, ms in {**passes_ms, "decode": decode_ms}.items():
+                times[name].append(ms)
+            times["block without recache"].append(sum(passes_ms.values()) - passes_ms.get("recache", 0.0))
     return times
 
 
-def _time_passes(world: Any, session: Any, events: list[Any]) -> dict[str, Any]:
-    """One block: milliseconds by kind of pass (denoising steps summed), and its latents as "made"."""
-    from world.block import Clean, Denoised, Made, Recached
-    from world.dit.device import wait
-
-    took: dict[str, Any] = {"denoise": 0.0}
+def _time_passes(
+    device: torch.device, session: Session, events: Sequence[Event]
+) -> tuple[dict[str, float], np.ndarray]:
+    """Make one block: milliseconds by kind of pass, with the denoising steps summed, and the block's latents."""
+    passes_ms: dict[str, float] = {"denoise": 0.0}
+    latents = None
     begun = time.perf_counter()
     for done in session.begin(events):
-        wait(world.device)
-        spent, begun = (time.perf_counter() - begun) * 1e3, time.perf_counter()
+        wait(device)
+        ms, begun = (time.perf_counter() - begun) * 1e3, time.perf_counter()
         if isinstance(done, Recached):
-            took["recache"] = spent
-        elif isinstance(done, Denoised):
-            took["denoise"] += spent
-        elif isinstance(done, Made):
-            took["denoise"] += spent
-            took["made"] = done.block.latents
+            passes_ms["recache"] = ms
+        elif isinstance(done, Denoised | Made):
+            passes_ms["denoise"] += ms
         elif isinstance(done, Clean):
-            took["clean pass"] = spent
-    return took
+            passes_ms["clean pass"] = ms
+        if isinstance(done, Made):
+            latents = done.block.latents
+    assert latents is not None  # a session makes a block each time
+    return passes_ms, latents
 
 
-def _time_decode(world: Any, state: Any, latents: Any) -> tuple[float, Any]:
-    from world.dit.device import wait
-
+def _time_decode(world: DiffusionWorld, state: Any, latents: np.ndarray) -> tuple[float, Any]:
+    """Milliseconds to decode a block's latents, and the decoder's next state."""
     begun = time.perf_counter()
     _, state = world.decoder.decode(state, latents)
     wait(world.device)
     return (time.perf_counter() - begun) * 1e3, state
 
 
-def _product_flops(torch: Any, device: Any, dtype: Any) -> float:
-    """FLOP/s of a plain matrix product on this device and in this dtype, the median of nine."""
-    from world.dit.device import wait
-
+def _product_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s of a plain matrix product on this device and in this dtype, the median of nine after three to warm up."""
     side = PRODUCT[device.type]
     a = torch.randn(side, side, device=device).to(dtype)
     times = []
@@ -133,31 +136,27 @@ def _product_flops(torch: Any, device: Any, dtype: Any) -> float:
     return 2 * side**3 / sorted(times[3:])[4]
 
 
-def _figures(world: Any, spreads: dict[str, Spread], peak: float) -> dict[str, float]:
-    """Rates that follow from the medians."""
-    from world.dit.flops import pass_flops
-
+def _rates(world: DiffusionWorld, spreads: dict[str, Spread], peak_flops: float) -> dict[str, float]:
+    """Rates that follow from the median times. peak_flops: FLOP/s of the plain product."""
     cache, grid = world.config.cache, world.config.latents.grid
     tokens = grid[0] * grid[1]
-    one = pass_flops(world.config.dit, cache.block * tokens, cache.window * tokens)
+    one_pass = pass_flops(world.config.dit, cache.block * tokens, cache.window * tokens)
     steps = len(world.config.sampler.steps)
-    achieved = one * steps / (spreads["denoise"].p50 / 1e3)
+    achieved_flops = one_pass * steps / (spreads["denoise"].p50 / 1e3)
     whole_ms = spreads["block without recache"].p50 + spreads["decode"].p50
     return {
-        "TFLOP a pass (transformer)": one / 1e12,
-        "TFLOP/s achieved in the denoising steps": achieved / 1e12,
-        "TFLOP/s of a plain product": peak / 1e12,
-        "share of the product's rate": achieved / peak,
+        "TFLOP a pass (transformer)": one_pass / 1e12,
+        "TFLOP/s achieved in the denoising steps": achieved_flops / 1e12,
+        "TFLOP/s of a plain product": peak_flops / 1e12,
+        "share of the product's rate": achieved_flops / peak_flops,
         "frames a second, decode included": world.info.block_frames / (whole_ms / 1e3),
         "times real time": world.info.block_s * 1e3 / whole_ms,
-        "GiB of memory at most": _peak_gib(world.device),
+        "GiB of memory at most": _peak_memory_gib(world.device),
     }
 
 
-def _peak_gib(device: Any) -> float:
-    """The most memory that this process held: on its GPU, or all of it where there is none."""
-    from world.dit.device import peak_gib
-
+def _peak_memory_gib(device: torch.device) -> float:
+    """The most memory that was in use at once: of the GPU, or of this process where there is none; NaN if unknown."""
     on_gpu = peak_gib(device)
     if on_gpu is not None:
         return on_gpu

@@ -1,4 +1,4 @@
-"""The yardstick of latency, made of costs that are measured on an idle worker."""
+"""The bound that latencies are compared with, made of costs measured on an idle worker in the same run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from loop.measure.analysis import times_by_stage
 from loop.measure.recording import Recording
 from loop.timing.clock import TICK_NS
 
-PROMPTS = 12  # from which the costs are taken
+IDLE_PROMPTS = 12  # the costs are medians over so many
 TICK_MS = TICK_NS / 1e6
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What an engine of whole blocks takes in the median if only the next boundary is waited for; ms."""
+    """The costs, in ms, that make up the median latency of an engine that waits for the next block boundary only."""
 
     half_block: float
     recache: float
@@ -27,38 +27,42 @@ class Bound:
     tick: float = TICK_MS
 
     def of(self, kind: str) -> float:
-        """For an event of this kind: only a prompt needs a recache, and a dial of the display needs no model."""
+        """The bound for this kind of event: only a prompt needs a recache, and a display dial needs no model."""
         if kind == "display dial":
             return self.tick
         return self.half_block + self.block + self.first_decode + self.tick + (self.recache if kind == "prompt" else 0)
 
 
 def measure_idle(options: Namespace) -> tuple[Recording, Bound]:
-    """A short show whose worker has nothing else to do, and the bound that follows from it."""
-    idle = trial.insist(_idle_show(options))
+    """A short show whose worker has nothing else to do, and the bound made of its costs."""
+    idle = trial.run_show_with_retry(_idle_show(options))
     return idle, bound_of(idle)
 
 
-def settle_s(recording: Recording, bound: Bound, reserve: int) -> float:
-    """How long after an event nothing of it is left in the queue: the next one then finds a stream at rest."""
-    return 0.1 + (bound.recache + bound.block) / 1e3 + (reserve + 2) * play_s(recording)
+def drain_s(recording: Recording, bound: Bound, reserve: int) -> float:
+    """Seconds after an event until all blocks that were queued or in flight at the time have been shown.
+
+    Events that are further apart do not influence each other.
+    """
+    return 0.1 + (bound.recache + bound.block) / 1e3 + (reserve + 2) * block_play_s(recording)
 
 
-def play_s(recording: Recording) -> float:
+def block_play_s(recording: Recording) -> float:
     """Seconds that a block plays."""
     return recording.header["block_frames"] / recording.header["fps"]
 
 
 def _idle_show(options: Namespace) -> trial.Show:
-    """Prompts one at a time, recached in line: nothing else runs beside what is timed."""
-    times = trial.moments(random.Random(trial.seed(options)), PROMPTS, 1.2, 0.5)
-    return trial.Show(trial.arguments(options, "--switch", "inline"), trial.prompts(times), times[-1] + 1.5)
+    """One prompt at a time, switched in line, so that nothing runs beside what is timed."""
+    times = trial.random_times(random.Random(trial.seed_of(options)), IDLE_PROMPTS, 1.2, 0.5)
+    arguments = trial.play_arguments(options, "--switch", "inline")
+    return trial.Show(arguments, trial.prompt_script(times), times[-1] + 1.5)
 
 
 def bound_of(idle: Recording) -> Bound:
-    """The bound from the medians of an idle worker's stages."""
+    """The bound made of the median stages of `idle`; raises ChildProcessError if no prompt reached the screen."""
     times = times_by_stage(event for event in idle.events if event.kind == "prompt")
     if "recached" not in times:
         raise ChildProcessError("no prompt of the idle run reached the screen: the world is too slow")
     recache, block, decode = (median(times[stage]) for stage in ("recached", "denoised", "decoded"))
-    return Bound(play_s(idle) * 500, recache, block, decode)
+    return Bound(block_play_s(idle) * 500, recache, block, decode)

@@ -1,4 +1,4 @@
-"""The latency report as one page: tables, and the distributions as pictures drawn into it. Nothing is fetched."""
+"""The latency report as one HTML page with tables and inline SVG charts; it loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loop.measure.analysis import TOTAL, times_by_stage
-from loop.measure.bench import Spread
+from loop.measure.latency_shows import LatencyMeasurement
+from loop.measure.report import Spread
 
 if TYPE_CHECKING:
-    from loop.measure.latency import Measured
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 8.2, 2.7  # inches
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c1e24}
@@ -24,57 +25,59 @@ dt{font-weight:600}dd{margin:0 0 .3rem}"""
 
 
 class PlottingError(ImportError):
-    """The library for the pictures is missing; the message is one line for the user."""
+    """matplotlib is not installed; the message is one line for the user."""
 
 
 def check_plotting() -> None:
-    """Raise PlottingError where pictures cannot be drawn."""
+    """Set matplotlib up for SVG charts; raises PlottingError if it is not installed."""
     try:
         import matplotlib
     except ImportError:
         raise PlottingError("--html needs matplotlib: pip install 'neverblink[plot]'") from None
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of every font that it cannot read
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of every font that it cannot read
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "neverblink", "font.size": 9})
 
 
-def write_page(path: Path, head: Mapping[str, Any], measured: Measured) -> None:
-    """Write the page; raises PlottingError."""
+def write_latency_page(path: Path, head: Mapping[str, Any], measured: LatencyMeasurement) -> None:
+    """Write the page to `path`; raises PlottingError."""
     check_plotting()
-    path.write_text(page(head, measured), encoding="utf-8")
+    path.write_text(latency_page(head, measured), encoding="utf-8")
 
 
-def page(head: Mapping[str, Any], measured: Measured) -> str:
-    """The whole page as text."""
+def latency_page(head: Mapping[str, Any], measured: LatencyMeasurement) -> str:
+    """The whole page as HTML. `check_plotting` must have been called."""
     kinds = [_section(kind, measured) for kind in measured.by_kind()]
-    parts = [_head(head), *kinds, _beside(measured)]
+    parts = [_head(head), *kinds, _bare_section(measured)]
     title = "<title>neverblink: from input to pixel</title>"
     frame = f'<!doctype html>\n<html lang="en"><meta charset="utf-8">{title}<style>{STYLE}</style>'
     return f"{frame}\n<body><h1>From input to pixel</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
 
 
 def _head(head: Mapping[str, Any]) -> str:
-    rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(_told(value))}</dd>" for name, value in head.items())
+    rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(_flat(value))}</dd>" for name, value in head.items())
     return f"<dl>{rows}</dl>"
 
 
-def _told(value: Any) -> str:
+def _flat(value: Any) -> str:
+    """A value of the head in one line."""
     return ", ".join(f"{name} {of}" for name, of in value.items()) if isinstance(value, Mapping) else str(value)
 
 
-def _section(kind: str, measured: Measured) -> str:
+def _section(kind: str, measured: LatencyMeasurement) -> str:
+    """One kind of event: a summary, two charts and a table."""
     events = measured.by_kind()[kind]
     times, bound = times_by_stage(events), measured.bound.of(kind)
     if not times:
         return f"<h2>{_text(kind)}</h2><p>none of {len(events)} reached the screen</p>"
     ratio = Spread.of(times[TOTAL]).p50 / bound
-    told = f"{len(times[TOTAL])} of {len(events)} reached the screen; the median is {ratio:.2f} of the bound"
-    pictures = _totals(times[TOTAL], bound) + _stages(times)
-    return f"<h2>{_text(kind)}</h2><p>{told} ({bound:.1f} ms).</p>{pictures}{_table(times)}"
+    summary = f"{len(times[TOTAL])} of {len(events)} reached the screen; the median is {ratio:.2f} of the bound"
+    charts = _totals_chart(times[TOTAL], bound) + _stages_chart(times)
+    return f"<h2>{_text(kind)}</h2><p>{summary} ({bound:.1f} ms).</p>{charts}{_table(times)}"
 
 
-def _beside(measured: Measured) -> str:
-    """A bare loop's share, and how long the frames were held."""
+def _bare_section(measured: LatencyMeasurement) -> str:
+    """The latency of the loop without a model."""
     bare = {TOTAL: measured.bare}
     return f"<h2>a bare loop, without a model</h2>{_histogram(measured.bare)}{_table(bare)}"
 
@@ -90,8 +93,8 @@ def _row(name: str, spread: Spread) -> str:
     return f"<tr{mark}><td>{_text(name)}</td><td>{spread.n}</td>{cells}</tr>"
 
 
-def _totals(totals: list[float], bound: float) -> str:
-    """Every event as a step of the cumulative distribution, beside the bound."""
+def _totals_chart(totals: list[float], bound: float) -> str:
+    """The cumulative distribution of `totals` (ms), with a line at `bound`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
@@ -104,8 +107,8 @@ def _totals(totals: list[float], bound: float) -> str:
     return _svg(figure)
 
 
-def _stages(times: Mapping[str, list[float]]) -> str:
-    """Where the time goes: each stage's spread, in the order in which they are passed."""
+def _stages_chart(times: Mapping[str, list[float]]) -> str:
+    """A box plot of the times (ms) of each stage, in the order in which events pass them."""
     from matplotlib.figure import Figure
 
     stages = [stage for stage in times if stage != TOTAL]
@@ -121,6 +124,7 @@ def _stages(times: Mapping[str, list[float]]) -> str:
 
 
 def _histogram(values: list[float]) -> str:
+    """A histogram of `values`, ms."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, HEIGHT * 0.7), layout="constrained")
@@ -130,11 +134,12 @@ def _histogram(values: list[float]) -> str:
     return _svg(figure)
 
 
-def _svg(figure: Any) -> str:
+def _svg(figure: Figure) -> str:
+    """The figure as an SVG element, without the XML prologue, which must not stand inside a page."""
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = drawn.getvalue()
-    return text[text.index("<svg") :]  # without the XML prologue, which has no place inside a page
+    return text[text.index("<svg") :]
 
 
 def _text(value: str) -> str:

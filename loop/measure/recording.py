@@ -1,4 +1,4 @@
-"""A trace read back: its header, what became of each event, its flips, blocks and faults."""
+"""Reads a trace file back: its header, its flips, blocks and faults, and each event with the stages it reached."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from loop.output.ledger import STAGES
 
-Line = dict[str, Any]
-NS = 1_000_000_000
-MS = 1_000_000
+TraceLine = dict[str, Any]
+NS = 1_000_000_000  # nanoseconds in a second
+MS = 1_000_000  # nanoseconds in a millisecond
 
 
 class TraceError(ValueError):
@@ -22,11 +22,12 @@ class TraceError(ValueError):
 
 
 @dataclass(frozen=True)
-class Followed:
-    """An event and when it reached each stage (loop.output.ledger.STAGES, or "replaced"), ns of the monotonic clock.
+class TracedEvent:
+    """An event and the time at which it reached each stage, in ns of the monotonic clock.
 
-    kind: its type as world.event.to_json writes it, and "display dial" for a dial that acts in the window's process.
-    dial: its name, of a dial.
+    kind: its type as world.event.to_json writes it, or "display dial" for a dial that acts in the window's process.
+    stamps: by stage (loop.output.ledger.STAGES, or "replaced"); "pump" is always there.
+    dial: the dial's name, if the event is one.
     """
 
     id: int
@@ -37,39 +38,39 @@ class Followed:
 
     @property
     def total_ms(self) -> float | None:
-        """From its source to its first pixel; None where it has none."""
+        """The time from its source to its first pixel; None if it was never shown."""
         if "flip" not in self.stamps:
             return None
         return (self.stamps["flip"] - self.stamps["pump"]) / MS
 
     def stages_ms(self) -> dict[str, float]:
-        """For each stage that it passed, the time since the one before."""
-        passed = [stage for stage in STAGES if stage in self.stamps]
-        return {after: (self.stamps[after] - self.stamps[before]) / MS for before, after in pairwise(passed)}
+        """For each stage that it reached, the time since the stage before."""
+        reached = [stage for stage in STAGES if stage in self.stamps]
+        return {after: (self.stamps[after] - self.stamps[before]) / MS for before, after in pairwise(reached)}
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A trace in parts: its header, and its flips, events, blocks and faults in order."""
+    """A trace in parts: its header, and its flips, events, blocks and faults in the order they were written."""
 
-    header: Line
-    flips: list[Line] = field(default_factory=list)
-    events: list[Followed] = field(default_factory=list)
-    blocks: list[Line] = field(default_factory=list)
-    faults: list[Line] = field(default_factory=list)
+    header: TraceLine
+    flips: list[TraceLine] = field(default_factory=list)
+    events: list[TracedEvent] = field(default_factory=list)
+    blocks: list[TraceLine] = field(default_factory=list)
+    faults: list[TraceLine] = field(default_factory=list)
 
     @property
     def period_ms(self) -> float:
-        """How long the world itself shows a frame."""
+        """How long a frame is shown at the world's own rate."""
         return 1e3 / self.header["fps"]
 
     @property
     def tick_ms(self) -> float:
-        """The time between two looks at the schedule."""
+        """How long a tick of the loop takes."""
         return 1e3 / self.header["tick_hz"]
 
     def since(self, seconds: float) -> Recording:
-        """Without what happened in the first `seconds` after the first flip."""
+        """The same recording without the first `seconds` after its first flip."""
         if not self.flips:
             return self
         from_ns = self.flips[0]["t_ns"] + seconds * NS
@@ -82,25 +83,25 @@ class Recording:
         )
 
 
-def read(path: Path) -> Recording:
-    """The recording in the trace file `path`; raises TraceError. A last line that a crash cut off is left out."""
-    return parse(path.read_text(encoding="utf-8").split("\n"), str(path))
+def read_recording(path: Path) -> Recording:
+    """Read the trace file `path`; raises TraceError. A last line that a crash cut short is ignored."""
+    return parse_recording(path.read_text(encoding="utf-8").split("\n"), str(path))
 
 
-def parse(lines: Sequence[str], name: str = "trace") -> Recording:
-    """`read` from lines of text."""
-    kinds: dict[str, list[Line]] = defaultdict(list)
+def parse_recording(lines: Sequence[str], name: str = "trace") -> Recording:
+    """Parse the lines of a trace; raises TraceError, which says `name` and the line's number."""
+    kinds: dict[str, list[TraceLine]] = defaultdict(list)
     for number, text in enumerate(lines, 1):
-        if line := _line(text, f"{name}, line {number}", is_last=number == len(lines)):
+        if line := _parse_line(text, f"{name}, line {number}", is_last=number == len(lines)):
             kinds[line["kind"]].append(line)
     if not kinds["header"]:
         raise TraceError(f"{name}: no header line; expected a file that `neverblink --trace` wrote")
     header = kinds["header"][0]
-    events = _events(kinds["event"], kinds["stage"], header.get("display_dials", ()))
+    events = _join_stages(kinds["event"], kinds["stage"], header.get("display_dials", ()))
     return Recording(header, kinds["flip"], events, kinds["block"], kinds["fault"])
 
 
-def _line(text: str, place: str, is_last: bool) -> Line | None:
+def _parse_line(text: str, place: str, is_last: bool) -> TraceLine | None:
     if not text.strip():
         return None
     try:
@@ -114,17 +115,20 @@ def _line(text: str, place: str, is_last: bool) -> Line | None:
     return line
 
 
-def _events(events: Iterable[Line], stages: Iterable[Line], display: Container[str]) -> list[Followed]:
-    """The last stamp of a stage counts: a block that was left is begun again."""
+def _join_stages(
+    events: Iterable[TraceLine], stages: Iterable[TraceLine], display_dials: Container[str]
+) -> list[TracedEvent]:
+    """Each event with its stamps. A stage can be stamped twice, since an abandoned block is begun again: the last
+    stamp counts."""
     stamps: dict[int, dict[str, int]] = defaultdict(dict)
     for line in stages:
         stamps[line["id"]][line["stage"]] = line["t_ns"]
-    return [_followed(line, stamps[line["id"]], display) for line in events]
+    return [_traced_event(line, stamps[line["id"]], display_dials) for line in events]
 
 
-def _followed(line: Line, stamps: dict[str, int], display: Container[str]) -> Followed:
+def _traced_event(line: TraceLine, stamps: dict[str, int], display_dials: Container[str]) -> TracedEvent:
     event, kind = line["event"], line["event"]["type"]
     value = event.get("value") if kind == "dial" else event.get("text")
-    if kind == "dial" and event["name"] in display:
+    if kind == "dial" and event["name"] in display_dials:
         kind = "display dial"
-    return Followed(line["id"], kind, value, {"pump": line["t_ns"], **stamps}, event.get("name"))
+    return TracedEvent(line["id"], kind, value, {"pump": line["t_ns"], **stamps}, event.get("name"))

@@ -1,4 +1,4 @@
-"""A show for measuring: the real program as a process of its own, a script of events, and what its trace says of it."""
+"""Runs the real program as a process of its own, with a script of events, and reads the trace that it wrote."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from loop.cli.options import world_options
-from loop.measure.recording import Recording, TraceError, read
+from loop.measure.recording import Recording, TraceError, read_recording
 
 log = logging.getLogger(__name__)
-WARM_S = 1.5  # what comes earlier is not judged: the processes are cold, and nothing has been measured to plan with
-PATIENCE_S = 180  # beyond its own length: a large world takes its time to open
+WARM_S = 1.5  # not judged: the processes are cold, and no cost has been measured yet to plan with
+PATIENCE_S = 180  # beyond the show's own length, since a large world takes long to open
 PROMPTS = (
     "slow blue plasma",
     "red stripes moving left",
@@ -30,64 +30,74 @@ PROMPTS = (
     "slow orange orbs",
 )
 
-Entry = dict[str, Any]  # one line of a script
+ScriptEntry = dict[str, Any]  # one line of a --script file
+Watch = Callable[[int], None]  # is given the number of the show's process
 
 
 class ShowFailed(ChildProcessError):
-    """A show ended badly; the message is its own last word. recording: what its trace holds, if anything."""
+    """A show ended with an error or did not end in time; the message holds the last line that it wrote on stderr.
+
+    recording: what its trace holds until then; None if the trace cannot be read.
+    """
 
     recording: Recording | None = None
 
 
 @dataclass(frozen=True)
 class Show:
-    """What to run. arguments: those of `play`, beside the script and the trace; module: what `python -m` runs."""
+    """What to run.
+
+    arguments: options of `play`, without --script, --trace and --seconds. module: what `python -m` runs.
+    """
 
     arguments: tuple[str, ...]
-    script: tuple[Entry, ...]
+    script: tuple[ScriptEntry, ...]
     seconds: float
     module: str = "loop"
 
 
-def perform(show: Show, watch: Callable[[int], None] | None = None) -> Recording:
-    """Run `show` to its end and read its trace; `watch(pid)` is called about once a second while it runs.
-
-    Raises ShowFailed with the show's own last words when it fails.
-    """
+def run_show(show: Show, watch: Watch | None = None) -> Recording:
+    """Run `show` to its end and read its trace; `watch` is called about once a second meanwhile. Raises ShowFailed."""
     with tempfile.TemporaryDirectory(prefix="neverblink-") as folder:
         script, trace = Path(folder, "script.jsonl"), Path(folder, "trace.jsonl")
         script.write_text("".join(json.dumps(entry) + "\n" for entry in show.script))
         files = ("--script", str(script), "--trace", str(trace), "--seconds", f"{show.seconds:.3f}")
         try:
-            _run([sys.executable, "-m", show.module, *show.arguments, *files], show.seconds + PATIENCE_S, watch)
+            _run_process([sys.executable, "-m", show.module, *show.arguments, *files], show.seconds + PATIENCE_S, watch)
         except ShowFailed as failure:
-            failure.recording = _whatever_is_there(trace)
+            failure.recording = _partial_recording(trace)
             raise
-        return read(trace)
+        return read_recording(trace)
 
 
-def insist(show: Show) -> Recording:
-    """`perform`, once more if it fails: one bad segment shall not cost an hour of good ones. Raises ShowFailed."""
+def run_show_with_retry(show: Show) -> Recording:
+    """`run_show`, tried a second time if it fails: one bad segment must not end a measurement of an hour.
+
+    Raises ShowFailed if the second try fails too.
+    """
     try:
-        return perform(show)
+        return run_show(show)
     except ShowFailed as failure:
         log.warning("%s; once more", failure)
-        return perform(show)
+        return run_show(show)
 
 
-def attempt(show: Show) -> Recording | None:
-    """`insist`, or None with a line of why."""
+def try_show(show: Show) -> Recording | None:
+    """`run_show_with_retry`, but None and a warning if both tries fail."""
     try:
-        return insist(show)
+        return run_show_with_retry(show)
     except ShowFailed as failure:
         log.warning("%s; going on without it", failure)
         return None
 
 
-def salvage(show: Show, watch: Callable[[int], None] | None = None) -> Recording:
-    """`perform`, or what a show that ended badly has left, its end noted as a fault; raises ShowFailed if nothing."""
+def run_show_keeping_part(show: Show, watch: Watch | None = None) -> Recording:
+    """`run_show`; if it fails after the first flip, the recording until then, with the failure as its last fault.
+
+    Raises ShowFailed if there was no flip.
+    """
     try:
-        return perform(show, watch)
+        return run_show(show, watch)
     except ShowFailed as failure:
         if not (failure.recording and failure.recording.flips):
             raise
@@ -96,27 +106,28 @@ def salvage(show: Show, watch: Callable[[int], None] | None = None) -> Recording
         return replace(failure.recording, faults=[*failure.recording.faults, last])
 
 
-def _whatever_is_there(trace: Path) -> Recording | None:
+def _partial_recording(trace: Path) -> Recording | None:
     try:
-        return read(trace)
+        return read_recording(trace)
     except (OSError, TraceError):
         return None
 
 
-def _run(command: list[str], limit_s: float, watch: Callable[[int], None] | None) -> None:
+def _run_process(command: list[str], limit_s: float, watch: Watch | None) -> None:
+    """Run `command`; raises ShowFailed for a status other than 0 and after `limit_s`, when the process is killed."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        told = _follow(process, limit_s, watch)
+        stderr = _wait_for_end(process, limit_s, watch)
     finally:
         process.kill()
         process.wait()
     if process.returncode:
-        last = told.strip().splitlines()[-1:] or ["no word of why"]
+        last = stderr.strip().splitlines()[-1:] or ["no word of why"]
         raise ShowFailed(f"the show ended with status {process.returncode}: {last[0]}")
 
 
-def _follow(process: subprocess.Popen[str], limit_s: float, watch: Callable[[int], None] | None) -> str:
-    """What the process wrote on stderr until it ended."""
+def _wait_for_end(process: subprocess.Popen[str], limit_s: float, watch: Watch | None) -> str:
+    """What the process wrote on stderr until it ended; raises ShowFailed after `limit_s`."""
     deadline = time.monotonic() + limit_s
     while True:
         try:
@@ -128,11 +139,11 @@ def _follow(process: subprocess.Popen[str], limit_s: float, watch: Callable[[int
                 watch(process.pid)
 
 
-def arguments(options: Namespace, *more: Any) -> tuple[str, ...]:
-    """The options of `play` that the command line of a measurement asks for, and `more`."""
+def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
+    """The arguments that make `play` open the world and the screen of a measurement's `options`; `more` come last."""
     folder = Path(options.world)
     world = str(folder.resolve()) if folder.is_dir() else options.world
-    given = ["--world", world, "--device", options.device, "--seed", seed(options)]
+    given: list[object] = ["--world", world, "--device", options.device, "--seed", seed_of(options)]
     given += ["--threads", options.threads] if options.threads else []
     given += ["--picture", "x".join(map(str, options.picture))] if options.picture else []
     given += ["--prompt", options.prompt] if options.prompt else []
@@ -147,35 +158,45 @@ def arguments(options: Namespace, *more: Any) -> tuple[str, ...]:
     return tuple(map(str, (*given, *more)))
 
 
-def seed(options: Namespace) -> int:
-    """Of the world and of the random moments."""
+def bare_show(
+    options: Namespace, fps: float, picture: Sequence[int], script: tuple[ScriptEntry, ...], seconds: float
+) -> Show:
+    """A show without a model (loop.measure.bare), on the screen that `options` ask for. picture: (width, height)."""
+    screen = () if options.window else ("--headless",)
+    size = "x".join(map(str, picture))
+    arguments = ("--world", "probe", "--probe-fps", str(fps), "--picture", size, *screen)
+    return Show(arguments, script, seconds, "loop.measure.bare")
+
+
+def seed_of(options: Namespace) -> int:
+    """The seed of the world and of the script's random times: 0 unless one was given."""
     return options.seed or 0
 
 
-def setting(options: Namespace) -> dict[str, Any]:
-    """What the head of a measurement says of its configuration."""
+def configuration(options: Namespace) -> dict[str, Any]:
+    """The configuration that a measurement prints before its numbers."""
     shown: dict[str, Any] = {"world": options.world, "screen": "window" if options.window else "headless"}
     if options.world == "probe":
         shown |= {"fps": options.probe_fps, "frames a block": options.probe_frames}
         shown |= {"block ms": options.probe_block_ms, "recache ms": options.probe_recache_ms}
     if options.world == "probe" and options.probe_pace:
         shown |= {"pace": options.probe_pace, "seconds at each": options.probe_pace_every}
-    return shown | {"seed": seed(options)}
+    return shown | {"seed": seed_of(options)}
 
 
 def device_name(options: Namespace) -> str:
-    """What the model runs on; raises WorldError or UsageError where there is no such world."""
-    asked = world_options(options)
+    """The device that the model runs on, for print; raises WorldError or UsageError if there is no such world."""
+    world = world_options(options)
     if options.world == "probe":
         return "none: the test card's costs are made up"
     from world.dit.device import describe, resolve, use_threads
 
-    use_threads(asked.threads)
-    return describe(resolve(asked.device))
+    use_threads(world.threads)
+    return describe(resolve(world.device))
 
 
-def moments(chance: random.Random, count: int, at_least_s: float, spread_s: float) -> list[float]:
-    """`count` random times in seconds, the first after the warm-up, neighbours `at_least_s` to + `spread_s` apart."""
+def random_times(chance: random.Random, count: int, at_least_s: float, spread_s: float) -> list[float]:
+    """`count` random times in seconds after the warm-up; gaps are from `at_least_s` to `at_least_s + spread_s`."""
     times, at = [], WARM_S
     for _ in range(count):
         at += at_least_s + chance.uniform(0, spread_s)
@@ -183,6 +204,6 @@ def moments(chance: random.Random, count: int, at_least_s: float, spread_s: floa
     return times
 
 
-def prompts(times: Sequence[float]) -> tuple[Entry, ...]:
-    """Other words at each of `times`."""
+def prompt_script(times: Sequence[float]) -> tuple[ScriptEntry, ...]:
+    """A script with a prompt at each of `times`, never the same one twice in a row."""
     return tuple({"at_s": at, "prompt": PROMPTS[place % len(PROMPTS)]} for place, at in enumerate(times))

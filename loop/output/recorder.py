@@ -1,4 +1,4 @@
-"""The recorder: what was shown, as H.264 in MP4, encoded by a thread behind a bounded queue so that no tick waits."""
+"""The recorder: writes what was shown as H.264 in an MP4 file, on a thread of its own so that no tick waits for it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ log = logging.getLogger(__name__)
 TIME_BASE = Fraction(1, 90_000)
 _CONTAINER = {"movflags": "hybrid_fragmented+frag_keyframe", "frag_duration": "1000000", "flush_packets": "1"}
 _ENCODER = {"preset": "veryfast", "crf": "18", "tune": "zerolatency"}
-WAITING = 64  # frames; past that, new ones are dropped and counted
+QUEUE_FRAMES = 64  # while so many wait to be encoded, new frames are dropped and counted
 
 
 class Mp4:
-    """An MP4 file with one H.264 stream and variable frame times. Readable up to its last fragment after a crash."""
+    """An MP4 file with one H.264 stream whose frames need not be evenly spaced.
+
+    It is written in fragments of a second: after a crash it can be played up to the last complete one.
+    picture: (width, height); an odd side loses its last row or column. fps: the nominal frame rate.
+    """
 
     def __init__(self, path: Path, picture: tuple[int, int], fps: float) -> None:
         import av
@@ -37,7 +41,7 @@ class Mp4:
         self._last_pts = -1
 
     def add(self, pixels: np.ndarray, t_ns: int) -> None:
-        """pixels uint8 [Y, X, 3], shown `t_ns` after the first frame."""
+        """Add a frame that was shown `t_ns` (nanoseconds) after the first one. pixels: uint8 [Y, X, 3] RGB."""
         width, height = self._size
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
         frame.pts = self._last_pts = max(self._last_pts + 1, round(t_ns * 90_000 / 1e9))
@@ -45,15 +49,16 @@ class Mp4:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what the encoder still holds and the index."""
+        """Write the frames that the encoder still holds, and the index."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
 
 class Recorder:
-    """Frames into an Mp4 on a thread of its own. `dropped` counts frames that found the queue full.
+    """Records frames into the MP4 file `path`, on a thread of its own.
 
-    Made before the first frame: loading the encoder's libraries takes a second that no tick can spare.
+    recorded, dropped: how many frames were encoded, and how many were not because the queue was full or the encoder had
+    failed. Make it before the first frame is shown: its thread loads FFmpeg, which takes a second.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,20 +66,23 @@ class Recorder:
         self.recorded = 0
         self.error: Exception | None = None
         self._ended = False
-        self._queue: Queue[tuple[np.ndarray, int, float] | None] = Queue(WAITING)
+        self._queue: Queue[tuple[np.ndarray, int, float] | None] = Queue(QUEUE_FRAMES)
         self._path = path
         self._thread = threading.Thread(target=self._write, name="recorder", daemon=True)
         self._thread.start()
 
     def add(self, pixels: np.ndarray, t_ns: int, fps: float) -> None:
-        """A frame of a world of `fps` that was flipped at `t_ns`; copied, never waited for."""
+        """Queue a copy of a frame, or drop the frame if the queue is full; never waits.
+
+        pixels: uint8 [Y, X, 3] RGB. t_ns: when it was flipped (perf_counter_ns). fps: the frame rate of the world.
+        """
         try:
             self._queue.put_nowait((pixels.copy(), t_ns, fps))
         except Full:
             self.dropped += 1
 
     def close(self) -> None:
-        """Encode what waits and finish the file; raises what the thread ran into (a full disk, say)."""
+        """Encode the frames still queued and finish the file; raises the thread's error, such as a full disk."""
         self._queue.put(None)
         self._thread.join()
         if self.error:
@@ -83,12 +91,15 @@ class Recorder:
     def _write(self) -> None:
         try:
             self._encode()
-        except Exception as error:  # kept for `close`, which raises it in the main thread
+        except Exception as error:  # `close` raises it in the main thread
             log.error("the recording stopped: %s", error)
             self.error = error
-            self._drain()
+            while not self._ended:  # empty the queue, or `close` would wait for room in it
+                self._ended = self._queue.get() is None
+                self.dropped += not self._ended
 
     def _encode(self) -> None:
+        """Encode what is queued until `close`."""
         import av  # noqa: F401  loads FFmpeg now, while the world is still opening
 
         file, first_ns = None, 0
@@ -101,9 +112,3 @@ class Recorder:
         self._ended = True
         if file:
             file.close()
-
-    def _drain(self) -> None:
-        """Keep the queue moving until `close`, counting what is lost."""
-        while not self._ended:
-            self._ended = self._queue.get() is None
-            self.dropped += not self._ended

@@ -1,4 +1,4 @@
-"""The trace: JSON Lines of what was shown and what became of each event (design, section 9). Written off the tick."""
+"""The trace: JSON Lines that tell what was shown at each tick and what happened to each event (design, section 9)."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import json
 import threading
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TextIO
 
 
 class Trace:
-    """Lines go to a thread that owns the file; `put` only queues. `path` None: nothing is kept.
+    """Writes lines to a file on a thread of its own, so that `put` never waits for a disk.
 
-    Raises OSError at once when the file cannot be written.
+    path: the file; None keeps nothing. Raises OSError at once if the file cannot be opened for writing.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._lines: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._lines: SimpleQueue[dict[str, object] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         if path is not None:
             file = path.open("w", encoding="utf-8", buffering=1 << 16)
             self._thread = threading.Thread(target=self._write, args=(file,), name="trace", daemon=True)
             self._thread.start()
 
-    def put(self, kind: str, **fields: Any) -> None:
-        """One line, `kind` first."""
+    def put(self, kind: str, **fields: object) -> None:
+        """Add one line: a JSON object with `kind` first. The fields must be JSON values."""
         if self._thread:
             self._lines.put({"kind": kind, **fields})
 
     def close(self) -> None:
-        """Write what is queued and close the file."""
+        """Write the lines still queued and close the file."""
         if self._thread:
             self._lines.put(None)
             self._thread.join()
 
-    def _write(self, file: Any) -> None:
+    def _write(self, file: TextIO) -> None:
         with file:
             while (line := self._lines.get()) is not None:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Which display a window opens on and who manages windows there, without a window system's library."""
+"""How a window is opened: its options, its place on a display, and whether a window manager runs. No pygame here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class WindowError(ValueError):
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """How to open the window. size: (width, height) when not full screen; display: counted from 0."""
+    """How to open the window. size: (width, height) while it is not full screen; display: counted from 0."""
 
     size: tuple[int, int] = (1280, 720)
     fullscreen: bool = False
@@ -27,8 +27,11 @@ class WindowOptions:
             raise WindowError(f"window size {self.size[0]}x{self.size[1]}: expected 1 to 16384 pixels each way")
 
 
-def middle_of(display: int, displays: int) -> tuple[int, int]:
-    """The position by which SDL puts a window in the middle of a display; raises WindowError for one there is not."""
+def centred_on(display: int, displays: int) -> tuple[int, int]:
+    """The position that makes SDL centre a window on display number `display`, of `displays` that are connected.
+
+    Raises WindowError if there is no display of that number.
+    """
     if not 0 <= display < displays:
         known = "is only display 0" if displays == 1 else f"are displays 0 to {displays - 1}"
         raise WindowError(f"display {display}: there {known}; choose one with --display")
@@ -50,9 +53,9 @@ class _Attributes(ctypes.Structure):
 
 
 def has_window_manager() -> bool:
-    """Whether the X display is managed: full screen is a wish to the manager, and without one nobody grants it.
+    """Whether a window manager runs on the X display: without one, nobody answers a request for full screen.
 
-    True where it cannot be told, so that the usual way is tried.
+    True where that cannot be found out, so that the usual request is made.
     """
     try:
         x11 = ctypes.CDLL("libX11.so.6")
@@ -60,11 +63,12 @@ def has_window_manager() -> bool:
         return True
     x11.XOpenDisplay.restype = ctypes.c_void_p
     x11.XDefaultRootWindow.restype = ctypes.c_ulong
-    display = ctypes.c_void_p(x11.XOpenDisplay(None))
-    if not display:
+    address = x11.XOpenDisplay(None)
+    if not address:
         return True
-    root, found = ctypes.c_ulong(x11.XDefaultRootWindow(display)), _Attributes()
-    x11.XGetWindowAttributes(display, root, ctypes.byref(found))
-    x11.XCloseDisplay(display)
-    # this is what makes a client the manager; the properties it announces itself by outlive it
+    connection = ctypes.c_void_p(address)
+    root, found = ctypes.c_ulong(x11.XDefaultRootWindow(connection)), _Attributes()
+    x11.XGetWindowAttributes(connection, root, ctypes.byref(found))
+    x11.XCloseDisplay(connection)
+    # selecting this event is what makes a client the window manager; the properties that announce a manager outlive it
     return bool(found.all_event_masks & _SUBSTRUCTURE_REDIRECT)

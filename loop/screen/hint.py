@@ -1,4 +1,4 @@
-"""A remark on words that the world does not know, with the nearest that it does. Pure."""
+"""A hint about words that the world does not know, with the most similar word that it does know. Pure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from difflib import get_close_matches
 
 from world.info import WorldInfo
 
-_MOST = 3  # strangers that are named; more would be a lecture
+_MOST_NAMED = 3  # unknown words; the hint is one line
 
 
 def hint(text: str, info: WorldInfo) -> str:
-    """One line on the words of `text` that `info` does not list; empty where it lists them all, or any will do."""
+    """One line that names the words of `text` which the world does not know.
+
+    It is empty if the world knows them all, or if it has no list of words and takes any.
+    """
     if not info.vocabulary:
         return ""
     known = {*info.vocabulary, *info.silent}
-    strangers = list(dict.fromkeys(w for w in re.findall(r"[^\W\d_]+", text.lower()) if w not in known))
-    if not strangers:
+    unknown = list(dict.fromkeys(word for word in re.findall(r"[^\W\d_]+", text.lower()) if word not in known))
+    if not unknown:
         return ""
-    named = ", ".join(_name(word, info) for word in strangers[:_MOST])
-    return f"unknown here: {named}" + (" ..." if len(strangers) > _MOST else "")
+    named = ", ".join(_with_suggestion(word, info) for word in unknown[:_MOST_NAMED])
+    return f"unknown here: {named}" + (" ..." if len(unknown) > _MOST_NAMED else "")
 
 
-def _name(word: str, info: WorldInfo) -> str:
-    near = get_close_matches(word, info.vocabulary, 1)
-    return f"{word} (try {near[0]})" if near else word
+def _with_suggestion(word: str, info: WorldInfo) -> str:
+    similar = get_close_matches(word, info.vocabulary, 1)
+    return f"{word} (try {similar[0]})" if similar else word

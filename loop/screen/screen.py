@@ -1,42 +1,52 @@
-"""What the engine shows frames on: the window (window.py), or nothing at all (`--headless`)."""
+"""Where the engine shows its frames: in a window (window.py), or nowhere with `--headless`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from input.gesture import Gesture
+from loop.screen.marks import Mark
+
 
 class Screen(Protocol):
-    """A place for pictures that gives back what was pressed on it."""
+    """Shows pictures and reports what was pressed. Used from the main thread only."""
 
-    def poll(self) -> list[tuple[Any, int]]:
-        """Gestures (input.keys) with the time at which each left the window system."""
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in drawable pixels."""
+
+    def poll(self) -> list[tuple[Gesture, int]]:
+        """Gestures since the last call, each with the time (perf_counter_ns) at which it left the window system."""
 
     def wait(self, timeout_s: float) -> None:
-        """Wait at most this long, or until there is something to poll."""
+        """Wait until there is a gesture to poll, for at most `timeout_s`."""
 
-    def show(self, pixels: np.ndarray | None, overlay: Sequence[Any], blackout: bool = False) -> int:
-        """Show uint8 [Y, X, 3] (None: the last picture again) under `overlay`; the time at which the flip returned."""
+    def show(self, pixels: np.ndarray | None, overlay: Sequence[Mark], blackout: bool = False) -> int:
+        """Show a picture under `overlay`; returns the time (perf_counter_ns) at which the flip returned.
+
+        pixels: uint8 [Y, X, 3] RGB; None shows the last picture again.
+        """
 
     def close(self) -> None:
-        """Give the screen back."""
+        """Close the window, if there is one."""
 
 
 class Headless:
-    """No screen: the engine runs as ever, and its flips are only moments."""
+    """A screen that shows nothing: no gesture ever comes, and `show` only reads the clock."""
 
     size = (1280, 720)
 
-    def poll(self) -> list[tuple[Any, int]]:
+    def poll(self) -> list[tuple[Gesture, int]]:
         return []
 
     def wait(self, timeout_s: float) -> None:
         time.sleep(timeout_s)
 
-    def show(self, pixels: np.ndarray | None, overlay: Sequence[Any], blackout: bool = False) -> int:
+    def show(self, pixels: np.ndarray | None, overlay: Sequence[Mark], blackout: bool = False) -> int:
         return time.perf_counter_ns()
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from loop.worker.window_link import WindowLink
 from world.block import World
 from world.info import WorldError
 from world.options import WorldOptions
-from world.zoo import open_world
+from world.zoo import open_in_own_process
 
 
 class SerialDevice:
@@ -54,7 +54,7 @@ def run_process(pipe: Connection, options: WorldOptions) -> None:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     clock = MonotonicClock()
     device = SerialDevice(options.probe.busy, clock)
-    serve(pipe, lambda: open_world(options, device.spend), Machine(clock, FrameRing.attach, gc_freeze.freeze))
+    serve(pipe, lambda: open_in_own_process(options, device.spend), Machine(clock, FrameRing.attach, gc_freeze.freeze))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,31 +14,40 @@ from tests.conformance import difference, differences, grid
 from tests.conformance.causal import cache_config, compare_cache, compare_pointers
 from tests.conformance.uncached import build
 from world.block import Made, Recached
-from world.boundary import Boundary
-from world.diffusion.session import Session
-from world.diffusion.world import DiffusionWorld, Text
+from world.cache_work import Recache, Swap, Work
+from world.diffusion.model import TextEncoding
+from world.diffusion.session import DiffusionSession
+from world.diffusion.world import DiffusionWorld
 from world.dit.config import DiffusionConfig, LatentConfig, SamplerConfig
 from world.dit.denoise import Sampler
 from world.event import Prompt
 from world.info import WorldInfo
 
 
-class Keep(Session):
-    """At a switch the cache stays as it is: only the words change."""
+class Keep(DiffusionSession):
+    """At a switch the keys and values stay as they are."""
 
-    def recache(self, boundary: Boundary) -> None:
-        pass
+    def _do(self, work: Iterable[Work]) -> None:
+        super()._do(piece for piece in work if not isinstance(piece, Recache | Swap))
 
 
-class Zero(Session):
+class Zero(Keep):
     """At a switch keys and values become zero and stay attended."""
 
-    def recache(self, boundary: Boundary) -> None:
-        for buffer in (*self.banks.front.keys, *self.banks.front.values):
-            buffer.zero_()
+    def _do(self, work: Iterable[Work]) -> None:
+        pieces = list(work)
+        if any(isinstance(piece, Recache) for piece in pieces):
+            for buffer in (*self.banks.front.keys, *self.banks.front.values):
+                buffer.zero_()
+        super()._do(pieces)
 
 
-FORMS: dict[str, type[Session]] = {"recache_gs1": Session, "recache_gs0": Session, "keep": Keep, "zero": Zero}
+FORMS: dict[str, type[DiffusionSession]] = {
+    "recache_gs1": DiffusionSession,
+    "recache_gs0": DiffusionSession,
+    "keep": Keep,
+    "zero": Zero,
+}
 
 
 class Film:
@@ -69,7 +78,9 @@ class Film:
             LatentConfig(channels, height, width, self.grid, "float32", batch),
         )
         info = WorldInfo("case", 16, 4 * self.block, (8 * width, 8 * height), "0", memory_blocks=self.blocks)
-        return DiffusionWorld(config, self.dit, lambda text: Text(self.tensors["prompts"][int(text)]), None, info)
+        return DiffusionWorld(
+            config, self.dit, lambda text: TextEncoding(self.tensors["prompts"][int(text)]), None, info
+        )
 
     def sampler(self) -> SamplerConfig:
         """The case's steps: nominal ones, which are warped unless the timesteps it states are these very ones."""
@@ -117,7 +128,7 @@ class Film:
     def fresh(self) -> dict[str, float]:
         """The error of a new session that begins at the last switch, under the last prompt."""
         first, segment = max(self.switches.items(), default=(0, 0))
-        session = Session(self.world(True), 0, str(segment), self.noise(first))
+        session = DiffusionSession(self.world(True), 0, str(segment), self.noise(first))
         errors = self._latents("fresh", [session.step().latents for _ in range(first, self.blocks)])
         return errors | self._cache(session, "fresh.final.")
 
@@ -125,10 +136,10 @@ class Film:
         ours = {f"{variant}.latents": torch.from_numpy(np.concatenate(made, 1))}
         return differences(ours, self.tensors)
 
-    def _cache(self, session: Session, prefix: str) -> dict[str, float]:
+    def _cache(self, session: DiffusionSession, prefix: str) -> dict[str, float]:
         return compare_cache(session.banks.front, self.tensors, prefix, self.grid)
 
-    def _after_switch(self, session: Session, variant: str, switch: int) -> dict[str, float]:
+    def _after_switch(self, session: DiffusionSession, variant: str, switch: int) -> dict[str, float]:
         golden = self.case.get("pointers_after_switch", {}).get(f"{variant}.{switch}", {})
         off = compare_pointers(session.banks.front, golden, self.grid[0] * self.grid[1])
         errors = self._cache(session, f"{variant}.cache_after_switch{switch}.")

@@ -11,7 +11,7 @@ from tests.conformance import differences, grid
 from world.dit.attend import Dense
 from world.dit.config import DiTConfig
 from world.dit.dit import CausalDiT
-from world.train.losses import (
+from world.train.learn.losses import (
     Model,
     Scores,
     critic_loss,

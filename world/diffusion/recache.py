@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from world.dit.cache import BankPair, CacheBank
-from world.dit.config import CacheConfig
-from world.dit.dit import CausalDiT, Words
+from world.dit.dit import CausalDiT, TextKV
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Encoder:
     """What writes a cache: the model under a prompt's words, at the timestep of clean latents."""
 
     model: CausalDiT
-    words: Words
+    words: TextKV
     timestep: float = 0.0
 
     def write(self, bank: CacheBank, stretch: Stretch, renew: bool = False) -> None:
@@ -58,19 +57,6 @@ def append(encoder: Encoder, bank: CacheBank, block: Stretch) -> None:
     encoder.write(bank, block)
 
 
-def frames_needed(config: CacheConfig, made: int, renew: bool) -> int:
-    """How many of `made` latent frames a rebuild encodes.
-
-    Inside the first window all are, the sink among them. Later a kept sink spares as many: no frame attends to what the
-    published procedure encodes for them.
-    """
-    if config.window == -1 or made <= config.window:
-        return made
-    filled = min(made, config.size)
-    first = filled - config.window
-    return filled - (first if renew else max(first, config.sink))
-
-
 def rebuild(encoder: Encoder, banks: BankPair, past: Stretch, renew: bool) -> None:
     """Fill the back bank with the stream up to the end of `past`, under the encoder's words; the caller swaps.
 
@@ -78,7 +64,7 @@ def rebuild(encoder: Encoder, banks: BankPair, past: Stretch, renew: bool) -> No
     Memory comes out in the order of time, whatever the front bank's was: a rebuild follows from latents and words.
     """
     made = past.start + past.frames
-    encoded = past.last(frames_needed(banks.front.config, made, renew))
+    encoded = past.last(banks.front.config.rules.frames_needed(made, renew))
     kept = min(made, banks.back.config.size) - encoded.frames
     banks.back.reset(made, None if renew else banks.front, 0 if renew else kept)
     if encoded.frames:

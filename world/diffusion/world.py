@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from world.block import Decoder
-from world.diffusion.session import Session
-from world.dit.config import DiffusionConfig
-from world.dit.dit import CausalDiT
-from world.info import WorldInfo
-
-
-class Text(NamedTuple):
-    """An encoded prompt: embedding [B, L, text_dim] for cross-attention, pooled [B, n] for the condition, if any."""
-
-    embedding: Tensor
-    pooled: Tensor | None = None
+from world.diffusion.model import DiffusionModel
+from world.diffusion.session import DiffusionSession
 
 
 @dataclass(frozen=True)
-class DiffusionWorld:
-    """Everything a session needs, on one device.
+class DiffusionWorld(DiffusionModel):
+    """Implements world.block.World: a model that streams can be begun with."""
 
-    dit: CausalDiT, or what is called like it. encode: a prompt's text to Text, on `device`.
-    slow_words: `encode` takes long enough, seconds on a CPU, to be left to another thread; it must allow that.
-    condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None
-        for none.
-    """
-
-    config: DiffusionConfig
-    dit: CausalDiT
-    encode: Callable[[str], Text]
-    decoder: Decoder
-    info: WorldInfo
-    condition: Callable[[Tensor | None, Tensor], Tensor] | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    slow_words: bool = False
-
-    def session(self, seed: int, prompt: str) -> Session:
+    def session(self, seed: int, prompt: str) -> DiffusionSession:
         """A new stream that begins with `prompt`."""
-        return Session(self, seed, prompt)
+        return DiffusionSession(self, seed, prompt)

@@ -1,4 +1,4 @@
-"""Attention without a cache: every token of the call, under a mask if one is given. For training and score models."""
+"""Attention without a cache: the tokens of a call attend to each other, under a mask if one is given. For training."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from world.dit.rope import rotate, rotation
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax attention of q [B, T, heads, d] over k and v [B, S, heads, d]; mask [T, S], true where seen."""
+    """Softmax attention of q [B, T, heads, d] over k and v [B, S, heads, d]: [B, T, heads, d].
+
+    mask: bool [T, S], true where a query (row) may see a key (column); None for everywhere.
+    """
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
 
 
 class Dense:
-    """Attends over the call's own tokens.
+    """Self-attention among the F frames of one call.
 
-    grid: rows and columns of tokens in a frame; positions: each frame's place in time; mask: [F, F] of frames, true
-    where a frame (row) sees another (column), or None for all.
+    grid: rows and columns of tokens in a frame. positions: the F positions in time.
+    mask: bool [F, F], true where a frame (row) may see another (column); None for everywhere.
     """
 
     def __init__(
@@ -33,20 +36,23 @@ class Dense:
         device: torch.device | str = "cpu",
     ) -> None:
         self.rotation = rotation(torch.tensor(positions, device=device), grid, head_dim)
-        self.mask = None if mask is None else by_token(mask, grid[0] * grid[1]).to(device)
+        self.mask = None if mask is None else expand_to_tokens(mask, grid[0] * grid[1]).to(device)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q, k, v and the result: [B, F * N, heads, head_dim]; q and k come normed and not yet rotated."""
+        """q, k, v and the result: [B, F * N, heads, head_dim]. q and k are normed but not yet rotated."""
         return attention(rotate(q, self.rotation), rotate(k, self.rotation), v, self.mask)
 
 
-def by_token(mask: Tensor, tokens: int) -> Tensor:
-    """A mask of frames [F, F] as a mask of their tokens [F * tokens, F * tokens]."""
+def expand_to_tokens(mask: Tensor, tokens: int) -> Tensor:
+    """A mask between frames [F, F] as a mask between their tokens [F * tokens, F * tokens]."""
     return mask.repeat_interleave(tokens, 0).repeat_interleave(tokens, 1)
 
 
 def block_causal(frames: int, block: int, window: int = -1) -> Tensor:
-    """Mask [F, F]: a frame sees all up to the end of its own block, and at most `window` frames back from there."""
+    """Mask [F, F]: a frame sees every frame up to the end of its own block.
+
+    window: how many frames it sees, counted back from that end; -1 for all of them.
+    """
     frame = torch.arange(frames)
     end = ((frame // block + 1) * block).clamp(max=frames)[:, None]
     seen = frame[None] < end
@@ -54,11 +60,12 @@ def block_causal(frames: int, block: int, window: int = -1) -> Tensor:
 
 
 def teacher_forcing(frames: int, block: int) -> Tensor:
-    """Mask [2F, 2F] of clean, then noisy frames.
+    """Mask [2F, 2F] for F clean frames followed by the same F frames with noise.
 
-    Clean is block-causal; noisy sees its own block and the clean ones before. Both halves take positions 0 to F - 1.
+    Clean frames are block-causal. A noisy frame sees its own noisy block and the clean blocks before it. Both halves
+    take positions 0 to F - 1.
     """
-    of = torch.arange(frames) // block
-    before, same = of[None] < of[:, None], of[None] == of[:, None]
+    number = torch.arange(frames) // block
+    before, same = number[None] < number[:, None], number[None] == number[:, None]
     clean = torch.cat([before | same, torch.zeros_like(same)], 1)
     return torch.cat([clean, torch.cat([before, same], 1)], 0)

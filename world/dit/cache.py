@@ -1,7 +1,8 @@
-"""Keys and values of the window: a sink that stays and a ring that is written in place.
+"""The cache of keys and values: the sink stays where it is, the rest of the window is a ring that is written in place.
 
-Keys lie un-rotated and are rotated when read, by a table of positions. Softmax attention does not ask in which order
-keys come, so nothing is ever moved: what the reference clones and shifts in every layer and call is a few integers.
+Softmax attention does not depend on the order of the keys, so no data ever moves: where the reference clones and shifts
+the whole cache in every layer of every call, we change a few integers. Keys are stored before rotation and rotated when
+they are read, since a position relative to the window changes while the key stays.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from torch import Tensor
 from world.dit.attend import attention
 from world.dit.config import CacheConfig, DiTConfig
 from world.dit.device import upload
-from world.dit.rope import Table, rotate
+from world.dit.rope import RotationTable, rotate
 from world.dit.slots import Placement, Slots
 
 
 class CacheBank:
-    """One cache. Owned by a session; written under `torch.no_grad()` or inference mode only.
+    """One cache of all layers. Owned by a session; written only under `torch.no_grad()` or inference mode.
 
-    keys, values: for each layer [B, slots, N, heads, head_dim], un-rotated, in physical order (see slots.py).
+    keys, values: one tensor for each layer, [B, slots, N, heads, head_dim] in physical order (see slots.py); the keys
+        are not rotated. N is the number of tokens in a latent frame.
     """
 
     def __init__(
@@ -36,76 +38,87 @@ class CacheBank:
         self.slots = Slots(config)
         self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.num_layers)]
         self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.num_layers)]
-        self.query_table, self.key_table = (Table(config.size, grid, dit.head_dim, self.device) for _ in range(2))
+        self.query_table, self.key_table = (
+            RotationTable(config.size, grid, dit.head_dim, self.device) for _ in range(2)
+        )
 
     def clear(self) -> None:
-        """Empty: the beginning of a stream."""
+        """Empty the cache: the stream begins anew."""
         self.reset(0)
 
     def reset(self, made: int, kept: CacheBank | None = None, upto: int = 0) -> None:
-        """Zero everything, as if `made` latent frames had gone by; take the first `upto` logical slots from `kept`."""
+        """Zero all slots and count as if `made` latent frames had been written.
+
+        kept, upto: the first `upto` logical slots (the sink) are copied from this other bank.
+        """
         for buffer in (*self.keys, *self.values):
             buffer.zero_()
         self.slots.reset(made)
-        if upto:
+        if kept is not None and upto:
             self.slots.frame[:upto] = [kept.slots.frame[slot] for slot in kept.slots.order[:upto]]
-            where = Selection(kept.slots.order[:upto], self.device)
-            pairs = zip([*self.keys, *self.values], [*kept.keys, *kept.values], strict=True)
-            for ours, theirs in pairs:
-                ours[:, :upto] = where.of(theirs)
+            sink = SlotView(kept.slots.order[:upto], self.device)
+            for ours, theirs in zip([*self.keys, *self.values], [*kept.keys, *kept.values], strict=True):
+                ours[:, :upto] = sink.of(theirs)
 
-    def attend(self, start: int, frames: int, renew: bool = False) -> Cached:
-        """The attention of one pass over `frames` latent frames from `start` on; renew: it may write the sink again."""
-        return Cached(self, self.slots.place(start, frames, renew))
+    def attend(self, start: int, frames: int, renew: bool = False) -> CachedPass:
+        """The attention of one pass over `frames` latent frames, the first of them number `start`.
+
+        renew: whether the pass may overwrite sink slots that were written before.
+        """
+        return CachedPass(self, self.slots.place(start, frames, renew))
 
     def logical(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Keys (un-rotated) and values of `layer` in the order of time: [B, slots, N, heads, head_dim]."""
+        """Copies of the keys (not rotated) and values of `layer` in order of time: [B, slots, N, heads, head_dim]."""
         return self.keys[layer][:, self.slots.order], self.values[layer][:, self.slots.order]
 
 
-class Selection:
-    """Physical slots of a buffer: a view where they are neighbours, a gathered copy where not."""
+class SlotView:
+    """Some physical slots of a buffer, in this order: a view if they are contiguous, a gathered copy if not."""
 
     def __init__(self, slots: list[int], device: torch.device) -> None:
-        first, last = (slots[0], slots[-1] + 1) if slots else (0, 0)
-        self.span = slice(first, last) if slots == list(range(first, last)) else None
-        self.index = None if self.span else upload(torch.tensor(slots), device)
+        first, end = (slots[0], slots[-1] + 1) if slots else (0, 0)
+        self._span = slice(first, end)
+        is_contiguous = slots == list(range(first, end))
+        self._index = None if is_contiguous else upload(torch.tensor(slots), device)
 
     def of(self, buffer: Tensor) -> Tensor:
-        """buffer [B, slots, ...] -> [B, selected, ...]."""
-        return buffer[:, self.span] if self.span else buffer.index_select(1, self.index)
+        """buffer [B, slots, ...] -> [B, chosen slots, ...]."""
+        return buffer[:, self._span] if self._index is None else buffer.index_select(1, self._index)
 
 
-class Cached:
-    """One pass against a bank: each layer writes its keys and values, then attends to all that the pass may see."""
+class CachedPass:
+    """The attention of one pass: each layer writes its keys and values to the bank, then attends to the visible slots.
+
+    Implements `dit.CacheAttention`.
+    """
 
     def __init__(self, bank: CacheBank, placement: Placement) -> None:
         self.bank = bank
         self.frames = len(placement.queries)
         self.written = upload(torch.tensor(placement.written, dtype=torch.long), bank.device)
-        self.visible = Selection(placement.visible, bank.device)
-        self.query_turn = bank.query_table.at(placement.queries)
-        self.key_turn = bank.key_table.at(placement.keys)
+        self.visible = SlotView(placement.visible, bank.device)
+        self._query_rotation = bank.query_table.at(placement.queries)
+        self._key_rotation = bank.key_table.at(placement.keys)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q, k, v and the result: [B, F * N, heads, head_dim]; q and k come normed and not yet rotated."""
+        """q, k, v and the result: [B, F * N, heads, head_dim]. q and k are normed but not yet rotated."""
         self.write(layer, k, v)
         k, v = (self.visible.of(part[layer]).flatten(1, 2) for part in (self.bank.keys, self.bank.values))
-        return attention(rotate(q, self.query_turn), rotate(k, self.key_turn), v)
+        return attention(rotate(q, self._query_rotation), rotate(k, self._key_rotation), v)
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> None:
-        """Keep the last frames of k and v [B, F * N, heads, head_dim] in their slots."""
+        """Store k and v [B, F * N, heads, head_dim]; the first frames are left out where their slots are protected."""
         dropped = self.frames - len(self.written)
         for buffer, x in ((self.bank.keys[layer], k), (self.bank.values[layer], v)):
             buffer.index_copy_(1, self.written, x.unflatten(1, (self.frames, -1))[:, dropped:])
 
 
 class BankPair:
-    """Two caches: the front one is generated with, the back one is rebuilt behind it. Owned by a session."""
+    """Two caches: blocks are made with the front one while the back one is rebuilt. Owned by a session."""
 
     def __init__(self, front: CacheBank, back: CacheBank) -> None:
         self.front, self.back = front, back
 
     def swap(self) -> None:
-        """What was rebuilt is generated with from now on."""
+        """Make the next blocks with the bank that was rebuilt."""
         self.front, self.back = self.back, self.front

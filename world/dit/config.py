@@ -1,8 +1,10 @@
-"""Sizes and rules of a diffusion world, as frozen values that refuse nonsense."""
+"""Sizes and rules of a diffusion world, as frozen values; what cannot work raises ValueError at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+from world.cache_rules import CacheRules
 
 POSITIONS = ("relative", "absolute")
 PREDICTIONS = ("flow", "x0")
@@ -13,8 +15,8 @@ STORED = ("float16", "float32")
 class DiTConfig:
     """Sizes of the transformer; the defaults are Wan2.1-T2V-1.3B.
 
-    text_len: rows of text that every layer attends to; shorter embeddings get zero rows, which take part. 0: as many as
-        given.
+    text_len: rows of text that every layer attends to; shorter embeddings are padded with zero rows, which are not
+        masked. 0: as many rows as the embedding has.
     """
 
     dim: int = 1536
@@ -35,21 +37,22 @@ class DiTConfig:
 
     @property
     def head_dim(self) -> int:
+        """Width of one attention head."""
         return self.dim // self.num_heads
 
 
 @dataclass(frozen=True)
 class CacheConfig:
-    """What a block remembers, in latent frames.
+    """What a block attends to, counted in latent frames.
 
-    window: all it sees, the sink and itself included; -1 for everything since the beginning.
-    sink: the first frames, which are never evicted; block: frames made at a time; slots: room in the buffer, 0 for the
-        window.
-    positions: "relative" numbers the window's slots, so a stream never ends; "absolute" counts latent frames.
-    keep_sink: a prompt switch leaves the sink as it was first written (once the window is full).
-    published: where the sink exceeds a block, do as the published code does: its slots are attended before they are
-        filled, and later passes over the same frames do not write them. Golden vectors need it; a world does not want
-        it.
+    window: all that a block sees, sink and block included; -1 for everything since the beginning.
+    sink: the first frames of the stream, which are never evicted. block: frames made at a time.
+    slots: size of the buffer; 0 for the size of the window.
+    positions: "relative" counts from the start of the window, so that a stream never ends; "absolute" counts from the
+        start of the stream.
+    keep_sink: whether a prompt switch leaves the sink as it was first written, once the window is full.
+    published: repeat what the published code does when the sink is larger than a block: sink slots are attended to
+        before they are filled, and later passes over the same frames do not write them. For golden vectors only.
     """
 
     window: int = 12
@@ -74,8 +77,13 @@ class CacheConfig:
 
     @property
     def size(self) -> int:
-        """Frames that the buffer holds."""
+        """Latent frames that the buffer holds."""
         return self.slots or self.window
+
+    @property
+    def rules(self) -> CacheRules:
+        """What a recache follows from."""
+        return CacheRules(self.window, self.sink, self.size, self.keep_sink)
 
     @property
     def blocks(self) -> int:
@@ -87,9 +95,9 @@ class CacheConfig:
 class SamplerConfig:
     """The few denoising steps of a block.
 
-    steps: nominal timesteps, descending from 1000; with `warp` they are moved along the grid of `shift`.
-    prediction: what the model gives, "flow" (noise - x0) or "x0". clean: the timestep of the pass that writes the
-        cache.
+    steps: nominal timesteps, descending from 1000. warp: look them up in the schedule shifted by `shift`.
+    prediction: what the model predicts, "flow" (noise - x0) or "x0".
+    clean: the timestep of the clean pass, which writes the finished block into the cache.
     """
 
     steps: tuple[int, ...] = (1000, 750, 500, 250)
@@ -109,7 +117,11 @@ class SamplerConfig:
 
 @dataclass(frozen=True)
 class LatentConfig:
-    """One latent frame: its size, the grid of tokens the model makes of it, and how it is stored."""
+    """The size of a latent frame.
+
+    grid: rows and columns of tokens that the model makes of it. stored: the dtype a block is rounded to before it is
+    cached, decoded and logged. batch: streams made at once; a live world has one.
+    """
 
     channels: int = 16
     height: int = 60
@@ -123,13 +135,13 @@ class LatentConfig:
             raise ValueError(f"latents stored as {self.stored!r}: expected {' or '.join(STORED)}")
 
     def shape(self, frames: int) -> tuple[int, int, int, int, int]:
-        """[B, F, C, h, w] of that many latent frames."""
+        """[B, F, C, h, w] for that many latent frames."""
         return self.batch, frames, self.channels, self.height, self.width
 
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """Everything a session must know of a world's model."""
+    """All sizes and rules of a world's model, nested like its parts."""
 
     dit: DiTConfig = field(default_factory=DiTConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)

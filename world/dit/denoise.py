@@ -1,4 +1,4 @@
-"""Flow matching in a few steps: the grid of timesteps, conversions, and a sampler that stops after each model pass."""
+"""Flow matching in a few steps: the noise schedule, conversions, and a sampler that pauses after each model pass."""
 
 from __future__ import annotations
 
@@ -9,54 +9,54 @@ from torch import Tensor
 
 from world.dit.config import SamplerConfig
 
-GRID = 1000
+TIMESTEPS = 1000
 
 
-class Schedule:
-    """The shifted grid of noise levels, descending from 1, and what is computed on it.
+class NoiseSchedule:
+    """The shifted noise schedule: 1000 noise levels (sigmas) descending from 1, and their timesteps.
 
-    The grid is float32 throughout: the rounding of a timestep is seen by the sinusoid, and the released weights saw
-    this one.
+    Computed in float32 throughout: the model sees how a timestep was rounded, and the released weights were trained
+    with this rounding.
     """
 
     def __init__(self, shift: float = 5.0) -> None:
-        level = torch.linspace(1, 0, GRID + 1)[:-1]
+        level = torch.linspace(1, 0, TIMESTEPS + 1)[:-1]
         self.shift = shift
         self.sigmas = shift * level / (1 + (shift - 1) * level)
-        self.timesteps = self.sigmas * GRID
+        self.timesteps = self.sigmas * TIMESTEPS
 
     def warp(self, nominal: Sequence[int]) -> list[float]:
-        """The grid's timesteps for nominal ones: 1000 is the first, 0 is no noise at all."""
+        """Timesteps of the schedule for nominal ones: 1000 gives its first, 0 gives 0 (no noise)."""
         grid = [*self.timesteps.tolist(), 0.0]
-        return [grid[GRID - step] for step in nominal]
+        return [grid[TIMESTEPS - step] for step in nominal]
 
     def nearest(self, timesteps: Tensor) -> Tensor:
-        """Index [n] of the grid entry nearest to each of timesteps [n]."""
+        """For each of timesteps [n] the index of the nearest one of the schedule: int64 [n]."""
         return (self.timesteps - timesteps[:, None].to(self.timesteps)).abs().argmin(1)
 
     def sigma(self, timestep: float) -> float:
-        """The noise level of a timestep: that of the nearest entry of the grid."""
+        """The noise level of the schedule's timestep nearest to `timestep`."""
         return self.sigmas[self.nearest(torch.tensor([timestep]))].item()
 
     def euler(self, flow: Tensor, timestep: float, x: Tensor) -> Tensor:
-        """x one entry further down the grid, along `flow`."""
+        """One Euler step: x moved along `flow` from its timestep to the next one of the schedule."""
         at = int(self.nearest(torch.tensor([timestep])))
-        after = self.sigmas[at + 1].item() if at + 1 < GRID else 0.0
+        after = self.sigmas[at + 1].item() if at + 1 < TIMESTEPS else 0.0
         return x + flow * (after - self.sigmas[at].item())
 
     def shifted(self, timesteps: Tensor, low: float = 20, high: float = 980) -> Tensor:
-        """Uniform timesteps leaning to noise, within `low` to `high`: what the score models are asked at."""
-        level = timesteps / GRID
-        return (self.shift * level / (1 + (self.shift - 1) * level) * GRID).clamp(low, high)
+        """Uniform timesteps moved towards noise by `shift` and clamped to `low`..`high`, for training a score model."""
+        level = timesteps / TIMESTEPS
+        return (self.shift * level / (1 + (self.shift - 1) * level) * TIMESTEPS).clamp(low, high)
 
 
 def add_noise(x0: Tensor, noise: Tensor, sigma: float) -> Tensor:
-    """The sample at noise level `sigma` between x0 (0) and noise (1)."""
+    """The sample at noise level `sigma`, from x0 (0) to pure noise (1)."""
     return (1 - sigma) * x0 + sigma * noise
 
 
 def flow_to_x0(flow: Tensor, x: Tensor, sigma: float) -> Tensor:
-    """x0 of the sample x whose predicted flow (noise - x0) is given; in float64 within."""
+    """x0 from a sample x and its predicted flow (noise - x0), computed in float64."""
     return (x.double() - sigma * flow.double()).to(x.dtype)
 
 
@@ -66,24 +66,24 @@ def x0_to_flow(x0: Tensor, x: Tensor, sigma: float) -> Tensor:
 
 
 class Sampler:
-    """A block's denoising steps: timesteps and noise levels as numbers, so that no step asks the device for one."""
+    """The denoising steps of a block. Timesteps and sigmas are Python floats, so that no step waits for the device."""
 
     def __init__(self, config: SamplerConfig) -> None:
-        schedule = Schedule(config.shift)
-        self.gives_flow = config.prediction == "flow"
+        schedule = NoiseSchedule(config.shift)
+        self._predicts_flow = config.prediction == "flow"
         self.timesteps = schedule.warp(config.steps) if config.warp else [float(step) for step in config.steps]
         self.sigmas = [schedule.sigma(timestep) for timestep in self.timesteps]
 
     def run(self, predict: Callable[[Tensor, float], Tensor], noise: Callable[[int], Tensor]) -> Iterator[Tensor]:
-        """x0 after each model pass; the last one is the block.
+        """Yield x0 after each model pass; the last one is the block.
 
-        predict(x, timestep): the model; noise(step): float32 of the block's shape, for the start (0) and before each
-        later step.
+        predict: the model, called as predict(x, timestep) with x [B, F, C, h, w], float32. noise: called with the
+        number of the step, gives noise of that shape, to start from (step 0) and to add before each later step.
         """
         x = noise(0)
         for step, timestep in enumerate(self.timesteps):
-            made = predict(x, timestep).float()
-            x0 = flow_to_x0(made, x, self.sigmas[step]) if self.gives_flow else made
+            prediction = predict(x, timestep).float()
+            x0 = flow_to_x0(prediction, x, self.sigmas[step]) if self._predicts_flow else prediction
             yield x0
             if step + 1 < len(self.sigmas):
                 x = add_noise(x0, noise(step + 1), self.sigmas[step + 1])

@@ -1,4 +1,4 @@
-"""The one door to CUDA: which device a world runs on, and how small things get there and back."""
+"""The one door to CUDA: which device a world runs on, its streams, and its memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from world.info import WorldError
 
 
 def resolve(name: str) -> torch.device:
-    """The device that "auto", "cpu" or "cuda" stands for; raises WorldError where there is none."""
+    """The device that "auto", "cpu" or "cuda" stands for here; raises WorldError for "cuda" without a GPU."""
     if name not in ("auto", "cpu", "cuda"):
         raise WorldError(f"device {name!r}: expected auto, cpu or cuda")
     found = torch.cuda.is_available()
@@ -22,34 +22,34 @@ def resolve(name: str) -> torch.device:
 
 
 def working_dtype(device: torch.device, asked: str | None = None) -> torch.dtype:
-    """What weights and activations of a large world are in; raises WorldError for what cannot be `asked` for.
+    """The dtype of a large world's weights and activations; raises WorldError when `asked` is none that it can have.
 
-    Not every CPU computes in bfloat16: where none is asked for it gets float32, the same on all of them.
+    Without `asked`: bfloat16 on a GPU, and float32 on a CPU, since not every CPU computes in bfloat16.
     """
     if asked not in (None, "float32", "bfloat16"):
         raise WorldError(f"dtype {asked!r}: expected float32 or bfloat16")
     if asked:
-        return getattr(torch, asked)
+        return torch.float32 if asked == "float32" else torch.bfloat16
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
 def use_threads(count: int) -> None:
-    """Let torch work with `count` threads of the CPU."""
+    """Let torch use `count` CPU threads, in the whole process. For the owner of the process to call."""
     torch.set_num_threads(count)
 
 
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor` (on the CPU) on `device`, without stopping the stream: a GPU reads it from pinned memory."""
+    """Copy `tensor` from the CPU to `device` without stalling the stream: a GPU reads it from pinned memory."""
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class SideStream:
-    """Work beside the rest of a device: on a GPU a stream of its own, which gives way to what `take_precedence` began.
+    """Side work, which runs beside the other work of a device: on a GPU on a CUDA stream of its own, of low priority.
 
-    On a CPU everything is done in order at once, and there is nothing to wait for. What is read or written beside must
-    not be freed or written by others before `join`.
+    Until `join`, nobody else may write or free what the side work reads or writes. On a CPU side work is done at once,
+    in the order of the calls, and there is nothing to wait for.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -59,7 +59,7 @@ class SideStream:
 
     @contextmanager
     def beside(self) -> Iterator[None]:
-        """What is asked for within begins after all that was asked for before; nothing waits for it but `join`."""
+        """What begins in this context is side work: it starts after all earlier work, and only `join` waits for it."""
         if self._stream is None:
             yield
             return
@@ -69,56 +69,59 @@ class SideStream:
             self._done = self._stream.record_event()
 
     def join(self) -> None:
-        """What is asked for from now on begins after it; the caller does not wait."""
+        """Let all work that is begun from now on start after the side work. The caller itself does not wait."""
         if self._done is not None:
             torch.cuda.current_stream(self._device).wait_event(self._done)
 
     @property
     def is_busy(self) -> bool:
-        """Whether some of it is still to be done."""
+        """Whether side work is unfinished."""
         return self._done is not None and not self._done.query()
 
 
 def take_precedence(device: torch.device) -> None:
-    """Let what this thread asks of a GPU go before every `SideStream`: a stream of higher priority than theirs."""
+    """Put the calling thread's work on a GPU before that of every `SideStream`: on a CUDA stream of higher priority.
+
+    It stays the current stream of the thread. For the owner of the thread to call.
+    """
     if device.type == "cuda":
-        torch.cuda.synchronize(device)  # what was loaded so far was loaded on another stream
+        torch.cuda.synchronize(device)  # weights were loaded on the stream that is left now
         torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1))
 
 
 def finish(device: torch.device) -> None:
-    """Return when `device` has done what this thread has asked of it so far; a `SideStream` runs on.
+    """Wait until `device` has done all work that this thread has begun. Side work goes on.
 
-    Between passes, never within one: a pass that was only asked for is no pass that is done, neither for what it costs
-    nor for what may come before the next one.
+    Called between passes, never within one: what a pass costs can be measured only when it is really done, and until
+    then nothing more is begun that an event would have to wait for.
     """
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()
 
 
 def wait(device: torch.device) -> None:
-    """Return when `device` has done all that was asked of it: for measurements only, a step never waits."""
+    """Wait until `device` has done all its work, on every stream. For measurements only: a step never does this."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def describe(device: torch.device) -> str:
-    """The device's name, for what is printed beside numbers."""
+    """The device's name, to be printed beside measured numbers."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
 def describe_cuda() -> str | None:
-    """torch's CUDA version and the GPU it sees, None without one."""
+    """torch's CUDA version and the name of its GPU; None without a GPU."""
     if not torch.cuda.is_available():
         return None
     return f"CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
 
 
 def memory_gib(device: torch.device) -> float | None:
-    """All the memory that a GPU has; None for a CPU, whose memory is not counted here."""
+    """The size of a GPU's memory; None for a CPU."""
     return torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else None
 
 
 def peak_gib(device: torch.device) -> float | None:
-    """The most memory of a GPU that was in use at once; None for a CPU, whose memory is not counted here."""
+    """The most GPU memory that tensors of this process took at any one time; None for a CPU."""
     return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None

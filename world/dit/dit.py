@@ -1,7 +1,8 @@
 """The causal diffusion transformer (Wan2.1 form, per-frame modulation): one class for every size.
 
-How tokens see one another is not decided here: each block hands q, k and v to `attend(layer, q, k, v)`, which rotates
-them by position and attends, with or without a cache. Parameter names are the released checkpoints'.
+Self-attention is not in this file: each layer hands q, k and v to `attend(layer, q, k, v)`, which rotates them by
+position and attends, with a cache (`cache.CachedPass`) or without (`attend.Dense`). Parameter names are those of the
+released checkpoints. In the shapes below, F is latent frames, N tokens in a frame and T = F * N.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ from world.dit.config import DiTConfig
 
 EPS = 1e-6
 
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-Words = list[tuple[Tensor, Tensor]]  # each layer's keys and values of the prompt: [B, L, heads, head_dim]
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (layer, q, k, v), all [B, T, heads, head_dim]
+LayerAttend = Callable[[Tensor, Tensor, Tensor], Tensor]  # (q, k, v) of one layer
+TextKV = list[tuple[Tensor, Tensor]]  # the prompt's keys and values for each layer: [B, L, heads, head_dim] each
 
 
-class Memory(Protocol):
-    """An `Attend` with a cache behind it."""
+class CacheAttention(Protocol):
+    """An `Attend` that stores keys and values in a cache."""
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> None:
-        """Keep keys and values without attending to them."""
+        """Store keys and values of a layer without attending to them."""
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square norm over the whole width, all heads jointly."""
+    """Root-mean-square norm over the whole width, all heads together."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -45,7 +47,7 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """The projections of self- and cross-attention: q and k normed, heads split."""
+    """The projections of self- or cross-attention: q and k are normed, heads are split."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -58,6 +60,7 @@ class Attention(nn.Module):
         self.norm_k = RMSNorm(config.dim)
 
     def split(self, x: Tensor) -> Tensor:
+        """x [B, T, dim] -> [B, T, heads, head_dim]."""
         return x.unflatten(-1, (self.heads, -1))
 
     def queries(self, x: Tensor) -> Tensor:
@@ -69,8 +72,8 @@ class Attention(nn.Module):
         return self.split(self.norm_k(self.k(x))), self.split(self.v(x))
 
 
-class Block(nn.Module):
-    """Self-attention and feed-forward, modulated per frame; cross-attention to the prompt between them."""
+class TransformerBlock(nn.Module):
+    """One layer: self-attention and feed-forward, both modulated per frame, and cross-attention to the prompt."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -83,35 +86,36 @@ class Block(nn.Module):
         gelu = nn.GELU(approximate="tanh")
         self.ffn = nn.Sequential(nn.Linear(config.dim, config.ffn_dim), gelu, nn.Linear(config.ffn_dim, config.dim))
 
-    def forward(self, x: Tensor, e: Tensor, words: tuple[Tensor, Tensor], attend: Callable) -> Tensor:
-        """x [B, F, N, dim], e [B, F, 6, dim]."""
-        m = self._modulate(e)
-        x = x + self._look(self.norm1(x) * (1 + m[1]) + m[0], attend) * m[2]
-        x = x + self._read(self.norm3(x), words)
+    def forward(self, x: Tensor, e: Tensor, words: tuple[Tensor, Tensor], attend: LayerAttend) -> Tensor:
+        """x [B, F, N, dim] and its modulation e [B, F, 6, dim] -> [B, F, N, dim]."""
+        m = self._modulation(e)
+        x = x + self._attend_to_frames(self.norm1(x) * (1 + m[1]) + m[0], attend) * m[2]
+        x = x + self._attend_to_words(self.norm3(x), words)
         return x + self.ffn(self.norm2(x) * (1 + m[4]) + m[3]) * m[5]
 
     def memory(self, x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-        """The keys and values that `forward` would hand to attention: [B, F * N, heads, head_dim] each."""
-        m = self._modulate(e)
+        """The keys and values that `forward` would hand to `attend`: [B, T, heads, head_dim] each."""
+        m = self._modulation(e)
         return self.self_attn.memory((self.norm1(x) * (1 + m[1]) + m[0]).flatten(1, 2))
 
-    def _modulate(self, e: Tensor) -> tuple[Tensor, ...]:
-        """Shift, scale and gate of self-attention, then of the feed-forward: six of [B, F, 1, dim]."""
+    def _modulation(self, e: Tensor) -> tuple[Tensor, ...]:
+        """Shift, scale and gate of self-attention, then of the feed-forward: six tensors [B, F, 1, dim]."""
         return (self.modulation + e).unsqueeze(-2).unbind(2)
 
-    def _look(self, x: Tensor, attend: Callable) -> Tensor:
+    def _attend_to_frames(self, x: Tensor, attend: LayerAttend) -> Tensor:
         tokens = x.flatten(1, 2)
         seen = attend(self.self_attn.queries(tokens), *self.self_attn.memory(tokens))
         return self.self_attn.o(seen.flatten(2)).view_as(x)
 
-    def _read(self, x: Tensor, words: tuple[Tensor, Tensor]) -> Tensor:
+    def _attend_to_words(self, x: Tensor, words: tuple[Tensor, Tensor]) -> Tensor:
+        # with one row of words for each frame, the frames become the batch
         queries = self.cross_attn.queries(x.reshape(len(words[0]), -1, x.shape[-1]))
         read = attention(queries, *words)
         return self.cross_attn.o(read.flatten(2)).view_as(x)
 
 
 class PatchEmbedding(nn.Module):
-    """Latents to tokens, 2 x 2 patches: a convolution whose kernel is its stride, done as one matrix product."""
+    """Latents to tokens, one for each 2 x 2 patch: the checkpoint's convolution, computed as a matrix product."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -126,7 +130,7 @@ class PatchEmbedding(nn.Module):
 
 
 class Head(nn.Module):
-    """Tokens to the prediction, modulated by the time embedding."""
+    """Tokens to the model's prediction, modulated by the time embedding."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -135,7 +139,7 @@ class Head(nn.Module):
         self.head = nn.Linear(config.dim, 4 * config.out_dim)
 
     def forward(self, tokens: Tensor, e: Tensor, latents: Tensor) -> Tensor:
-        """tokens [B, F * N, dim], e [B, F, dim], latents (only their size is used) -> [B, F, C, h, w]."""
+        """tokens [B, T, dim], e [B, F, dim], latents (only for their size) -> prediction [B, F, C, h, w]."""
         frames, rows, columns = latents.shape[1], latents.shape[3] // 2, latents.shape[4] // 2
         shift, scale = (self.modulation + e.unsqueeze(2)).unsqueeze(3).unbind(2)
         patches = self.head(self.norm(tokens.unflatten(1, (frames, -1))) * (1 + scale) + shift)
@@ -144,17 +148,17 @@ class Head(nn.Module):
 
 
 def sinusoid(timesteps: Tensor, size: int) -> Tensor:
-    """Cosines then sines of `timesteps` [...] in float64: [..., size]."""
+    """The sinusoidal embedding of `timesteps` [...], cosines first: [..., size], float64."""
     ladder = torch.arange(size // 2, dtype=torch.float64, device=timesteps.device) / (size // 2)
-    turn = timesteps.double()[..., None] * torch.pow(10000.0, -ladder)
-    return torch.cat([turn.cos(), turn.sin()], -1)
+    angles = timesteps.double()[..., None] * torch.pow(10000.0, -ladder)
+    return torch.cat([angles.cos(), angles.sin()], -1)
 
 
 class CausalDiT(nn.Module):
-    """Predicts flow or x0 of latent frames.
+    """The transformer: predicts flow or x0 of latent frames.
 
-    embed: module latents [B, F, C, h, w] -> tokens [B, F * N, dim]; head: module (tokens, e [B, F, dim], latents) ->
-    [B, F, C, h, w]. Without them, Wan's own.
+    embed: a module, latents [B, F, C, h, w] -> tokens [B, T, dim]; PatchEmbedding if None.
+    head: a module, (tokens, time embedding [B, F, dim], latents) -> prediction [B, F, C, h, w]; Head if None.
     """
 
     def __init__(self, config: DiTConfig, embed: nn.Module | None = None, head: nn.Module | None = None) -> None:
@@ -166,52 +170,60 @@ class CausalDiT(nn.Module):
         self.text_embedding = nn.Sequential(nn.Linear(config.text_dim, dim), gelu, nn.Linear(dim, dim))
         self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
-        self.blocks = nn.ModuleList([Block(config) for _ in range(config.num_layers)])
+        self.blocks = nn.ModuleList([TransformerBlock(config) for _ in range(config.num_layers)])
         self.head = head or Head(config)
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are in, and so the activations."""
-        return self.time_projection[1].weight.dtype
+        """The dtype of the weights, and so of the activations."""
+        return next(self.parameters()).dtype
 
-    def words(self, embedding: Tensor) -> Words:
-        """Each layer's keys and values of a prompt, made once; embedding [B, L, text_dim]. Padding is never masked."""
+    @property
+    def layers(self) -> list[TransformerBlock]:
+        """The blocks in order, with their type, which `nn.ModuleList` does not tell."""
+        return [block for block in self.blocks if isinstance(block, TransformerBlock)]
+
+    def words(self, embedding: Tensor) -> TextKV:
+        """Each layer's keys and values of a prompt, from its embedding [B, L, text_dim]: computed once for each prompt.
+
+        Rows up to text_len are padded with zeros, which are not masked. Raises ValueError when there are more.
+        """
         missing = self.config.text_len - embedding.shape[1] if self.config.text_len else 0
         if missing < 0:
             rows, most = embedding.shape[1], self.config.text_len
             raise ValueError(f"{rows} rows of text: this world reads {most}, shorten the prompt")
         text = self.text_embedding(F.pad(embedding.to(self.dtype), (0, 0, 0, missing)))
-        return [block.cross_attn.memory(text) for block in self.blocks]
+        return [block.cross_attn.memory(text) for block in self.layers]
 
     def time(self, timesteps: Tensor) -> Tensor:
         """The time embedding of timesteps [B, F] (0 to 1000): [B, F, dim]."""
         return self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(self.dtype))
 
     def forward(
-        self, latents: Tensor, timesteps: Tensor, words: Words, attend: Attend, condition: Tensor | None = None
+        self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: Attend, condition: Tensor | None = None
     ) -> Tensor:
         """The prediction [B, F, C, h, w] for latents [B, F, C, h, w] at timesteps [B, F].
 
-        words: of one prompt for each sequence, or, with B * F rows, for each frame; condition [B, F, dim] is added to
-        the time embedding.
+        words: of one prompt for each sequence (B rows) or for each frame (B * F rows).
+        condition: [B, F, dim], added to the time embedding.
         """
-        x, e, modulation = self._enter(latents, timesteps, condition)
+        x, e, modulation = self._embed(latents, timesteps, condition)
         for layer, block in enumerate(self.blocks):
             x = block(x, modulation, words[layer], partial(attend, layer))
         return self.head(x.flatten(1, 2), e, latents.to(self.dtype))
 
     def remember(
-        self, latents: Tensor, timesteps: Tensor, words: Words, attend: Memory, condition: Tensor | None = None
+        self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: CacheAttention, condition: Tensor | None = None
     ) -> None:
-        """`forward` for the cache alone: nothing is predicted, so the last layer ends at its keys and values."""
-        x, _, modulation = self._enter(latents, timesteps, condition)
-        *others, last = self.blocks
+        """`forward` for the sake of the cache: no prediction, and the last layer stops at its keys and values."""
+        x, _, modulation = self._embed(latents, timesteps, condition)
+        *others, last = self.layers
         for layer, block in enumerate(others):
             x = block(x, modulation, words[layer], partial(attend, layer))
         attend.write(len(others), *last.memory(x, modulation))
 
-    def _enter(self, latents: Tensor, timesteps: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens [B, F, N, dim], the time embedding [B, F, dim] and the modulation [B, F, 6, dim] made of it."""
+    def _embed(self, latents: Tensor, timesteps: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens [B, F, N, dim], the time embedding [B, F, dim], and the modulation [B, F, 6, dim] computed from it."""
         e = self.time(timesteps)
         if condition is not None:
             e = e + condition.type_as(e)

@@ -1,4 +1,4 @@
-"""Randomness as a function: the same seed, block and step give the same numbers, whatever was drawn before."""
+"""Noise as a pure function: the same seed, block and step give the same numbers, whatever was drawn before."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from world.seeds import mix
 
 
 def normal(seed: int, block: int, step: int, shape: tuple[int, ...]) -> Tensor:
-    """Unit normal noise of `shape`, float32, on the CPU (so that every device gets the same)."""
+    """Unit normal noise of `shape`: float32, drawn on the CPU so that every device gets the same numbers."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(mix(seed, block, step)))

@@ -1,7 +1,7 @@
-"""Which latent frame lies in which slot of a cache, what a pass writes and what it sees: bookkeeping in plain integers.
+"""Which latent frame is in which slot of a cache, which slots a pass writes and which it sees, in plain integers.
 
-*Logical* slots are in order of time: the sink, then history, the newest frames last. *Physical* slots are places in
-memory. The sink's never move; the others form a ring, so that evicting a frame moves no data.
+*Logical* slots are in the order of time: the sink, then history, then the newest frames. *Physical* slots are places in
+memory. Sink slots are the same in both; the others form a ring, so that no data moves when a frame is evicted.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from world.dit.config import CacheConfig
 
 @dataclass(frozen=True)
 class Placement:
-    """One pass in a cache. Slots are physical.
+    """Where one pass writes and what it sees. Slots are physical; positions are those of the rotary embedding.
 
-    written: slots of the pass's last frames (all of them, unless the sink is protected); visible: slots attended to;
-    queries: position of each of the pass's frames; keys: position of each visible slot.
+    written: the slots of the pass's frames; of its last frames only, where the first ones are in a protected sink.
+    visible: the slots attended to. queries: the position of each of the pass's frames. keys: that of each visible slot.
     """
 
     written: list[int]
@@ -26,9 +26,10 @@ class Placement:
 
 
 class Slots:
-    """The state of one cache: how many frames were made, how many are held, and where.
+    """What the slots of one cache hold. Owned by the bank.
 
-    made, filled: the stream's length and the end of valid slots, in latent frames, after the newest block.
+    made: latent frames of the stream so far. filled: logical slots in use, the newest block included.
+    order: the physical slot of each logical slot. frame: the number of the latent frame in each physical slot.
     """
 
     def __init__(self, config: CacheConfig) -> None:
@@ -36,22 +37,27 @@ class Slots:
         self.reset(0)
 
     def reset(self, made: int) -> None:
-        """Memory in the order of time, as if `made` frames had gone by."""
+        """Count as if `made` frames had been written, with memory in the order of time."""
         self.made = made
         self.filled = min(made, self.config.size)
         self.order = list(range(self.config.size))
-        self.frame = [0] * self.config.size  # the latent frame that each physical slot holds
+        self.frame = [0] * self.config.size
 
     def place(self, start: int, frames: int, renew: bool = False) -> Placement:
-        """Make room for a pass over `frames` latent frames from `start` on; renew: it may write the sink again."""
+        """Assign slots to a pass over `frames` latent frames, the first of them number `start`.
+
+        A pass over new frames evicts the oldest ones behind the sink if there is no room; a repeated pass over frames
+        that are held writes to the same slots again. renew: it may do so in a published sink, too.
+        Raises ValueError when these frames were evicted, or do not fit into a window that never moves.
+        """
         end, sink = start + frames, self.config.sink
-        again = start > 0 and end <= self.made
-        filled = self.filled + end - self.made if again else self._advance(end, frames)
+        is_repeated = start > 0 and end <= self.made
+        filled = self.filled + end - self.made if is_repeated else self._advance(end, frames)
         first = filled - frames
         if first < 0:
             raise ValueError(f"latent frames {start} to {end} are no longer in the cache: rebuild it")
-        protected = self.config.published and again and not renew
-        begin = max(first, sink) if protected else first
+        is_protected = self.config.published and is_repeated and not renew
+        begin = max(first, sink) if is_protected else first
         written = self.order[begin:filled]
         for slot, frame in zip(written, range(end - len(written), end), strict=True):
             self.frame[slot] = frame
@@ -61,7 +67,7 @@ class Slots:
         return Placement(written, visible, list(queries), self._positions(visible, relative))
 
     def _advance(self, end: int, frames: int) -> int:
-        """Count new frames in, evicting the oldest behind the sink if need be; the new end of valid slots."""
+        """Take slots for new frames, those of the oldest behind the sink if none are free; returns the new `filled`."""
         sink, size = self.config.sink, self.config.size
         evicted = max(0, frames + self.filled - size) if self.config.window != -1 and end > self.made else 0
         filled = self.filled + end - self.made - evicted
@@ -74,13 +80,14 @@ class Slots:
         return filled
 
     def _seen(self, filled: int) -> list[int]:
-        """Logical slots that a pass ending at `filled` attends to."""
+        """The logical slots that a pass whose last frame is in slot `filled - 1` attends to."""
         window, sink = self.config.window, self.config.sink
-        kept = sink if self.config.published else min(sink, filled)
-        since = sink if window == -1 else max(sink, filled - (window - sink))
-        return [*range(kept), *range(since, filled)]
+        sink_end = sink if self.config.published else min(sink, filled)
+        history = sink if window == -1 else max(sink, filled - (window - sink))
+        return [*range(sink_end), *range(history, filled)]
 
     def _positions(self, physical: list[int], relative: bool) -> list[int]:
+        """The position in time of each of these slots."""
         if not relative:
             return [self.frame[slot] for slot in physical]
         logical = {slot: number for number, slot in enumerate(self.order)}

@@ -1,9 +1,8 @@
-"""Pixels of the bundled world: linear latents, and the small causal network that turns them into a clean picture."""
+"""The bundled world's pixels: a linear code for latents, and a small causal network that decodes them well."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,11 @@ from world.diffusion.pixels import as_tensor, to_uint8
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes of the bundled world: one latent frame is a block of pixel frames, cut into square cells."""
+    """Sizes of the bundled world's latents. One latent frame stands for a block of pixel frames.
+
+    frames: pixel frames in that block. cell: side in pixels of the square that one latent vector stands for.
+    channels: of a latent vector. rows, columns: of cells in a picture.
+    """
 
     frames: int = 6
     cell: int = 16
@@ -25,7 +28,7 @@ class Geometry:
 
     @property
     def numbers(self) -> int:
-        """Pixel values of one cell over one block."""
+        """Pixel values in one cell over one block: frames * 3 * cell * cell."""
         return self.frames * 3 * self.cell**2
 
     @property
@@ -35,7 +38,14 @@ class Geometry:
 
 
 class LinearLatents(nn.Module):
-    """Principal components of a cell over a block: a cross-fade of latents is a cross-fade of pixels."""
+    """Latents as principal components of the pixels of a cell over a block.
+
+    The code is linear, so a cross-fade of latents is a cross-fade of pixels.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    scale: Tensor
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
@@ -45,13 +55,13 @@ class LinearLatents(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def cells(self, frames: Tensor) -> Tensor:
-        """frames [B, T, 3, Y, X], -1 to 1 -> [B, n, h, w, numbers], T = n blocks."""
+        """frames [B, T, 3, Y, X], -1 to 1 -> cells [B, n, h, w, numbers] of the n = T / 6 blocks."""
         g = self.geometry
         shape = (len(frames), -1, g.frames, 3, frames.shape[-2] // g.cell, g.cell, frames.shape[-1] // g.cell, g.cell)
         return frames.reshape(shape).permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4)
 
     def picture(self, cells: Tensor) -> Tensor:
-        """The inverse of `cells`."""
+        """The inverse of `cells`: cells [B, n, h, w, numbers] -> frames [B, T, 3, Y, X]."""
         g = self.geometry
         b, n, h, w, _ = cells.shape
         split = cells.reshape(b, n, h, w, g.frames, 3, g.cell, g.cell).permute(0, 1, 4, 5, 2, 6, 3, 7)
@@ -67,7 +77,7 @@ class LinearLatents(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut."""
+    """Two convolutions, and a shortcut around them."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -78,8 +88,8 @@ class Residual(nn.Module):
         return x + self.second(F.gelu(self.first(x), approximate="tanh"))
 
 
-class Grow(nn.Module):
-    """A convolution, then twice the rows and columns."""
+class Upscale(nn.Module):
+    """A convolution that gives `factor` times the rows and columns."""
 
     def __init__(self, inward: int, outward: int, factor: int = 2) -> None:
         super().__init__()
@@ -91,37 +101,37 @@ class Grow(nn.Module):
 
 
 class PictureDecoder(nn.Module):
-    """What the linear decoding lacks, from a latent frame and the one before it.
+    """Latents to pixels: the linear decoding, plus a correction from a latent frame and the one before it.
 
-    All pixel frames of a block are made at once, as channels; the one block of memory is enough to close the seam in
-    time, and its being an argument makes streaming exact.
+    All pixel frames of a block are made at once, as channels. The latent frame before is enough to make motion go on
+    smoothly from block to block; it is the decoder's state.
     """
 
-    memory = 1
+    memory: int = 1  # latent frames, besides its own, that a picture depends on
 
     def __init__(self, geometry: Geometry, widths: tuple[int, int, int] = (128, 64, 48)) -> None:
         super().__init__()
         self.linear = LinearLatents(geometry)
         wide, middle, narrow = widths
         self.enter = nn.Conv2d(2 * geometry.channels, wide, 3, padding=1)
-        self.body = nn.Sequential(Residual(wide), Grow(wide, middle), Residual(middle), Grow(middle, narrow))
-        self.leave = nn.Sequential(Residual(narrow), Grow(narrow, 3 * geometry.frames, geometry.cell // 4))
-        nn.init.zeros_(self.leave[1].conv.weight)
-        nn.init.zeros_(self.leave[1].conv.bias)
+        self.body = nn.Sequential(Residual(wide), Upscale(wide, middle), Residual(middle), Upscale(middle, narrow))
+        self.leave = nn.Sequential(Residual(narrow), Upscale(narrow, 3 * geometry.frames, geometry.cell // 4))
+        for weights in self.leave[1].parameters():
+            nn.init.zeros_(weights)  # before training the correction is nothing
 
     def forward(self, latents: Tensor, before: Tensor) -> Tensor:
-        """latents and the ones before them, [B, C, h, w] each -> frames [B, 6, 3, Y, X], about -1 to 1."""
+        """latents and those before them, [B, C, h, w] each -> frames [B, 6, 3, Y, X], about -1 to 1."""
         plain = self.linear.decode(latents.unsqueeze(1))
         extra = self.leave(self.body(self.enter(torch.cat([before, latents], 1))))
         return plain + extra.unflatten(1, plain.shape[1:3])
 
-    def start(self) -> Any:
-        """The state before the first latent frame: nothing, so that the first is taken for its own past."""
+    def start(self) -> Tensor | None:
+        """The state at the start of a stream: None, so that the first latent frame counts as the one before it."""
         return None
 
     @torch.inference_mode()
-    def decode(self, state: Any, latents: Any) -> tuple[np.ndarray, Any]:
-        """latents [1, f, C, h, w] -> frames uint8 [6 f, Y, X, 3] RGB, and the next state."""
+    def decode(self, state: Tensor | None, latents: Tensor | np.ndarray) -> tuple[np.ndarray, Tensor | None]:
+        """latents [1, f, C, h, w] -> frames uint8 [6 * f, Y, X, 3] RGB, and the next state [1, C, h, w]."""
         current = as_tensor(latents).to(self.enter.weight)[0]
         first = current[:1] if state is None else state
         frames = self(current, torch.cat([first, current[:-1]]))

@@ -1,4 +1,4 @@
-"""Bundled weights in a byte each: matrices as whole numbers with a scale per row, the rest in half precision."""
+"""Weights in one byte each: matrices as int8 with a scale for each row, everything else in half precision."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from world.info import WorldError
 
-LARGE = 4096  # numbers; below that a scale per row saves nothing worth the rounding
+LARGE = 4096  # elements; a smaller tensor saves too little to be worth the rounding
 SCALE = ".scale"
 
 
 def pack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`tensors` as they are stored."""
+    """`tensors` as they are stored: int8 matrices beside their float32 scales, named with `.scale`; float16 others."""
     packed = {}
     for name, tensor in tensors.items():
         if tensor.ndim < 2 or tensor.numel() < LARGE:
@@ -31,7 +31,7 @@ def pack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `pack`, in float32, to within half a step of each row's scale."""
+    """The inverse of `pack`, in float32; a matrix comes back to within half of its row's scale."""
     tensors = {}
     for name, tensor in packed.items():
         if name.endswith(SCALE) and name.removesuffix(SCALE) in packed:
@@ -44,13 +44,13 @@ def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Save `tensors`, packed, to a safetensors file."""
+    """Pack `tensors` and save them to a safetensors file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(pack(tensors), path)
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file that `write` made; raises WorldError if it is missing or damaged."""
+def read_packed(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that `write` made, unpacked; raises WorldError if it is missing or damaged."""
     try:
         return unpack(load_file(path))
     except (OSError, KeyError, SafetensorError) as error:

@@ -1,4 +1,4 @@
-"""Words to vectors for the bundled world: a small thesaurus, a tokenizer and one transformer layer."""
+"""The bundled world's text encoder: a small thesaurus, a tokenizer and one transformer layer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import torch
 from torch import Tensor, nn
 
-TEXT_LENGTH = 12  # concepts; a longer prompt is cut
+TEXT_LENGTH = 12  # tokens; a longer prompt is cut
 _SYNONYMS = {
     "red": "red crimson scarlet ruby fire flame flames blood",
     "orange": "orange amber tangerine sunset autumn",
@@ -40,30 +40,30 @@ _SYNONYMS = {
 }
 CONCEPTS = tuple(_SYNONYMS)
 THESAURUS = {word: concept for concept, words in _SYNONYMS.items() for word in words.split()}
-_SILENT = (  # words that mean nothing here and are not strangers either
+_SILENT = (  # words that mean nothing here and get no token
     "a an and the my of with in on to then now very some scene place full world moving move turning spinning flying"
     " going is are it from over by drawn made all more into"
 )
 SILENT = frozenset(_SILENT.split())
-PAD, UNKNOWN, FIRST = 0, 1, 2
+PAD, UNKNOWN, FIRST = 0, 1, 2  # token numbers: padding, a word that is not known, the first concept
 
 
 def concepts(text: str) -> list[str]:
-    """The known concepts of `text` in their order; anything unknown is left out."""
+    """The concepts that `text` names, in order; words that are not known are left out."""
     return [THESAURUS[word] for word in _words(text) if word in THESAURUS]
 
 
 def unknown_words(text: str) -> list[str]:
-    """The words of `text` that the bundled world has never seen, in their order."""
+    """The words of `text` that the bundled world does not know, in order."""
     return [word for word in _words(text) if word not in THESAURUS and word not in SILENT]
 
 
 def tokenize(texts: list[str]) -> Tensor:
-    """int64 [B, TEXT_LENGTH]: one number per concept or stranger, then padding."""
+    """Token numbers, int64 [B, TEXT_LENGTH]: one for each concept or unknown word, then padding."""
     rows = torch.full((len(texts), TEXT_LENGTH), PAD)
     for row, text in zip(rows, texts, strict=True):
-        spoken = [word for word in _words(text) if word not in SILENT][:TEXT_LENGTH]
-        ids = [FIRST + CONCEPTS.index(THESAURUS[w]) if w in THESAURUS else UNKNOWN for w in spoken]
+        words = [word for word in _words(text) if word not in SILENT][:TEXT_LENGTH]
+        ids = [FIRST + CONCEPTS.index(THESAURUS[word]) if word in THESAURUS else UNKNOWN for word in words]
         row[: len(ids)] = torch.tensor(ids, dtype=torch.long)
     return rows
 
@@ -73,7 +73,7 @@ def _words(text: str) -> list[str]:
 
 
 class TextEncoder(nn.Module):
-    """Concept numbers to vectors: embedding, position, one transformer layer."""
+    """Token numbers to vectors: embedding, position, one transformer layer."""
 
     def __init__(self, dim: int, heads: int = 4) -> None:
         super().__init__()
@@ -84,12 +84,12 @@ class TextEncoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """tokens [B, L] -> embedding [B, L, dim], zero where padded, and pooled [B, dim]; no words give zeros."""
-        spoken = tokens != PAD
-        # attention needs a key: a prompt without words looks at its first pad, and is zeroed below
-        hidden = ~spoken
+        """tokens [B, L] -> embedding [B, L, dim], zero where padded, and its mean [B, dim]; no words give zeros."""
+        is_word = tokens != PAD
+        # attention needs at least one key: a prompt without words attends to its first pad, and is zeroed below
+        hidden = ~is_word
         hidden[:, 0] = False
         mask = torch.zeros(hidden.shape, dtype=self.position.dtype, device=hidden.device).masked_fill(hidden, -1e9)
         states = self.norm(self.layer(self.embedding(tokens) + self.position, src_key_padding_mask=mask))
-        embedding = states * spoken.unsqueeze(-1)
-        return embedding, embedding.sum(1) / spoken.sum(1, keepdim=True).clamp(min=1)
+        embedding = states * is_word.unsqueeze(-1)
+        return embedding, embedding.sum(1) / is_word.sum(1, keepdim=True).clamp(min=1)

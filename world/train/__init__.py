@@ -1,1 +1,1 @@
-"""Training of the bundled world: data, stages, evaluation."""
+"""Training of the small world: `python -m world.train`, the same as `neverblink train`."""

@@ -1,4 +1,4 @@
-"""What `neverblink train` is asked to do, and what stands in its way: all said in one line before anything starts."""
+"""What `neverblink train` is asked to do. Whatever is wrong or missing is said in one line before anything starts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from world.dit.device import resolve
 from world.info import WorldError
 from world.small.decoder import Geometry, LinearLatents
 from world.small.world import LAYERS, WIDTH, SmallModel, shape, shape_of
-from world.train.place import load
+from world.train.learn.checkpoint import load_checkpoint
 
-# the stages of `small` in their order; and one that stands alone
+# the stages of `small`, in their order; the gate is no part of it
 STAGES = ("latents", "base", "teacher", "tune", "pace", "decoder", "evaluate", "package")
 GATE = "gate"
 STAGE_HELP = "small: every stage in turn; gate: whether twenty minutes of base are worth going on with"
 LIBRARY, DECODER = "library/kinds.json", "decoder.pt"
-NEEDS = {  # what a stage reads: the file and the stage that makes it
+NEEDED_FILES = {  # the files that a stage reads, each with the stage that makes it
     "base": {LIBRARY: "latents"},
     "teacher": {LIBRARY: "latents", "base.pt": "base"},
     "tune": {"base.pt": "base", "teacher.pt": "teacher"},
@@ -33,7 +33,7 @@ NEEDS = {  # what a stage reads: the file and the stage that makes it
 
 @dataclass(frozen=True)
 class Job:
-    """What the command line asks for."""
+    """What the command line asks for; `out` is the training folder."""
 
     out: Path
     minutes: float
@@ -48,44 +48,44 @@ class Job:
     def load_linear(self) -> LinearLatents:
         """The fitted latents of this folder."""
         latents = LinearLatents(Geometry())
-        latents.load_state_dict(load(self.out / "latents.pt"))
+        latents.load_state_dict(load_checkpoint(self.out / "latents.pt"))
         return latents
 
     def load_model(self, stage: str) -> SmallModel:
-        """The averaged model that a stage left in this folder."""
-        return SmallModel.of(load(self.out / f"{stage}.pt")["average"])
+        """The averaged model that a stage has left in this folder."""
+        return SmallModel.of(load_checkpoint(self.out / f"{stage}.pt")["average"])
 
-    def made(self) -> list[str]:
-        """The stages that left a model here, the best one last."""
+    def finished_models(self) -> list[str]:
+        """The names of the models in this folder, the best one last."""
         return [stage for stage in ("base", "tuned", "paced") if (self.out / f"{stage}.pt").exists()]
 
     def obstacle(self, stage: str) -> str | None:
         """Why a stage cannot run in this folder, and what to do about it; None if it can."""
-        needs = NEEDS.get(stage, {})
-        if stage in ("evaluate", "package") and not self.made():
-            needs = {"base.pt": "base"} | needs
-        for file, maker in needs.items():
+        needed = NEEDED_FILES.get(stage, {})
+        if stage in ("evaluate", "package") and not self.finished_models():
+            needed = {"base.pt": "base"} | needed
+        for file, maker in needed.items():
             if not (self.out / file).exists():
                 return f"{self.out / file} is missing; run `neverblink train {maker} --out {self.out}` first"
-        return self._other_size() if stage in ("small", "base") else None
-
-    def _other_size(self) -> str | None:
-        path = self.out / "base.pt"
-        if not path.exists() or (found := shape_of(load(path)["average"])) == shape(self.width, self.layers):
+        base = self.out / "base.pt"
+        if stage not in ("small", "base") or not base.exists():
             return None
-        there = f"--width {found.dim} --layers {found.num_layers}"
-        return f"{path} has {there}; go on with that, or name another --out"
+        found = shape_of(load_checkpoint(base)["average"])
+        if found == shape(self.width, self.layers):
+            return None
+        size = f"--width {found.dim} --layers {found.num_layers}"
+        return f"{base} has {size}; go on with that, or name another --out"
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, as everywhere."""
+        """End with status 2 and one line, as every command of neverblink does."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def parse(argv: Sequence[str], about: str | None) -> tuple[Job, str]:
-    """The job and its stage; what is wrong with them ends the process with status 2 and one line."""
-    parser = _parser(about)
+def parse_job(argv: Sequence[str], description: str | None) -> tuple[Job, str]:
+    """The job and its stage. If something is wrong with them, the process ends with status 2 and one line."""
+    parser = _parser(description)
     given = vars(parser.parse_args(argv))
     stage = given.pop("stage")
     try:
@@ -99,8 +99,8 @@ def parse(argv: Sequence[str], about: str | None) -> tuple[Job, str]:
     return job, stage
 
 
-def _parser(about: str | None) -> _Parser:
-    parser = _Parser(prog="neverblink train", description=about)
+def _parser(description: str | None) -> _Parser:
+    parser = _Parser(prog="neverblink train", description=description)
     add = parser.add_argument
     add("stage", choices=["small", *STAGES, GATE], help=STAGE_HELP)
     add("--out", type=Path, default=Path("runs/small"), help="folder of everything made")

@@ -2,187 +2,142 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
-import torch.multiprocessing as mp
 
-from world.dit.device import resolve
 from world.small.decoder import Geometry
 from world.small.packed import write
-from world.train import exam, gate, library
-from world.train.base import BaseConfig, Trainer, join_workers
-from world.train.decoder import train_decoder
-from world.train.evaluate import Judge
-from world.train.job import GATE, STAGES, Job, parse
-from world.train.latents import fit
-from world.train.pace import PaceConfig, PaceTuner
-from world.train.rollout import Recipe
-from world.train.scores import Marker
-from world.train.teacher import TeacherTrainer
-from world.train.tune import TuneConfig, Tuner
+from world.train.data.latents import fit_latents
+from world.train.data.library import Library, build_library
+from world.train.job import GATE, STAGES, Job, parse_job
+from world.train.judge import exam, gate
+from world.train.judge.evaluate import Judge
+from world.train.judge.scores import Marker
+from world.train.learn.rollout import SamplingRecipe
+from world.train.stages.base import BaseConfig, BaseTrainer
+from world.train.stages.decoder import train_decoder
+from world.train.stages.pace import PaceConfig, PaceTuner
+from world.train.stages.teacher import TeacherTrainer
+from world.train.stages.tune import TuneConfig, Tuner
+from world.train.workers import enter_worker, run_workers, start_log, use_device
 
-SHARES = {
-    "base": 0.5,
-    "teacher": 0.1,
-    "tune": 0.25,
-    "pace": 0.06,
-    "decoder": 0.09,
-}  # of the minutes of `small`
+# of the minutes of `small`
+MINUTES_SHARES = {"base": 0.5, "teacher": 0.1, "tune": 0.25, "pace": 0.06, "decoder": 0.09}
 
 
-def fit_latents(job: Job) -> None:
-    """Principal components, and the library of fields in them."""
-    _settle(job, job.workers)
-    latents = fit(Geometry(), seed=job.seed)
+def _run_latents(job: Job) -> None:
+    """Fit the latents, and render the library of clips in them."""
+    use_device(job, job.workers)
+    latents = fit_latents(Geometry(), seed=job.seed)
     job.out.mkdir(parents=True, exist_ok=True)
     torch.save(latents.state_dict(), job.out / "latents.pt")
-    library.build(job.out / "library", latents, per_kind=job.clips, blocks=16, seed=job.seed)
+    build_library(job.out / "library", latents, per_kind=job.clips, blocks=16, seed=job.seed)
 
 
-def train_base(job: Job) -> None:
-    """The transformer and the text encoder, in `workers` processes of one thread."""
-    _spawn(_base_worker, job)
-
-
-def train_teacher(job: Job) -> None:
-    """The judge of whole clips, from the base on."""
-    _spawn(_teacher_worker, job)
-
-
-def _teacher_worker(rank: int, job: Job) -> None:
-    _enter(rank, job)
-    # the base is trained already: a gentler rate, and batches that fill a core
-    config = BaseConfig(job.minutes, job.workers, streams=16, matrix_rate=6e-3, other_rate=1e-3, seed=job.seed)
-    shelves, base = library.Library(job.out / "library"), job.out / "base.pt"
-    TeacherTrainer(config, shelves, job.load_linear(), job.out / "teacher.pt", base, rank).train()
+def _run_base(job: Job) -> None:
+    """Train the transformer and the text encoder."""
+    run_workers(_base_worker, job)
 
 
 def _base_worker(rank: int, job: Job) -> None:
-    _enter(rank, job)
+    enter_worker(rank, job)
     config = BaseConfig(job.minutes, job.workers, job.width, job.layers, seed=job.seed)
-    Trainer(config, library.Library(job.out / "library"), job.load_linear(), job.out / "base.pt", rank).train()
+    BaseTrainer(config, Library(job.out / "library"), job.load_linear(), job.out / "base.pt", rank).train()
 
 
-def _spawn(work: Callable[[int, Job], None], job: Job) -> None:
-    if "WORLD_SIZE" in os.environ:  # torchrun has started the workers
-        work(int(os.environ["RANK"]), replace(job, workers=int(os.environ["WORLD_SIZE"])))
-        return
-    (job.out / "meeting").unlink(missing_ok=True)
-    if job.workers == 1:
-        work(0, job)
-    else:
-        _spawn_here(work, job)
+def _run_teacher(job: Job) -> None:
+    """Train the teacher of whole clips, starting from the base."""
+    run_workers(_teacher_worker, job)
 
 
-def _spawn_here(work: Callable[[int, Job], None], job: Job) -> None:
-    # a plain kill must end the workers too: daemons end with an interpreter that exits, not with one that dies
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        mp.spawn(work, (job,), nprocs=job.workers, daemon=True)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _teacher_worker(rank: int, job: Job) -> None:
+    enter_worker(rank, job)
+    # the base is trained already: a gentler rate, and batches that fill a core
+    config = BaseConfig(job.minutes, job.workers, streams=16, matrix_rate=6e-3, other_rate=1e-3, seed=job.seed)
+    library, base = Library(job.out / "library"), job.out / "base.pt"
+    TeacherTrainer(config, library, job.load_linear(), job.out / "teacher.pt", base, rank).train()
 
 
-def _enter(rank: int, job: Job) -> None:
-    _log_plainly()
-    _settle(job, 1, rank)
-    join_workers(rank, job.workers, job.out / "meeting")
-
-
-def _settle(job: Job, threads: int, rank: int = 0) -> None:
-    """Work on the device that the job names; each worker has a GPU of its own."""
-    torch.set_num_threads(threads)
-    device = resolve(job.device)
-    if device.type != "cpu":
-        torch.set_default_device(torch.device(device.type, int(os.environ.get("LOCAL_RANK", rank))))
-
-
-def train_pictures(job: Job) -> None:
-    """The picture decoder."""
-    _settle(job, job.workers)
-    train_decoder(job.load_linear(), job.out / "decoder.pt", job.minutes, job.seed)
-
-
-def train_streams(job: Job) -> None:
-    """Streaming long tuning of the base, by teacher and critic."""
-    _spawn(_tune_worker, job)
+def _run_tune(job: Job) -> None:
+    """Tune the base on long streams, with teacher and critic."""
+    run_workers(_tune_worker, job)
 
 
 def _tune_worker(rank: int, job: Job) -> None:
-    _enter(rank, job)
+    enter_worker(rank, job)
     base, teacher = job.load_model("base"), job.load_model("teacher")
     config = TuneConfig(job.minutes, job.workers, seed=job.seed)
     Tuner(config, job.load_linear(), base, teacher, job.out / "tuned.pt", rank).train()
 
 
-def train_pace(job: Job) -> None:
-    """The tuned model's motion."""
-    _spawn(_pace_worker, job)
+def _run_pace(job: Job) -> None:
+    """Train the motion of the tuned model."""
+    run_workers(_pace_worker, job)
 
 
 def _pace_worker(rank: int, job: Job) -> None:
-    _enter(rank, job)
+    enter_worker(rank, job)
     config = PaceConfig(job.minutes, job.workers, seed=job.seed)
     PaceTuner(config, job.load_linear(), job.load_model("tuned"), job.out / "paced.pt", rank).train()
 
 
-def judge(job: Job) -> None:
-    """Tables and contact sheets of every model there is: base, tuned and paced, in the steps of play."""
-    _settle(job, job.workers)
-    latents, clips = job.load_linear(), library.Library(job.out / "library")
-    recogniser = exam.recogniser_of(job.out, clips, latents, job.seed)
-    for stage in job.made():
-        world = exam.assemble(job.out, stage)
+def _run_decoder(job: Job) -> None:
+    """Train the picture decoder."""
+    use_device(job, job.workers)
+    train_decoder(job.load_linear(), job.out / "decoder.pt", job.minutes, job.seed)
+
+
+def _run_evaluate(job: Job) -> None:
+    """Print tables and write contact sheets of every model there is, in the denoising steps of play."""
+    use_device(job, job.workers)
+    latents, library = job.load_linear(), Library(job.out / "library")
+    recogniser = exam.folder_recogniser(job.out, library, latents, job.seed)
+    for name in job.finished_models():
+        world = exam.assemble_world(job.out, name)
         marker = Marker(world.decoder, recogniser)
-        examiner = Judge(world.model, marker, Recipe())
-        reference = exam.rendered(marker, latents, job.trials, job.seed + 5)
-        exam.sheets(examiner, job.out, stage)
-        exam.publish({"clips": reference} | exam.examine(examiner, job.trials), job.out, stage)
+        judge = Judge(world.model, marker, SamplingRecipe())
+        reference = exam.rendered_reference(marker, latents, job.trials, job.seed + 5)
+        exam.write_sheets(judge, job.out, name)
+        exam.publish({"clips": reference} | exam.examine(judge, job.trials), job.out, name)
 
 
-def try_gate(job: Job) -> None:
-    """Whether a short run of the base is good enough for a long one to be worth its time."""
-    _settle(job, job.workers)
-    latents, clips = job.load_linear(), library.Library(job.out / "library")
-    marker = gate.marker_of(latents, exam.recogniser_of(job.out, clips, latents, job.seed))
-    short = gate.show(gate.hurdles(Judge(job.load_model("base"), marker, gate.PLAIN).early(job.trials)))
-    if short:
-        sys.exit(f"neverblink train: short of the goal in {'; '.join(short)}: change the recipe before a long run")
+def _run_gate(job: Job) -> None:
+    """Check whether a short run of the base is good enough for a long one to be worth its time."""
+    use_device(job, job.workers)
+    latents, library = job.load_linear(), Library(job.out / "library")
+    marker = gate.linear_marker(latents, exam.folder_recogniser(job.out, library, latents, job.seed))
+    judge = Judge(job.load_model("base"), marker, gate.GATE_RECIPE)
+    missed = gate.print_criteria(gate.criteria(judge.early(job.trials)))
+    if missed:
+        sys.exit(f"neverblink train: short of the goal in {'; '.join(missed)}: change the recipe before a long run")
 
 
-def bundle(job: Job) -> None:
-    """The file that the package carries: the paced model, or the newest before it."""
-    write(job.out / "small.safetensors", exam.assemble(job.out, job.made()[-1]).state_dict())
+def _run_package(job: Job) -> None:
+    """Write the file that the package carries: the paced model, or the newest one before it."""
+    write(job.out / "small.safetensors", exam.assemble_world(job.out, job.finished_models()[-1]).state_dict())
 
 
-WORK: dict[str, Callable[[Job], None]] = {
-    "latents": fit_latents,
-    "base": train_base,
-    "teacher": train_teacher,
-    "tune": train_streams,
-    "pace": train_pace,
-    "decoder": train_pictures,
-    "evaluate": judge,
-    "package": bundle,
-    GATE: try_gate,
+STAGE_FUNCTIONS: dict[str, Callable[[Job], None]] = {
+    "latents": _run_latents,
+    "base": _run_base,
+    "teacher": _run_teacher,
+    "tune": _run_tune,
+    "pace": _run_pace,
+    "decoder": _run_decoder,
+    "evaluate": _run_evaluate,
+    "package": _run_package,
+    GATE: _run_gate,
 }
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one stage, or with `small` all of them; gives the exit status."""
-    job, stage = parse(argv, __doc__)
-    _log_plainly()
+    job, stage = parse_job(argv, __doc__)
+    start_log()
     for name in STAGES if stage == "small" else [stage]:
-        minutes = job.minutes * SHARES.get(name, 1) if stage == "small" else job.minutes
-        WORK[name](replace(job, minutes=minutes))
+        minutes = job.minutes * MINUTES_SHARES.get(name, 1) if stage == "small" else job.minutes
+        STAGE_FUNCTIONS[name](replace(job, minutes=minutes))
     return 0
-
-
-def _log_plainly() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)

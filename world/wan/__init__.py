@@ -1,1 +1,1 @@
-"""Wan2.1 and LongLive checkpoints: files, text encoder, decoders."""
+"""Worlds from Wan2.1 and LongLive checkpoints: files, text encoder, decoders."""

@@ -1,4 +1,4 @@
-"""Checkpoint files: found, read without running code, checked name by name, and put into a model without a copy."""
+"""Checkpoint files: find them, read them without running code, check every name, and load them without a copy."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Tensors = dict[str, Tensor]
 
 
 def find(folder: Path, places: Sequence[str], name: str) -> Path | None:
-    """The file or folder `name` in the first of `places` under `folder` that has it."""
+    """The file or folder `name` in the first of `places` below `folder` that has it; None if none has."""
     paths = (folder / place / name for place in places)
     return next((path for path in paths if path.exists()), None)
 
 
 def need(folder: Path, places: Sequence[str], name: str) -> Path:
-    """As `find`; raises WorldError that says where was looked."""
+    """As `find`, but raises WorldError, with the places that were looked at, if none has it."""
     path = find(folder, places, name)
     if path is None:
         looked = ", ".join(str(Path(place) / name) for place in places)
@@ -32,16 +32,19 @@ def need(folder: Path, places: Sequence[str], name: str) -> Path:
     return path
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The content of a .safetensors, .pt or .pth file, tensors on the CPU, mapped rather than read where possible."""
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a .safetensors, .pt or .pth file. Tensors are on the CPU, memory-mapped where possible.
+
+    Code in the file is not run. Raises WorldError, one line, for a file that cannot be read.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # files of the older, unzipped kind cannot be mapped
+        # older files are no zip archives and cannot be mapped
         with path.open("rb") as file:
             is_zip = file.read(4) == b"PK\x03\x04"
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except Exception as error:  # each library and each kind of damage raises its own
+    except Exception as error:  # each library raises its own, another for each kind of damage
         raise WorldError(_complaint(path, error)) from None
     if not isinstance(content, Mapping):
         raise WorldError(f"{path} holds a {type(content).__name__}, expected tensors by name")
@@ -57,9 +60,8 @@ def _complaint(path: Path, error: Exception) -> str:
 
 
 def only_tensors(content: Mapping[str, Any], path: Path) -> Tensors:
-    """`content` if it is a state dict; raises WorldError otherwise."""
-    strangers = [name for name, value in content.items() if not isinstance(value, Tensor)]
-    if strangers or not content:
+    """`content` if it is a state dict, tensors by name; raises WorldError otherwise."""
+    if not content or not all(isinstance(value, Tensor) for value in content.values()):
         raise WorldError(f"{path} holds no weights by name: found {first(list(content))}")
     return dict(content)
 
@@ -72,11 +74,11 @@ def fill(
     device: torch.device,
     change: Callable[[str, Tensor], Tensor] | None = None,
 ) -> None:
-    """Make `tensors` the weights of `module`, which may have been declared on the meta device.
+    """Make `tensors`, read from `path`, the weights of `module`, which may have been built on the meta device.
 
-    change: from a name and its tensor on `device` to the weight it stands for; called once for each, so that no second
-    copy of a large file is ever in memory. Raises WorldError that names what is missing, left over or of another shape;
-    nothing is loaded then.
+    change: called with each name and its tensor on `device`, gives the weight to load in its place, say with a LoRA
+        merged. Tensors are changed one at a time, so that a large file is never in memory twice.
+    Raises WorldError, and loads nothing, if tensors are missing, left over or of another shape; it names them.
     """
     _check(module, tensors, path)
     if change is None:
@@ -90,7 +92,7 @@ def fill(
 def _check(module: nn.Module, tensors: Tensors, path: Path) -> None:
     expected = module.state_dict()
     shapes = [
-        f"{name} is {size(tensors[name])}, expected {size(t)}"
+        f"{name} is {shape_text(tensors[name])}, expected {shape_text(t)}"
         for name, t in expected.items()
         if name in tensors and tensors[name].shape != t.shape
     ]
@@ -104,11 +106,11 @@ def _check(module: nn.Module, tensors: Tensors, path: Path) -> None:
         raise WorldError(f"{path} does not fit the model: {'; '.join(found)}")
 
 
-def size(tensor: Tensor) -> str:
-    """The shape of `tensor` as a person writes it."""
+def shape_text(tensor: Tensor) -> str:
+    """The shape of `tensor` for an error message, like 32x16."""
     return "x".join(map(str, tensor.shape)) or "a number"
 
 
 def first(names: Sequence[str], count: int = 3) -> str:
-    """The first few of `names`, in words."""
+    """The first few of `names` for an error message, like a, b, c, ..."""
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

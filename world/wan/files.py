@@ -1,4 +1,4 @@
-"""The parts of a Wan folder: found before the first gigabyte is read, then read one by one.
+"""The parts of a folder of Wan checkpoints: all are found first, then read one by one.
 
 Source: the file names and key names of the released Wan2.1-T2V-1.3B and LongLive-1.3B checkpoints.
 """
@@ -16,7 +16,7 @@ import torch
 from world.dit.config import DiTConfig
 from world.dit.dit import CausalDiT
 from world.info import WorldError
-from world.wan.checkpoint import Tensors, fill, find, need, only_tensors, read
+from world.wan.checkpoint import Tensors, fill, find, need, only_tensors, read_checkpoint
 from world.wan.lora import Lora
 from world.wan.taehv import TAEHV, TAEHVConfig, trim_grow
 from world.wan.umt5 import TEXT_LENGTH, UMT5, PromptEncoder, Tokenizer, UMT5Config
@@ -31,7 +31,7 @@ DECODERS = {"vae": (WAN, "Wan2.1_VAE.pth"), "taehv": (LONGLIVE + WAN, "taew2_1.p
 
 @dataclass(frozen=True)
 class Files:
-    """Where each part of a world lies; found before the first gigabyte is read."""
+    """The path of each part of a world."""
 
     config: Path
     base: Path
@@ -42,9 +42,10 @@ class Files:
 
 
 def survey(folder: Path, decoder: str) -> Files:
-    """The files in `folder`; raises WorldError that says what is missing and where was looked.
+    """Find all parts in `folder` before the first gigabyte is read.
 
     decoder: `vae`, Wan's own, or `taehv`, the fast one.
+    Raises WorldError that names what is missing and the places that were looked at.
     """
     if decoder not in DECODERS:
         raise WorldError(f"decoder {decoder!r}: expected one of {', '.join(DECODERS)}")
@@ -66,7 +67,7 @@ def survey(folder: Path, decoder: str) -> Files:
 
 
 def read_sizes(path: Path) -> DiTConfig:
-    """The transformer's sizes from config.json."""
+    """The transformer's sizes from config.json; raises WorldError if it describes something else."""
     try:
         content = json.loads(path.read_text())
         if not isinstance(content, dict) or content.get("model_type", "t2v") != "t2v":
@@ -82,7 +83,7 @@ def read_sizes(path: Path) -> DiTConfig:
 
 
 def read_transformer(files: Files, sizes: DiTConfig, dtype: torch.dtype, device: torch.device) -> CausalDiT:
-    """The causal transformer, its LoRA merged."""
+    """The causal transformer, with its LoRA, if there is one, merged."""
     with torch.device("meta"):
         dit = CausalDiT(sizes)
     tensors = _plain_names(_entry(files.base, ("generator", "generator_ema", "model")))
@@ -96,19 +97,19 @@ def read_transformer(files: Files, sizes: DiTConfig, dtype: torch.dtype, device:
 
 
 def _entry(path: Path, names: tuple[str, ...]) -> Tensors:
-    """The state dict under the first of `names` that the file has, or the file itself."""
-    content = read(path)
+    """The state dict under the first of `names` that the file has, or else the whole file."""
+    content = read_checkpoint(path)
     inner = next((content[name] for name in names if isinstance(content.get(name), Mapping)), content)
     return only_tensors(inner, path)
 
 
 def _plain_names(tensors: Tensors) -> Tensors:
-    """Without what wrappers and sharded training put into the names."""
+    """`tensors` under their plain names, without what wrappers and sharded training add."""
     return {name.replace("_fsdp_wrapped_module.", "").removeprefix("model."): t for name, t in tensors.items()}
 
 
 def _alpha(lora: Path) -> float | None:
-    """`lora_alpha` where PEFT's own description lies beside the file: the tensors do not say."""
+    """`lora_alpha` from PEFT's adapter_config.json beside the file, if any: the tensors do not tell."""
     path = lora.with_name("adapter_config.json")
     if not path.exists():
         return None
@@ -119,8 +120,8 @@ def _alpha(lora: Path) -> float | None:
 
 
 def read_decoder(path: Path, dtype: torch.dtype, device: torch.device) -> WanVAE | TAEHV:
-    """Wan's own VAE or the fast one, as the file's name says."""
-    tensors = only_tensors(read(path), path)
+    """Wan's own VAE or the fast decoder, depending on the file's name."""
+    tensors = only_tensors(read_checkpoint(path), path)
     decoder: WanVAE | TAEHV
     with torch.device("meta"):
         if path.name == DECODERS["vae"][1]:
@@ -133,9 +134,9 @@ def read_decoder(path: Path, dtype: torch.dtype, device: torch.device) -> WanVAE
 
 
 def read_prompts(files: Files, sizes: DiTConfig, device: torch.device) -> PromptEncoder:
-    """The text encoder with its tokenizer; its weights keep the dtype of the file, so on a CPU they stay mapped."""
+    """The text encoder with its tokenizer. Weights keep the file's dtype, so that on a CPU they stay memory-mapped."""
     tokenizer = Tokenizer(files.tokenizer)
-    tensors = only_tensors(read(files.text), files.text)
+    tensors = only_tensors(read_checkpoint(files.text), files.text)
     with torch.device("meta"):
         model = UMT5(_umt5_sizes(tensors))
     fill(model, tensors, files.text, next(iter(tensors.values())).dtype, device)
@@ -146,7 +147,7 @@ def read_prompts(files: Files, sizes: DiTConfig, device: torch.device) -> Prompt
     return PromptEncoder(model, tokenizer)
 
 
-# Sizes are read off the shapes. Where a telling tensor is missing, the released sizes stand in and `fill` complains.
+# Sizes follow from the shapes of tensors. If one is missing, the released size is assumed and `fill` then complains.
 
 
 def _shape(tensors: Tensors, name: str, default: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The layers of the Wan VAE, and the tape on which its causal convolutions keep their last frames."""
+"""The layers of the Wan VAE, and the tape that carries the last frames of its causal convolutions from call to call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ State = tuple[Tensor, ...]
 
 
 class Tape:
-    """The state while it is used: read and written once by each causal convolution, in order."""
+    """A stream's state during one call. Each causal convolution reads and writes its own entry once, in a fixed order.
+
+    is_first: whether the call is the first of a stream; there is nothing to read then.
+    """
 
     def __init__(self, state: State) -> None:
         self.is_first = not state
@@ -20,20 +23,21 @@ class Tape:
         self._next: list[Tensor] = []
 
     def read(self) -> Tensor:
-        """What the same convolution wrote at the last boundary."""
+        """The frames that the same convolution wrote in the last call."""
         return next(self._past)
 
     def write(self, frames: Tensor) -> None:
+        """Keep `frames` for the next call."""
         # a view would keep all the frames of this call alive
         self._next.append(frames.clone())
 
     def state(self) -> State:
-        """The state at the boundary after this call."""
+        """The state after this call."""
         return tuple(self._next)
 
 
 class Norm(nn.Module):
-    """Unit length over the channels, times sqrt(C) and a gain."""
+    """Normalise to unit length over the channels, then times sqrt(C) and a learned gain. axes: those behind C."""
 
     def __init__(self, channels: int, axes: int) -> None:
         super().__init__()
@@ -43,21 +47,25 @@ class Norm(nn.Module):
         return F.normalize(x, dim=1) * math.sqrt(x.shape[1]) * self.gamma
 
 
-class CausalConv(nn.Conv3d):
-    """A 3x3x3 convolution that sees its frame and the two before it."""
+class CausalConv(nn.Module):
+    """A convolution that sees a frame and the two before it; at the start of a stream, zeros in their place."""
 
     def __init__(self, inner: int, outer: int, kernel: tuple[int, int, int] = (3, 3, 3)) -> None:
-        super().__init__(inner, outer, kernel, padding=(0, kernel[1] // 2, kernel[2] // 2))
+        super().__init__()
+        conv = nn.Conv3d(inner, outer, kernel)
+        self.weight, self.bias = conv.weight, conv.bias
+        self._padding = (0, kernel[1] // 2, kernel[2] // 2)
 
     def forward(self, x: Tensor, tape: Tape) -> Tensor:
+        """x [1, C, f, h, w] -> [1, C', f, h, w]."""
         past = torch.zeros_like(x[:, :, :1]).repeat(1, 1, 2, 1, 1) if tape.is_first else tape.read()
         x = torch.cat([past, x], dim=2)
         tape.write(x[:, :, -2:])
-        return super().forward(x)
+        return F.conv3d(x, self.weight, self.bias, padding=self._padding)
 
 
 class ResBlock(nn.Module):
-    """Norm, SiLU, convolution, twice, around a shortcut."""
+    """Norm, SiLU and convolution, twice, and a shortcut around them."""
 
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
@@ -72,8 +80,8 @@ class ResBlock(nn.Module):
         return y + self.shortcut(x)
 
 
-class Attention(nn.Module):
-    """Attention of a frame to itself, one head over all channels."""
+class FrameAttention(nn.Module):
+    """Self-attention within each frame, with one head over all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -89,7 +97,7 @@ class Attention(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice the height and width, half the channels and, with `doubles_time`, two frames for each."""
+    """Doubles height and width, halves the channels and, with `doubles_time`, makes two frames of each."""
 
     def __init__(self, channels: int, doubles_time: bool) -> None:
         super().__init__()
@@ -98,21 +106,23 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, tape: Tape) -> Tensor:
         if self.time_conv is not None:
-            x = self._double(x, tape)
+            x = _double_time(self.time_conv, x, tape)
         frames = F.interpolate(x.transpose(1, 2).flatten(0, 1), scale_factor=2.0, mode="nearest")
         return self.resample["1"](frames).unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
 
-    def _double(self, x: Tensor, tape: Tape) -> Tensor:
-        if tape.is_first:
-            # the first latent frame stays one frame, and later ones do not see it here
-            tape.write(torch.zeros_like(x[:, :, :1]).repeat(1, 1, 2, 1, 1))
-            return x
-        even_odd = self.time_conv(x, tape).unflatten(1, (2, x.shape[1]))
-        return even_odd.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
+
+def _double_time(conv: CausalConv, x: Tensor, tape: Tape) -> Tensor:
+    """x [1, C, f, h, w] -> [1, C, 2f, h, w], except that a stream's first latent frame stays one frame."""
+    if tape.is_first:
+        # later frames do not see the first one here
+        tape.write(torch.zeros_like(x[:, :, :1]).repeat(1, 1, 2, 1, 1))
+        return x
+    even_odd = conv(x, tape).unflatten(1, (2, x.shape[1]))
+    return even_odd.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
 
 
 class Down(nn.Module):
-    """Half the height and width and, with `halves_time`, one frame for two."""
+    """Halves height and width and, with `halves_time`, makes one frame of two."""
 
     def __init__(self, channels: int, halves_time: bool) -> None:
         super().__init__()
@@ -122,9 +132,8 @@ class Down(nn.Module):
     def forward(self, x: Tensor, tape: Tape) -> Tensor:
         frames = F.pad(x.transpose(1, 2).flatten(0, 1), (0, 1, 0, 1))
         x = self.resample["1"](frames).unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
-        return x if self.time_conv is None else self._halve(x, tape)
-
-    def _halve(self, x: Tensor, tape: Tape) -> Tensor:
+        if self.time_conv is None:
+            return x
         y = x if tape.is_first else self.time_conv(torch.cat([tape.read(), x], dim=2))
         tape.write(x[:, :, -1:])
         return y

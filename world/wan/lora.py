@@ -1,4 +1,4 @@
-"""Low-rank adapters in PEFT's form: read, checked against the weights they adapt, and added to them for good."""
+"""LoRA: low-rank updates in PEFT's format, checked against the weights they adapt and merged into them."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from pathlib import Path
 from torch import Tensor
 
 from world.info import WorldError
-from world.wan.checkpoint import first, size
+from world.wan.checkpoint import first, shape_text
 
 _NAME = re.compile(r"^(?:base_model\.model\.)?(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.default)?\.weight$")
 
 
 class Lora:
-    """What is added to some layers: B A alpha / rank.
+    """Updates of some layers' weights, W + B A alpha / rank.
 
-    tensors: A [rank, in] and B [out, rank] by PEFT's names, read from `path`. Without `alpha` the scale is 1, as
-    released.
+    tensors: A [rank, in] and B [out, rank] of each layer under PEFT's names, read from `path`.
+    alpha: None for a scale of 1, which is how the released file is meant.
+    Raises WorldError for other names, or for an A without its B.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], path: Path, alpha: float | None = None) -> None:
         self._pairs, self._path, self._alpha = _pairs(tensors, path), path, alpha
 
     def check(self, weights: Mapping[str, Tensor]) -> None:
-        """Raise WorldError where a layer is not among `weights` or is of another shape."""
-        strangers = [layer for layer in self._pairs if f"{layer}.weight" not in weights]
-        if strangers:
-            raise WorldError(f"{self._path} adapts layers the model has not ({len(strangers)}): {first(strangers)}")
+        """Raise WorldError if a layer is not among `weights` or has another shape there."""
+        unknown = [layer for layer in self._pairs if f"{layer}.weight" not in weights]
+        if unknown:
+            raise WorldError(f"{self._path} adapts layers the model has not ({len(unknown)}): {first(unknown)}")
         for layer, (a, b) in self._pairs.items():
             weight = weights[f"{layer}.weight"]
             if a.shape[0] != b.shape[1] or weight.shape != (b.shape[0], a.shape[1]):
-                sizes = f"{size(b)} times {size(a)} onto {size(weight)}"
+                sizes = f"{shape_text(b)} times {shape_text(a)} onto {shape_text(weight)}"
                 raise WorldError(f"{self._path}: the LoRA of {layer} does not fit: {sizes}")
 
     def merged(self, name: str, weight: Tensor) -> Tensor:
-        """`weight` as it is, or float32 with what is added to it."""
+        """`weight` with its update added, in float32; unchanged if it has none."""
         pair = self._pairs.get(name.removesuffix(".weight"))
         if pair is None or not name.endswith(".weight"):
             return weight

@@ -1,4 +1,4 @@
-"""Worlds of random weights in the geometry of a published model: for measuring speed, not for looking at."""
+"""Worlds with random weights at the sizes of a published model: for measuring speed, not for looking at."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from world.diffusion.world import DiffusionWorld, Text
+from world.diffusion.model import TextEncoding
+from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig
 from world.dit.dit import CausalDiT
 from world.info import WorldError
 from world.wan.taehv import TAEHV
 from world.wan.vae import WanVAE
-from world.wan.world import describe
+from world.wan.world import wan_info
 
 DECODERS = {"vae": WanVAE, "taehv": TAEHV}
-POOL = 1_000_003  # numbers that are drawn; a prime, so that no two rows of a weight are alike
+POOL = 1_000_003  # random numbers, used again and again; a prime, so that no two rows of a weight are alike
 
 
 def random_wan(
@@ -28,9 +29,10 @@ def random_wan(
     decoder: str = "vae",
     positions: str = "relative",
 ) -> DiffusionWorld:
-    """Wan2.1-T2V-1.3B with its window of 12, sink of 3 and blocks of 3, at latents of (h, w), both even.
+    """Wan2.1-T2V-1.3B with random weights: a window of 12 latent frames, a sink of 3, blocks of 3.
 
-    decoder: "vae" or "taehv"; positions: "relative" or "absolute". Raises WorldError for odd sides.
+    latent: height and width of a latent frame; raises WorldError unless both are even.
+    dit: other sizes of the transformer. decoder: "vae" or "taehv". positions: "relative" or "absolute".
     """
     height, width = latent
     if height % 2 or width % 2:
@@ -39,17 +41,17 @@ def random_wan(
     latents = LatentConfig(channels=sizes.in_dim, height=height, width=width, grid=(height // 2, width // 2))
     config = DiffusionConfig(dit=sizes, cache=CacheConfig(positions=positions), latents=latents)
     pixels = DECODERS[decoder]().to(device, dtype).requires_grad_(False)
-    info = replace(describe(config, pixels.memory), name="random Wan", showpiece="anything")
+    info = replace(wan_info(config, pixels.memory), name="random Wan", showpiece="anything")
 
-    def encode(text: str) -> Text:
+    def encode(text: str) -> TextEncoding:
         generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
-        return Text(torch.randn(1, sizes.text_len, sizes.text_dim, generator=generator).to(device, dtype))
+        return TextEncoding(torch.randn(1, sizes.text_len, sizes.text_dim, generator=generator).to(device, dtype))
 
     return DiffusionWorld(config, _randomized(sizes, device, dtype), encode, pixels, info, device=device)
 
 
 def _randomized(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> CausalDiT:
-    """The model with small normal weights, allocated once and in its final dtype."""
+    """The transformer with small random weights, allocated once, in its final dtype."""
     with torch.device("meta"):
         model = CausalDiT(config)
     model = model.to(dtype).to_empty(device=device)

@@ -1,7 +1,7 @@
-"""TAEHV, the tiny autoencoder for Wan latents: a fast decoder and encoder, streaming as a function of a state.
+"""TAEHV, the tiny autoencoder for Wan latents: a fast decoder and encoder, both functions of a state.
 
-Source: madebyollin/taehv (`taew2_1.pth`); the parameter names are those of that file: a plain numbered sequence of
-layers. Only the MemBlocks look back, each at its own input one step ago, so the state is one tensor for each of them.
+Source: madebyollin/taehv (`taew2_1.pth`); the parameter names are those of that file, a numbered sequence of layers.
+Only the MemBlocks look back, each at its own input one step ago. The state is that input, one tensor for each MemBlock.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from torch import Tensor, nn
 
 from world.diffusion.pixels import as_tensor, to_uint8
 
-TRIM = 3  # pixel frames at the start of a stream that lie before the first latent frame
+TRIM = 3  # pixel frames at the start of a stream that belong before the first latent frame
 
 State = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
 class TAEHVConfig:
-    """Widths of the tiny autoencoder; the defaults are those of `taew2_1`."""
+    """Sizes of the tiny autoencoder; the defaults are those of `taew2_1`.
+
+    channels: of a latent frame. decoder, encoder: widths of their levels; the encoder's are all alike.
+    """
 
     channels: int = 16
     decoder: tuple[int, int, int, int] = (256, 128, 64, 64)
@@ -31,14 +34,14 @@ class TAEHVConfig:
 
 
 class Squash(nn.Module):
-    """Keeps stray latents within three standard deviations, softly."""
+    """A soft limit that keeps latents within three standard deviations."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(x / 3) * 3
 
 
 class MemBlock(nn.Module):
-    """A residual block that sees its input now and one step ago."""
+    """A residual block that sees its input x and that of one step ago."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -52,7 +55,7 @@ class MemBlock(nn.Module):
 
 
 class Grow(nn.Module):
-    """One step becomes `factor` steps."""
+    """Makes `factor` steps of each."""
 
     def __init__(self, channels: int, factor: int) -> None:
         super().__init__()
@@ -65,7 +68,7 @@ class Grow(nn.Module):
 
 
 class Pool(nn.Module):
-    """`factor` steps become one."""
+    """Makes one step of each `factor` steps."""
 
     def __init__(self, channels: int, factor: int) -> None:
         super().__init__()
@@ -99,7 +102,7 @@ def _encoder(config: TAEHVConfig) -> nn.Sequential:
 
 
 def _run(layers: nn.Sequential, x: Tensor, state: State) -> tuple[Tensor, State]:
-    """x: [n, C, h, w], the steps of one latent frame, oldest first."""
+    """x [n, C, h, w], the steps of one latent frame, oldest first -> what `layers` make of it, and the next state."""
     past = iter(state)
     newest = []
     for layer in layers:
@@ -115,9 +118,11 @@ def _run(layers: nn.Sequential, x: Tensor, state: State) -> tuple[Tensor, State]
 class TAEHV(nn.Module):
     """Fast encoder and decoder between pixels and normalised latents, both streaming.
 
-    latents: [1, f, C, h, w], about unit variance; pixels: eight times h and w, RGB with black 0 and white 1.
+    latents: [1, f, C, h, w], about unit variance. pixels: eight times h and w, RGB with black 0 and white 1.
     A state is a tuple of tensors, empty at the start of a stream.
     """
+
+    memory: int = 8  # latent frames that a pixel depends on: six MemBlocks look back by one, three by a half
 
     def __init__(self, config: TAEHVConfig | None = None) -> None:
         super().__init__()
@@ -125,35 +130,30 @@ class TAEHV(nn.Module):
         self.encoder = _encoder(self.config)
         self.decoder = _decoder(self.config)
 
-    @property
-    def memory(self) -> int:
-        """Latent frames that decide the next pixel: six MemBlocks step back by one, three by a half."""
-        return 8
-
     def start(self) -> State:
-        """The state before the first frame of a stream."""
+        """The state at the start of a stream."""
         return ()
 
     @torch.no_grad()
     def decode_raw(self, state: State, latents: Tensor) -> tuple[Tensor, State]:
         """latents [1, f, C, h, w] -> unclamped pixels [1, 4 f, 3, Y, X], about [0, 1], and the next state."""
-        weight = self.decoder[1].weight
+        weight = next(self.decoder.parameters())
         frames = []
-        # one latent frame at a time, always: the same shapes give the same bits however the stream is cut
+        # always one latent frame at a time: the same shapes give the same bits, however many frames a call has
         for latent in latents[0].to(weight.device, weight.dtype).split(1):
             raw, state = _run(self.decoder, latent, state)
             frames.append(raw)
         return torch.cat(frames)[None], state
 
-    def decode_tensor(self, state: State, latents: Any) -> tuple[Tensor, State]:
+    def decode_tensor(self, state: State, latents: Tensor | np.ndarray) -> tuple[Tensor, State]:
         """latents [1, f, C, h, w] -> frames uint8 [n, Y, X, 3] RGB on the weights' device, and the next state.
 
-        A stream starts with one frame for its first latent frame, then come four for each.
+        The first latent frame of a stream gives one frame, each later one gives four.
         """
         raw, after = self.decode_raw(state, as_tensor(latents))
         return to_uint8(raw[0] if state else raw[0, TRIM:]), after
 
-    def decode(self, state: State, latents: Any) -> tuple[np.ndarray, State]:
+    def decode(self, state: State, latents: Tensor | np.ndarray) -> tuple[np.ndarray, State]:
         """latents [1, f, C, h, w] -> frames uint8 [n, Y, X, 3] RGB in host memory, and the next state."""
         frames, state = self.decode_tensor(state, latents)
         return frames.cpu().numpy(), state
@@ -162,10 +162,10 @@ class TAEHV(nn.Module):
     def encode(self, state: State, video: Tensor) -> tuple[Tensor, State]:
         """video [1, n, 3, Y, X] in [0, 1] -> latents [1, ceil(n / 4), C, h, w], and the next state.
 
-        Frames go in fours from the first on; a last group of fewer is filled with its last frame, so only the end
-        of a video may be one.
+        Each latent frame takes four frames, from the first on. If fewer are left at the end, the last one is repeated,
+        so only the last call of a video may have a number of frames that is no multiple of four.
         """
-        weight = self.encoder[0].weight
+        weight = next(self.encoder.parameters())
         frames = video[0].to(weight.device, weight.dtype)
         frames = torch.cat([frames, frames[-1:].expand(-len(frames) % 4, -1, -1, -1)])
         latents = []
@@ -176,7 +176,7 @@ class TAEHV(nn.Module):
 
 
 def trim_grow(tensors: dict[str, Tensor], config: TAEHVConfig) -> dict[str, Tensor]:
-    """`tensors` with only the last steps of each Grow: released files carry some that are never played."""
+    """`tensors` with only those steps of each Grow that are used: released files have more, before them."""
     steps = {"decoder.7": config.decoder[0], "decoder.13": 2 * config.decoder[1], "decoder.19": 2 * config.decoder[2]}
     kept = {f"{layer}.conv.weight": channels for layer, channels in steps.items()}
     return {name: t[-kept[name] :] if name in kept else t for name, t in tensors.items()}

@@ -1,8 +1,8 @@
-"""UMT5: words to the prompt embeddings that Wan models were trained with.
+"""UMT5: prompts to the text embeddings that Wan models were trained with.
 
 Source: the encoder of google/umt5-xxl as stored in `models_t5_umt5-xxl-enc-bf16.pth`, whose parameter names are kept.
-It differs from other transformers in three ways: attention is not scaled by the head size, every layer has its own
-bias for relative positions, and there are no biases in linear layers.
+It differs from most transformers: attention is not scaled by the head size, every layer has a bias of its own for
+relative positions, and linear layers have no bias.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXT_LENGTH = 512  # tokens, the end mark included
 class UMT5Config:
     """Sizes of the encoder; the defaults are those of UMT5-XXL.
 
-    buckets: of relative positions, each with a bias of its own; what is farther than `far` tokens shares the last one.
+    buckets: groups of relative positions; each has a bias of its own. far: all distances from this one on share one.
     """
 
     vocabulary: int = 256_384
@@ -39,8 +39,8 @@ class UMT5Config:
     far: int = 128
 
 
-class RMSNorm(nn.Module):
-    """Unit mean square, in float32, times a gain."""
+class T5Norm(nn.Module):
+    """Normalise to a mean square of one, in float32, then times a learned gain."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -52,13 +52,13 @@ class RMSNorm(nn.Module):
 
 
 class Layer(nn.Module):
-    """Self-attention and a gated feed-forward, each after a norm and around a shortcut."""
+    """Self-attention and a gated feed-forward, each after a norm and with a shortcut around it."""
 
     def __init__(self, config: UMT5Config) -> None:
         super().__init__()
         self.heads = config.heads
         dim, wide = config.dim, config.attention_dim
-        self.norm1, self.norm2 = RMSNorm(dim), RMSNorm(dim)
+        self.norm1, self.norm2 = T5Norm(dim), T5Norm(dim)
         self.attn = nn.ModuleDict({n: nn.Linear(dim, wide, bias=False) for n in "qkv"})
         self.attn["o"] = nn.Linear(wide, dim, bias=False)
         gate = nn.Sequential(nn.Linear(dim, config.ffn_dim, bias=False), nn.GELU("tanh"))
@@ -67,6 +67,7 @@ class Layer(nn.Module):
         self.pos_embedding = nn.ModuleDict({"embedding": nn.Embedding(config.buckets, config.heads)})
 
     def forward(self, x: Tensor, buckets: Tensor, hidden: Tensor) -> Tensor:
+        """x [B, L, dim], buckets int64 [L, L], hidden bool [B, 1, 1, L] (true for padding) -> [B, L, dim]."""
         bias = self.pos_embedding["embedding"](buckets).permute(2, 0, 1)[None].expand(len(x), -1, -1, -1)
         x = x + self._attend(self.norm1(x), bias.masked_fill(hidden, torch.finfo(x.dtype).min))
         y = self.norm2(x)
@@ -86,7 +87,7 @@ class UMT5(nn.Module):
         self.config = config or UMT5Config()
         self.token_embedding = nn.Embedding(self.config.vocabulary, self.config.dim)
         self.blocks = nn.ModuleList([Layer(self.config) for _ in range(self.config.layers)])
-        self.norm = RMSNorm(self.config.dim)
+        self.norm = T5Norm(self.config.dim)
 
     @torch.no_grad()
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -99,34 +100,37 @@ class UMT5(nn.Module):
         return self.norm(x)
 
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """As `forward`, with zero rows where the prompt has ended: the form that Wan models read."""
+        """As `forward`, but zero for padding, which is how Wan models expect it."""
         return self(ids, mask) * mask[..., None].to(self.norm.weight.dtype)
 
 
 def relative_buckets(length: int, buckets: int, far: int) -> Tensor:
-    """int64 [length, length]: which bias row (query, key) reads; near distances have rows of their own."""
+    """The bucket of each pair (query, key), by their distance: int64 [length, length].
+
+    Small distances have a bucket each, larger ones share buckets on a logarithmic scale.
+    """
     place = torch.arange(length)
     ahead = place[None, :] - place[:, None]
     half, exact = buckets // 2, buckets // 4
     distance = ahead.abs()
-    # in float32 and in this order: the edges of the buckets fall on whole distances
+    # in float32 and in this order, since edges of buckets fall exactly on whole distances
     grown = torch.log(distance.clamp(min=1).float() / exact) / math.log(far / exact) * (half - exact)
-    far = (exact + grown.long()).clamp(max=half - 1)
-    return (ahead > 0).long() * half + torch.where(distance < exact, distance, far)
+    shared = (exact + grown.long()).clamp(max=half - 1)
+    return (ahead > 0).long() * half + torch.where(distance < exact, distance, shared)
 
 
 class Tokenizer:
-    """Words to token numbers, as the Wan models' own tokenizer does it."""
+    """Text to token numbers, exactly as the Wan models' own tokenizer does it."""
 
     def __init__(self, folder: Path) -> None:
-        """Read `tokenizer.json` in `folder`; raises WorldError when it or a library is missing."""
+        """Read `tokenizer.json` in `folder`; raises WorldError if it or a library is missing."""
         library, self._fix = _libraries()
         path = folder / "tokenizer.json"
         try:
             self._tokenizer = library.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises Exception itself, for whatever is wrong
             raise WorldError(f"{path} cannot be read as a tokenizer: {error}") from None
-        # its own settings in the file may pad or cut
+        # the file may ask for padding or truncation
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._end = self._tokenizer.token_to_id("</s>")
@@ -135,7 +139,7 @@ class Tokenizer:
 
     @property
     def size(self) -> int:
-        """One more than the highest token number."""
+        """How many tokens there are: one more than the highest number."""
         return self._tokenizer.get_vocab_size()
 
     def __call__(self, text: str) -> list[int]:
@@ -144,7 +148,7 @@ class Tokenizer:
         return [*ids[: TEXT_LENGTH - 1], self._end]
 
     def clean(self, text: str) -> str:
-        """Broken characters and HTML entities repaired, white space collapsed."""
+        """`text` with broken characters and HTML entities repaired and white space collapsed."""
         return " ".join(html.unescape(html.unescape(self._fix(text))).split())
 
 
@@ -158,14 +162,14 @@ def _libraries() -> tuple[Any, Any]:
 
 
 class PromptEncoder:
-    """Prompts to embeddings; owns the encoder and a cache of the newest prompts."""
+    """Prompts to embeddings. Owns the encoder and a cache of the `keep` prompts used last."""
 
     def __init__(self, model: UMT5, tokenizer: Tokenizer, keep: int = 256) -> None:
         self._model, self._tokenizer, self._keep = model, tokenizer, keep
         self._cache: dict[str, Tensor] = {}
 
     def __call__(self, text: str) -> Tensor:
-        """The embedding of `text`: [1, TEXT_LENGTH, dim] in the weights' dtype, zero rows past its last token."""
+        """The embedding of `text`: [1, TEXT_LENGTH, dim] in the weights' dtype, zero after its last token."""
         rows = self._cache.pop(text, None)
         if rows is None:
             rows = self._encode(text)
@@ -175,6 +179,6 @@ class PromptEncoder:
         return F.pad(rows, (0, 0, 0, TEXT_LENGTH - rows.shape[1]))
 
     def _encode(self, text: str) -> Tensor:
-        # padding is hidden from attention and its rows are zeroed, so only the prompt's own tokens need the encoder
+        # padding is masked in attention and zeroed afterwards, so the encoder needs only the prompt's own tokens
         ids = torch.tensor([self._tokenizer(text)], device=self._model.norm.weight.device)
         return self._model.embed(ids, torch.ones_like(ids))

@@ -1,21 +1,19 @@
-"""Folders of Wan2.1 and LongLive checkpoints, opened as a world."""
+"""A world from a folder of Wan2.1 and LongLive checkpoints."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from world.diffusion.world import DiffusionWorld, Text
+from world.diffusion.model import TextEncoding
+from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
-from world.dit.device import memory_gib, resolve, take_precedence, use_threads, working_dtype
+from world.dit.device import memory_gib, resolve, working_dtype
 from world.info import WorldError, WorldInfo
+from world.options import WorldOptions
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
-
-if TYPE_CHECKING:
-    from world.options import WorldOptions
 
 SHOWPIECE = (
     "A lighthouse on a cliff at dusk, waves breaking on the rocks below, warm light in its windows, "
@@ -26,12 +24,11 @@ TEXT_ROOM_GIB = 30.0  # on a smaller GPU the text encoder (10.6 GiB) stays on th
 
 
 def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
-    """The world whose checkpoints lie in `folder`; raises WorldError with one line for whatever is wrong with them."""
+    """Open the world whose checkpoints are in `folder`; raises WorldError, one line, if anything is wrong with them."""
     files = survey(folder, options.decoder)
     sizes = configure(files.config, options)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
-    use_threads(options.threads)
     prompts = read_prompts(files, sizes.dit, _text_device(device))
     decoder = read_decoder(files.decoder, dtype, device)
     if decoder.config.channels != sizes.dit.in_dim:
@@ -40,16 +37,15 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
         )
     dit = read_transformer(files, sizes.dit, dtype, device)
 
-    def encode(text: str) -> Text:
-        return Text(prompts(text).to(device))
+    def encode(text: str) -> TextEncoding:
+        return TextEncoding(prompts(text).to(device))
 
-    take_precedence(device)
-    info = describe(sizes, decoder.memory)
+    info = wan_info(sizes, decoder.memory)
     return DiffusionWorld(sizes, dit, encode, decoder, info, device=device, slow_words=True)
 
 
 def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
-    """What a session must know, from config.json at `path` and what the user asked for."""
+    """The DiffusionConfig that follows from config.json at `path` and from the user's options; raises WorldError."""
     dit = read_sizes(path)
     width, height = options.picture or (832, 480)
     if width % 16 or height % 16 or min(width, height) < 16:
@@ -61,8 +57,8 @@ def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
         raise WorldError(str(error)) from None
 
 
-def describe(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
-    """What everybody may know of this world."""
+def wan_info(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
+    """The WorldInfo of a Wan world. decoder_memory: latent frames that the decoder looks back."""
     block, latents = sizes.cache.block, sizes.latents
     return WorldInfo(
         name="wan-1.3b",

@@ -1,0 +1,170 @@
+"""A stream whose latents and caches are terms: two are equal exactly where the same passes saw the same things.
+
+It drives a SwitchState as a session does, without a network, so that thousands of streams can be compared with the law
+of state (`law`), which is said here a second time: by every recache and clean pass of the log, in order, from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from world.block import Block, Conditions
+from world.boundary import Boundary, apply_events
+from world.cache_rules import CacheRules
+from world.cache_work import Append, Clear, Recache, Swap, Work
+from world.event import Event
+from world.fold import LoggedBlock, passes_to_restore
+from world.info import DialRange
+from world.switch_state import SwitchState
+
+DIALS = {"zoom": DialRange()}
+FIRST = Conditions("first words", 7)
+
+
+@dataclass
+class Terms:
+    """Numbers for terms: equal terms get equal numbers."""
+
+    numbers: dict[object, int] = field(default_factory=dict)
+
+    def __call__(self, *term: object) -> int:
+        return self.numbers.setdefault(term, len(self.numbers))
+
+
+@dataclass
+class Bank:
+    """Keys and values of latent frames as (frame, term), in logical order: the sink, then what follows in time."""
+
+    rules: CacheRules
+    terms: Terms
+    slots: list[tuple[int, int]] = field(default_factory=list)
+
+    def seen(self, start: int, end: int) -> tuple[tuple[int, int], ...]:
+        """What a pass over the latent frames from `start` to `end` attends to besides them."""
+        older = [slot for slot in self.slots if slot[0] < start]
+        if self.rules.window == -1:
+            return tuple(older)
+        sink, room = self.rules.sink, self.rules.window - self.rules.sink - (end - start)
+        return (*older[:sink], *older[sink:][max(0, len(older) - sink - room) :])
+
+    def append(self, words: str, block: Block) -> None:
+        """The clean pass."""
+        start, end = block.start, block.start + block.latents.shape[1]
+        seen = self.seen(start, end)
+        term = self.terms("append", words, block.digest, seen)
+        self.slots = [*seen, *((frame, term) for frame in range(start, end))]
+
+    def recache(self, words: str, latents: list[str], end: int, front: Bank, renew: bool) -> None:
+        """Encode `latents`, the newest before latent frame `end`, at once; the sink before them comes from `front`."""
+        kept = min(end, self.rules.size) - len(latents)
+        sink = [] if renew else front.slots[:kept]
+        term = self.terms("recache", words, tuple(latents), tuple(sink))
+        self.slots = [*sink, *((frame, term) for frame in range(end - len(latents), end))]
+
+
+class TermStream:
+    """What a session is, made of terms. blocks: all that were made, by number."""
+
+    def __init__(self, rules: CacheRules, frames: int, terms: Terms) -> None:
+        self.state = SwitchState(rules, DIALS, FIRST)
+        self.rules, self.frames, self.terms = rules, frames, terms
+        self.front, self.back = Bank(rules, terms), Bank(rules, terms)
+        self.blocks: dict[int, Block] = {}
+
+    def begin(self, events: Sequence[Event]) -> None:
+        self.do(self.state.begin(events))
+
+    def made(self) -> Block:
+        """The block in flight is done."""
+        flight, start = self.state.flight, self.state.end
+        bank = self.front.seen(start, start + self.frames)
+        term = self.terms("block", self.state.index, flight.conditions.words, flight.conditions.seed, bank)
+        made = self.state.made(self.frames)
+        latents = np.full((1, self.frames, 1, 1, 1), term)
+        block = Block(made.index, made.parent, made.start, latents, made.events, made.cut, made.seen)
+        assert block.index not in self.blocks, "a number is used twice"
+        self.blocks[block.index] = block
+        return block
+
+    def after_block(self) -> None:
+        self.do(self.state.after_block())
+
+    def step(self, events: Sequence[Event] = ()) -> Block:
+        self.begin(events)
+        block = self.made()
+        self.after_block()
+        return block
+
+    def ahead(self, events: Sequence[Event]) -> None:
+        self.do(self.state.ahead(events))
+
+    def do(self, work: Sequence[Work]) -> None:
+        for piece in work:
+            if isinstance(piece, Clear):
+                self.front.slots = []
+            elif isinstance(piece, Recache):
+                latents = self.latents(piece.end)[piece.end - piece.frames :]
+                self.back.recache(piece.words, latents, piece.end, self.front, piece.renew)
+            elif isinstance(piece, Append):
+                (self.back if piece.to_back else self.front).append(piece.words, self.blocks[piece.block])
+            elif isinstance(piece, Swap):
+                self.front, self.back = self.back, self.front
+
+    def latents(self, end: int) -> list[str]:
+        """The latents of each latent frame of the present scene before `end`; "?" where they are not remembered."""
+        known = {made.start: self.blocks[made.index] for made in self.state.line}
+        starts = range(0, end, self.frames)
+        return [known[start].digest if start in known else "?" for start in starts for _ in range(self.frames)]
+
+    def line(self) -> list[Block]:
+        """The blocks that were not taken back, oldest first."""
+        newest = self.state.line.newest
+        line, index = [], newest.index if newest else -1
+        while index >= 0:
+            line.insert(0, self.blocks[index])
+            index = line[0].parent
+        return line
+
+    def fold(self, blocks: Sequence[Block]) -> None:
+        """Become the stream that made `blocks`."""
+        logged = [LoggedBlock(block, boundary) for block, boundary in boundaries(blocks)]
+        for each, passes in zip(logged, passes_to_restore(logged, self.rules), strict=True):
+            self.blocks[each.block.index] = each.block
+            self.do(self.state.restore(each, passes))
+
+    def again(self, block: Block) -> Block:
+        """Make a logged block anew."""
+        self.do(self.state.again(block))
+        return self.step()
+
+
+def boundaries(blocks: Sequence[Block]) -> Iterator[tuple[Block, Boundary]]:
+    """Each block of a whole line and the boundary before it."""
+    conditions = FIRST
+    for block in blocks:
+        boundary = apply_events(conditions, block.events, block.index, DIALS)
+        yield block, boundary
+        conditions = boundary.conditions
+
+
+def law(rules: CacheRules, terms: Terms, line: Sequence[Block]) -> Bank:
+    """The bank that the last block of `line` was made with: each recache and clean pass, in order."""
+    since = max(place for place, block in enumerate(line) if block.start == 0)
+    scene = [pair for place, pair in enumerate(boundaries(line)) if place >= since]
+    bank, words, latents = Bank(rules, terms), scene[0][1].conditions.words, []
+    for block, _ in scene:
+        for later, boundary in scene[1:]:
+            if later.cut == block.index:
+                words = boundary.conditions.words
+                renew = boundary.renew or not rules.keep_sink
+                encoded = latents[len(latents) - rules.frames_needed(len(latents), renew) :] if latents else []
+                old, bank = bank, Bank(rules, terms)
+                bank.recache(words, encoded, len(latents), old, renew)
+        if block is line[-1]:
+            return bank
+        bank.append(words, block)
+        latents += [block.digest] * block.latents.shape[1]
+    raise AssertionError("the last block is of another scene")

@@ -1,0 +1,81 @@
+"""The public face: `open_world`, its four verbs, and the example that shows them."""
+
+import runpy
+
+import numpy as np
+import pytest
+import torch
+
+from tests.rooms import ROOT
+from world.event import Prompt
+from world.info import WorldError
+from world.options import ProbeOptions, WorldOptions
+from world.zoo import open_in_own_process, open_world
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """One thread for torch, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_world_opens_by_name_and_its_four_verbs_make_frames():
+    world = open_world("small", device="cpu")
+    session, state = world.session(seed=7, prompt="slow blue plasma"), world.decoder.start()
+    for events in ([], [Prompt("green rain")]):
+        frames, state = world.decoder.decode(state, session.step(events).latents)
+    assert frames.shape == (6, 128, 224, 3) and frames.dtype == np.uint8
+
+
+def test_the_bundled_world_needs_no_name():
+    assert open_world(device="cpu").info.name == "small"
+
+
+def test_options_are_keywords():
+    assert open_world("probe", picture=(320, 200), probe=ProbeOptions(fps=30)).info.fps == 30
+
+
+def test_opening_a_world_leaves_the_threads_of_the_process_alone():
+    torch.set_num_threads(3)
+    open_world("small", device="cpu")
+    assert torch.get_num_threads() == 3
+
+
+def test_a_process_of_its_own_gets_the_threads_that_were_asked_for():
+    open_in_own_process(WorldOptions("small", device="cpu", threads=2))
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("smal", "small"), ("Probe", "probe")])
+def test_a_wrong_name_is_answered_with_the_nearest_one(typed, meant):
+    with pytest.raises(
+        WorldError, match=rf"^unknown world '{typed}' \(did you mean {meant}\?\): expected one of small, "
+    ) as e:
+        open_world(typed)
+    assert "\n" not in str(e.value)
+
+
+def test_a_name_that_is_near_to_none_gets_no_guess():
+    with pytest.raises(WorldError, match=r"^unknown world 'atlantis': expected one of small, "):
+        open_world("atlantis")
+
+
+@pytest.mark.parametrize("option", [{"positions": "absolute"}, {"decoder": "taehv"}, {"dtype": "bfloat16"}])
+def test_an_option_that_the_world_would_ignore_is_refused(option):
+    with pytest.raises(
+        WorldError, match=f"^{next(iter(option))} is for a folder of checkpoints: the world 'small' has"
+    ):
+        open_world("small", **option)
+
+
+@pytest.mark.parametrize("name", ["film.npy", "film.mp4"])
+def test_the_example_makes_a_film(tmp_path, name):
+    make_film = runpy.run_path(str(ROOT / "examples" / "session.py"))["make_film"]
+    make_film(tmp_path / name, {1: [Prompt("green rain")]}, blocks=3)
+    if name.endswith(".npy"):
+        assert np.load(tmp_path / name).shape == (18, 128, 224, 3)
+    else:
+        assert (tmp_path / name).stat().st_size > 1000

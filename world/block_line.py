@@ -1,0 +1,94 @@
+"""The newest blocks of a stream in the order of time, without their latents: what can be recached and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from world.boundary import Boundary
+from world.cache_rules import CacheRules
+from world.event import Event
+
+
+@dataclass(frozen=True)
+class MadeBlock:
+    """A block that was made; fields as in world.block.Block.
+
+    end: the latent frame after it. boundary: what it was made under; None where nobody told which words a resumed
+    stream made it under.
+    """
+
+    index: int
+    parent: int
+    start: int
+    end: int
+    events: tuple[Event, ...]
+    boundary: Boundary | None
+    cut: int | None = None
+    seen: int | None = None
+
+    @property
+    def frames(self) -> int:
+        """Its latent frames."""
+        return self.end - self.start
+
+
+class BlockLine:
+    """As many blocks as a recache may need, and `spare` more, which can be taken back. Owned by a SwitchState."""
+
+    def __init__(self, rules: CacheRules, spare: int) -> None:
+        self._rules, self._spare = rules, spare
+        self._blocks: list[MadeBlock] = []
+
+    def __iter__(self) -> Iterator[MadeBlock]:
+        """Oldest first."""
+        return iter(self._blocks)
+
+    @property
+    def newest(self) -> MadeBlock | None:
+        """None before the first block."""
+        return self._blocks[-1] if self._blocks else None
+
+    def clear(self) -> None:
+        """Forget every block."""
+        self._blocks = []
+
+    def add(self, block: MadeBlock) -> None:
+        """Remember the newest block; one that begins a scene makes all older ones needless."""
+        if block.start == 0:
+            self._blocks.clear()
+        self._blocks.append(block)
+        window = self._rules.window
+        while window != -1 and _frames(self._blocks[1 : -self._spare or None]) >= window:
+            del self._blocks[0]
+
+    def take_back(self, after: int) -> list[MadeBlock]:
+        """Forget the blocks newer than block `after`, and return them, oldest first.
+
+        Raises ValueError where a recache could not follow.
+        """
+        known = [place for place in range(len(self._blocks)) if self._can_return_to(place)]
+        place = next((place for place in known if self._blocks[place].index == after), None)
+        if place is None:
+            which = ", ".join(str(self._blocks[place].index) for place in known) or "none"
+            raise ValueError(f"block {after} cannot be gone back to: those that can be are {which}")
+        forgotten = self._blocks[place + 1 :]
+        del self._blocks[place + 1 :]
+        return forgotten
+
+    def require(self, end: int, frames: int) -> None:
+        """Raise ValueError unless the `frames` latent frames before latent frame `end` are known."""
+        known = _frames([block for block in self._blocks if block.end <= end])
+        if frames and not known:
+            raise ValueError(f"nothing is known of what came before latent frame {end}: blocks are missing")
+        if known < frames:
+            raise ValueError(f"a rebuild needs {frames} latent frames, got the last {known}")
+
+    def _can_return_to(self, place: int) -> bool:
+        block = self._blocks[place]
+        is_enough = _frames(self._blocks[: place + 1]) >= self._rules.frames_needed(block.end, renew=True)
+        return block.boundary is not None and is_enough
+
+
+def _frames(blocks: Sequence[MadeBlock]) -> int:
+    return sum(block.frames for block in blocks)

@@ -1,0 +1,43 @@
+"""What can be done to the two caches of a stream, as plain data: a SwitchState asks for it, a session does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from world.prompt_mix import Words
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Empty the front bank, since a scene begins."""
+
+
+@dataclass(frozen=True)
+class Recache:
+    """Fill the back bank under `words`: one pass over the `frames` latent frames before latent frame `end`.
+
+    renew: the first of them become the sink; otherwise the sink is copied from the front bank. Where `end` is 0 there
+    is nothing to encode: empty the back bank.
+    """
+
+    words: Words
+    end: int
+    frames: int
+    renew: bool
+
+
+@dataclass(frozen=True)
+class Append:
+    """The clean pass: write block number `block` into the front bank, or into the back bank, under `words`."""
+
+    words: Words
+    block: int
+    to_back: bool = False
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Let the front and the back bank change places."""
+
+
+Work = Clear | Recache | Append | Swap

@@ -1,0 +1,42 @@
+"""The parts that a diffusion world is made of: transformer, text encoder, decoder, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from world.block import Decoder
+from world.dit.config import DiffusionConfig
+from world.dit.dit import CausalDiT
+from world.info import WorldInfo
+
+
+class TextEncoding(NamedTuple):
+    """An encoded prompt: embedding [B, L, text_dim] for cross-attention, pooled [B, n] for the condition, if any."""
+
+    embedding: Tensor
+    pooled: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """Everything a session needs, on one device.
+
+    dit: CausalDiT, or what is called like it. encode: a prompt's text to TextEncoding, on `device`.
+    slow_words: `encode` takes long enough, seconds on a CPU, to be left to another thread; it must allow that.
+    condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None
+        for none.
+    """
+
+    config: DiffusionConfig
+    dit: CausalDiT
+    encode: Callable[[str], TextEncoding]
+    decoder: Decoder
+    info: WorldInfo
+    condition: Callable[[Tensor | None, Tensor], Tensor] | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    slow_words: bool = False

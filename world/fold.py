@@ -1,0 +1,74 @@
+"""Which passes make a session's state again from its log, bit for bit: no more than the law of state asks for.
+
+    bank = fold(append, latents and dials since the last cut, rebuild(sink origin, window at the last cut, words))
+
+Inside the first window a recache makes the sink as well; a Rebuild event always does. A later prompt keeps the sink
+that is there, so its origin, older latents under older words, has to be encoded first. A block says with `cut` where
+its state was made: the blocks from there on, up to itself, were appended under its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from world.block import Block
+from world.boundary import Boundary
+from world.cache_rules import CacheRules
+from world.prompt_mix import Words
+
+
+@dataclass(frozen=True)
+class LoggedBlock:
+    """A block of the log and the boundary before it."""
+
+    block: Block
+    boundary: Boundary
+
+    @property
+    def is_recached(self) -> bool:
+        """Whether the cache was made anew for this block."""
+        return self.block.start > 0 and self.block.cut is not None
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What has to be done again at one block of the log.
+
+    recaches: the blocks whose recaches are made from the blocks before this one, in this order.
+    words: those of its clean pass; None where none is needed.
+    """
+
+    recaches: tuple[LoggedBlock, ...]
+    words: Words | None
+
+
+def passes_to_restore(line: Sequence[LoggedBlock], rules: CacheRules) -> list[Passes]:
+    """What to do again at each block of `line`, oldest first; raises ValueError where `line` is too short."""
+    if not line:
+        return []
+    at = _places(line)
+    cut = max(at, default=-1)
+    whole = [i for i in at if rules.makes_sink(line[at[i]].block.start, line[i].boundary.renew)]
+    if not whole:
+        raise ValueError("the log's blocks must reach back to the beginning, a hard cut or a renewed sink")
+    origin = max(whole)
+    words = [logged.boundary.conditions.words for logged in line]
+    for i in (origin, cut):
+        words[at[i] : i] = [words[i]] * (i - at[i])
+    sink = [i for i in range(at[origin], len(line)) if line[i].block.start < rules.sink]
+    appended = {*sink, *range(at[cut], len(line))}
+    recaches = [i for i in sorted({origin, cut}) if line[i].is_recached]
+    return [
+        Passes(tuple(line[r] for r in recaches if at[r] == i), words[i] if i in appended else None)
+        for i in range(len(line))
+    ]
+
+
+def _places(line: Sequence[LoggedBlock]) -> dict[int, int]:
+    """For each block since the last beginning whose state was made from latents: before which block of `line`."""
+    since = max((i for i, logged in enumerate(line) if logged.block.start == 0), default=-1)
+    numbers = {logged.block.index: i for i, logged in enumerate(line)}
+    recached = [i for i, logged in enumerate(line) if i > since and logged.is_recached]
+    places = {i: numbers[cut] for i in recached if (cut := line[i].block.cut) in numbers and cut is not None}
+    return {since: since, **places} if since >= 0 else places

@@ -1,0 +1,279 @@
+"""The switch protocol: under which conditions each block is made, and what has to happen to the caches for it.
+
+Pure, and without torch. A SwitchState is told what comes (events, blocks made, abandoned or taken back) and returns
+what has to be done, in order; whoever drives it does so before the next call. A session does it with real caches, the
+test card spends what it would cost, and both give the same numbers, cuts and parents to their blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from world.block import Block, Conditions, Snapshot
+from world.block_line import BlockLine, MadeBlock
+from world.boundary import Boundary, apply_events, in_range
+from world.cache_rules import CacheRules
+from world.cache_work import Append, Clear, Recache, Swap, Work
+from world.event import Event, Rebuild
+from world.fold import LoggedBlock, Passes
+from world.info import DialRange
+from world.prompt_mix import Words
+
+SPARE = 8  # blocks that can be taken back, if nobody asks for more
+
+
+@dataclass(frozen=True)
+class BankState:
+    """A bank holds the stream up to latent frame `end` under `words`; None: of its content only the sink is valid.
+
+    sink_since: the first block that was made with this sink.
+    cut: the first block that the last recache did not encode, until a block is made with its result.
+    """
+
+    words: Words | None
+    end: int = 0
+    sink_since: int = -1
+    cut: int | None = None
+
+    def matches(self, boundary: Boundary, seen: int) -> bool:
+        """Whether block number `seen`, after `boundary`, can be made with this bank once no clean pass is missing."""
+        return self.words == boundary.conditions.words and (not boundary.renew or self.sink_since == seen)
+
+
+class SwitchState:
+    """The one owner of what is in force, in flight, ahead and taken back, and of what each bank holds.
+
+    A block is in flight from `begin` to `made`. Abandoned in between, it leaves its events in force: the next `begin`
+    makes the block of the same number, under them and its own.
+
+    index: the number of the next block, or of the block in flight. line: the newest blocks, of which `spare` can be
+    taken back. flight: the boundary before the block in flight.
+    """
+
+    def __init__(
+        self, rules: CacheRules, dials: Mapping[str, DialRange], conditions: Conditions, spare: int = SPARE
+    ) -> None:
+        self.index = 0
+        self.line = BlockLine(rules, spare)
+        self.flight: Boundary | None = None
+        self._rules, self._dials = rules, dials
+        self._front, self._back = BankState(None), BankState(None)
+        self._before = conditions  # in force before the events that wait for the next block
+        self._events: tuple[Event, ...] = ()  # of the next block, or of the block in flight
+        self._ahead: tuple[Event, ...] = ()  # of the block after the one in flight
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the next block is made under; while one is in flight, the block after it."""
+        return self._boundary.conditions
+
+    @property
+    def end(self) -> int:
+        """The latent frame that comes next, counted since the beginning of the scene."""
+        newest = self.line.newest
+        return 0 if newest is None or (self.flight is not None and self.flight.scene) else newest.end
+
+    def begin(self, events: Sequence[Event]) -> list[Work]:
+        """Begin the next block under `events`; what must be done before its first denoising step."""
+        self.abandon()
+        boundary = self._take(events)
+        work = self._catch_up(boundary)
+        self.flight = self._boundary
+        return work
+
+    def made(self, frames: int) -> MadeBlock:
+        """The block in flight was made, of `frames` latent frames; its place in the stream and in the log."""
+        flight, start = self.flight, self.end
+        assert flight is not None, "no block is in flight"
+        cut = self._front.cut if start else self.index if flight.is_cut else None
+        seen = None if cut is None else self.index
+        block = MadeBlock(self.index, self._parent, start, start + frames, self._events, flight, cut, seen)
+        self.line.add(block)
+        self._front = replace(self._front, cut=None)
+        self._go_on(self.index + 1, flight.conditions, self._ahead)
+        return block
+
+    def after_block(self) -> list[Work]:
+        """The clean pass of the newest block, unless the next block begins with a recache or a scene anyway."""
+        boundary = self._boundary
+        return [] if boundary.scene else self._clean_pass(boundary)
+
+    def ahead(self, events: Sequence[Event]) -> list[Work]:
+        """Take `events` for the next block, or for the one after the block in flight; the recache that they need.
+
+        The block in flight is finished as it was begun. Words that return to those in force need nothing, nor does a
+        hard cut.
+        """
+        boundary = self._take(events)
+        if boundary.scene:
+            self._back = BankState(None)
+            return []
+        if any(bank.matches(boundary, self._seen) for bank in (self._front, self._back)):
+            return []
+        return [self._recache(self._with_sink(boundary))]
+
+    def abandon(self) -> None:
+        """Give up the block in flight, if there is one: all events that were taken go to the next try."""
+        if self.flight is not None:
+            self._events, self._ahead, self.flight = self._events + self._ahead, (), None
+            self._back = BankState(None)
+
+    def distrust(self, drop_events: bool) -> None:
+        """Give up a block in flight that came out unusable, and trust no bank: the next try makes them from latents.
+
+        The recache is a Rebuild among the events, so that the log shows it. drop_events: the events that were taken are
+        given up as well.
+        """
+        self.abandon()
+        self._events = () if drop_events else self._events
+        self._front, self._back = BankState(None), BankState(None)
+        if self.end:
+            self._events += (Rebuild(),)
+
+    def take_back(self, after: int) -> None:
+        """Forget the blocks newer than `after`, unseen; the next block continues `after` and carries their events.
+
+        Raises ValueError where a recache could not follow.
+        """
+        self.abandon()
+        forgotten = self.line.take_back(after)
+        if forgotten:
+            newest = self.line.newest
+            assert newest is not None and newest.boundary is not None, "nobody can return to a block of unknown words"
+            self._before = newest.boundary.conditions
+            self._events = tuple(event for block in forgotten for event in block.events) + self._events
+            self._front, self._back = replace(self._front, words=None, cut=None), BankState(None)
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Go on from `snapshot`; the next block carries a Rebuild before its own events, so that the log shows the cut.
+
+        Raises ValueError when the snapshot holds too few latent frames.
+        """
+        self.abandon()
+        now = Conditions(snapshot.words, snapshot.seed, in_range(snapshot.dials, self._dials))
+        self.line.clear()
+        self._front, self._back = BankState(None), BankState(None)
+        for block, words in snapshot.line():
+            dials = in_range(block.dials, self._dials) or now.dials
+            boundary = None if words is None else Boundary(Conditions(words, now.seed, dials))
+            end = block.start + block.latents.shape[1]
+            self.line.add(MadeBlock(block.index, block.parent, block.start, end, block.events, boundary))
+        self.line.require(snapshot.start, self._rules.frames_needed(snapshot.start, renew=True))
+        self._go_on(snapshot.index, now, (Rebuild(),) if snapshot.start else ())
+
+    def restore(self, logged: LoggedBlock, passes: Passes) -> list[Work]:
+        """Take the next block of a log as made; what makes its state again (world.fold). Raises ValueError at a gap."""
+        block, work = logged.block, list[Work]()
+        if block.start == 0:
+            self.line.clear()
+            self._front = BankState(logged.boundary.conditions.words, 0, block.index)
+            work.append(Clear())
+        if self.line.newest and block.start != self.end:
+            come = f"a block begins at latent frame {block.start} where {self.end} comes next"
+            raise ValueError(f"{come}: blocks are missing")
+        for later in passes.recaches:
+            self.index = later.block.index
+            work += [self._recache(later.boundary, block.start), Swap()]
+            self._front, self._back = replace(self._back, cut=None), BankState(None)
+        end = block.start + block.latents.shape[1]
+        self.line.add(MadeBlock(block.index, self._parent, block.start, end, block.events, logged.boundary))
+        if passes.words is not None:
+            work.append(Append(passes.words, block.index))
+            self._front = replace(self._front, end=end)
+        self._go_on(block.index + 1, logged.boundary.conditions, ())
+        return work
+
+    def again(self, block: Block) -> list[Work]:
+        """Get ready to make a logged block anew, after its parent: `begin` then needs no recache of its own."""
+        self.abandon()
+        self.index = block.index
+        boundary = self._take(block.events)
+        if not block.start or block.cut is None:
+            return []
+        later = [made for made in self.line if made.index >= block.cut]
+        recache = self._recache(boundary, self.end - sum(made.frames for made in later))
+        words = boundary.conditions.words
+        self._front, self._back = replace(self._back, end=self.end, cut=block.cut), BankState(None)
+        return [recache, Swap(), *(Append(words, made.index) for made in later)]
+
+    # -- the block that comes next --
+
+    @property
+    def _seen(self) -> int:
+        """The number of the block that events are taken for now."""
+        return self.index + (self.flight is not None)
+
+    @property
+    def _boundary(self) -> Boundary:
+        """The boundary before that block."""
+        if self.flight is not None:
+            return apply_events(self.flight.conditions, self._ahead, self._seen, self._dials)
+        return apply_events(self._before, self._events, self._seen, self._dials)
+
+    @property
+    def _parent(self) -> int:
+        return self.line.newest.index if self.line.newest else -1
+
+    def _take(self, events: Sequence[Event]) -> Boundary:
+        """Let `events` take effect on that block; raises ValueError before anything has changed."""
+        apply_events(self.conditions, events, self._seen, self._dials)
+        if self.flight is not None:
+            self._ahead += tuple(events)
+        else:
+            self._events += tuple(events)
+        return self._boundary
+
+    def _go_on(self, index: int, conditions: Conditions, events: tuple[Event, ...]) -> None:
+        """Block `index` comes next, after one that was made under `conditions`; `events` are taken for it already."""
+        self.index, self._before = index, conditions
+        self._events, self._ahead, self.flight = events, (), None
+
+    # -- the banks --
+
+    def _catch_up(self, boundary: Boundary) -> list[Work]:
+        """Bring the front bank under the next block's words and up to the newest block."""
+        if boundary.scene or not self.end:
+            self._front, self._back = BankState(boundary.conditions.words, 0, self.index), BankState(None)
+            return [Clear()]
+        if self._front.matches(boundary, self.index):
+            work = self._clean_pass(boundary)
+        elif self._back.matches(boundary, self.index):
+            work = [*self._clean_pass(boundary), Swap()]
+            self._front = self._back
+        else:
+            work = [self._recache(self._with_sink(boundary)), Swap()]
+            self._front = self._back
+        self._back = BankState(None)
+        return work
+
+    def _clean_pass(self, boundary: Boundary) -> list[Work]:
+        """What the bank that matches the next block lacks of the newest one; nothing where neither bank matches."""
+        words, newest = boundary.conditions.words, self._parent
+        if self._front.matches(boundary, self._seen):
+            is_missing, self._front = self._front.end != self.end, replace(self._front, end=self.end)
+            return [Append(words, newest)] if is_missing else []
+        if self._back.matches(boundary, self._seen):
+            is_missing, self._back = self._back.end != self.end, replace(self._back, end=self.end)
+            return [Append(words, newest, to_back=True)] if is_missing else []
+        return []
+
+    def _recache(self, boundary: Boundary, end: int | None = None) -> Recache:
+        """Let the back bank be filled for the next block, from what comes before latent frame `end`."""
+        end, words = self.end if end is None else end, boundary.conditions.words
+        makes_sink = self._rules.makes_sink(end, boundary.renew)
+        since = self._seen if makes_sink else self._front.sink_since
+        self._back = BankState(words, end, since, self.index)
+        renew = boundary.renew or not self._rules.keep_sink
+        frames = self._rules.frames_needed(end, renew)
+        self.line.require(end, frames)
+        return Recache(words, end, frames, renew)
+
+    def _with_sink(self, boundary: Boundary) -> Boundary:
+        """The same boundary, or one more event: a Rebuild, where the sink that should be kept is not of this line.
+
+        Such a sink came with a block that was taken back. It is made anew, and the event says so in the log.
+        """
+        newest = self._parent if self.flight is None else self.index
+        is_of_the_line = self._rules.makes_sink(self.end, boundary.renew) or self._front.sink_since <= newest
+        return boundary if is_of_the_line else self._take([Rebuild()])

@@ -1,0 +1,26 @@
+"""A cross-fade between two clips, computed in latents: a ramp in time is a matrix there."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from world.small.decoder import LinearLatents
+
+
+class CrossFade:
+    """Fades one clip into another over two blocks."""
+
+    def __init__(self, latents: LinearLatents) -> None:
+        g = latents.geometry
+        basis = latents.basis.view(g.channels, g.frames, -1)
+        share = (torch.arange(2 * g.frames) + 0.5) / (2 * g.frames)
+        self.ramps = [torch.einsum("ktp,t,jtp->kj", basis, part, basis) for part in share.view(2, -1)]
+
+    def fade(self, old: Tensor, new: Tensor, cut: int) -> Tensor:
+        """Latents [..., n, C, h, w] that equal `old` before block `cut` and `new` from block cut + 2 on."""
+        out = torch.cat([old[..., :cut, :, :, :], new[..., cut:, :, :, :]], -4)
+        for ramp, at in zip(self.ramps, range(cut, min(cut + 2, out.shape[-4])), strict=False):
+            before, after = old[..., at, :, :, :], new[..., at, :, :, :]
+            out[..., at, :, :, :] = before + torch.einsum("kj,...jhw->...khw", ramp, after - before)
+        return out

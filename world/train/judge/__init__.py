@@ -1,0 +1,1 @@
+"""How good a trained model is: what its clips show, compared with what the prompts asked for."""
