@@ -31,10 +31,10 @@ def play(options: Namespace) -> int:
     world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
     stream = StreamOptions(
-        world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition
+        world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition, options.spare
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated show closes its files too
-    model = LiveModel(stream, ModelProcess)  # first, so that the world opens while the window does
+    model = LiveModel(stream, ModelProcess, MonotonicClock())  # first, so that the world opens while the window does
     try:
         return show(options, model, script)
     finally:
@@ -82,7 +82,8 @@ def _verdict(engine: Engine, options: Namespace) -> int:
     if recorder:
         print(f"recorded {recorder.recorded} frames to {options.record}, {recorder.dropped} dropped")
     counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.ticks.late} late ticks"
-    print(f"shown {engine.shown} frames, {counts}")
+    still = f"longest still picture {engine.longest_still_s:.2f} s"
+    print(f"shown {engine.shown} frames, {counts}, {still}")
     if fault:
         log.error("the model could not run: %s", fault.what)
     return 1 if fault else 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from loop.link.message import BlockDone, Died, Fault
+from loop.link.message import BlockDone, Died, Fault, Trouble
 from loop.output.ledger import Ledger
 from loop.output.recorder import Recorder
 from loop.output.trace import Trace
@@ -40,8 +40,8 @@ class Outputs:
         more = {"abandoned": facts.abandoned} | ({"dials": facts.dials} if facts.dials else {})
         self._trace.put("block", block=facts.index, start=facts.start, **times, **switch, **more)
 
-    def fault(self, message: Died | Fault) -> None:
-        """Write that the model's process failed or died."""
+    def fault(self, message: Died | Fault | Trouble) -> None:
+        """Write that the model's process failed or died, or what it has mended."""
         what = "the model's process died" if isinstance(message, Died) else message.what
         self._trace.put("fault", what=what, t_ns=self._now_ns())
 
@@ -51,7 +51,8 @@ class Outputs:
             self.recorder.add(np.zeros_like(pixels) if blackout else pixels, t_ns, info.fps)
 
     def close(self) -> None:
-        """Finish the files; raises what the recorder's thread raised."""
+        """End the events that are open, and finish the files; raises what the recorder's thread raised."""
+        self.ledger.close()
         self._trace.close()
         if self.recorder:
             self.recorder.close()

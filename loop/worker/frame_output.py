@@ -75,9 +75,16 @@ class FrameOutput:
             place = first + offset, first_number + offset
             self._ring.publish(FrameMark(*place, block, epoch, self._clock.now_ns(), self._link.sent))
 
-    def take_back(self, kept: int) -> None:
-        """The blocks after `kept` have been dropped: others continue `kept` and get the due times of their frames."""
+    def drop_frames(self) -> None:
+        """What was published and has no due time yet was dropped: the frames that follow get those due times."""
         self._dropped_before = self._ring.written
+
+    def can_continue(self, kept: int) -> bool:
+        """Whether the decoder can go on after block `kept`."""
+        return kept in self._states
+
+    def forget_after(self, kept: int) -> None:
+        """The blocks after `kept` have been taken back."""
         for block in [block for block in self._states if block > kept]:
             del self._states[block]
 

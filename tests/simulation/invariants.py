@@ -13,7 +13,6 @@ from world.event import Dial, Prompt, Scene
 
 ENDS = ("flip", "replaced", "lost")
 NEAR_NS = 20_000  # the trace rounds the rate, so a due time computed from it is this far off at most
-HANG_S = 2.0  # within which a process that makes no progress is noticed, at least
 
 
 def complaints(show: Show, but: Collection[str] = ()) -> list[str]:
@@ -42,8 +41,9 @@ def new_frames_are_shown(show: Show) -> Iterator[str]:
     """No picture stands longer than a restart, or the notice of a hang and a restart, takes; frozen ones excepted."""
     plan = show.plan
     block_s = (plan.block_ms + plan.recache_ms) / 1e3 * 2 + (plan.open_ms + plan.start_ms) / 1e3
-    limit_s = 0.5 + block_s + len(plan.mishaps) * (1.0 + block_s + max(HANG_S, 5 * plan.block_ms / 1e3))
-    last_ns, frame = START_NS, None
+    limit_s = 0.5 + block_s + plan.mending_s
+    early = [at_s for at_s, key in plan.keys if key == "space"]
+    last_ns, frame = START_NS + round(max(early, default=0.0) * 1e9 if _is_frozen_at_first(show) else 0), None
     for line in (*show.trace.of("flip"), {"t_ns": show.ended_ns, "frame": -1}):
         if line.get("held") == "freeze":
             last_ns = line["t_ns"]
@@ -162,6 +162,13 @@ def everything_is_given_back(show: Show) -> Iterator[str]:
         yield f"lives {alive} of the model's process were not ended"
     if show.rings.named():
         yield f"{show.rings.named()} still have names"
+
+
+def _is_frozen_at_first(show: Show) -> bool:
+    """Whether somebody froze the picture before there was one."""
+    flips = show.trace.of("flip")
+    first_ns = flips[0]["t_ns"] if flips else show.ended_ns
+    return any(key == "space" and START_NS + at_s * 1e9 < first_ns for at_s, key in show.plan.keys)
 
 
 def _words(show: Show) -> dict[int, str]:

@@ -142,6 +142,10 @@ class SimulatedProcess:
             self._joining = self._time.running
             self._time.sleep_until(self._time.now_ns() + PATIENCE_NS)
             self._joining = None
+        self.kill()
+
+    def kill(self) -> None:
+        assert not self.is_closed, "a process was ended twice"
         self._time.kill(self.task)
         self.is_closed = True
 
@@ -162,7 +166,9 @@ class SimulatedProcess:
 
     def _work(self, opening: Callable[[Clock], World]) -> None:
         try:
-            serve(_WorkersPipe(self), lambda: opening(self), Machine(self, self.attach, lambda: None))
+            serve(
+                _WorkersPipe(self), lambda: opening(self), Machine(self, self.attach, lambda: None, lambda world: False)
+            )
         finally:
             if self._joining:
                 self._joining.wake_ns = min(self._joining.wake_ns, self._time.now_ns())
