@@ -90,8 +90,8 @@ class Engine:
 
     def _gather(self) -> None:
         """Send on what was pressed or scripted since the last call."""
-        found = self.controls.gather(self.screen.poll(), self.clock.now_ns(), self.first_flip_ns)
-        for event, source, pump_ns in found:
+        gathered = self.controls.gather(self.screen.poll(), self.clock.now_ns(), self.first_flip_ns)
+        for event, source, pump_ns in gathered:
             if self._is_known(event):
                 self._send(self.out.ledger.submitted(event, source, pump_ns, self.clock.now_ns()), event)
 
@@ -146,7 +146,7 @@ class Engine:
     def _begin(self, info: WorldInfo) -> None:
         """The world is open, and its first ring is there."""
         self.playback = Playback(info.fps, info.block_frames)
-        self.controls.keyboard.meet(self.model.words or "", {**info.dials, **DISPLAY_DIALS})
+        self.controls.keyboard.meet({**info.dials, **DISPLAY_DIALS})
         self.out.header(trace_header(self.model, info, self.ticks))
 
     def _present(self, due: Shown, pacer: Pacer, info: WorldInfo) -> None:

@@ -1,4 +1,7 @@
-"""What the window's process and the model's process say to each other over their pipe. Plain data, pickled."""
+"""What the window's process and the model's process say to each other over their pipe. Plain data, pickled.
+
+Start, Submit, Mode and Close go to the model's process; all others come from it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from world.event import Event
 from world.info import WorldInfo
 
 NOBODY = 0  # the number of an event that nobody submitted: a later step of a transition or of a dial
-
-# -- to the model ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,6 @@ class Ping:
 @dataclass(frozen=True)
 class Close:
     """End the process after the pass in flight."""
-
-
-# -- from the model -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

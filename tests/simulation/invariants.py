@@ -123,22 +123,23 @@ def dropped_frames_are_not_shown(show: Show) -> Iterator[str]:
 
 def the_ledger_names_the_first_frame(show: Show) -> Iterator[str]:
     """The flip of words shows a block under them, or under later ones, and no frame before it was made under them."""
-    flips = show.trace.of("flip")
+    flips, words = show.trace.of("flip"), _words(show)
     later: list[str] = []
     for number, text, block, t_ns in reversed(list(_shown_words(show))):
         later.append(text)
-        if _words(show)[block] not in later:
-            yield f"event {number} {text!r} is said to be seen in block {block}, under {_words(show)[block]!r}"
-        early = [line["frame"] for line in flips if line["t_ns"] < t_ns and _words(show)[line["block"]] == text]
+        if words[block] not in later:
+            yield f"event {number} {text!r} is said to be seen in block {block}, under {words[block]!r}"
+        early = [line["frame"] for line in flips if line["t_ns"] < t_ns and words[line["block"]] == text]
         if early and _is_new(show, number, text):
             yield f"event {number} {text!r} was seen in frame {early[0]} before the flip that the ledger names"
 
 
 def overtaken_words_are_replaced(show: Show) -> Iterator[str]:
     """Words that no frame was made under, because others came before their block was made, have no flip."""
+    words = _words(show)
     for number, text, block, _ in _shown_words(show):
-        if _words(show)[block] != text:
-            yield f"event {number} {text!r} is said to be seen in block {block}, under {_words(show)[block]!r}"
+        if words[block] != text:
+            yield f"event {number} {text!r} is said to be seen in block {block}, under {words[block]!r}"
 
 
 def the_last_values_are_reached(show: Show) -> Iterator[str]:
