@@ -174,3 +174,40 @@ def test_a_transition_does_not_replace_the_words_that_follow_a_hard_cut():
         show = play(Plan(transition=4, block_ms=150, script=shifted))
         assert complaints(show) == []
         assert show.story.cards[-1].words == "green"
+
+
+def longest_still_s(spare: str, kind: str) -> float:
+    """How long the picture stood around a mishap of a model that takes 2 s to open."""
+    plan = Plan(seconds=16.0, open_ms=2000, spare=spare, mishaps=(Mishap(0, kind, at_s=9.0),))
+    show = play(plan)
+    assert complaints(show) == []
+    return show.engine.longest_still_s
+
+
+def test_a_spare_process_takes_the_place_of_one_that_died_at_once():
+    assert longest_still_s("off", "death") > 1.9
+    assert longest_still_s("on", "death") < 0.5
+
+
+def test_a_model_that_hangs_is_noticed_after_two_seconds_and_the_spare_goes_on():
+    assert longest_still_s("on", "hang") < 2.5
+
+
+def test_a_hang_is_named_in_the_trace():
+    show = play(Plan(mishaps=(Mishap(0, "hang", at_s=3.0),)))
+    assert [line["what"] for line in show.trace.of("fault")] == [
+        "the model's process made no progress for 2.0 s",
+        "the model's process died",
+    ]
+
+
+def test_what_was_not_seen_when_the_show_ends_is_lost_with_the_reason():
+    show = play(Plan(seconds=3.0, script=((2.6, Prompt("red")),)))
+    show.engine.out.close()
+    ends = [line for line in show.trace.of("stage") if line["stage"] in ("flip", "lost")]
+    assert [(line["stage"], line.get("why")) for line in ends] == [("lost", "the show ended")]
+
+
+def test_a_replaced_event_names_the_one_that_replaced_it():
+    show = play(Plan(mode="inline", script=((2.0, Dial("zoom", 0.5)), (2.001, Dial("zoom", 1.0)))))
+    assert [(line["id"], line["by"]) for line in show.trace.of("stage") if line["stage"] == "replaced"] == [(1, 2)]

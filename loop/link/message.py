@@ -37,6 +37,11 @@ class Start:
 
 
 @dataclass(frozen=True)
+class WarmUp:
+    """Make a block for nobody: what a process does for the first time takes longer, and this one stands by."""
+
+
+@dataclass(frozen=True)
 class Submit:
     """An event of a user, a script or a peer, for the next block boundary.
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from loop.link.message import Died, Fault, Opened, Ping
+from loop.link.message import Died, Fault, Opened, Ping, WarmUp
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
 from loop.timing.watchdog import NS, Phase, Watchdog, retry_delay_ns
@@ -130,4 +130,6 @@ class ModelLives:
             self._spare.kill()
             self._spare, self._spare_messages, self._spare_ns = None, [], now_ns + SPARE_AGAIN_NS
             return
+        if any(isinstance(message, Opened) for message in messages):
+            self._spare.send(WarmUp())
         self._spare_messages += messages

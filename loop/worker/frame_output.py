@@ -89,9 +89,16 @@ class FrameOutput:
             del self._states[block]
 
     def resume(self, blocks: Sequence[Block]) -> None:
-        """Bring the decoder to where it was after the last of these blocks."""
+        """Bring the decoder to where it was after the last of these blocks, and after those that may be gone back to.
+
+        Older ones are left out if later pixels do not depend on them.
+        """
+        first, frames = max(0, len(blocks) - self._states_kept), 0
+        while first > 0 and frames < self._decoder.memory:
+            first -= 1
+            frames += blocks[first].latents.shape[1]
         state = self._decoder.start()
-        for block in blocks:
+        for block in blocks[first:]:
             _, state = self._decode(state, block.latents)
             self._remember(block.index, state)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loop.link.message import Fault, Opened, Start, Started
+from loop.link.message import Fault, Opened, Start, Started, WarmUp
 from loop.link.pipe import Pipe
 from loop.link.ring import FrameRing
 from loop.timing import gc_freeze
@@ -25,6 +25,7 @@ from loop.timing.clock import Clock, MonotonicClock
 from loop.worker.stream import Stream
 from loop.worker.window_link import WindowLink
 from world.block import World
+from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
 from world.zoo import has_room_for_another, open_in_own_process
@@ -80,7 +81,8 @@ def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
     try:
         world = opening()
         link.send(Opened(world.info, _versions(), machine.leaves_room(world)))
-        start = link.pipe.recv()
+        while isinstance(start := link.pipe.recv(), WarmUp):
+            _warm_up(world)
         if isinstance(start, Start):
             ring = machine.attach(start.ring, start.slots, world.info.picture)
             stream = Stream(world, start, ring, link, machine.clock)
@@ -94,6 +96,13 @@ def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
     except Exception as error:
         link.send(Fault(f"{type(error).__name__}: {error}", usage=False))
         raise
+
+
+def _warm_up(world: World) -> None:
+    """Run a few blocks, a recache and the decoder once."""
+    session, state = world.session(0, world.info.showpiece), world.decoder.start()
+    for words in (world.info.showpiece, world.info.showpiece, "a"):
+        _, state = world.decoder.decode(state, session.step([Prompt(words)]).latents)
 
 
 def _leaves_room(world: World) -> bool:
