@@ -1,0 +1,39 @@
+"""A first, tiny computation with the parts of a folder, so that weights that cannot work are named while it is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from world.dit.attend import Dense
+from world.dit.dit import CausalDiT
+from world.info import WorldError
+from world.wan.checkpoint import is_finite
+from world.wan.files import Files
+from world.wan.taehv import TAEHV
+from world.wan.umt5 import PromptEncoder
+from world.wan.vae import WanVAE
+
+
+@torch.no_grad()
+def try_once(files: Files, prompts: PromptEncoder, dit: CausalDiT, decoder: WanVAE | TAEHV) -> None:
+    """Encode a few words, denoise a latent frame of 2x2 once, and decode it.
+
+    Raises WorldError, with the file's name, if numbers come out that are not finite: finite weights can overflow too.
+    """
+    device, config = next(dit.parameters()).device, dit.config
+    embedding = prompts("a red fox")
+    _need_finite(embedding, files.text)
+    latents = torch.linspace(-1, 1, 4 * config.in_dim, device=device).view(1, 1, config.in_dim, 2, 2)
+    attend = Dense((1, 1), [0], config.head_dim, device=device)
+    timesteps = torch.full((1, 1), 1000.0, device=device)
+    prediction = dit(latents, timesteps, dit.words(embedding.to(device)), attend)
+    _need_finite(prediction.half(), files.base)  # latents are stored as float16
+    _need_finite(decoder.decode_raw(decoder.start(), latents)[0], files.decoder)
+
+
+def _need_finite(result: Tensor, path: Path) -> None:
+    if not is_finite(result):
+        raise WorldError(f"{path} cannot be used: what is computed with its weights overflows")
