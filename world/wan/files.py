@@ -31,11 +31,15 @@ LONGLIVE = ("longlive_models/models", "models", ".")
 
 # Published names first, then those under which people have the same file.
 BASE = ("longlive_base.pt", "longlive_base.safetensors", "longlive_base.pth")
-LORA = ("lora.pt", "lora.safetensors", "lora.pth", "adapter_model.safetensors", "adapter_model.bin")
-LORA += ("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin")
+LORA = (
+    *("lora.pt", "lora.safetensors", "lora.pth", "adapter_model.safetensors", "adapter_model.bin"),
+    *("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"),
+)
 PLAIN = ("diffusion_pytorch_model.safetensors",)
-TEXT = ("models_t5_umt5-xxl-enc-bf16.pth", "models_t5_umt5-xxl-enc-bf16.safetensors")
-TEXT += ("umt5-xxl-enc-bf16.safetensors", "umt5-xxl-enc-fp8_e4m3fn.safetensors")
+TEXT = (
+    *("models_t5_umt5-xxl-enc-bf16.pth", "models_t5_umt5-xxl-enc-bf16.safetensors"),
+    *("umt5-xxl-enc-bf16.safetensors", "umt5-xxl-enc-fp8_e4m3fn.safetensors"),
+)
 DECODERS = {
     "vae": (WAN, "Wan2.1_VAE.pth", "Wan2.1_VAE.safetensors"),
     "taehv": (LONGLIVE + WAN, "taew2_1.pth", "taew2_1.safetensors"),

@@ -1,8 +1,6 @@
-"""A first, tiny computation with the parts of a folder, so that weights that cannot work are named while it is opened."""
+"""A tiny computation with the parts of a folder: weights that cannot work are named while it is opened."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -25,15 +23,16 @@ def try_once(files: Files, prompts: PromptEncoder, dit: CausalDiT, decoder: WanV
     """
     device, config = next(dit.parameters()).device, dit.config
     embedding = prompts("a red fox")
-    _need_finite(embedding, files.text)
+    _need_finite(embedding, str(files.text))
     latents = torch.linspace(-1, 1, 4 * config.in_dim, device=device).view(1, 1, config.in_dim, 2, 2)
     attend = Dense((1, 1), [0], config.head_dim, device=device)
     timesteps = torch.full((1, 1), 1000.0, device=device)
     prediction = dit(latents, timesteps, dit.words(embedding.to(device)), attend)
-    _need_finite(prediction.half(), files.base)  # latents are stored as float16
-    _need_finite(decoder.decode_raw(decoder.start(), latents)[0], files.decoder)
+    merged = f"{files.base} with {files.lora.name}" if files.lora else str(files.base)
+    _need_finite(prediction.half(), merged)  # latents are stored as float16
+    _need_finite(decoder.decode_raw(decoder.start(), latents)[0], str(files.decoder))
 
 
-def _need_finite(result: Tensor, path: Path) -> None:
+def _need_finite(result: Tensor, part: str) -> None:
     if not is_finite(result):
-        raise WorldError(f"{path} cannot be used: what is computed with its weights overflows")
+        raise WorldError(f"{part} cannot be used: what is computed with these weights overflows")
