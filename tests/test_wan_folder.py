@@ -240,6 +240,33 @@ def test_a_text_encoder_of_any_dtype_is_converted_to_one_that_can_be_computed_wi
     assert found.dtype == (torch.float32 if dtype in (torch.float32, torch.float64) else torch.bfloat16)
 
 
+def test_a_text_encoder_under_the_names_of_transformers_is_the_same(folder):
+    plain = embedding(folder)
+    theirs = {
+        "token_embedding": "shared",
+        "attn": "layer.0.SelfAttention",
+        "pos_embedding.embedding": "layer.0.SelfAttention.relative_attention_bias",
+        "norm1": "layer.0.layer_norm",
+        "norm2": "layer.1.layer_norm",
+        "ffn.gate.0": "layer.1.DenseReluDense.wi_0",
+        "ffn.fc1": "layer.1.DenseReluDense.wi_1",
+        "ffn.fc2": "layer.1.DenseReluDense.wo",
+    }
+
+    def renamed(name: str) -> str:
+        if name == "norm.weight":
+            return "encoder.final_layer_norm.weight"
+        for ours, other in theirs.items():
+            name = re.sub(rf"(^|\.){re.escape(ours)}\.", rf"\g<1>{other}.", name)
+        return name.replace("blocks.", "encoder.block.")
+
+    tensors = torch.load(folder / ENCODER, weights_only=True)
+    (folder / ENCODER).unlink()
+    content = {renamed(name): t for name, t in tensors.items()} | {"spiece_model": torch.zeros(9, dtype=torch.uint8)}
+    save_file(content, folder / WAN / "umt5_xxl_fp16.safetensors")
+    assert torch.equal(embedding(folder), plain)
+
+
 @pytest.mark.parametrize("suffix", ["scale_weight", "weight_scale"])
 @pytest.mark.parametrize("per_row", [False, True])
 def test_scales_of_float8_weights_are_multiplied_in(folder, suffix, per_row):

@@ -130,6 +130,8 @@ def _complaint(path: Path, error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError) and code:
         return f"{path} holds Python code ({code[1]}), not only tensors; it was not run: use the published file"
     size = path.stat().st_size if path.exists() else 0
+    if size < 1000 and path.read_bytes().startswith(b"version https://git-lfs"):
+        return f"{path} is only a pointer to the file: run `git lfs pull` in its repository"
     return f"{path} cannot be read ({size:,} bytes): it is cut short or not a checkpoint; copy or download it again"
 
 

@@ -6,6 +6,7 @@ Source: the file names and key names of the released Wan2.1-T2V-1.3B and LongLiv
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from world.info import WorldError
 from world.wan.adapter import read_rules
 from world.wan.checkpoint import FLOATS, Tensors, check_fit, fill, find, need, read_checkpoint, read_json
 from world.wan.lora import Lora
-from world.wan.names import CONTAINERS, plain_names, state_dict_in
+from world.wan.names import CONTAINERS, encoder_names, plain_names, state_dict_in
 from world.wan.scales import Scales, without_scales
 from world.wan.taehv import TAEHV, TAEHVConfig, trim_grow
 from world.wan.umt5 import TEXT_LENGTH, UMT5, PromptEncoder, Tokenizer, UMT5Config
@@ -39,6 +40,7 @@ PLAIN = ("diffusion_pytorch_model.safetensors",)
 TEXT = (
     *("models_t5_umt5-xxl-enc-bf16.pth", "models_t5_umt5-xxl-enc-bf16.safetensors"),
     *("umt5-xxl-enc-bf16.safetensors", "umt5-xxl-enc-fp8_e4m3fn.safetensors"),
+    *("umt5_xxl_fp16.safetensors", "umt5_xxl_fp8_e4m3fn_scaled.safetensors"),
 )
 DECODERS = {
     "vae": (WAN, "Wan2.1_VAE.pth", "Wan2.1_VAE.safetensors"),
@@ -132,9 +134,9 @@ def read_transformer(files: Files, sizes: DiTConfig, dtype: torch.dtype, device:
     return dit
 
 
-def _read(path: Path) -> tuple[Tensors, Scales]:
-    """The weights in a checkpoint under their plain names, and the scales of those that are stored scaled."""
-    return without_scales(plain_names(state_dict_in(read_checkpoint(path), path), path), path)
+def _read(path: Path, renamed: Callable[[Tensors], Tensors] = lambda tensors: tensors) -> tuple[Tensors, Scales]:
+    """The weights in a checkpoint under their plain names, `renamed`, and the scales of those that are scaled."""
+    return without_scales(renamed(plain_names(state_dict_in(read_checkpoint(path), path), path)), path)
 
 
 def read_decoder(path: Path, dtype: torch.dtype, device: torch.device) -> WanVAE | TAEHV:
@@ -154,7 +156,7 @@ def read_decoder(path: Path, dtype: torch.dtype, device: torch.device) -> WanVAE
 def read_prompts(files: Files, sizes: DiTConfig, device: torch.device) -> PromptEncoder:
     """The text encoder with its tokenizer, both tried on a word."""
     tokenizer = Tokenizer(files.tokenizer)
-    tensors, scales = _read(files.text)
+    tensors, scales = _read(files.text, encoder_names)
     config = _umt5_sizes(tensors)
     if config.attention_dim % config.heads:
         raise WorldError(f"{files.text} has {config.heads} heads in a width of {config.attention_dim}")

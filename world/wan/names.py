@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,36 @@ def plain_names(tensors: Tensors, path: Path) -> Tensors:
         if other != name:
             raise WorldError(f"{path} holds {plain_name(name)} twice, as {other} and as {name}: keep one of them")
     return {plain: tensors[name] for plain, name in names.items()}
+
+
+# The text encoder as the library transformers names its parts. Its gate is wi_0.
+_TRANSFORMERS = (
+    (r"^shared\.", "token_embedding."),
+    (r"^encoder\.final_layer_norm\.", "norm."),
+    (r"^encoder\.block\.(\d+)\.", r"blocks.\1."),
+    (r"\.layer\.0\.SelfAttention\.relative_attention_bias\.", ".pos_embedding.embedding."),
+    (r"\.layer\.0\.SelfAttention\.", ".attn."),
+    (r"\.layer\.0\.layer_norm\.", ".norm1."),
+    (r"\.layer\.1\.layer_norm\.", ".norm2."),
+    (r"\.layer\.1\.DenseReluDense\.wi_0\.", ".ffn.gate.0."),
+    (r"\.layer\.1\.DenseReluDense\.wi_1\.", ".ffn.fc1."),
+    (r"\.layer\.1\.DenseReluDense\.wo\.", ".ffn.fc2."),
+)
+_UNUSED = ("encoder.embed_tokens.weight", "spiece_model")  # a second copy, and the tokenizer
+
+
+def encoder_names(tensors: Tensors) -> Tensors:
+    """The text encoder's `tensors` under Wan's names, whether they have those already or those of transformers."""
+    if "shared.weight" not in tensors:
+        return tensors
+    found = {}
+    for name, tensor in tensors.items():
+        if name in _UNUSED:
+            continue
+        for pattern, ours in _TRANSFORMERS:
+            name = re.sub(pattern, ours, name)
+        found[name] = tensor
+    return found
 
 
 def state_dict_in(content: Mapping[Any, Any], path: Path, entries: Sequence[str] = CONTAINERS) -> Tensors:

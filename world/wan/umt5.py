@@ -127,15 +127,15 @@ class Tokenizer:
         """Read `tokenizer.json` in `folder`; raises WorldError if it is damaged, or if it or a library is missing."""
         library, self._fix = _libraries()
         path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise WorldError(f"{path} cannot be read as a tokenizer: there is no such file")
         try:
+            if not path.is_file():
+                raise WorldError(f"{path} cannot be read as a tokenizer: there is no such file")
             self._tokenizer = library.Tokenizer.from_file(str(path))
             # the file may ask for padding or truncation
             self._tokenizer.no_padding()
             self._tokenizer.no_truncation()
             self._tokenizer.encode("a red fox & 1 café", add_special_tokens=False)
-        except (KeyboardInterrupt, SystemExit):
+        except (WorldError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # the library raises Exception itself, and when it panics BaseException
             raise WorldError(f"{path} cannot be read as a tokenizer: {told(str(error))}") from None
