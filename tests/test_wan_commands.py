@@ -99,7 +99,7 @@ DAMAGE = {
     ),
     "a DoRA": (
         lambda f: (f / LONGLIVE / "adapter_config.json").write_text('{"lora_alpha": 2, "use_dora": true}'),
-        "adapter_config.json describes DoRA, which cannot be merged here",
+        "adapter_config.json does not describe a plain LoRA: DoRA cannot be merged here",
     ),
     "a pipe for a file": (
         lambda f: ((f / LONGLIVE / "lora.pt").unlink(), os.mkfifo(f / LONGLIVE / "lora.pt")),

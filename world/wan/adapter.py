@@ -26,6 +26,7 @@ REFUSED = {
 # These begin with changed base weights, which the folder's base has not.
 REFUSED_STARTS = ("pissa", "olora", "corda", "loftq")
 
+REPETITIONS = 3  # in a pattern
 LARGEST = 1e30  # of an alpha; far above it, a float32 cannot hold the scale
 
 T = TypeVar("T")
@@ -79,17 +80,11 @@ def read_rules(lora: Path) -> LoraRules:
         return LoraRules()
     try:
         content = read_json(path)
-        _refuse_others(content, path)
-        if "lora_alpha" not in content:
-            raise ValueError("there is none")
-        alpha = _number(content["lora_alpha"], "lora_alpha")
-    except WorldError:
-        raise
-    except ValueError as error:
-        raise WorldError(f"{path} has no number lora_alpha: {error}") from None
-    try:
+        unlike = _unlike_lora(content)
+        if unlike:
+            raise ValueError(f"{unlike} cannot be merged here")
         return LoraRules(
-            alpha,
+            _number(content.get("lora_alpha"), "lora_alpha"),
             _flag(content, "use_rslora"),
             None if content.get("r") is None else _rank(content["r"], "r"),
             {key: _number(value, f"alpha_pattern {told(key)}") for key, value in _pattern(content, "alpha_pattern")},
@@ -97,10 +92,11 @@ def read_rules(lora: Path) -> LoraRules:
             _flag(content, "fan_in_fan_out"),
         )
     except ValueError as error:
-        raise WorldError(f"{path} does not describe a LoRA: {error}") from None
+        raise WorldError(f"{path} does not describe a plain LoRA: {error}") from None
 
 
-def _refuse_others(content: Mapping[str, Any], path: Path) -> None:
+def _unlike_lora(content: Mapping[str, Any]) -> str | None:
+    """What makes the adapter something else than a plain LoRA; None if nothing does."""
     kind = content.get("peft_type") or "LORA"
     start = content.get("init_lora_weights")
     found = [what for option, what in REFUSED.items() if content.get(option)]
@@ -108,8 +104,7 @@ def _refuse_others(content: Mapping[str, Any], path: Path) -> None:
         found.append(f"peft_type {told(kind)}")
     if isinstance(start, str) and start.lower().startswith(REFUSED_STARTS):
         found.append(f"a start from {told(start)}")
-    if found:
-        raise WorldError(f"{path} describes {found[0]}, which cannot be merged here: expected a plain LoRA")
+    return found[0] if found else None
 
 
 def _number(value: object, name: str) -> float:
@@ -136,6 +131,9 @@ def _pattern(content: Mapping[str, Any], name: str) -> Sequence[tuple[str, Any]]
     if not isinstance(value, dict):
         raise ValueError(f"{name} is no object, {{...}}")
     for key in value:
+        # more repetitions, or repeated groups, could take for ever to match
+        if len(re.findall(r"[*+?{]", key)) > REPETITIONS or re.search(r"\)[*+{]", key):
+            raise ValueError(f"{name} has a key that is too complicated: {told(key)}")
         try:
             re.compile(f"({key})")
         except (re.error, RecursionError, OverflowError):

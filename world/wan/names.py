@@ -13,7 +13,7 @@ from world.wan.checkpoint import Tensors, only_tensors
 # Parts of dotted names that only say what a model was wrapped in. No weight of ours has such a part in its own name.
 WRAPPERS = frozenset(
     (
-        *("model", "module", "diffusion_model", "base_model", "transformer", "dit", "generator"),
+        *("model", "module", "diffusion_model", "base_model", "transformer", "dit", "generator", "vae"),
         *("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "_module"),
     )
 )
