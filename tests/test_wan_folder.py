@@ -236,7 +236,8 @@ def test_a_text_encoder_of_any_dtype_is_converted_to_one_that_can_be_computed_wi
     plain = embedding(folder)
     rewritten(folder / ENCODER, lambda tensors: {n: t.to(dtype) for n, t in tensors.items()})
     found = embedding(folder)
-    assert plain.dtype == torch.float32 and torch.allclose(found.float(), plain, atol=0.1)
+    assert plain.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(found.float(), plain, dim=-1)[0, :3].min() > 0.95
     assert found.dtype == (torch.float32 if dtype in (torch.float32, torch.float64) else torch.bfloat16)
 
 
@@ -270,22 +271,19 @@ def test_a_text_encoder_under_the_names_of_transformers_is_the_same(folder):
 @pytest.mark.parametrize("suffix", ["scale_weight", "weight_scale"])
 @pytest.mark.parametrize("per_row", [False, True])
 def test_scales_of_float8_weights_are_multiplied_in(folder, suffix, per_row):
+    tensors = torch.load(folder / ENCODER, weights_only=True)
+    stored = {"scaled_fp8": torch.zeros(2).to(torch.float8_e4m3fn)} | tensors
+    for name in [name for name, t in tensors.items() if t.ndim == 2 and "embedding" not in name]:
+        scale = tensors[name].float().abs().amax(1, keepdim=True) / 448
+        scale = scale if per_row else scale.max()
+        stored[name] = (tensors[name].float() / scale).to(torch.float8_e4m3fn)
+        stored[name.removesuffix("weight") + suffix] = scale
+        tensors[name] = (stored[name].float() * scale).bfloat16()
+    torch.save(tensors, folder / ENCODER)
     plain = embedding(folder)
-
-    def scaled(tensors):
-        found = {"scaled_fp8": torch.zeros(2).to(torch.float8_e4m3fn)}
-        for name, t in tensors.items():
-            if t.ndim < 2 or "embedding" in name:
-                found[name] = t
-                continue
-            scale = t.float().abs().amax(1, keepdim=True) / 448
-            scale = scale if per_row else scale.max()
-            found[name] = (t.float() / scale).to(torch.float8_e4m3fn)
-            found[name.removesuffix("weight") + suffix] = scale
-        return found
-
-    rewritten(folder / ENCODER, scaled)
-    assert torch.nn.functional.cosine_similarity(embedding(folder).float(), plain.float(), dim=-1)[0, :3].min() > 0.98
+    torch.save(stored, folder / ENCODER)
+    # most weights are float8 here, and all of them become bfloat16
+    assert torch.equal(embedding(folder), plain)
 
 
 def test_a_transformer_of_float8_is_converted(folder):

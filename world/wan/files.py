@@ -17,13 +17,14 @@ from world.dit.config import DiTConfig
 from world.dit.dit import CausalDiT
 from world.info import WorldError
 from world.wan.adapter import read_rules
-from world.wan.checkpoint import FLOATS, Tensors, check_fit, fill, find, need, read_checkpoint, read_json
+from world.wan.checkpoint import Tensors, find, need, read_checkpoint, read_json
 from world.wan.lora import Lora
 from world.wan.names import CONTAINERS, encoder_names, plain_names, state_dict_in
 from world.wan.scales import Scales, without_scales
 from world.wan.taehv import TAEHV, TAEHVConfig, trim_grow
 from world.wan.umt5 import TEXT_LENGTH, UMT5, PromptEncoder, Tokenizer, UMT5Config
 from world.wan.vae import VAEConfig, WanVAE
+from world.wan.weights import FLOATS, check_fit, fill
 
 log = logging.getLogger(__name__)
 

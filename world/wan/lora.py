@@ -15,8 +15,9 @@ from torch import Tensor
 
 from world.info import WorldError
 from world.wan.adapter import LARGEST, LoraRules
-from world.wan.checkpoint import FLOATS, dtype_text, first, is_finite, shape_text
+from world.wan.checkpoint import first
 from world.wan.names import plain_name
+from world.wan.weights import FLOATS, dtype_text, is_finite, shape_text
 
 _SIDE = re.compile(
     r"^(?P<layer>.+)\.lora(?:_linear_layer)?[._](?P<side>A|B|down|up)(?:\.(?!weight$|bias$)[^.]+)?\.weight$"

@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from world.info import WorldError
-from world.wan.checkpoint import FLOATS, Tensors, is_finite, shape_text
+from world.wan.checkpoint import Tensors
+from world.wan.weights import FLOATS, is_finite, shape_text
 
 WEIGHT_SCALES = (".scale_weight", ".weight_scale", ".weight.scale")
 # scales of activations, and a marker: for a product in float8, which is not made here

@@ -8,11 +8,11 @@ from torch import Tensor
 from world.dit.attend import Dense
 from world.dit.dit import CausalDiT
 from world.info import WorldError
-from world.wan.checkpoint import is_finite
 from world.wan.files import Files
 from world.wan.taehv import TAEHV
 from world.wan.umt5 import PromptEncoder
 from world.wan.vae import WanVAE
+from world.wan.weights import is_finite
 
 
 @torch.no_grad()
