@@ -326,5 +326,5 @@ def test_a_damaged_file_is_told_in_one_line_or_does_no_harm(name, folder):
         said = damaged(folder, name, harm, random.Random(f"{name} {kind}"))
         if said is not None:
             assert said.isprintable() and len(said) < 1000, (kind, said)
-            # a sound LoRA shows what its description gets wrong, and a folder that config.json is missing
-            assert name.name in said or str(folder) in said, (kind, said)
+            # what overflows only in a whole block is told of that block
+            assert name.name in said or str(folder) in said or said.startswith("block 0 "), (kind, said)
