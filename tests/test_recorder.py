@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -214,16 +215,24 @@ def test_a_disk_that_hangs_does_not_hold_up_the_end_for_ever(tmp_path, monkeypat
     is_open.set()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
-def test_a_full_disk_ends_the_recording_and_says_why(tmp_path):
-    recorder = Recorder(lambda: Path("/dev/full"), 16.0)
-    for number in range(160):
-        recorder.add(grey(number), number * 62 * MS)
-        if recorder.error:
-            break
-    recorder.stop()
-    recorder.join()
-    assert recorder.error is not None and recorder.error.strerror == "No space left on device"
+def test_a_file_that_cannot_grow_ends_the_recording_and_says_why(tmp_path):
+    resource = pytest.importorskip("resource", reason="a limit on the size of files is set in another way here")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    recorder, chance = Recorder(lambda: tmp_path / "show.mp4", 16.0), np.random.default_rng(7)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+        for number in range(160):
+            recorder.add(chance.integers(0, 256, (36, 64, 3), np.uint8), number * 62 * MS)
+        recorder.stop()
+        recorder.join()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert getattr(recorder.error, "strerror", None) == "File too large"
+    with av.open(str(tmp_path / "show.mp4")) as film, suppress(av.InvalidDataError):  # cut off in its last fragment
+        count = 0
+        for _ in film.decode(video=0):
+            count += 1
+    assert count > 16, "what was written until then can be played"
 
 
 def test_a_recorder_that_was_given_no_frame_writes_no_file(tmp_path):
