@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from world.diffusion.model import Text
+from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.attend import Dense, teacher_forcing
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
@@ -133,9 +133,9 @@ class SmallWorld(nn.Module):
             raise WorldError(f"{path}: {why}; {remedy}") from None
         return world.eval().requires_grad_(False)
 
-    def encode(self, text: str) -> Text:
+    def encode(self, text: str) -> TextEncoding:
         """Encode a prompt: embedding [1, L, 128], pooled [1, 128]."""
-        return Text(*self.model.text(tokenize([text]).to(self.decoder.enter.weight.device)))
+        return TextEncoding(*self.model.text(tokenize([text]).to(self.decoder.enter.weight.device)))
 
 
 def open_small(options: WorldOptions) -> DiffusionWorld:
