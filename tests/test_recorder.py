@@ -20,6 +20,7 @@ from loop.output.new_file import create_new
 from loop.output.recorder import QUEUE_FRAMES, ConstantRate, Mp4, Recorder
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
+from loop.screen.display_dials import DisplayDials
 
 MS = 1_000_000  # ns
 
@@ -107,9 +108,9 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_frame_may_be_overwritten_once_it_was_added(tmp_path):
-    recorder, pixels = Recorder(lambda: tmp_path / "show.mp4", 16.0), grey(200)
-    recorder.add(pixels, 0)
+def test_a_frame_of_the_ring_may_be_overwritten_once_it_was_shown(tmp_path):
+    recorder, dials, pixels = Recorder(lambda: tmp_path / "show.mp4", 16.0), DisplayDials(), grey(200)
+    recorder.add(dials.picture(pixels), 0)
     pixels[:] = 0
     recorder.stop()
     recorder.join()
