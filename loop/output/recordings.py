@@ -89,7 +89,7 @@ class Recordings:
         return [
             f"recorded {recorder.recorded} frames to {recorder.path}, {recorder.dropped} dropped"
             for recorder in self.made
-            if recorder.path
+            if recorder.recorded
         ]
 
     def _create(self) -> Path:
