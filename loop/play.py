@@ -44,9 +44,9 @@ def play(options: Namespace) -> int:
 def show(options: Namespace, model: Model, script: Script | None) -> int:
     """Play this model on the screen of the options, until the show ends; the exit status."""
     clock = MonotonicClock()
-    screen, overlay = _screen(options, clock)
     can_record = options.record or not options.headless  # without a window, nobody can ask for a recording later
     recordings = Recordings(options.record, options.record_size) if can_record else None
+    screen, overlay = _screen(options, clock)
     outputs = Outputs(Trace(options.trace), recordings, clock.now_ns)
     controls = ShowControls(screen, script, model, recordings)
     patch = PhotodiodePatch() if options.patch else None

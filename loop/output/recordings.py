@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -36,8 +35,7 @@ class Recordings:
         self._current: Recorder | None = None
         self._newest: np.ndarray | None = None
         self._was_black = False
-        # loading takes a tenth of a second in which no tick can pass, so it is done while the world still opens
-        threading.Thread(target=load_ffmpeg, name="ffmpeg", daemon=True).start()
+        load_ffmpeg()  # it takes a tenth of a second, in which no tick can pass
 
     def toggle(self) -> None:
         """Begin a recording with the next tick, or end the one that runs."""
