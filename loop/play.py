@@ -47,7 +47,8 @@ def show(options: Namespace, model: Model, script: Script | None) -> int:
     can_record = options.record or not options.headless  # without a window, nobody can ask for a recording later
     recordings = Recordings(options.record, options.record_size) if can_record else None
     screen, overlay = _screen(options, clock)
-    outputs = Outputs(Trace(options.trace), recordings, clock.now_ns)
+    trace = Trace(options.trace)
+    outputs = Outputs(trace, recordings, clock.now_ns)
     controls = ShowControls(screen, script, model, recordings)
     patch = PhotodiodePatch() if options.patch else None
     engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
