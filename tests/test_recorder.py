@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -229,11 +228,7 @@ def test_a_file_that_cannot_grow_ends_the_recording_and_says_why(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert getattr(recorder.error, "strerror", None) == "File too large"
-    with av.open(str(tmp_path / "show.mp4")) as film, suppress(av.InvalidDataError):  # cut off in its last fragment
-        count = 0
-        for _ in film.decode(video=0):
-            count += 1
-    assert count > 16, "what was written until then can be played"
+    assert len(read(tmp_path / "show.mp4")) >= 16, "what was written until then can be played"
 
 
 def test_a_recorder_that_was_given_no_frame_writes_no_file(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -54,7 +55,7 @@ class Mp4:
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
         codec = self._stream.codec_context
-        codec.gop_size = round(2 * fps)  # a seek point every two seconds
+        codec.gop_size = max(1, round(2 * fps))  # a seek point every two seconds
         codec.time_base = 1 / self._rate
         codec.max_b_frames, codec.thread_count = 0, 1
         codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
@@ -188,9 +189,9 @@ class Recorder:
             self._record()
         except Exception as error:  # the show reads it
             self.error = error
-            if self.path and not self.recorded:
+            if self.path:
                 with suppress(OSError):
-                    self.path.unlink()
+                    cut_to_whole_fragments(self.path) if self.recorded else self.path.unlink()
 
     def _record(self) -> None:
         first = self._queue.get()
@@ -227,6 +228,22 @@ class Recorder:
         for _ in range(count):
             film.append()
             self.recorded = film.frames
+
+
+def cut_to_whole_fragments(path: Path) -> None:
+    """Cut an MP4 file after the last fragment that was written to its end: some players refuse a broken one."""
+    with path.open("r+b") as file:
+        size, at, whole = path.stat().st_size, 0, 0
+        while len(head := file.read(16)) == 16:
+            length, kind, long_length = struct.unpack(">I4sQ", head)
+            length = long_length if length == 1 else length
+            at += length
+            if length < 8 or at > size:
+                break
+            whole = at if kind == b"mdat" else whole  # the pictures, which follow the box that describes them
+            file.seek(at)
+        if whole:
+            file.truncate(whole)
 
 
 def load_ffmpeg() -> None:
