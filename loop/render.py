@@ -15,7 +15,7 @@ import numpy as np
 
 from input.script import read_script
 from loop.cli.options import drawn_seed, world_options
-from loop.output.recorder import Mp4
+from loop.output.mp4 import Mp4
 from loop.worker.sequencer import take
 from world.block import World
 from world.event import Event

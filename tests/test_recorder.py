@@ -15,8 +15,9 @@ import av
 import numpy as np
 import pytest
 
+from loop.output.mp4 import Mp4
 from loop.output.new_file import create_new
-from loop.output.recorder import QUEUE_FRAMES, ConstantRate, Mp4, Recorder
+from loop.output.recorder import QUEUE_FRAMES, ConstantRate, Recorder
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from loop.screen.display_dials import DisplayDials

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from loop.output.mp4 import load_ffmpeg
 from loop.output.new_file import create_new
-from loop.output.recorder import Recorder, load_ffmpeg
+from loop.output.recorder import Recorder
 
 Size = tuple[int, int]  # (width, height) in pixels
 
