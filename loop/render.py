@@ -15,7 +15,7 @@ import numpy as np
 
 from input.script import read_script
 from loop.cli.options import drawn_seed, world_options
-from loop.output.recorder import Mp4
+from loop.output.mp4 import Mp4
 from loop.worker.sequencer import take
 from world.block import World
 from world.event import Event
@@ -59,10 +59,10 @@ class _Mp4Sink:
     """Frames at the world's own rate."""
 
     def __init__(self, path: Path, fps: float, picture: tuple[int, int]) -> None:
-        self._file, self._fps = Mp4(path, picture, fps), fps
+        self._file = Mp4(path, picture, fps)
 
     def add(self, pixels: np.ndarray, number: int) -> None:
-        self._file.add(pixels, round(number / self._fps * 1e9))
+        self._file.add(pixels)
 
     def close(self) -> None:
         self._file.close()
