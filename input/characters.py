@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import unicodedata
 
+from world.invisible import without_invisible
+
 _JOINER = "\u200d"
 _NON_JOINER = "\u200c"
 
 
 def clean_typing(text: str) -> str:
-    """`text` with line breaks and tabs replaced by spaces, without control or invisible formatting characters.
+    """`text` with line breaks and tabs replaced by spaces, without control or invisible characters.
 
-    The two joiners are kept, because emoji families and Persian words are spelt with them.
+    What may join its neighbours is kept, because emoji families and Persian words are spelt with it;
+    `world.event.clean_text` drops it where it joins nothing.
     """
-    spaced = "".join(" " if c.isspace() else c for c in text.replace("\r\n", "\n"))
-    hidden = ("Cc", "Cf", "Cs")
-    return "".join(c for c in spaced if c in (_JOINER, _NON_JOINER) or unicodedata.category(c) not in hidden)
+    return without_invisible(text.replace("\r\n", "\n"))
 
 
 def _extends(previous: str, char: str, flags: int) -> bool:
