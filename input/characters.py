@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from world.invisible import without_invisible
+from world.event import without_invisible
 
 _JOINER = "\u200d"
 _NON_JOINER = "\u200c"

@@ -1,28 +1,47 @@
-"""A hint about words that the world does not know, with the most similar word that it does know. Pure."""
+"""A hint about words of a prompt that do not count: the world does not know them, or reads no more of them. Pure."""
 
 from __future__ import annotations
 
-import re
 from difflib import get_close_matches
 
 from world.info import WorldInfo
+from world.prompt_mix import parse
 
-_MOST_NAMED = 3  # unknown words; the hint is one line
+_MOST_NAMED = 3  # words; the hint is two lines at most
 
 
-def hint(text: str, info: WorldInfo) -> str:
-    """One line that names the words of `text` which the world does not know.
+def hint(text: str, info: WorldInfo, is_finished: bool = True) -> str:
+    """One line that names the words of `text` that the world does not know, or does not read since they are too many.
 
-    It is empty if the world knows them all, or if it has no list of words and takes any.
+    It is empty if every word counts, or if the world has no list of words and takes any. For a finished text it also
+    says what plays instead if no word of it is known.
     """
-    if not info.vocabulary:
-        return ""
-    known = {*info.vocabulary, *info.silent}
-    unknown = list(dict.fromkeys(word for word in re.findall(r"[^\W\d_]+", text.lower()) if word not in known))
-    if not unknown:
-        return ""
-    named = ", ".join(_with_suggestion(word, info) for word in unknown[:_MOST_NAMED])
-    return f"unknown here: {named}" + (" ..." if len(unknown) > _MOST_NAMED else "")
+    remarks = [_unknown(text, info), _too_many(text, info), _fallback(text, info) if is_finished else ""]
+    return "; ".join(filter(None, remarks))
+
+
+def _unknown(text: str, info: WorldInfo) -> str:
+    unknown = info.unknown_words(text)
+    return f"unknown here: {_named([_with_suggestion(word, info) for word in unknown])}" if unknown else ""
+
+
+def _too_many(text: str, info: WorldInfo) -> str:
+    """Which known words come after those that are read. Each part of a mix is read by itself."""
+    most = info.most_words
+    unread = [word for part, _ in parse(text) for word in info.known_words(part)[most:]] if most else []
+    return f"only {most} words count, left out: {_named(unread)}" if unread else ""
+
+
+def _fallback(text: str, info: WorldInfo) -> str:
+    return (
+        ""
+        if info.known_words(text) or not (text and info.fallback)
+        else f"without a known word it plays {info.fallback!r}"
+    )
+
+
+def _named(words: list[str]) -> str:
+    return ", ".join(words[:_MOST_NAMED]) + (" ..." if len(words) > _MOST_NAMED else "")
 
 
 def _with_suggestion(word: str, info: WorldInfo) -> str:
