@@ -25,6 +25,10 @@ class DialRange:
     high: float = 1.0
     rest: float = 0.0
 
+    def clamped(self, value: float) -> float:
+        """`value`, or the nearest limit if it lies outside."""
+        return min(max(value, self.low), self.high)
+
 
 @dataclass(frozen=True)
 class WorldInfo:
