@@ -6,19 +6,19 @@ import logging
 import sys
 from argparse import Namespace
 
-from loop.cli import options as command_line
+from loop.cli import options as cli
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 done, 1 failed at run time, 2 wrong usage or bad input."""
     logging.basicConfig(level=logging.INFO, format="neverblink: %(message)s", stream=sys.stderr)
     try:
-        options = command_line.parse(sys.argv[1:] if argv is None else argv)
+        options = cli.parse_command_line(sys.argv[1:] if argv is None else argv)
         return _COMMANDS[options.command](options)
     except (ValueError, ImportError) as error:
         if not _is_for_the_user(error):
             raise
-        return command_line.print_usage_error(error)
+        return cli.print_usage_error(error)
     except OSError as error:
         print(f"neverblink: {error}", file=sys.stderr)
         return 1

@@ -2,44 +2,52 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from input.keys import Command, Gesture, Keyboard
 from input.script import Script
 from loop.screen.screen import Screen
+from loop.supervise.model import Model
 from loop.timing.switch import MODES
 from world.event import Event
 
-Submission = tuple[Event, str, int]  # an event, its source, and when it left it (perf_counter_ns)
-now_ns = time.perf_counter_ns
+Submission = tuple[Event, str, int]  # an event, its source, and when it left it (nanoseconds)
+
+
+@runtime_checkable
+class TypingScreen(Protocol):
+    """What a screen offers besides if it is a window that somebody sits at and types into."""
+
+    def toggle_fullscreen(self) -> object: ...
+
+    def start_text(self) -> object: ...
+
+    def stop_text(self) -> object: ...
+
+    def clipboard(self) -> str: ...
 
 
 class ShowControls:
-    """The keyboard, the script, and the state of the show that they change. Owned by the engine.
+    """The keyboard, the script, and the state of the show: nothing else sets it. Owned by the engine.
 
-    quitting, frozen, blackout, help, statistics, mode: what the keys ask of the engine. newest: the last event and when
-    it came. vocabulary: asked for the words that the open world knows. is_nobody: there is no window, so nobody can be
-    told anything but by the exit status.
+    quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command and
+    when it came. is_nobody: there is no window, so nobody can be told anything but by the exit status. The switch mode
+    belongs to the model.
     """
 
-    def __init__(
-        self,
-        screen: Screen,
-        script: Script | None,
-        mode: str = "auto",
-        vocabulary: Callable[[], Sequence[str]] = tuple,
-    ) -> None:
-        self.keyboard = Keyboard("", {}, getattr(screen, "clipboard", str), vocabulary)
+    def __init__(self, screen: Screen, script: Script | None, model: Model) -> None:
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
-        self.is_nobody = not hasattr(screen, "toggle_fullscreen")
-        self._screen = screen
-        self._script = script
-        self.mode = mode
         self.newest: tuple[Event | Command | None, int] = (None, 0)
+        self._window = screen if isinstance(screen, TypingScreen) else None
+        self.is_nobody = self._window is None
+        self._script, self._model = script, model
+        clipboard = self._window.clipboard if self._window else str
+        self.keyboard = Keyboard("", {}, clipboard, lambda: model.info.vocabulary if model.info else ())
 
-    def gather(self, gestures: Sequence[tuple[Gesture, int]], first_flip_ns: int | None) -> list[Submission]:
+    def gather(
+        self, gestures: Sequence[tuple[Gesture, int]], now_ns: int, first_flip_ns: int | None
+    ) -> list[Submission]:
         """Obey what was pressed; the events of keys and script, each with its source and when it left it."""
         found: list[Submission] = []
         for gesture, pump_ns in gestures:
@@ -50,33 +58,40 @@ class ShowControls:
                     found.append((asked, "keys", pump_ns))
         if self._script and first_flip_ns is not None:
             self._script.start(first_flip_ns)
-            found += [(event, "script", due_ns) for event, due_ns in self._script.poll(now_ns())]
+            found += [(event, "script", due_ns) for event, due_ns in self._script.poll(now_ns)]
         for event, _, pump_ns in found:
             self.keyboard.note(event)
             self.newest = event, pump_ns
         return found
 
     def _obey(self, command: Command, pump_ns: int) -> None:
-        """Do what a key asks of the engine itself."""
-        actions: dict[Command, Callable[[], Any]] = {
-            Command.FULLSCREEN: lambda: self._screen.toggle_fullscreen(),
-            Command.LINE_OPENED: lambda: self._screen.start_text(),
-            Command.LINE_CLOSED: lambda: self._screen.stop_text(),
-        }
-        switches = {
-            Command.HELP: "help",
-            Command.STATISTICS: "statistics",
-            Command.FREEZE: "frozen",
-            Command.BLACKOUT: "blackout",
-        }
+        """Do what a key asks of the show itself."""
         if command is Command.QUIT:
             self.quitting = True
+        elif command is Command.FREEZE:
+            self.frozen = not self.frozen
+        elif command is Command.BLACKOUT:
+            self.blackout = not self.blackout
+        elif command is Command.HELP:
+            self.help = not self.help
+        elif command is Command.STATISTICS:
+            self.statistics = not self.statistics
         elif command is Command.SWITCH:
-            place = MODES.index(self.mode) + 1 if self.mode in MODES else 0
-            self.mode = MODES[place % len(MODES)]
+            self._model.set_mode(_mode_after(self._model.mode))
             self.newest = command, pump_ns
-        elif command in actions:
-            actions[command]()
-        elif command in switches:
-            name = switches[command]
-            setattr(self, name, not getattr(self, name))
+        elif self._window:
+            self._obey_window(self._window, command)
+
+    def _obey_window(self, window: TypingScreen, command: Command) -> None:
+        if command is Command.FULLSCREEN:
+            window.toggle_fullscreen()
+        elif command is Command.LINE_OPENED:
+            window.start_text()
+        elif command is Command.LINE_CLOSED:
+            window.stop_text()
+
+
+def _mode_after(mode: str) -> str:
+    """The next way to switch prompts; after one that is not in the round, the first."""
+    place = MODES.index(mode) + 1 if mode in MODES else 0
+    return MODES[place % len(MODES)]

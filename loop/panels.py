@@ -1,14 +1,14 @@
-"""From the state of the show to what lies over its picture."""
+"""What lies over the picture of a window: the prompt line, messages and panels, made from the state of the show."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from input.keys import Command, help_rows
 from loop.engine import Engine
 from loop.screen.hint import hint
 from loop.screen.overlay import Mark, OverlayState, Rows, layout
+from loop.timing.clock import Clock
 from world.event import Dial, Prompt, Scene
 
 TOAST_S = 2.5
@@ -16,12 +16,12 @@ BLINK_S = 0.53
 
 
 class Panels:
-    """The overlay of a window: `marks` is what the engine asks for at every tick."""
+    """The overlay of a window. Owned by the engine, which asks for its `marks` at every tick."""
 
-    def __init__(self, window: Any) -> None:
-        self._window = window
-        self._hinted = ("", "")  # the words last looked at and the remark on them, which costs a millisecond
-        self._rates: tuple[int, int, float] = (0, 0, 0.0)  # at (ns), frames shown until then, frames a second since
+    def __init__(self, window: Any, clock: Clock) -> None:
+        self._window, self._clock = window, clock
+        self._hinted = ("", "")  # the words last looked up and the hint for them, since that takes a millisecond
+        self._rates: tuple[int, int, float] = (0, 0, 0.0)  # time (ns), frames shown until then, frames a second since
 
     def marks(self, engine: Engine) -> tuple[Mark, ...]:
         """What to draw over the picture of this tick."""
@@ -32,7 +32,7 @@ class Panels:
         dials = model.info.dials if model.info else {}
         return OverlayState(
             line=controls.keyboard.view(),
-            caret_lit=time.monotonic() % (2 * BLINK_S) < BLINK_S,
+            caret_lit=self._clock.now_ns() / 1e9 % (2 * BLINK_S) < BLINK_S,
             status=model.status or ("frozen" if controls.frozen else ""),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
@@ -43,18 +43,18 @@ class Panels:
         )
 
     def _toast(self, engine: Engine) -> str:
-        """What was just asked for, for a moment: the only sign of it until its first pixel."""
+        """The newest event or command, for a moment: until its first pixel there is no other sign of it."""
         newest, at_ns = engine.controls.newest
-        if time.perf_counter_ns() - at_ns > TOAST_S * 1e9:
+        if self._clock.now_ns() - at_ns > TOAST_S * 1e9:
             return ""
         if newest is Command.SWITCH:
-            return f"switch: {engine.controls.mode}"
+            return f"switch: {engine.model.mode}"
         if isinstance(newest, Dial) and newest.name == "guard":  # nothing else says whether it is on
             return f"strobe guard {'on' if newest.value >= 0.5 else 'off'}"
         return newest.text if isinstance(newest, Prompt | Scene) else ""
 
     def _hint(self, engine: Engine) -> str:
-        """What the world makes of the words being typed, or just submitted."""
+        """A remark on the words being typed or just submitted: which of them the world does not know."""
         line, newest = engine.controls.keyboard.view(), engine.controls.newest[0]
         if engine.model.info is None or (line is None and not isinstance(newest, Prompt | Scene)):
             return ""
@@ -64,24 +64,24 @@ class Panels:
         return self._hinted[1]
 
     def _statistics(self, engine: Engine) -> Rows:
-        pacer = engine.pacer
-        if pacer is None:
+        playback, info = engine.playback, engine.model.info
+        if playback is None or info is None:
             return ()
         rows = [
-            ("world", engine.model.info.name),
-            ("frames a second", f"{self._rate(engine):.1f} of {engine.model.info.fps:g}"),
-            ("switch", engine.controls.mode),
-            ("speed", f"{pacer.rate:.2f}x"),
+            ("world", info.name),
+            ("frames a second", f"{self._rate(engine):.1f} of {info.fps:g}"),
+            ("switch", engine.model.mode),
+            ("speed", f"{playback.pacer.rate:.2f}x"),
             ("queue age", f"{engine.age_ms:.0f} ms"),
-            ("block", f"{engine.block_ms:.0f} ms"),
-            ("repeats / late ticks", f"{engine.repeats} / {engine.clock.late}"),
+            ("block", f"{playback.block_ms:.0f} ms"),
+            ("repeats / late ticks", f"{engine.repeats} / {engine.ticks.late}"),
         ]
         return (*rows, *engine.out.ledger.rows())
 
     def _rate(self, engine: Engine) -> float:
         """Frames shown a second, over the last half second or so."""
         at, shown, rate = self._rates
-        now = time.perf_counter_ns()
+        now = self._clock.now_ns()
         if now - at > 5e8:
             rate = (engine.shown - shown) / (now - at) * 1e9 if at else 0.0
             self._rates = now, engine.shown, rate

@@ -13,10 +13,15 @@ from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
+from loop.output.recorder import Recorder
+from loop.output.trace import Trace
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
-from loop.supervise.live_model import LiveModel, StreamOptions
+from loop.supervise.live_model import LiveModel
+from loop.supervise.model import Model, StreamOptions
+from loop.supervise.supervisor import ModelProcess
 from loop.timing import gc_freeze
+from loop.timing.clock import Clock, MonotonicClock
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +34,22 @@ def play(options: Namespace) -> int:
         world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated show closes its files too
-    model = LiveModel(stream)  # first, so that the world opens while the window does
+    model = LiveModel(stream, ModelProcess)  # first, so that the world opens while the window does
     try:
         return show(options, model, script)
     finally:
         model.close()
 
 
-def show(options: Namespace, model: LiveModel, script: Script | None) -> int:
-    """The engine on its screen with this model, until it ends; the exit status."""
-    screen, overlay = _screen(options)
-    outputs = Outputs(options.trace, options.record)
-    controls = ShowControls(screen, script, options.switch, lambda: model.info.vocabulary if model.info else ())
+def show(options: Namespace, model: Model, script: Script | None) -> int:
+    """Play this model on the screen of the options, until the show ends; the exit status."""
+    clock = MonotonicClock()
+    screen, overlay = _screen(options, clock)
+    recorder = Recorder(options.record) if options.record else None
+    outputs = Outputs(Trace(options.trace), recorder, clock.now_ns)
+    controls = ShowControls(screen, script, model)
     patch = PhotodiodePatch() if options.patch else None
-    engine = Engine(Parts(screen, model, controls, outputs, overlay, patch), options.seconds)
+    engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
     gc_freeze.freeze()
     try:
         engine.run()
@@ -54,15 +61,15 @@ def show(options: Namespace, model: LiveModel, script: Script | None) -> int:
     return _verdict(engine, options)
 
 
-def _screen(options: Namespace) -> tuple[Screen, Callable[[Engine], Sequence[Any]]]:
-    """The screen, and what is drawn over its pictures. Without a window, pygame is not even imported."""
+def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine], Sequence[Any]]]:
+    """The screen, and what is drawn over its pictures. Without a window, pygame is not imported."""
     if options.headless:
         return Headless(), lambda engine: ()
     from loop.panels import Panels
     from loop.screen.window import Window, WindowOptions
 
     window = Window(WindowOptions(options.size, options.fullscreen, options.display))
-    return window, Panels(window).marks
+    return window, Panels(window, clock).marks
 
 
 def _verdict(engine: Engine, options: Namespace) -> int:
@@ -73,7 +80,7 @@ def _verdict(engine: Engine, options: Namespace) -> int:
     recorder = engine.out.recorder
     if recorder:
         print(f"recorded {recorder.recorded} frames to {options.record}, {recorder.dropped} dropped")
-    counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.clock.late} late ticks"
+    counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.ticks.late} late ticks"
     print(f"shown {engine.shown} frames, {counts}")
     if fault:
         log.error("the model could not run: %s", fault.what)

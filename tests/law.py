@@ -9,7 +9,7 @@ from world.diffusion.recache import Encoder, Stretch, append, rebuild
 from world.diffusion.world import DiffusionWorld
 from world.dit.cache import BankPair, CacheBank
 from world.dit.denoise import Sampler
-from world.dit.dit import Words
+from world.dit.dit import TextKV
 from world.dit.noise import normal
 
 Crossings = dict[int, tuple[int, str]]  # of the block `seen`: its `cut` and its words
@@ -70,7 +70,7 @@ class LiteralLaw:
     def stretch(self, first: int, end: int, condition: Tensor) -> Stretch:
         return Stretch(torch.cat(self.film[first:end], 1), first * self.frames, condition)
 
-    def speak(self, words: str, first: int, end: int) -> tuple[Words, Tensor]:
+    def speak(self, words: str, first: int, end: int) -> tuple[TextKV, Tensor]:
         """Words as the model reads them, and the condition of every latent frame of blocks `first` to `end`."""
         text, rest = self.world.encode(words), {name: limits.rest for name, limits in self.world.info.dials.items()}
         values = [list((rest | dials).values()) for dials in self.dials[first:end] for _ in range(self.frames)]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from world.dit.config import CacheConfig
-from world.dit.dit import CausalDiT, Words
+from world.dit.dit import CausalDiT, TextKV
 from world.dit.rope import rotate, rotation
 
 
@@ -64,7 +64,7 @@ class LiteralFilm:
         self.dit, self.config, self.tokens = dit, config, shape[2]
         self.caches = [LiteralCache(config, grid, shape) for _ in range(sizes.num_layers)]
 
-    def run(self, x: Tensor, timestep: float, words: Words, start: int, renew: bool = False) -> Tensor:
+    def run(self, x: Tensor, timestep: float, words: TextKV, start: int, renew: bool = False) -> Tensor:
         """One model call on latents x [B, F, C, h, w] from latent frame `start` on."""
 
         def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class LiteralFilm:
 
         return self.dit(x, torch.full(x.shape[:2], timestep), words, attend)
 
-    def switch(self, made: Tensor, words: Words) -> None:
+    def switch(self, made: Tensor, words: TextKV) -> None:
         """Recache the window of `made` [B, a, C, h, w] under new words."""
         renew = not self.config.keep_sink
         if renew:

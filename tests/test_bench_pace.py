@@ -2,16 +2,16 @@ import json
 
 import pytest
 
-from loop.cli.options import parse
+from loop.cli.options import parse_command_line
 from loop.measure import bench_pace, trial
 from tests.traces import event, flips, recorded
 
-OPTIONS = parse(["bench", "pace", "--probe-pace-every", "20"])
+OPTIONS = parse_command_line(["bench", "pace", "--probe-pace-every", "20"])
 
 
 def test_the_slow_show_has_one_speed_and_the_other_comes_back_to_its_first():
     shows = bench_pace.pace_shows(OPTIONS)
-    paces = {name: parse(["play", *show.arguments]).probe_pace for name, show in shows.items()}
+    paces = {name: parse_command_line(["play", *show.arguments]).probe_pace for name, show in shows.items()}
     assert paces == {"slow": (0.5,), "jumping": (2.0, 0.5, 2.0, 2.0)}
     assert not shows["slow"].script and shows["slow"].seconds > 40
 
@@ -44,7 +44,7 @@ def test_latency_is_told_before_the_jump_soon_after_it_and_later():
 
 def test_both_shows_are_told_and_written(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(trial, "run_show_with_retry", lambda show: played())
-    options = parse(["bench", "pace", "--probe-pace-every", "4", "--json", str(tmp_path / "pace.json")])
+    options = parse_command_line(["bench", "pace", "--probe-pace-every", "4", "--json", str(tmp_path / "pace.json")])
     assert bench_pace.run_pace_bench(options) == 0
     told, written = capsys.readouterr().out, json.loads((tmp_path / "pace.json").read_text())
     assert "slow: 100.00% of the new frames at the first tick due (99 %: reached)" in told

@@ -22,3 +22,11 @@ def test_late_ticks_are_dropped_and_counted_not_replayed():
     assert clock.late == 5
     assert not clock.advance(100_000_001)
     assert clock.tick == 6
+
+
+def test_a_tick_is_due_at_the_very_nanosecond_at_which_it_is_said_to_be():
+    clock = FixedStep(start_ns=7)
+    for tick in range(200):
+        assert not clock.advance(clock.next_ns - 1)
+        assert clock.advance(clock.next_ns) and clock.tick == tick
+    assert clock.late == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import string
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -208,7 +209,7 @@ def test_enter_submits_what_was_typed_and_not_the_ghost():
 
 
 def test_what_tab_completed_is_submitted():
-    board = ShowControls(Headless(), None, vocabulary=lambda: WORDS).keyboard
+    board = ShowControls(Headless(), None, SimpleNamespace(info=SimpleNamespace(vocabulary=WORDS))).keyboard
     gestures = [KeyDown("enter"), Text("pur"), KeyDown("tab"), Text("rip"), KeyDown("tab"), KeyDown("tab")]
     gestures += [KeyDown("tab", SHIFT), Composing("", 0), KeyDown("enter")]
     assert Prompt("purple ripple") in [asked for gesture in gestures for asked in board.handle(gesture)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loop.__main__ import main
-from loop.cli.options import UsageError, parse
+from loop.cli.options import UsageError, parse_command_line
 from tests.shows import ROOT
 from world.small.world import small_info
 
@@ -72,13 +72,13 @@ def test_every_command_is_accepted(command, tmp_path, monkeypatch, capsys):
     if words[0] == "train":
         assert unknown_options(words, capsys) == []
     elif "--help" not in words:
-        parse(words)
+        parse_command_line(words)
 
 
 def test_a_command_that_is_out_of_date_is_noticed(capsys):
     assert unknown_options(["train", "small", "--hours", "3"], capsys) == ["--hours"]
     with pytest.raises(UsageError, match="unrecognized arguments: --hours"):
-        parse(["--hours", "3"])
+        parse_command_line(["--hours", "3"])
 
 
 @pytest.mark.slow

@@ -53,6 +53,20 @@ def test_there_is_no_circle_between_rooms():
     in_order(graph())
 
 
+def test_there_is_no_circle_between_modules_either():
+    in_order(graph(name_of=str))
+
+
+def test_a_public_class_or_function_stands_in_one_file():
+    """`main` is what Python calls the entry of a program."""
+    places: dict[str, list[str]] = {}
+    for module, path in modules().items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module)
+    assert {name: where for name, where in places.items() if len(where) > 1 and name != "main"} == {}
+
+
 def test_every_room_stands_in_the_table():
     assert set(graph()) - {"loop", "world", "net", "input"} <= set(ALLOWED)
 

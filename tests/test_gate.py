@@ -9,13 +9,13 @@ from world.train.data.latents import fit_latents
 from world.train.judge.evaluate import Judge
 from world.train.judge.gate import GATE_RECIPE, criteria, linear_marker, print_criteria
 from world.train.judge.recognise import Recogniser
-from world.train.judge.scores import Mark
+from world.train.judge.scores import ClipMark
 
 RAIN, TUNNEL = Look("rain", "cyan", "down"), Look("tunnel", "red", "inwards")
 
 
-def mark(scene: bool = True, direction: bool = True) -> Mark:
-    return Mark(scene, True, direction, True, True, pace=0.5, contrast=0.6, motion=1.0)
+def mark(scene: bool = True, direction: bool = True) -> ClipMark:
+    return ClipMark(scene, True, direction, True, True, pace=0.5, contrast=0.6, motion=1.0)
 
 
 def test_the_gate_looks_at_middles_and_straight_motions_apart():

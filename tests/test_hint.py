@@ -41,3 +41,7 @@ def test_a_text_without_a_known_word_is_told_what_plays_instead_once_it_is_finis
     assert hint("the 7", FEW) == "without a known word it plays 'red spiral'"
     assert hint("a", FEW, is_finished=False) == ""
     assert hint("", FEW) == ""
+
+
+def test_a_weight_that_cannot_be_is_told_while_it_is_typed():
+    assert "weight 1e9 of 'red': give a number" in hint("red:1e9 | spiral", KNOWS, is_finished=False)

@@ -1,16 +1,57 @@
-from loop.worker.inbox import DIAL_STEP, Inbox
-from world.event import Dial, Prompt
+"""Which events a block boundary takes, and how the window's process is answered."""
+
+from collections import deque
+
+from loop.link.message import Close, Mode, Stage, Start, Submit
+from loop.timing.costs import Costs
+from loop.worker.dial_steps import DIAL_STEP, DialSteps
+from loop.worker.inbox import Inbox
+from loop.worker.window_link import WindowLink
+from world.event import Dial, Prompt, Scene
 from world.info import DialRange
+from world.options import ProbeOptions
+from world.probe import ProbeWorld
 
 STEP = 2 * DIAL_STEP  # of a dial from -1 to 1
+START = Start("", 0, seed=1, prompt="grey", reserve=0, mode="auto", transition=1, epoch=0)
+
+
+class FakePipe:
+    """A pipe whose other end is this test: `coming` is read, `told` was sent."""
+
+    def __init__(self, *coming):
+        self.coming, self.told = deque(coming), []
+
+    def poll(self, timeout=0.0):
+        return bool(self.coming)
+
+    def recv(self):
+        return self.coming.popleft()
+
+    def send(self, message):
+        self.told.append(message)
+
+
+class Stopped:
+    """A clock that stands still."""
+
+    def now_ns(self):
+        return 77
+
+
+def reading(*messages, start=START):
+    """An inbox that has read these messages, and its pipe."""
+    session = ProbeWorld(ProbeOptions(), None, lambda seconds: None).session(1, "grey")
+    pipe = FakePipe(*messages)
+    dials = DialSteps({"zoom": DialRange(-1.0, 1.0, 0.0)}, {})
+    made = Inbox(WindowLink(pipe), session, start, dials, Costs(), Stopped())
+    made.receive()
+    return made, pipe
 
 
 def inbox(*waiting):
-    """An inbox of a world whose only dial, zoom, stands at 0; no message ever comes."""
-    made = Inbox(pipe=None, mode="auto")
-    made.know({"zoom": DialRange(-1.0, 1.0, 0.0)}, {})
-    made.waiting = list(waiting)
-    return made
+    """An inbox of a world whose only dial, zoom, is at 0."""
+    return reading(*(Submit(number, event) for number, event in waiting))[0]
 
 
 def dials(applied):
@@ -19,27 +60,69 @@ def dials(applied):
 
 def test_a_dial_arrives_in_steps_one_a_block():
     box = inbox((7, Dial("zoom", 1.0)))
-    moved = [dials(box.taken(block)[0]) for block in range(4)]
+    moved = [dials(box.take(block)[0]) for block in range(4)]
     assert moved == [[STEP], [2 * STEP], [1.0], []]
 
 
 def test_a_dial_moves_once_for_a_block_that_takes_twice():
     """Words that are recached ahead take what waits for the next block, and its own boundary comes later."""
     box = inbox((7, Dial("zoom", 1.0)), (8, Prompt("red")))
-    assert dials(box.taken(4)[0]) == [STEP]
-    assert box.taken(4) == ([], ())
-    assert dials(box.taken(5)[0]) == [2 * STEP]
+    assert dials(box.take(4)[0]) == [STEP]
+    assert box.take(4) == ([], ())
+    assert dials(box.take(5)[0]) == [2 * STEP]
 
 
 def test_a_newer_value_for_a_dial_that_has_moved_waits_for_the_next_block_and_is_not_lost():
     box = inbox((7, Dial("zoom", 1.0)))
-    box.taken(4)
+    box.take(4)
     box.waiting += [(9, Dial("zoom", -1.0)), (10, Prompt("red"))]
-    applied, replaced = box.taken(4)
+    applied, replaced = box.take(4)
     assert applied == [(10, Prompt("red"))] and replaced == ()
-    assert box.taken(5) == ([(9, Dial("zoom", 0.0))], ())
+    assert box.take(5) == ([(9, Dial("zoom", 0.0))], ())
 
 
 def test_values_that_a_newer_one_overtook_are_replaced():
     box = inbox((7, Dial("zoom", 0.1)), (8, Dial("zoom", 0.2)))
-    assert box.taken(0) == ([(8, Dial("zoom", 0.2))], (7,))
+    assert box.take(0) == ([(8, Dial("zoom", 0.2))], (7,))
+
+
+def test_words_are_answered_once_they_are_encoded():
+    _, pipe = reading(Submit(4, Prompt("red")))
+    assert pipe.told == [Stage(4, "encoded", 77)]
+
+
+def test_the_mode_is_followed_and_nothing_is_read_after_the_close():
+    box, pipe = reading(Mode("inline"), Close(), Mode("snap"))
+    assert (box.mode, box.closed, len(pipe.coming)) == ("inline", True, 1)
+
+
+def test_of_several_take_backs_the_oldest_block_counts_and_the_newest_epoch():
+    box, _ = reading(Submit(1, Prompt("red"), keep=7, epoch=1), Submit(2, Prompt("blue"), keep=5, epoch=2))
+    assert box.has_take_back and box.epoch == 2
+    assert box.pop_take_back() == 5
+    assert not box.has_take_back and box.pop_take_back() is None
+
+
+def test_words_that_were_postponed_once_are_so_until_they_are_taken():
+    box = inbox((1, Prompt("red")))
+    box.postpone()
+    assert box.has_postponed
+    box.take(3)
+    assert not box.has_postponed
+
+
+def test_words_and_hard_cuts_that_wait_are_told_apart():
+    box = inbox((1, Prompt("red")))
+    assert box.has_words and not box.has_scene
+    box = inbox((1, Prompt("red")), (2, Scene("blue")))
+    assert box.has_scene and not box.has_words
+
+
+def test_a_transition_lets_one_mix_wait_for_each_block():
+    start = Start("", 0, seed=1, prompt="grey", reserve=0, mode="auto", transition=2, epoch=0)
+    box, _ = reading(Submit(1, Prompt("red")), start=start)
+    assert box.take(0)[0] == [(1, Prompt("grey:0.5 | red:0.5"))]
+    box.advance_transition()
+    assert box.take(1)[0] == [(0, Prompt("red"))]
+    box.advance_transition()
+    assert box.take(2)[0] == []

@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from loop.__main__ import main
-from loop.cli.options import parse
+from loop.cli.options import parse_command_line
 from loop.measure import bench_loop, bench_soak, bench_switch, latency, latency_shows, trial
 from loop.measure.bench_switch import SwitchSetting
 from loop.measure.bound import Bound, bound_of
@@ -48,7 +48,7 @@ def test_only_a_prompt_needs_a_recache_and_the_display_no_model():
 def test_every_kind_of_event_is_injected_with_other_words_each_time():
     idle = recorded(*flips(60))
     idle.header.update(dials={"zoom": [-1.0, 1.0], "pan": [0.0, 2.0]})
-    show = latency_shows._live_show(parse(["latency", "--trials", "40", "--world", "probe"]), idle, BOUND)
+    show = latency_shows._live_show(parse_command_line(["latency", "--trials", "40", "--world", "probe"]), idle, BOUND)
     words = [entry.get("prompt", entry.get("scene")) for entry in show.script if "dial" not in entry]
     assert [sum(kind in entry for entry in show.script) for kind in ("prompt", "scene", "dial")] == [40, 40, 80]
     assert all(before != after for before, after in pairwise(words))
@@ -121,15 +121,15 @@ def test_a_mistake_gets_one_clear_line_and_status_2(argv, told, capsys):
 
 
 def test_the_plain_engine_is_accepted_and_not_offered(capsys):
-    assert parse(["--switch", "plain"]).switch == "plain"
+    assert parse_command_line(["--switch", "plain"]).switch == "plain"
     with pytest.raises(SystemExit):
-        parse(["play", "--help"])
+        parse_command_line(["play", "--help"])
     assert "plain" not in capsys.readouterr().out
 
 
 def test_every_measurement_has_costs_to_hide_and_a_show_has_none():
-    assert parse(["bench", "switch", "--world", "probe"]).probe_recache_ms == 120.0
-    assert parse(["--world", "probe"]).probe_recache_ms == 0.0
+    assert parse_command_line(["bench", "switch", "--world", "probe"]).probe_recache_ms == 120.0
+    assert parse_command_line(["--world", "probe"]).probe_recache_ms == 0.0
 
 
 def test_moments_are_random_and_keep_their_distance():
@@ -147,12 +147,12 @@ def test_words_always_differ_from_those_before():
 
 def test_every_option_of_the_world_reaches_the_show():
     asked = ["--world", "probe", "--probe-block-ms", "70", "--seed", "5", "--prompt", "red", "--threads", "2"]
-    options = parse(["latency", *asked, "--picture", "64x48", "--probe-busy", "--probe-pace", "2,0.5"])
-    shown = parse(["play", *trial.play_arguments(options)])
+    options = parse_command_line(["latency", *asked, "--picture", "64x48", "--probe-busy", "--probe-pace", "2,0.5"])
+    shown = parse_command_line(["play", *trial.play_arguments(options)])
     alike = ("world", "seed", "prompt", "threads", "picture", "probe_block_ms", "probe_recache_ms", "probe_busy")
     alike += ("probe_pace", "probe_pace_every")
     assert [vars(shown)[name] for name in alike] == [vars(options)[name] for name in alike]
-    assert shown.headless and not parse(["play", *trial.play_arguments(with_window(options))]).headless
+    assert shown.headless and not parse_command_line(["play", *trial.play_arguments(with_window(options))]).headless
 
 
 def with_window(options):
@@ -200,7 +200,7 @@ def test_what_a_failed_soak_has_shown_is_counted_and_its_end_is_a_fault(monkeypa
 
 def test_a_switch_measurement_outlives_a_lost_segment_and_writes_after_each_round(monkeypatch, tmp_path):
     told = tmp_path / "switch.json"
-    options = parse(["bench", "switch", "--world", "probe", "--switches", "20", "--json", str(told)])
+    options = parse_command_line(["bench", "switch", "--world", "probe", "--switches", "20", "--json", str(told)])
     settings, shows, written = 5, [], []  # plain and four modes
     trace = recorded(*flips(300), *switched(1, 1600, 1800), *blocks(range(25)))
 
@@ -333,7 +333,7 @@ def test_a_soak_is_summed_up(capsys):
 
 
 def test_a_soaks_dial_moves_sixty_times_a_second_from_end_to_end():
-    options = parse(["bench", "soak", "--minutes", "0.5", "--every", "3"])
+    options = parse_command_line(["bench", "soak", "--minutes", "0.5", "--every", "3"])
     show = bench_soak._soak_show(options, ("zoom", -1.0, 1.0))
     turns = [entry for entry in show.script if "dial" in entry]
     assert len(turns) == 1800 and len(show.script) == 1810

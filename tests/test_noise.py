@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from world.dit.config import SamplerConfig
-from world.dit.denoise import Sampler, Schedule, add_noise, flow_to_x0, x0_to_flow
+from world.dit.denoise import NoiseSchedule, Sampler, add_noise, flow_to_x0, x0_to_flow
 from world.dit.noise import normal
 from world.seeds import mix
 
@@ -42,13 +42,13 @@ def test_the_four_steps_are_the_released_ones():
 
 
 def test_the_grid_ends_above_zero():
-    sigmas = Schedule(5.0).sigmas
+    sigmas = NoiseSchedule(5.0).sigmas
     assert len(sigmas) == 1000 and sigmas[0] == 1 and sigmas[-1].item() == pytest.approx(0.00498008)
-    assert Schedule(5.0).warp([0]) == [0.0]
+    assert NoiseSchedule(5.0).warp([0]) == [0.0]
 
 
 def test_a_timestep_off_the_grid_takes_the_nearest_level():
-    schedule = Schedule(5.0)
+    schedule = NoiseSchedule(5.0)
     assert schedule.sigma(937.4) == schedule.sigma(937.5) == 0.9375
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from loop.__main__ import main
-from loop.cli.options import UsageError, parse, world_options
+from loop.cli.options import UsageError, parse_command_line, world_options
 
 
 def complaint(argv, capsys):
@@ -13,8 +13,8 @@ def complaint(argv, capsys):
 
 
 def test_without_a_command_it_plays():
-    assert parse([]).command == "play"
-    assert parse(["--world", "probe"]).world == "probe"
+    assert parse_command_line([]).command == "play"
+    assert parse_command_line(["--world", "probe"]).world == "probe"
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_a_broken_script_line_is_named_with_its_number(tmp_path, capsys):
 
 
 def test_control_characters_and_emoji_in_a_prompt_are_no_mistake():
-    assert parse(["--prompt", "a\tblue \x1b world 🌊\n"]).prompt == "a blue world 🌊"
+    assert parse_command_line(["--prompt", "a\tblue \x1b world 🌊\n"]).prompt == "a blue world 🌊"
 
 
 def test_an_unknown_option_is_an_error_and_not_ignored():
     with pytest.raises(UsageError):
-        parse(["--fast"])
+        parse_command_line(["--fast"])
 
 
 def test_one_core_is_left_to_the_window(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
-    assert world_options(parse(["--world", "probe"])).threads == 7
-    assert world_options(parse(["--world", "probe", "--threads", "2"])).threads == 2
+    assert world_options(parse_command_line(["--world", "probe"])).threads == 7
+    assert world_options(parse_command_line(["--world", "probe", "--threads", "2"])).threads == 2
 
 
 def test_worlds_lists_every_world(capsys):

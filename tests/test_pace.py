@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.test_tune import _model
+from tests.test_tune import _model, end_after
 from world.small.decoder import Geometry, LinearLatents
 from world.train.data.captions import SCENES, Look
 from world.train.data.latents import fit_latents
@@ -112,9 +112,10 @@ def test_teaching_brings_the_pace_nearer(latents: LinearLatents, tmp_path: Path)
 
 
 def test_the_pace_resumes(latents: LinearLatents, tmp_path: Path):
-    tuner = _tuner(latents, tmp_path, minutes=0.02)
+    tuner = _tuner(latents, tmp_path)
+    end_after(tuner.budget)
     tuner.train()
-    again = _tuner(latents, tmp_path, minutes=0.02)
+    again = _tuner(latents, tmp_path)
     assert again.turn == tuner.turn > 0 and again.budget.share >= 1
     for one, other in zip(tuner.average.parameters(), again.average.parameters(), strict=True):
         assert torch.equal(one, other)

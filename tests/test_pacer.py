@@ -114,12 +114,23 @@ def test_a_freeze_goes_on_exactly_where_it_stopped():
     for ordinal in range(8):
         pacer.add(frame(ordinal))
     pacer.tick(0)
-    pacer.hold(30 * MS)
-    assert all(pacer.tick(now * MS).frame is None for now in range(30, 5_000, 16))
-    assert pacer.schedule(8).held
-    pacer.release(5_030 * MS)
-    assert pacer.tick(5_060 * MS).frame is None
-    assert pacer.tick(5_063 * MS).frame.number == 1
+    pacer.tick(30 * MS)
+    assert all(pacer.tick(now * MS, is_frozen=True).frame is None for now in range(46, 5_023, 16))
+    assert pacer.schedule(8, is_frozen=True).held
+    frozen_ns = (5_022 - 30) * MS
+    assert pacer.tick(pacer.period_ns + frozen_ns - 1).frame is None
+    assert pacer.tick(pacer.period_ns + frozen_ns).frame.number == 1
+
+
+def test_a_frame_that_was_missing_before_a_freeze_is_due_at_once_after_it():
+    pacer = Pacer(fps=16)
+    pacer.add(frame(0))
+    pacer.tick(0)
+    assert pacer.tick(100 * MS).starved
+    assert not any(pacer.tick(now * MS, is_frozen=True).starved for now in range(116, 1_000, 16))
+    assert pacer.tick(1_000 * MS).starved
+    pacer.add(frame(1))
+    assert pacer.tick(1_016 * MS).frame.number == 1
 
 
 def test_a_slow_model_is_shown_in_even_slow_motion():

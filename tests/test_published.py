@@ -8,7 +8,7 @@ import torch
 
 from tests.literal import LiteralFilm
 from tests.tiny import encode, tiny_world
-from world.diffusion.model import Text
+from world.diffusion.model import TextEncoding
 from world.diffusion.session import DiffusionSession
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig
@@ -34,7 +34,9 @@ def some_world(chance: random.Random) -> DiffusionWorld:
     )
     world, batch = tiny_world(cache, stored="float32"), chance.randint(1, 2)
     config = replace(world.config, latents=replace(world.config.latents, batch=batch))
-    return replace(world, config=config, condition=None, encode=lambda text: Text(encode(text)[0].repeat(batch, 1, 1)))
+    return replace(
+        world, config=config, condition=None, encode=lambda text: TextEncoding(encode(text)[0].repeat(batch, 1, 1))
+    )
 
 
 def literal_film(world: DiffusionWorld, switches: dict[int, str]) -> tuple[torch.Tensor, LiteralFilm]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from loop.link.ring import FrameRing, Schedule
+from loop.link.ring import FrameMark, FrameRing, Schedule
 
 
 @pytest.fixture
@@ -16,14 +16,14 @@ def ends():
 
 def write(writer, number, block=0):
     writer.slot(writer.written)[:] = number
-    writer.publish(number, block, epoch=2, now_ns=number)
+    writer.publish(FrameMark(writer.written, number, block, epoch=2, written_ns=number, messages=11))
 
 
 def test_what_is_written_at_one_end_is_seen_at_the_other(ends):
     reader, writer = ends
     write(writer, 7, block=3)
     mark = reader.mark(0)
-    assert (mark.number, mark.block, mark.epoch, mark.written_ns) == (7, 3, 2, 7)
+    assert mark == FrameMark(ordinal=0, number=7, block=3, epoch=2, written_ns=7, messages=11)
     assert (reader.slot(0) == 7).all() and reader.slot(0).shape == (6, 8, 3)
 
 

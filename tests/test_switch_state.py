@@ -76,6 +76,11 @@ class AnyStream(RuleBasedStateMachine):
     def abandon(self) -> None:
         self.stream.state.abandon()
 
+    @precondition(lambda self: self.stream.state.flight is not None)
+    @rule()
+    def distrust(self) -> None:
+        self.stream.state.distrust(drop_events=False)
+
     @rule(back=st.integers(0, 3))
     def take_back(self, back: int) -> None:
         line = self.stream.line()
@@ -147,7 +152,7 @@ def play(name: str, seed: int) -> None:
     for _ in range(60):
         in_flight = show.stream.state.flight is not None
         moves = (
-            [show.made, show.made, show.abandon] if in_flight else [show.after_block, lambda: show.step(drawn(chance))]
+            [show.made, show.made, show.abandon, show.distrust] if in_flight else [show.after_block, lambda: show.step(drawn(chance))]
         )
         moves += [lambda: show.begin(drawn(chance)), lambda: show.ahead(drawn(chance))]
         moves += [lambda: show.take_back(chance.randrange(4))] if chance.random() < 0.3 else []

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from tests.conformance import measure
 from tests.literal import LiteralFilm
 from world.dit.config import CacheConfig, DiTConfig
-from world.dit.denoise import Schedule, add_noise, flow_to_x0
+from world.dit.denoise import NoiseSchedule, add_noise, flow_to_x0
 from world.dit.dit import CausalDiT
 
 TIMES = (1000.0, 937.5, 625.0)
@@ -130,7 +130,7 @@ class Writer:
 
     def block(self, film: LiteralFilm, noise: list, words: list, start: int) -> torch.Tensor:
         """One block, and its clean pass."""
-        schedule, x0 = Schedule(5.0), torch.zeros_like(noise[0])
+        schedule, x0 = NoiseSchedule(5.0), torch.zeros_like(noise[0])
         for time, fresh in zip(TIMES, noise, strict=True):
             x = add_noise(x0, fresh, schedule.sigma(time))
             x0 = flow_to_x0(film.run(x, time, words, start), x, schedule.sigma(time))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from loop.__main__ import main
-from loop.cli.options import UsageError, parse, world_options
+from loop.cli.options import UsageError, parse_command_line, world_options
 from tests.wan_folder import LONGLIVE, WAN, Sizes, write_folder
 
 BASE, CONFIG = LONGLIVE / "longlive_base.pt", WAN / "config.json"
@@ -136,19 +136,19 @@ def test_a_folder_can_be_told_how_to_be_opened(options, sound, tmp_path, capsys)
 def test_what_only_a_folder_can_be_told_is_refused_for_another_world():
     for options in (["--positions", "relative"], ["--decoder", "vae"], ["--dtype", "float32"]):
         with pytest.raises(UsageError, match=f"{options[0]} is for a folder of checkpoints: the world 'small'"):
-            world_options(parse(["--world", "small", *options]))
+            world_options(parse_command_line(["--world", "small", *options]))
 
 
 def test_a_folder_is_opened_as_published_only_when_told(sound):
-    plain = world_options(parse(["--world", str(sound)]))
-    told = world_options(parse(["--world", str(sound), "--positions", "absolute", "--decoder", "taehv"]))
+    plain = world_options(parse_command_line(["--world", str(sound)]))
+    told = world_options(parse_command_line(["--world", str(sound), "--positions", "absolute", "--decoder", "taehv"]))
     assert (plain.positions, plain.decoder, plain.dtype) == ("relative", "vae", None)
     assert (told.positions, told.decoder) == ("absolute", "taehv")
 
 
 def test_help_names_what_a_folder_can_be_told(capsys):
     with pytest.raises(SystemExit):
-        parse(["play", "--help"])
+        parse_command_line(["play", "--help"])
     told = capsys.readouterr().out
     assert all(option in told for option in ("--positions {relative,absolute}", "--decoder {vae,taehv}", "--picture"))
 

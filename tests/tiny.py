@@ -7,7 +7,7 @@ import hashlib
 import torch
 
 from world.block import Block
-from world.diffusion.model import Text
+from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.dit import CausalDiT
@@ -19,11 +19,11 @@ SIZES = DiTConfig(
 DIALS = {"zoom": DialRange(), "energy": DialRange(0.0, 1.0, 0.5)}
 
 
-def encode(text: str) -> Text:
+def encode(text: str) -> TextEncoding:
     """Three rows that only this text has."""
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
     embedding = torch.randn(1, 3, 12, generator=torch.Generator().manual_seed(seed))
-    return Text(embedding, embedding.mean(1))
+    return TextEncoding(embedding, embedding.mean(1))
 
 
 class Counted(CausalDiT):

@@ -6,14 +6,15 @@ Plain data, no torch: the window's process reads these too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from world.event import Event, Prompt, Scene
+from world.event import Event, words_of
 from world.info import WorldInfo
+from world.prompt_mix import Words
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,21 @@ class Denoised:
 
 
 @dataclass(frozen=True)
+class Remade:
+    """Block `index` came out with latents that are not finite: it is made again, from a cache made of older latents.
+
+    without_events: the first such try failed too, so it is made without the events that were taken for it.
+    """
+
+    index: int
+    without_events: bool
+
+    def __str__(self) -> str:
+        how = "without the events that it was to be made under" if self.without_events else "from older latents"
+        return f"block {self.index} came out with numbers that are not finite: it is made again {how}"
+
+
+@dataclass(frozen=True)
 class Made:
     """The block's latents are final: they can be decoded and shown before the cache is refreshed."""
 
@@ -69,14 +85,14 @@ class Clean:
     """The clean pass has written the block into the cache: the next block may begin."""
 
 
-Pass = Recached | Denoised | Made | Clean
+Pass = Recached | Denoised | Remade | Made | Clean
 
 
 @dataclass(frozen=True)
 class Conditions:
     """What a block is made under: words, seed, and the world dials that were ever touched."""
 
-    words: str
+    words: Words
     seed: int
     dials: dict[str, float] = field(default_factory=dict)
 
@@ -92,11 +108,11 @@ class Snapshot:
     seed: int
     index: int
     start: int
-    words: str
+    words: Words
     dials: dict[str, float]
     blocks: tuple[Block, ...] = ()
 
-    def line(self) -> list[tuple[Block, str | None]]:
+    def line(self) -> list[tuple[Block, Words | None]]:
         """Those blocks that follow one another up to `start`, oldest first, and the words each was made under.
 
         The words are None where no block up to it tells them. Without a block that changed them, they are the newest.
@@ -108,9 +124,9 @@ class Snapshot:
                 break
             line.insert(0, block)
             end = block.start
-        changes = [[event.text for event in block.events if isinstance(event, Prompt | Scene)] for block in line]
+        changes = [[words for event in block.events if (words := words_of(event)) is not None] for block in line]
         words = None if any(changes) else self.words
-        told: list[tuple[Block, str | None]] = []
+        told: list[tuple[Block, Words | None]] = []
         for block, texts in zip(line, changes, strict=True):
             words = texts[-1] if texts else words
             told.append((block, words))
@@ -142,8 +158,8 @@ class Session(Protocol):
     def prepare(self, event: Event, encoded: Any = None) -> None:
         """Have the event's words ready, encoded here if they do not come so: the block boundary need not do it then."""
 
-    def begin(self, events: Sequence[Event]) -> Iterator[Pass]:
-        """Make the next block under `events`, one model pass at a time."""
+    def begin(self, events: Sequence[Event]) -> Generator[Pass, None, None]:
+        """Make the next block under `events`, one model pass at a time. Closed early, the block is abandoned."""
 
     def step(self, events: Sequence[Event] = ()) -> Block:
         """`begin` run to its end."""

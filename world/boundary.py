@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from world.block import Conditions
-from world.event import Dial, Event, Prompt, Rebuild, Rewind, Scene
+from world.event import Blend, Dial, Event, Prompt, Rebuild, Rewind, Scene
 from world.info import DialRange
 from world.seeds import mix
 
@@ -39,6 +39,8 @@ def apply_events(
     for event in events:
         if isinstance(event, Prompt):
             after = replace(after, words=event.text)
+        elif isinstance(event, Blend):
+            after = replace(after, words=event.mix)
         elif isinstance(event, Scene):
             seed = mix(after.seed, index) if event.seed is None else event.seed
             after, scene, renew = replace(after, words=event.text, seed=seed), True, False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from world.prompt_mix import Words
+
 
 @dataclass(frozen=True)
 class Clear:
@@ -18,7 +20,7 @@ class Recache:
     is nothing to encode: empty the back bank.
     """
 
-    words: str
+    words: Words
     end: int
     frames: int
     renew: bool
@@ -28,7 +30,7 @@ class Recache:
 class Append:
     """The clean pass: write block number `block` into the front bank, or into the back bank, under `words`."""
 
-    words: str
+    words: Words
     block: int
     to_back: bool = False
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from world.invisible import unreadable_as_spaces, without_invisible, without_strays
+from world.prompt_mix import PromptMix, Words, parse_mix
 
 MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on a stage
 
@@ -19,7 +20,14 @@ class Prompt:
     text: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", clean_text(self.text))
+        object.__setattr__(self, "text", _checked(self.text))
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A step of a transition: as a Prompt, under a mix that was made here, so that no limit for users applies to it."""
+
+    mix: PromptMix
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Scene:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", clean_text(self.text))
+        object.__setattr__(self, "text", _checked(self.text))
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,28 @@ class Rewind:
     block: int
 
 
-Event = Prompt | Dial | Scene | Rebuild | Rewind
+Event = Prompt | Blend | Dial | Scene | Rebuild | Rewind
 
-_KINDS: dict[str, type] = {"prompt": Prompt, "dial": Dial, "scene": Scene, "rebuild": Rebuild, "rewind": Rewind}
+_KINDS: dict[str, type] = {
+    "prompt": Prompt,
+    "blend": Blend,
+    "dial": Dial,
+    "scene": Scene,
+    "rebuild": Rebuild,
+    "rewind": Rewind,
+}
+
+
+def words_of(event: Event) -> Words | None:
+    """The words that an event puts in force; None if it changes none."""
+    if isinstance(event, Blend):
+        return event.mix
+    return event.text if isinstance(event, Prompt | Scene) else None
+
+
+def event_of(words: Words) -> Prompt | Blend:
+    """The event that puts these words in force."""
+    return Prompt(words) if isinstance(words, str) else Blend(words)
 
 
 def clean_text(text: str) -> str:
@@ -72,9 +99,18 @@ def clean_text(text: str) -> str:
     return line
 
 
+def _checked(text: str) -> str:
+    """Clean text; if it is a mix, its weights are numbers that a world can use."""
+    cleaned = clean_text(text)
+    parse_mix(cleaned)
+    return cleaned
+
+
 def to_json(event: Event) -> dict[str, Any]:
     """`event` as it is written in logs, in traces and on the wire: its type and its fields."""
     kind = next(name for name, cls in _KINDS.items() if isinstance(event, cls))
+    if isinstance(event, Blend):
+        return {"type": kind, "parts": [list(part) for part in event.mix.parts]}
     return {"type": kind, **asdict(event)}
 
 
@@ -85,6 +121,8 @@ def from_json(fields: Mapping[str, Any]) -> Event:
     if kind not in _KINDS:
         raise ValueError(f"event type {kind!r}: expected one of {', '.join(_KINDS)}")
     try:
+        if kind == "blend":
+            return Blend(PromptMix(tuple((str(words), float(weight)) for words, weight in rest.pop("parts")), **rest))
         return _KINDS[kind](**rest)
-    except TypeError as error:
+    except (TypeError, KeyError) as error:
         raise ValueError(f"{kind} event with {sorted(rest)}: {error}") from None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from world.block import Block
 from world.boundary import Boundary
 from world.cache_rules import CacheRules
+from world.prompt_mix import Words
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Passes:
     """
 
     recaches: tuple[LoggedBlock, ...]
-    words: str | None
+    words: Words | None
 
 
 def passes_to_restore(line: Sequence[LoggedBlock], rules: CacheRules) -> list[Passes]:

@@ -12,7 +12,7 @@ class WorldError(ValueError):
     """A world cannot be opened or used as asked; the message is one line for the user."""
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words of `text`, runs of letters, in lower case."""
     return re.findall(r"[^\W\d_]+", text.lower())
 
@@ -64,11 +64,11 @@ class WorldInfo:
 
     def known_words(self, text: str) -> list[str]:
         """The words of `text` that mean something to the world, in order and in lower case."""
-        return [word for word in words_of(text) if self.knows(word)]
+        return [word for word in split_words(text) if self.knows(word)]
 
     def unknown_words(self, text: str) -> list[str]:
         """The words of `text` that the world does not know, each once; those in `silent` are not among them."""
-        return [word for word in dict.fromkeys(words_of(text)) if not self.knows(word) and word not in self.silent]
+        return [word for word in dict.fromkeys(split_words(text)) if not self.knows(word) and word not in self.silent]
 
     @property
     def block_s(self) -> float:

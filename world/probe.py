@@ -8,7 +8,7 @@ first three bytes of the SHA-256 of the prompt.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
@@ -19,15 +19,16 @@ from world.cache_work import Append, Recache, Work
 from world.event import Event
 from world.info import WorldError, WorldInfo
 from world.options import ProbeOptions
+from world.prompt_mix import Words
 from world.switch_state import SwitchState
 
 STEPS = 4  # denoising steps; with the clean pass a block is five equal passes
 BITS = 16
 
 
-def prompt_colour(text: str) -> tuple[int, int, int]:
+def prompt_colour(words: Words) -> tuple[int, int, int]:
     """The card's colour under these words: the first three bytes of their SHA-256."""
-    red, green, blue = hashlib.sha256(text.encode()).digest()[:3]
+    red, green, blue = hashlib.sha256(str(words).encode()).digest()[:3]
     return red, green, blue
 
 
@@ -111,7 +112,7 @@ class ProbeSession:
         """Make the next block, clean pass included."""
         return next(done.block for done in list(self.begin(events)) if isinstance(done, Made))
 
-    def begin(self, events: Sequence[Event] = ()) -> Iterator[Pass]:
+    def begin(self, events: Sequence[Event] = ()) -> Generator[Pass, None, None]:
         """Make the next block under `events`, one pass at a time."""
         work = self.state.begin(events)
         self._do(work)

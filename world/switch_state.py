@@ -18,6 +18,7 @@ from world.cache_work import Append, Clear, Recache, Swap, Work
 from world.event import Event, Rebuild
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
+from world.prompt_mix import Words
 
 SPARE = 8  # blocks that can be taken back, if nobody asks for more
 
@@ -30,7 +31,7 @@ class BankState:
     cut: the first block that the last recache did not encode, until a block is made with its result.
     """
 
-    words: str | None
+    words: Words | None
     end: int = 0
     sink_since: int = -1
     cut: int | None = None
@@ -117,6 +118,18 @@ class SwitchState:
         if self.flight is not None:
             self._events, self._ahead, self.flight = self._events + self._ahead, (), None
             self._back = BankState(None)
+
+    def distrust(self, drop_events: bool) -> None:
+        """Give up a block in flight that came out unusable, and trust no bank: the next try makes them from latents.
+
+        The recache is a Rebuild among the events, so that the log shows it. drop_events: the events that were taken are
+        given up as well.
+        """
+        self.abandon()
+        self._events = () if drop_events else self._events
+        self._front, self._back = BankState(None), BankState(None)
+        if self.end:
+            self._events += (Rebuild(),)
 
     def take_back(self, after: int) -> None:
         """Forget the blocks newer than `after`, unseen; the next block continues `after` and carries their events.

@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
+def parse_command_line(argv: list[str]) -> argparse.Namespace:
     """The command and its options; without a command it is `play`. Raises UsageError."""
     first = argv[0] if argv else ""
     if first not in COMMANDS and first not in ("-h", "--help"):

@@ -1,4 +1,4 @@
-"""What blocks and recaches cost at worst, as one process tells the other. Nanoseconds throughout."""
+"""The costs to plan with, as the model's process tells them to the window's. Nanoseconds throughout."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """The worst to plan with: a recache, a block up to its first frame, its clean pass, and encoding slow words.
+    """The largest recent costs: a recache, a block up to its first frame, its clean pass, and encoding slow words.
 
-    pass_ns: for so long the model's process does not look at its pipe while it makes a block. unseen_ns: by so much a
-    block may still cost more than any of the few so far.
+    pass_ns: the longest that the model's process goes without reading its pipe while it makes a block. unseen_ns: a
+    margin for costs larger than those measured so far, as long as only a few blocks were measured.
     """
 
     recache_ns: int

@@ -9,14 +9,18 @@ from world.block import Block, Conditions, Snapshot
 from world.event import Event
 from world.info import WorldInfo
 
-NOBODY = 0  # the number of an event that nobody submitted: a later step of a transition
+NOBODY = 0  # the number of an event that nobody submitted: a later step of a transition or of a dial
 
 # -- to the model ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Start:
-    """Run a session into this ring, from its beginning or from a snapshot."""
+    """Begin a session that writes its frames into this ring, from its first block or from a snapshot.
+
+    reserve: blocks to hold ready beyond the one that is due. transition: blocks over which new words come in. epoch:
+    how often unseen blocks have been dropped so far.
+    """
 
     ring: str
     slots: int
@@ -33,7 +37,8 @@ class Start:
 class Submit:
     """An event of a user, a script or a peer, for the next block boundary.
 
-    keep: the newest block to keep, where later ones were dropped unseen for it; epoch counts those drops.
+    keep: the newest block to keep, if the blocks after it were dropped unseen for this event. epoch: how often blocks
+    have been dropped so, this time included.
     """
 
     id: int
@@ -67,7 +72,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Started:
-    """The ring is attached: its name is no longer needed."""
+    """The process has attached to the ring, so the ring's name can be removed, and it takes events from now on."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Taken:
-    """A boundary took these events for `block`: `applied` take effect in it, `replaced` gave way to later ones."""
+    """A block boundary took these events for `block`: `applied` take effect in it, `replaced` by later ones do not."""
 
     block: int
     applied: tuple[int, ...]
@@ -91,9 +96,9 @@ class Taken:
 
 @dataclass(frozen=True)
 class BlockMade:
-    """A block whose frames are in the ring, and what it stands on, so that another process could go on.
+    """A block whose frames are in the ring, and the conditions it was made under, so that another process can go on.
 
-    took_ns: from its begin to its last frame, recaches left out.
+    took_ns: from its begin to its last frame, without recaches.
     """
 
     block: Block
@@ -104,21 +109,24 @@ class BlockMade:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the trace says of a block; fields as in world.block.Block. left: how often it was begun and left before."""
+    """What the trace says of a block; fields as in world.block.Block.
+
+    abandoned: how often a block was begun in its place and given up before it was made.
+    """
 
     index: int
     start: int
     cut: int | None
     seen: int | None
     dials: dict[str, float] = field(default_factory=dict)
-    left: int = 0
+    abandoned: int = 0
 
 
 @dataclass(frozen=True)
 class BlockDone:
-    """A block's clean pass is done, or was spared: what the block cost, and the worst costs lately.
+    """A block's clean pass is done or was not needed: what the block cost, and the costs to plan with from now on.
 
-    recache_ns: of the time from begin to end, what went into recaches.
+    recache_ns: how much of the time from begin to end went into recaches.
     """
 
     facts: Facts
@@ -130,7 +138,7 @@ class BlockDone:
 
 @dataclass(frozen=True)
 class Fault:
-    """The model process cannot go on. `usage`: the user can mend it (a wrong folder, say)."""
+    """The model's process cannot go on. `usage`: the user can mend the cause (a wrong folder, say)."""
 
     what: str
     usage: bool
@@ -138,4 +146,4 @@ class Fault:
 
 @dataclass(frozen=True)
 class Died:
-    """Put in by the receiving end when the pipe breaks."""
+    """The process has ended. No process sends this: the receiving end puts it in when the pipe breaks."""

@@ -1,27 +1,30 @@
-"""Frames on their way to the window: a ring in shared memory, one writer, one reader, no copy on the reader's side.
+"""The ring of frames in shared memory: the model's process writes, the window's process reads without a copy.
 
 The header carries what the start of a block depends on: how many frames were written and released, and when the next
-frame is due. Both sides keep plain integers in one int64 array; each cell has exactly one writer, and the schedule's
-three cells are guarded by a version that is odd while they change.
+frame is due. Header and marks are integers in one int64 array; each cell has exactly one writer, and the schedule's
+cells are guarded by a version that is odd while they change.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
+from typing import Protocol
 
 import numpy as np
 
-_WRITTEN, _RELEASED, _VERSION, _COUNT, _DUE, _PERIOD, _HELD = range(7)
+_WRITTEN, _RELEASED, _VERSION, _ORDINAL, _DUE, _PERIOD, _HELD = range(7)
 _HEADER_CELLS = 8
-_SLOT_CELLS = 4  # frame number, block index, epoch, time of writing
+_SLOT_CELLS = 5  # frame number, block index, epoch, time of writing, messages sent
 
 
 @dataclass(frozen=True)
 class FrameMark:
-    """A frame in the ring: `number` counts made frames, `ordinal` counts frames of this ring.
+    """What is known of a frame in the ring: `number` counts made frames, `ordinal` counts frames of this ring.
 
-    epoch: how often unseen frames had been dropped when this one was made.
+    epoch: how often unseen frames had been dropped when this one was made. messages: how many messages the model's
+    process had sent before it published the frame; they say what the frame shows, but the pipe may deliver them later
+    than the ring delivers the frame.
     """
 
     ordinal: int
@@ -29,13 +32,14 @@ class FrameMark:
     block: int
     epoch: int
     written_ns: int
+    messages: int = 0
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The first frame that comes after those before `ordinal` is due at `due_ns`, the following ones `period_ns` apart.
+    """When frames are due: frame `ordinal` of the ring at `due_ns`, the following ones `period_ns` apart.
 
-    held: nothing is due for now.
+    held: the picture is frozen, so nothing is due for now.
     """
 
     ordinal: int
@@ -44,10 +48,27 @@ class Schedule:
     held: bool = False
 
 
-class FrameRing:
-    """`slots` frames of [Y, X, 3] uint8. `create` on the reader's side, `attach` on the writer's."""
+class Memory(Protocol):
+    """The memory that a ring lies in. multiprocessing's SharedMemory is one."""
 
-    def __init__(self, memory: SharedMemory, slots: int, picture: tuple[int, int]) -> None:
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def buf(self) -> memoryview | None: ...
+
+    def close(self) -> None: ...
+
+    def unlink(self) -> None: ...
+
+
+class FrameRing:
+    """A ring of `slots` frames, each uint8 [Y, X, 3]. The reader's side makes it, the writer's side attaches to it.
+
+    picture: (width, height) in pixels.
+    """
+
+    def __init__(self, memory: Memory, slots: int, picture: tuple[int, int]) -> None:
         width, height = picture
         cells = _HEADER_CELLS + slots * _SLOT_CELLS
         self._memory = memory
@@ -59,10 +80,7 @@ class FrameRing:
     @classmethod
     def create(cls, slots: int, picture: tuple[int, int]) -> FrameRing:
         """A new segment; call `unlink` as soon as the writer has attached, so that no crash can leave it behind."""
-        size = (_HEADER_CELLS + slots * _SLOT_CELLS) * 8 + slots * picture[0] * picture[1] * 3
-        ring = cls(SharedMemory(create=True, size=size), slots, picture)
-        ring._numbers[:] = 0
-        return ring
+        return cls(SharedMemory(create=True, size=ring_bytes(slots, picture)), slots, picture)
 
     @classmethod
     def attach(cls, name: str, slots: int, picture: tuple[int, int]) -> FrameRing:
@@ -88,24 +106,24 @@ class FrameRing:
         """The pixels of frame `ordinal`, uint8 [Y, X, 3]: a view that is valid until `release`."""
         return self._pixels[ordinal % self.slots]
 
-    def publish(self, number: int, block: int, epoch: int, now_ns: int) -> None:
-        """The slot of the next ordinal has been filled: let the reader see it."""
-        ordinal = self.written
-        self._marks[ordinal % self.slots] = number, block, epoch, now_ns
-        self._numbers[_WRITTEN] = ordinal + 1
+    def publish(self, mark: FrameMark) -> None:
+        """Let the reader see the next frame, whose slot has been filled; its ordinal must be `written`."""
+        assert mark.ordinal == self.written
+        self._marks[mark.ordinal % self.slots] = mark.number, mark.block, mark.epoch, mark.written_ns, mark.messages
+        self._numbers[_WRITTEN] = mark.ordinal + 1
 
     def mark(self, ordinal: int) -> FrameMark:
-        """Which frame lies at `ordinal`."""
-        return FrameMark(ordinal, *(int(n) for n in self._marks[ordinal % self.slots]))
+        """The mark of frame `ordinal`."""
+        return FrameMark(ordinal, *self._marks[ordinal % self.slots].tolist())
 
     def release(self, ordinal: int) -> None:
         """The reader needs no frame before `ordinal` any more."""
         self._numbers[_RELEASED] = ordinal
 
     def set_schedule(self, schedule: Schedule) -> None:
-        """Tell the writer what is due when."""
+        """Tell the writer which frame is due when."""
         self._numbers[_VERSION] += 1
-        self._numbers[_COUNT : _HELD + 1] = schedule.ordinal, schedule.due_ns, schedule.period_ns, schedule.held
+        self._numbers[_ORDINAL : _HELD + 1] = schedule.ordinal, schedule.due_ns, schedule.period_ns, schedule.held
         self._numbers[_VERSION] += 1
 
     @property
@@ -113,9 +131,9 @@ class FrameRing:
         """The newest schedule, None before the first frame was shown."""
         while True:
             before = int(self._numbers[_VERSION])
-            cells = [int(n) for n in self._numbers[_COUNT : _HELD + 1]]
+            ordinal, due_ns, period_ns, held = self._numbers[_ORDINAL : _HELD + 1].tolist()
             if before % 2 == 0 and before == int(self._numbers[_VERSION]):
-                return Schedule(*cells[:3], bool(cells[3])) if before else None
+                return Schedule(ordinal, due_ns, period_ns, bool(held)) if before else None
 
     def unlink(self) -> None:
         """Remove the segment's name; both sides keep their mapping until they close it."""
@@ -125,3 +143,8 @@ class FrameRing:
         """Drop this side's mapping."""
         del self._numbers, self._marks, self._pixels
         self._memory.close()
+
+
+def ring_bytes(slots: int, picture: tuple[int, int]) -> int:
+    """The size of the memory that a ring of `slots` frames of (width, height) needs."""
+    return (_HEADER_CELLS + slots * _SLOT_CELLS) * 8 + slots * picture[0] * picture[1] * 3

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from input.script import Script, read_script
-from loop.cli.options import parse, world_options
+from loop.cli.options import parse_command_line, world_options
 from loop.link.message import Fault, Stage, Taken
 from loop.link.ring import FrameMark, Schedule
 from loop.play import show
@@ -82,7 +82,7 @@ class BareModel:
 
 def play_bare(argv: Sequence[str]) -> int:
     """Run the engine on a BareModel, with the options of `play`; the exit status."""
-    options = parse(["play", *argv])
+    options = parse_command_line(["play", *argv])
     stream = StreamOptions(world_options(options), 0, options.prompt, options.reserve, options.switch)
     return show(options, BareModel(stream), Script(read_script(options.script)) if options.script else None)
 

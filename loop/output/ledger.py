@@ -1,9 +1,10 @@
-"""From input to pixel: the stamps of every event, from the moment it left its source to the flip that showed it."""
+"""The ledger: the stamps of every event, from the moment it left its source to the flip that showed it."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from loop.link.message import Stage, Taken
@@ -31,11 +32,14 @@ class Entry:
 
 
 class Ledger:
-    """Numbers events, follows them across both processes, writes their lines into the trace. Owned by the engine."""
+    """Numbers events, follows them across both processes, writes their lines into the trace. Owned by the engine.
 
-    def __init__(self, trace: Trace) -> None:
-        self.shown: deque[Entry] = deque(maxlen=64)  # the newest events that have reached the screen
-        self._trace = trace
+    shown: the newest events that have reached the screen. now_ns: the clock of the stamps that are made here.
+    """
+
+    def __init__(self, trace: Trace, now_ns: Callable[[], int] = time.perf_counter_ns) -> None:
+        self.shown: deque[Entry] = deque(maxlen=64)
+        self._trace, self._now_ns = trace, now_ns
         self._next_id = 1
         self._open: dict[int, Entry] = {}
         self._awaited: dict[int, tuple[int, ...]] = {}  # block -> the events that its first frame shows
@@ -66,29 +70,29 @@ class Ledger:
         self._awaited[taken.block] = self._awaited.get(taken.block, ()) + taken.applied
 
     def taken_back(self, kept: int) -> None:
-        """Blocks after `kept` will not be shown: their words give way, their dials are seen in what follows."""
+        """Blocks after `kept` will not be shown: their words are replaced, their dials take effect in later blocks."""
         for block in [block for block in self._awaited if block > kept]:
             for number in self._awaited[block]:
                 if number in self._open and not isinstance(self._open[number].event, Dial):
-                    self.stage(Stage(number, "replaced", time.perf_counter_ns()))
+                    self.stage(Stage(number, "replaced", self._now_ns()))
                     del self._open[number]
             self._awaited[block] = tuple(number for number in self._awaited[block] if number in self._open)
 
     def turned(self, number: int, name: str) -> None:
-        """Event `number` set a display dial: the next flip shows it, unless another value comes before."""
+        """Event `number` set the display dial `name`: the next flip shows it, unless another value comes before."""
         if name in self._turned:
-            self.stage(Stage(self._turned[name], "replaced", time.perf_counter_ns()))
+            self.stage(Stage(self._turned[name], "replaced", self._now_ns()))
             del self._open[self._turned[name]]
         self._turned[name] = number
 
     def arrivals(self, frame: FrameMark | None) -> tuple[int, ...]:
-        """The events whose first sign a flip of `frame` would be (None: of the same picture again)."""
+        """The events that would be seen for the first time with a flip of `frame` (None: the same picture again)."""
         blocks = [block for block in self._awaited if frame and block <= frame.block]
         waiting = [*self._turned.values(), *(number for block in blocks for number in self._awaited[block])]
         return tuple(number for number in dict.fromkeys(waiting) if number in self._open)
 
     def flipped(self, frame: FrameMark | None, t_ns: int) -> None:
-        """`frame` was shown (None: the same picture again): what it was the first sign of has arrived."""
+        """`frame` was shown (None: the same picture again), and with it the events that it is the first to show."""
         for number in self.arrivals(frame):
             self.stage(Stage(number, "flip", t_ns))
             self.shown.append(self._open.pop(number))
@@ -97,7 +101,7 @@ class Ledger:
             self._awaited = {block: numbers for block, numbers in self._awaited.items() if block > frame.block}
 
     def rows(self) -> list[tuple[str, str]]:
-        """The newest arrivals for the statistics panel: what, and how long to its pixel."""
+        """The newest events that were shown, each with its latency, for the statistics panel."""
         return [(_name(entry.event), f"{entry.latency_ms:.0f} ms") for entry in list(self.shown)[-5:]]
 
 

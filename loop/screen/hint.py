@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from world.info import WorldInfo
-from world.prompt_mix import parse
+from world.prompt_mix import Part, parse_mix
 
 _MOST_NAMED = 3  # words; the hint is two lines at most
 
@@ -14,9 +15,13 @@ def hint(text: str, info: WorldInfo, is_finished: bool = True) -> str:
     """One line that names the words of `text` that the world does not know, or does not read since they are too many.
 
     It is empty if every word counts, or if the world has no list of words and takes any. For a finished text it also
-    says what plays instead if no word of it is known.
+    says what plays instead if no word of it is known. A mix with an impossible weight gets what is wrong with it.
     """
-    remarks = [_unknown(text, info), _too_many(text, info), _fallback(text, info) if is_finished else ""]
+    try:
+        parts = parse_mix(text)
+    except ValueError as error:
+        return str(error)
+    remarks = [_unknown(text, info), _too_many(parts, info), _fallback(text, info) if is_finished else ""]
     return "; ".join(filter(None, remarks))
 
 
@@ -25,10 +30,10 @@ def _unknown(text: str, info: WorldInfo) -> str:
     return f"unknown here: {_named([_with_suggestion(word, info) for word in unknown])}" if unknown else ""
 
 
-def _too_many(text: str, info: WorldInfo) -> str:
+def _too_many(parts: Sequence[Part], info: WorldInfo) -> str:
     """Which known words come after those that are read. Each part of a mix is read by itself."""
     most = info.most_words
-    unread = [word for part, _ in parse(text) for word in info.known_words(part)[most:]] if most else []
+    unread = [word for part, _ in parts for word in info.known_words(part)[most:]] if most else []
     return f"only {most} words count, left out: {_named(unread)}" if unread else ""
 
 

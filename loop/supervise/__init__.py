@@ -1,1 +1,1 @@
-"""The model's process as the window's process sees it."""
+"""The model as the window's process sees it: its process, restarted when it dies."""

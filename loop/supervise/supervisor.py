@@ -1,6 +1,6 @@
-"""The model's process as the window's process sees it: started, listened to, restarted when it dies, never waited for.
+"""The model's process as the window's process holds it: it is started, sent messages, listened to, and ended.
 
-A reader and a writer thread stand at the pipe, so that neither a full pipe nor half a message can hold up a tick.
+A reader and a writer thread serve the pipe, so that neither a full pipe nor half a message can hold up a tick.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import multiprocessing
 import threading
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from loop.link.message import Close, Died
 from loop.worker import process as worker
@@ -19,8 +19,21 @@ from world.options import WorldOptions
 log = logging.getLogger(__name__)
 
 
+class Process(Protocol):
+    """One life of the model's process."""
+
+    def send(self, message: Any) -> None:
+        """Queue a message; returns at once."""
+
+    def receive(self) -> list[Any]:
+        """Every message that has arrived since the last call; after `Died` there is none."""
+
+    def close(self) -> None:
+        """End the process and give back what it holds; it may have ended already."""
+
+
 class ModelProcess:
-    """One life of the model's process. Spawned, never forked: CUDA and threads do not survive a fork."""
+    """A Process of the system. It is spawned, never forked: CUDA and threads do not survive a fork."""
 
     def __init__(self, options: WorldOptions) -> None:
         context = multiprocessing.get_context("spawn")
@@ -35,17 +48,12 @@ class ModelProcess:
         threading.Thread(target=_read, args=(self._pipe, self._inbox), name="model reader", daemon=True).start()
         threading.Thread(target=_write, args=(self._pipe, self._outbox), name="model writer", daemon=True).start()
 
-    @property
-    def pid(self) -> int | None:
-        """The process's number, for messages and tests."""
-        return self._process.pid
-
     def send(self, message: Any) -> None:
         """Queue a message; returns at once."""
         self._outbox.put(message)
 
     def receive(self) -> list[Any]:
-        """Every message that has arrived; `Died` is the last one there ever is."""
+        """Every message that has arrived since the last call; after `Died` there is none."""
         messages = []
         while True:
             try:
@@ -54,7 +62,7 @@ class ModelProcess:
                 return messages
 
     def close(self, patience_s: float = 1.0) -> None:
-        """Ask it to end, then insist."""
+        """Ask the process to end, and kill it if it has not ended within `patience_s`."""
         self.send(Close())
         self._process.join(patience_s)
         if self._process.is_alive():

@@ -1,1 +1,1 @@
-"""When things are due and what they cost. Pure: time is an argument."""
+"""When things are due and what they cost. Time is an argument everywhere."""

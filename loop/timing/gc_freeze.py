@@ -6,10 +6,10 @@ import gc
 
 
 def freeze() -> None:
-    """Never look again at what lives now: imports, the window, the model's modules.
+    """Exclude all objects that exist now (modules, the window, the model) from later collections.
 
-    A full collection walks some 170,000 objects and stops its process for 75 to 120 ms, about once in 50 s of a show: a
-    frame too late, or a block. What a show itself makes is little and is collected as ever.
+    A full collection walks some 170,000 objects and stops its process for 75 to 120 ms, about once in 50 s of a show,
+    which makes a frame or a block late. The few objects that a show itself makes are collected as usual.
     """
     gc.collect()
     gc.freeze()

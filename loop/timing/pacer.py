@@ -1,4 +1,4 @@
-"""Which frame is due. Pure: time is an argument, nanoseconds throughout."""
+"""The pacer decides which frame is due. Pure: time is an argument, nanoseconds throughout."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes t
 
 @dataclass(frozen=True)
 class Shown:
-    """What one tick shows: a new frame or None. `starved` says that a frame was due and none was ready.
+    """What one tick shows: a new frame, or None to leave the picture as it is.
 
-    due_ns: when the new frame was due; one that came too late keeps the time at which it was missed.
+    starved: a frame was due and none was ready. skipped: frames that were due before the new one and are not shown.
+    queue: frames that wait. due_ns: when the new frame was due, even if it came later than that.
     """
 
     frame: FrameMark | None
@@ -26,11 +27,12 @@ class Shown:
 
 
 class Pacer:
-    """Absolute due times for a stream of frames. Owned by the engine.
+    """Absolute due times for a stream of frames.
 
-    Frames are due `period_ns` apart. When one is due and none is ready the schedule waits and goes on from the tick at
-    which the frame came: what was lost is not caught up, so latency cannot ratchet. When ticks were missed, the frames
-    that fell due meanwhile are skipped.
+    Frames are due `period_ns` apart. If a frame is due and none is ready, the next one is shown as soon as it comes and
+    the following ones are due from then on: lost time is not caught up, so latency cannot ratchet. If ticks were
+    missed, all but the newest of the frames that became due meanwhile are skipped. While the picture is frozen, every
+    due time moves on with the clock.
     """
 
     def __init__(self, fps: float) -> None:
@@ -41,7 +43,7 @@ class Pacer:
         self._missed_ns: int | None = None  # when a frame was due that has not come yet
         self._was_late = False
         self._current_block: int | None = None
-        self._held_at: int | None = None
+        self._last_tick_ns: int | None = None
 
     @property
     def rate(self) -> float:
@@ -49,16 +51,16 @@ class Pacer:
         return self.world_period_ns / self.period_ns
 
     def restart(self) -> None:
-        """Another ring: its first frame is due when it comes."""
+        """Begin again with another ring: its first frame is due as soon as it comes."""
         self._queue.clear()
         self._next_due_ns = self._missed_ns = self._current_block = None
 
     def add(self, mark: FrameMark) -> None:
-        """A frame was made."""
+        """Queue a frame that was made."""
         self._queue.append(mark)
 
     def drop_after(self, block: int) -> None:
-        """Frames of later blocks than `block` will not be shown: others take their due times."""
+        """Remove the frames of later blocks than `block`; the frames made instead of them get their due times."""
         self._queue = deque(mark for mark in self._queue if mark.block <= block)
 
     def waiting(self, now_ns: int) -> list[Waiting]:
@@ -77,80 +79,72 @@ class Pacer:
         return self._queue[0].ordinal if self._queue else None
 
     def set_cost(self, block_ns: int, frames: int) -> None:
-        """What a block costs in the long run, clean pass included; the period follows if that is more than it plays."""
+        """Spread the frames of a block over what a block costs in the long run, at the world's own rate at most."""
         self.period_ns = max(self.world_period_ns, round(block_ns * MARGIN / frames))
 
     def slow_down(self, block_ns: int, frames: int) -> None:
-        """`set_cost` where that makes the period longer."""
+        """The same as `set_cost`, but only if that makes the period longer."""
         period_ns = self.period_ns
         self.set_cost(block_ns, frames)
         self.period_ns = max(period_ns, self.period_ns)
 
-    def hold(self, now_ns: int) -> None:
-        """Freeze: nothing is due any more."""
-        self._held_at = self._held_at or now_ns
-
-    def release(self, now_ns: int) -> None:
-        """Go on exactly where `hold` stopped."""
-        if self._held_at is not None and self._next_due_ns is not None:
-            self._next_due_ns += now_ns - self._held_at
-            self._missed_ns = self._missed_ns and self._missed_ns + now_ns - self._held_at
-        self._held_at = None
-
-    def tick(self, now_ns: int) -> Shown:
-        """The frame to show at `now_ns`, the newest of those that are due."""
-        if self._held_at is not None or not self._is_due(now_ns):
+    def tick(self, now_ns: int, is_frozen: bool = False) -> Shown:
+        """The newest of the frames that are due at `now_ns`; none while the picture is frozen."""
+        elapsed_ns = 0 if self._last_tick_ns is None else now_ns - self._last_tick_ns
+        self._last_tick_ns = now_ns
+        if is_frozen:
+            self._postpone(elapsed_ns)
+        if is_frozen or not self._is_due(now_ns):
             return Shown(None, False, 0, len(self._queue))
         if not self._queue:
             self._missed_ns, self._was_late = self._missed_ns or self._next_due_ns, True
             self._next_due_ns = now_ns  # still due at the next tick, whenever that is
             return Shown(None, True, 0, 0)
-        due_ns, frame, skipped = self._take_due(now_ns), self._pop(now_ns), 0
-        while self._queue and self._next_due_ns <= now_ns:
-            due_ns, frame, skipped = self._next_due_ns, self._pop(now_ns), skipped + 1
+        due_ns, skipped = self._first_due(now_ns), 0
+        frame, next_ns = self._queue.popleft(), (due_ns if self._missed_ns is None else now_ns) + self.period_ns
+        while self._queue and next_ns <= now_ns:
+            due_ns, frame, skipped = next_ns, self._queue.popleft(), skipped + 1
+            next_ns += self.period_ns
+        self._missed_ns, self._next_due_ns, self._current_block = None, next_ns, frame.block
         return Shown(frame, False, skipped, len(self._queue), due_ns)
 
     def ask_late(self) -> bool:
-        """Whether a frame has come too late, or not yet, since this was asked last."""
+        """Whether a frame was missing when it was due, at any tick since the last call."""
         was_late, self._was_late = self._was_late, False
         return was_late
 
-    def schedule(self, ordinal: int) -> Schedule | None:
-        """When the frame after the newest one in hand is due, for the model's process; None before the first frame.
-
-        ordinal: frames before it have been seen here, whether they are shown or not.
-        """
+    def schedule(self, ordinal: int, is_frozen: bool = False) -> Schedule | None:
+        """When frame `ordinal`, the first that is not queued here yet, is due; None before the first frame is shown."""
         if self._next_due_ns is None:
             return None
         due_ns = self._next_due_ns + len(self._queue) * self.period_ns
-        return Schedule(ordinal, due_ns, self.period_ns, self._held_at is not None)
+        return Schedule(ordinal, due_ns, self.period_ns, is_frozen)
 
     def _is_due(self, now_ns: int) -> bool:
         if self._next_due_ns is None:
             return bool(self._queue)
         return self._next_due_ns <= now_ns
 
-    def _take_due(self, now_ns: int) -> int:
-        """When the frame that is shown now was due; after one that was missed, all others are due from `now_ns` on."""
-        missed_ns, self._missed_ns = self._missed_ns, None
-        if missed_ns is None:
-            return self._next_due_ns or now_ns
-        self._next_due_ns = now_ns
-        return missed_ns
+    def _first_due(self, now_ns: int) -> int:
+        """When the first frame of the queue was due: the very first is due when it comes."""
+        if self._missed_ns is not None:
+            return self._missed_ns
+        return now_ns if self._next_due_ns is None else self._next_due_ns
 
-    def _pop(self, now_ns: int) -> FrameMark:
-        frame = self._queue.popleft()
-        self._current_block = frame.block
-        self._next_due_ns = (now_ns if self._next_due_ns is None else self._next_due_ns) + self.period_ns
-        return frame
+    def _postpone(self, by_ns: int) -> None:
+        if self._next_due_ns is not None:
+            self._next_due_ns += by_ns
+        if self._missed_ns is not None:
+            self._missed_ns += by_ns
 
 
 class SustainableCost:
-    """What a block costs in the long run, over the last few blocks.
+    """What a block costs in the long run, estimated from the last few blocks.
 
-    The upper quartile without recaches, so that one slow block changes nothing, and the mean recache, so that a slow
-    model does not fall behind where one switch follows another. A jump is followed sooner: a slow block that came too
-    late is believed until the next one is there, and three fast ones in a row end what was slow before them.
+    It is the upper quartile of the blocks' costs without recaches, so that one slow block changes nothing, plus the
+    mean cost of recaches, so that a slow model does not fall behind when one switch follows another. A jump is followed
+    sooner: a slow block that came too late counts at once, until the next block, and after three fast blocks in a row
+    the slower ones before them are forgotten.
     """
 
     def __init__(self, blocks: int = 8) -> None:
@@ -158,9 +152,9 @@ class SustainableCost:
         self._recaches: deque[int] = deque(maxlen=blocks)
 
     def note(self, cost_ns: int, recache_ns: int, was_late: bool = False) -> int:
-        """Record one block's cost and what recaches took beside it; returns the cost to plan with.
+        """Record a block's cost and that of the recaches during it; returns the cost to plan with.
 
-        was_late: a frame of it was not there when it was due.
+        was_late: a frame of the block was missing when it was due.
         """
         self._alone.append(cost_ns)
         self._recaches.append(recache_ns)

@@ -1,6 +1,6 @@
-"""How a prompt switch is carried out: what each way costs, how early blocks must begin for it, what can be taken back.
+"""The timing of prompt switches: how early a block must begin, whether a recache fits, which blocks can be taken back.
 
-Pure: time is an argument, nanoseconds throughout. The ways are those of the design's section 6.
+Pure: time is an argument, nanoseconds throughout. The modes are those of the design's section 6.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from loop.link.cost import Cost
 from loop.timing.clock import TICK_NS
 
 MODES = ("auto", "inline", "overlap", "snap")
-PLAIN = "plain"  # one bank, and nothing planned for a switch: what there is to compare with
+PLAIN = "plain"  # one bank, and no time planned for a switch: the baseline of the benchmarks
 
 
 def lead_ns(cost: Cost | None, mode: str, play_ns: int) -> int:
-    """How long before its first frame is due a block must begin so that no switch leaves a due frame missing.
+    """How long before its first frame is due a block must begin, so that no switch can make that frame late.
 
-    In line the recache comes first, so the lead holds it whole. Behind a second bank only what does not fit beside a
-    block into the time that a block plays (`play_ns`) has to be held.
+    Without a second bank the block's own recache comes first, so the lead includes all of it. With a second bank the
+    lead includes only the part of the recache that does not fit into the time that a block plays (`play_ns`), next to
+    the block itself.
     """
     if cost is None:
         return play_ns  # nothing measured: the safe side
@@ -28,14 +29,14 @@ def lead_ns(cost: Cost | None, mode: str, play_ns: int) -> int:
         return cost.first_frame_ns + margin_ns
     if mode in ("inline", "snap"):
         return cost.switch_ns + margin_ns
-    beside = cost.first_frame_ns + cost.recache_ns + cost.clean_ns - play_ns
-    return cost.first_frame_ns + max(0, beside) + margin_ns
+    excess_ns = cost.first_frame_ns + cost.recache_ns + cost.clean_ns - play_ns
+    return cost.first_frame_ns + max(0, excess_ns) + margin_ns
 
 
 def fits(cost: Cost | None, now_ns: int, due_ns: int | None, hard_cut: bool = False) -> bool:
-    """Whether a recache begun now, and the block after it, are done before that block's first frame is due.
+    """Whether a recache that begins now, and the first frame of the block after it, are done by `due_ns`.
 
-    A hard cut needs no recache. What was not measured, and what is not due (None), fits.
+    A hard cut needs no recache. True where nothing was measured yet (cost None) or nothing is due (due_ns None).
     """
     if cost is None or due_ns is None:
         return True
@@ -45,7 +46,7 @@ def fits(cost: Cost | None, now_ns: int, due_ns: int | None, hard_cut: bool = Fa
 
 @dataclass(frozen=True)
 class Waiting:
-    """A block in the queue: when its first frame not yet shown is due, and whether any was shown."""
+    """A block in the queue: when the first of its frames that were not shown is due, and whether any was shown."""
 
     index: int
     due_ns: int
@@ -53,10 +54,11 @@ class Waiting:
 
 
 def keep(queue: Sequence[Waiting], cost: Cost | None, now_ns: int, is_switching: bool = False) -> int | None:
-    """The newest block of `queue` to keep when the words change: later ones can be made again in time, unseen.
+    """The newest block of `queue` to keep when the words change; the later ones can be made again in time, unseen.
 
-    A block is kept if a frame of it was shown, or is due before the first new frame can be ready. The model may be in
-    the midst of a pass, or of a recache if earlier words are still on their way (`is_switching`). None: keep them all.
+    A block is kept if a frame of it was shown, or is due before the first frame under the new words can be ready. That
+    includes the wait for the model's present pass, or for a recache if earlier words are not in force yet
+    (`is_switching`). None: keep all.
     """
     if cost is None or not queue:
         return None

@@ -1,144 +1,163 @@
-"""One block in the model's process: when its passes run, when it is shown, and when it is left for something better."""
+"""One block in the model's process: when its passes run, when it is shown, and when it is abandoned."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from dataclasses import dataclass
 
 from loop.link.message import BlockDone, BlockMade, Facts, Taken
 from loop.timing.switch import PLAIN, fits
 from loop.worker.inbox import submitted
+from loop.worker.recache_ahead import RecacheAhead, StreamParts
+from loop.worker.sequencer import Numbered
 from world.block import Block, Conditions, Made, Pass, Recached
+from world.event import Event
 
-if TYPE_CHECKING:
-    from loop.worker.stream import Stream
 
-now_ns = time.perf_counter_ns
+@dataclass
+class _Times:
+    """When the parts of a block's work were done, and how long recaches for the next block interrupted it; ns.
+
+    last_read: of the pipe. first_frame, shown: when the first and the last frame were in the ring. ahead, ahead_shown:
+    what recaches for the next block took, in all and until `shown`.
+    """
+
+    begun: int
+    last_read: int
+    recached: int = 0
+    first_frame: int = 0
+    shown: int = 0
+    ahead: int = 0
+    ahead_shown: int = 0
+
+    @property
+    def recache(self) -> int:
+        """What the block's own recache took."""
+        return self.recached - self.begun if self.recached else 0
 
 
 class BlockRun:
-    """One block from its boundary to its clean pass."""
+    """One block from its boundary to its clean pass. Owned by the stream."""
 
-    def __init__(self, stream: Stream) -> None:
-        self.stream, self.session = stream, stream.session
-        self.begun_ns = self.looked_ns = now_ns()  # looked: at the pipe
-        self.recached_ns = self.first_frame_ns = self.shown_ns = 0
-        self.beside_ns = self.beside_shown_ns = 0  # spent on a recache for the next block: in all, and until `shown_ns`
-        self.block: Block | None = None
-        self.conditions: Conditions | None = (
-            None  # what the block is made under; the session's own may be the next one's
-        )
-        self.due_ns = stream.due_ns
-        self.index = self.session.index
-        self.events = self._take()
+    def __init__(self, parts: StreamParts, ahead: RecacheAhead) -> None:
+        self._session, self._inbox, self._output = parts.session, parts.inbox, parts.output
+        self._link, self._costs, self._clock, self._ahead = parts.link, parts.costs, parts.clock, ahead
+        self._index = parts.session.index
+        now_ns = parts.clock.now_ns()
+        self._times = _Times(now_ns, now_ns)
+        self._due_ns = parts.output.due_ns
+        self._block: Block | None = None
+        self._taken: list[Numbered] = []
 
-    def run(self) -> None:
-        """Make the block, showing it before the clean pass, and look at the pipe between passes."""
-        passes = self.session.begin(self.events)
+    def run(self, abandoned: int) -> bool:
+        """Make the block and show it before its clean pass; whether it was made and not abandoned.
+
+        abandoned: how many blocks were abandoned in its place before.
+        """
+        passes = self._session.begin(self._take_events())
+        conditions: Conditions | None = None
         for done in passes:
-            self.conditions = self.conditions or self.session.conditions
-            if isinstance(done, Recached):
-                self.recached_ns = now_ns()
-                self._stamp("recached", self.recached_ns)
-            elif isinstance(done, Made):
-                self._stamp("denoised", now_ns())
-                self._show(done.block)
-            self.stream.note_recached()
-            self._look(done)
-            if self._is_left():
-                passes.close()
+            # asked after the first pass: once a recache ahead was begun, the session speaks of the next block
+            conditions = conditions or self._session.conditions
+            self._follow(done, conditions)
+            self._ahead.note_finished()
+            self._read_pipe(done)
+            if self._is_worth_abandoning():
+                if isinstance(passes, Generator):
+                    passes.close()
                 break
-            self._switch_beside()
-            self.looked_ns = now_ns()
-        if self.block:
-            self._account()
-            self.stream.inbox.advance(self.session)
-        else:
-            self.stream.left += 1
-            self.stream.ahead = [*self.taken, *self.stream.ahead]  # still in force for the block that is made instead
+            self._recache_ahead()
+            self._times.last_read = self._clock.now_ns()
+        if self._block is None:
+            self._ahead.put_back(self._taken)
+            return False
+        self._report(self._block, abandoned)
+        self._inbox.advance_transition()
+        return True
 
-    def _take(self) -> list[Any]:
-        """The events of this boundary. Words stay waiting where their recache would leave a due frame missing."""
-        inbox, ahead, self.stream.ahead = self.stream.inbox, self.stream.ahead, []
-        must_wait = inbox.mode in ("overlap", "auto") and inbox.has_words(self.session) and not self.stream.has_room()
+    def _take_events(self) -> list[Event]:
+        """Take the events of this boundary, without the words if their recache would make the block late."""
+        taken_ahead = self._ahead.pop_taken()
+        must_wait = self._ahead.is_asked and not self._ahead.fits
         if must_wait:
-            inbox.passed_over += 1
-        applied, replaced = ([], ()) if must_wait else inbox.taken(self.index)
-        self.taken = [*ahead, *applied]
-        self.applied = submitted(self.taken)
+            self._inbox.postpone()
+        applied, replaced = ([], ()) if must_wait else self._inbox.take(self._index)
+        self._taken = [*taken_ahead, *applied]
         if applied or replaced:
-            self.stream.send(Taken(self.index, submitted(applied), replaced, self.begun_ns))
+            self._link.send(Taken(self._index, submitted(applied), replaced, self._times.begun))
         return [event for _, event in applied]
 
-    def _look(self, done: Pass) -> None:
-        """Read the pipe, and note for how long nobody did; a recache is counted by itself."""
-        if not isinstance(done, Recached):
-            self.stream.costs.note_pass(now_ns() - self.looked_ns)
-        self.stream.inbox.receive(self.session)
+    def _follow(self, done: Pass, conditions: Conditions) -> None:
+        """Stamp what a pass has finished, and show the block once it is made."""
+        if isinstance(done, Recached):
+            self._times.recached = self._clock.now_ns()
+            self._stamp("recached", self._times.recached)
+        elif isinstance(done, Made):
+            self._stamp("denoised", self._clock.now_ns())
+            self._show(done.block, conditions)
 
-    def _is_left(self) -> bool:
-        """Whether to leave the block: dropped; or new words come sooner without it; or they spare its clean pass."""
-        inbox = self.stream.inbox
-        if inbox.take_back is not None:
+    def _read_pipe(self, done: Pass) -> None:
+        """Read the pipe, and note how long it was not read; a recache is noted by itself."""
+        if not isinstance(done, Recached):
+            self._costs.note_pass(self._clock.now_ns() - self._times.last_read)
+        self._inbox.receive()
+
+    def _is_worth_abandoning(self) -> bool:
+        """Whether the block was taken back, or new words come sooner without it or without its clean pass."""
+        inbox = self._inbox
+        if inbox.has_take_back:
             return True
-        if inbox.mode in ("overlap", PLAIN) or not (inbox.has_words(self.session) or inbox.has_scene):
+        if inbox.mode in ("overlap", PLAIN) or not (inbox.has_words or inbox.has_scene):
             return False
-        if self.block:
+        if self._block:
             return inbox.mode in ("inline", "snap")
         if inbox.mode == "inline":
             return False
-        return fits(self.stream.costs.worst, now_ns(), self.due_ns, inbox.has_scene)
+        return fits(self._costs.worst, self._clock.now_ns(), self._due_ns, inbox.has_scene)
 
-    def _switch_beside(self) -> None:
-        """Recache for the next block now, if this one and the next stay in time."""
-        stream = self.stream
-        if stream.inbox.mode not in ("overlap", "auto") or not stream.inbox.has_words(self.session):
+    def _recache_ahead(self) -> None:
+        """Recache for the next block now, if this block and the next one stay in time."""
+        if not self._ahead.is_asked:
             return
-        begun_ns = now_ns()
-        if self.block:
-            if stream.has_room():
-                stream.recache_ahead(self.index + 1)
-        elif self._has_slack(begun_ns):
-            stream.recache_ahead(self.index + 1)
-        self.beside_ns += now_ns() - begun_ns
+        begun_ns = self._clock.now_ns()
+        if self._ahead.fits if self._block else self._has_slack(begun_ns):
+            self._ahead.begin(self._index + 1)
+        self._times.ahead += self._clock.now_ns() - begun_ns
 
     def _has_slack(self, at_ns: int) -> bool:
-        """Whether this block still comes in time with a recache squeezed in before its last pass."""
-        cost = self.stream.costs.worst
-        if cost is None or self.due_ns is None:
+        """Whether this block still comes in time with a recache before its last pass."""
+        cost = self._costs.worst
+        if cost is None or self._due_ns is None:
             return True
-        spent_ns = at_ns - self.begun_ns - self.beside_ns
-        return at_ns + max(0, cost.first_frame_ns - spent_ns) + cost.recache_ns <= self.due_ns
+        spent_ns = at_ns - self._times.begun - self._times.ahead
+        return at_ns + max(0, cost.first_frame_ns - spent_ns) + cost.recache_ns <= self._due_ns
 
-    def _show(self, block: Block) -> None:
-        """Decode latent frame by latent frame, so that the first pixels do not wait for the last; report the block."""
-        number, state = block.index * self.stream.block_frames, self.stream.state_before(block)
-        for frame in range(block.latents.shape[1]):
-            pixels, state = self.stream.decode(state, block.latents[:, frame : frame + 1])
-            if not self.first_frame_ns:
-                self._stamp("decoded", now_ns())
-            self.stream.publish(pixels, number, block.index)
+    def _show(self, block: Block, conditions: Conditions) -> None:
+        """Decode the block into the ring and report it."""
+        times, number = self._times, block.index * self._output.block_frames
+        for pixels in self._output.decoded(block):
+            if not times.first_frame:
+                self._stamp("decoded", self._clock.now_ns())
+            self._output.publish(pixels, number, block.index, self._inbox.epoch)
             number += len(pixels)
-            if not self.first_frame_ns:
-                self.first_frame_ns = now_ns()
-                self._stamp("uploaded", self.first_frame_ns)
-        self.stream.remember(block.index, state)
-        self.block, self.shown_ns, self.beside_shown_ns = block, now_ns(), self.beside_ns
-        took_ns = self.shown_ns - (self.recached_ns or self.begun_ns) - self.beside_shown_ns
-        self.stream.send(BlockMade(block, self.conditions, self.stream.inbox.epoch, took_ns))
+            if not times.first_frame:
+                times.first_frame = self._clock.now_ns()
+                self._stamp("uploaded", times.first_frame)
+        self._block, times.shown, times.ahead_shown = block, self._clock.now_ns(), times.ahead
+        took_ns = times.shown - (times.recached or times.begun) - times.ahead_shown
+        self._link.send(BlockMade(block, conditions, self._inbox.epoch, took_ns))
 
-    def _account(self) -> None:
-        """What the block cost, for the lead and for the window's process."""
-        recache_ns = self.recached_ns - self.begun_ns if self.recached_ns else 0
-        if recache_ns:
-            self.stream.costs.note_recache(recache_ns)
-        ended_ns, after_ns = now_ns(), self.beside_ns - self.beside_shown_ns
-        first_ns = self.first_frame_ns - self.begun_ns - recache_ns - self.beside_shown_ns
-        self.stream.costs.note_block(first_ns, ended_ns - self.shown_ns - after_ns)
-        block, left, self.stream.left = self.block, self.stream.left, 0
-        facts = Facts(block.index, block.start, block.cut, block.seen, block.dials, left)
-        times = (self.begun_ns, ended_ns, recache_ns + self.beside_ns)
-        self.stream.send(BlockDone(facts, *times, self.stream.costs.worst))
+    def _report(self, block: Block, abandoned: int) -> None:
+        """Note what the block cost, and tell the window's process."""
+        times, ended_ns = self._times, self._clock.now_ns()
+        if times.recache:
+            self._costs.note_recache(times.recache)
+        first_ns = times.first_frame - times.begun - times.recache - times.ahead_shown
+        self._costs.note_block(first_ns, ended_ns - times.shown - (times.ahead - times.ahead_shown))
+        worst = self._costs.worst
+        assert worst is not None, "a block was just noted"
+        facts = Facts(block.index, block.start, block.cut, block.seen, block.dials, abandoned)
+        self._link.send(BlockDone(facts, times.begun, ended_ns, times.recache + times.ahead, worst))
 
     def _stamp(self, stage: str, t_ns: int) -> None:
-        self.stream.stamp(stage, t_ns, self.applied)
+        self._link.stamp(stage, t_ns, submitted(self._taken))

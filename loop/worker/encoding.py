@@ -1,9 +1,8 @@
-"""Words encoded in a thread of their own while blocks go on: a large text encoder on a CPU takes seconds a prompt."""
+"""Prompts encoded in a thread of their own while blocks go on: a large text encoder on a CPU takes seconds a prompt."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -11,14 +10,16 @@ from queue import SimpleQueue
 from typing import Any
 
 from loop.link.message import Submit
+from loop.timing.clock import Clock
 from world.event import Event
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Events in the order in which they came, and the last one's words encoded at `t_ns`, begun at `begun_ns`.
+    """Events in the order in which they came, and the encoded words of the last one.
 
-    The words before the last are given up where they still waited for their turn: no block would be made under them.
+    The words of the earlier ones were still waiting for the encoder when the last one came, and were not encoded: no
+    block would be made under them. begun_ns, t_ns: when the encoding began and ended.
     """
 
     submits: tuple[Submit, ...]
@@ -28,24 +29,25 @@ class Encoded:
 
 
 class Encoding:
-    """Owned by the inbox. encode(event) must touch nothing that the other thread changes.
+    """A thread that encodes prompts one after the other. Owned by the inbox.
 
-    ready: can be waited for beside a pipe; it has something to read when `finished` has something to give.
+    encode(event): called in that thread, so it must not touch what other threads change. ready: a pipe's end that can
+    be waited for; it has something to read when `finished` has something to return.
     """
 
-    def __init__(self, encode: Callable[[Event], Any]) -> None:
-        self._encode = encode
+    def __init__(self, encode: Callable[[Event], Any], clock: Clock) -> None:
+        self._encode, self._clock = encode, clock
         self._todo: SimpleQueue[Submit] = SimpleQueue()
         self._done: SimpleQueue[Encoded | Exception] = SimpleQueue()
         self.ready, self._bell = Pipe(duplex=False)
         threading.Thread(target=self._work, name="encode words", daemon=True).start()
 
     def begin(self, submit: Submit) -> None:
-        """Encode the words of this event; returns at once."""
+        """Have the words of this event encoded; returns at once."""
         self._todo.put(submit)
 
     def finished(self) -> list[Encoded]:
-        """What was encoded since the last call; raises what went wrong in the thread."""
+        """What was encoded since the last call; raises what was raised in the thread."""
         found = []
         while self.ready.poll():
             self.ready.recv_bytes()
@@ -61,9 +63,9 @@ class Encoding:
             while not self._todo.empty():
                 submits.append(self._todo.get())
             try:
-                begun_ns = time.perf_counter_ns()
+                begun_ns = self._clock.now_ns()
                 words = self._encode(submits[-1].event)
-                self._done.put(Encoded(tuple(submits), words, begun_ns, time.perf_counter_ns()))
+                self._done.put(Encoded(tuple(submits), words, begun_ns, self._clock.now_ns()))
             except Exception as error:  # raised again where the results are asked for
                 self._done.put(error)
             self._bell.send_bytes(b"1")

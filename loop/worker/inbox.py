@@ -1,146 +1,154 @@
-"""What comes to the model's process through its pipe, and waits there for a block boundary."""
+"""Messages that come to the model's process, and the events among them that wait for a block boundary."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from collections.abc import Iterable
+from multiprocessing.connection import wait
+from typing import Any
 
-from loop.link.message import NOBODY, Close, Mode, Stage, Submit
+from loop.link.message import NOBODY, Close, Mode, Stage, Start, Submit
+from loop.timing.clock import Clock
 from loop.timing.costs import Costs
+from loop.worker.dial_steps import DialSteps
 from loop.worker.encoding import Encoded, Encoding
-from loop.worker.sequencer import Numbered, has_words, slewed, take
+from loop.worker.sequencer import Numbered, has_words, take
+from loop.worker.window_link import WindowLink
 from world.block import Session
-from world.event import Dial, Event, Prompt, Scene
-from world.info import DialRange
+from world.event import Event, Prompt, Scene
 from world.prompt_mix import steps
 
-DIAL_STEP = 0.175  # of a dial's range, the most it moves in one block
-now_ns = time.perf_counter_ns
 
-
-def submitted(applied: Iterable[Numbered]) -> tuple[int, ...]:
+def submitted(events: Iterable[Numbered]) -> tuple[int, ...]:
     """The numbers of those events that somebody submitted."""
-    return tuple(number for number, _ in applied if number != NOBODY)
+    return tuple(number for number, _ in events if number != NOBODY)
 
 
-@dataclass
 class Inbox:
-    """What has come through the pipe and waits for a block boundary. Owned by the model's process.
+    """Reads the messages of the window's process. Owned by the model's process.
 
-    take_back: the newest block to keep, where the window's process has dropped later ones; epoch counts those drops.
-    passed_over: blocks that began although words were waiting. transition: the blocks over which new words come in;
-    coming: their mixes that are still to be waited for. turned: for which block each dial was moved last.
-    encoding: of words that take long, once there are any; costs: how long they take.
+    mode: the way in which prompts are switched. closed: the process is to end. epoch: how often blocks were dropped.
+    waiting: numbered events for the next block boundary, oldest first. encoding: of words that take long, once there
+    were any.
     """
 
-    pipe: Connection
-    mode: str
-    transition: int = 1
-    coming: deque[str] = field(default_factory=deque)
-    dials: dict[str, float] = field(default_factory=dict)
-    dial_steps: dict[str, float] = field(default_factory=dict)
-    waiting: list[Numbered] = field(default_factory=list)
-    turned: dict[str, int] = field(default_factory=dict)
-    costs: Costs = field(default_factory=Costs)
-    encoding: Encoding | None = None
-    take_back: int | None = None
-    epoch: int = 0
-    passed_over: int = 0
-    closed: bool = False
+    def __init__(
+        self, link: WindowLink, session: Session, start: Start, dials: DialSteps, costs: Costs, clock: Clock
+    ) -> None:
+        self.mode, self.epoch = start.mode, start.epoch
+        self.closed = False
+        self.waiting: list[Numbered] = []
+        self.encoding: Encoding | None = None
+        self._link, self._session, self._dials, self._costs, self._clock = link, session, dials, costs, clock
+        self._transition = start.transition
+        self._mixes: deque[str] = deque()  # of the present transition, those that are not waiting yet
+        self._take_back: int | None = None
+        self._has_postponed = False
 
-    def receive(self, session: Session, wait_s: float = 0.0) -> None:
-        """Take in every message there is, waiting at most `wait_s` for the first; encode new words at once.
+    def receive(self, wait_s: float = 0.0) -> None:
+        """Read every message there is, waiting up to `wait_s` for the first.
 
-        Words whose encoding is slow are encoded in another thread, and wait for a boundary from its end on.
+        The words of a prompt are encoded at once, or, if that is slow, in another thread; the prompt waits for a block
+        boundary only after that.
         """
-        while not self.closed and self._has_message(session, wait_s):
-            message, wait_s = self.pipe.recv(), 0.0
+        while not self.closed and self._has_message(wait_s):
+            message, wait_s = self._link.pipe.recv(), 0.0
             if isinstance(message, Close):
                 self.closed = True
             elif isinstance(message, Mode):
                 self.mode = message.mode
             elif isinstance(message, Submit):
-                self._keep(message, session)
+                self._accept(message)
 
     @property
     def has_scene(self) -> bool:
         """Whether a hard cut waits."""
         return any(isinstance(event, Scene) for _, event in self.waiting)
 
-    def has_words(self, session: Session) -> bool:
-        """Whether a recache waits: words that differ from those in force, without a hard cut."""
-        return has_words(self.waiting, session.conditions.words)
+    @property
+    def has_words(self) -> bool:
+        """Whether something waits that needs a recache, such as words that differ from those in force."""
+        return has_words(self.waiting, self._session.conditions.words)
 
-    def know(self, ranges: Mapping[str, DialRange], values: Mapping[str, float]) -> None:
-        """The world's dials, and where they stand if not at rest."""
-        self.dials = {name: values.get(name, limits.rest) for name, limits in ranges.items()}
-        self.dial_steps = {name: DIAL_STEP * (limits.high - limits.low) for name, limits in ranges.items()}
+    @property
+    def has_postponed(self) -> bool:
+        """Whether a block was begun although words were waiting."""
+        return self._has_postponed
 
-    def taken(self, block: int) -> tuple[list[Numbered], tuple[int, ...]]:
-        """What is applied to `block`, and the numbers of what that replaces.
+    def postpone(self) -> None:
+        """Let the words wait for another block."""
+        self._has_postponed = True
 
-        Of a dial the rest of its way still waits; and all of it where the dial was moved for this block before.
+    @property
+    def has_take_back(self) -> bool:
+        """Whether blocks are to be taken back."""
+        return self._take_back is not None
+
+    def pop_take_back(self) -> int | None:
+        """The newest block to keep, if later ones were dropped since the last call."""
+        kept, self._take_back = self._take_back, None
+        return kept
+
+    def take(self, block: int) -> tuple[list[Numbered], tuple[int, ...]]:
+        """The events to apply to `block`, and the numbers of those that they replace.
+
+        A dial moves by one step for each block; what remains waits for later blocks.
         """
-        waiting, newest = self.waiting, take(self.waiting)
-        held = [(number, event) for number, event in newest if self._is_turned(event, block)]
-        applied, later = slewed([pair for pair in newest if pair not in held], self.dials, self.dial_steps)
-        self.waiting, self.passed_over = [*held, *((NOBODY, event) for event in later)], 0
-        for _, event in applied:
-            if isinstance(event, Dial):
-                self.dials[event.name], self.turned[event.name] = event.value, block
+        newest = take(self.waiting)
+        held = [(number, event) for number, event in newest if self._dials.has_moved(event, block)]
+        applied, remaining = self._dials.move([pair for pair in newest if pair not in held], block)
         kept = {number for number, _ in (*applied, *held)}
-        return applied, tuple(number for number, _ in waiting if number not in kept and number != NOBODY)
+        replaced = tuple(number for number in submitted(self.waiting) if number not in kept)
+        self.waiting = [*held, *((NOBODY, event) for event in remaining)]
+        self._has_postponed = False
+        return applied, replaced
 
-    def advance(self, session: Session) -> None:
-        """Let the next mix of a transition wait for its block, after the one before it has been made."""
-        if self.coming and not self.has_words(session):
-            event = Prompt(self.coming.popleft())
-            session.prepare(event)
+    def advance_transition(self) -> None:
+        """After a block was made: let the next mix of a transition wait for the next block, unless other words do."""
+        if self._mixes and not any(isinstance(event, Prompt | Scene) for _, event in self.waiting):
+            event = Prompt(self._mixes.popleft())
+            self._session.prepare(event)
             self.waiting.append((NOBODY, event))
 
-    def _is_turned(self, event: Event, block: int) -> bool:
-        return isinstance(event, Dial) and self.turned.get(event.name) == block
-
-    def _has_message(self, session: Session, wait_s: float) -> bool:
-        """Whether the pipe has one, or gets one within `wait_s`; the end of an encoding ends the wait as well."""
+    def _has_message(self, wait_s: float) -> bool:
+        """Whether a message is there, or comes within `wait_s`; the end of an encoding ends the wait as well."""
         if self.encoding is None:
-            return self.pipe.poll(wait_s)
-        wait([self.pipe, self.encoding.ready], wait_s)
+            return self._link.pipe.poll(wait_s)
+        sources: list[Any] = [self._link.pipe, self.encoding.ready]
+        wait(sources, wait_s)
         for done in self.encoding.finished():
-            self.costs.note_encoding(done.t_ns - done.begun_ns)
+            self._costs.note_encoding(done.t_ns - done.begun_ns)
             for submit in done.submits:
-                self._admit(submit, session, done)
-        return self.pipe.poll()
+                self._admit(submit, done)
+        return self._link.pipe.poll()
 
-    def _keep(self, submit: Submit, session: Session) -> None:
+    def _accept(self, submit: Submit) -> None:
         if submit.keep is not None:
-            self.take_back = submit.keep if self.take_back is None else min(self.take_back, submit.keep)
+            self._take_back = submit.keep if self._take_back is None else min(self._take_back, submit.keep)
             self.epoch = submit.epoch
-        if session.slow_words and isinstance(submit.event, Prompt | Scene):
-            self.encoding = self.encoding or Encoding(session.encode)
+        if self._session.slow_words and isinstance(submit.event, Prompt | Scene):
+            self.encoding = self.encoding or Encoding(self._session.encode, self._clock)
             self.encoding.begin(submit)
         else:
-            self._admit(submit, session)
+            self._admit(submit)
 
-    def _admit(self, submit: Submit, session: Session, done: Encoded | None = None) -> None:
-        """Let the event wait for a boundary; words that gave way to newer ones stay as they are."""
+    def _admit(self, submit: Submit, done: Encoded | None = None) -> None:
+        """Let the event wait for a boundary; words that newer ones replaced before their encoding need no preparing."""
         event = submit.event
         if done is None or submit is done.submits[-1]:
-            session.prepare(event, done and done.words)
-            event = self._first_step(event, session)
-            session.prepare(event)
-            self.pipe.send(Stage(submit.id, "encoded", done.t_ns if done else now_ns()))
+            self._session.prepare(event, done and done.words)
+            event = self._begin_transition(event)
+            self._session.prepare(event)
+            self._link.send(Stage(submit.id, "encoded", done.t_ns if done else self._clock.now_ns()))
         self.waiting.append((submit.id, event))
 
-    def _first_step(self, event: Event, session: Session) -> Event:
-        """`event`, or where new words come in gradually, the first of their mixes."""
+    def _begin_transition(self, event: Event) -> Event:
+        """The first mix of a transition to the new words, or `event` itself where there is none."""
         if not isinstance(event, Prompt | Scene):
             return event
-        self.coming.clear()
-        if isinstance(event, Scene) or self.transition == 1 or event.text == session.conditions.words:
+        self._mixes.clear()
+        words = self._session.conditions.words
+        if isinstance(event, Scene) or self._transition == 1 or event.text == words:
             return event
-        self.coming.extend(steps(session.conditions.words, event.text, self.transition))
-        return Prompt(self.coming.popleft())
+        self._mixes.extend(steps(words, event.text, self._transition))
+        return Prompt(self._mixes.popleft())

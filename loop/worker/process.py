@@ -1,4 +1,4 @@
-"""The model's process: opens the world, takes events at block boundaries, fills the ring. Spawned by the supervisor."""
+"""The model's process: it opens the world and serves one session. Spawned by the supervisor."""
 
 from __future__ import annotations
 
@@ -8,67 +8,87 @@ import platform
 import signal
 import sys
 import threading
-import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 
 import numpy as np
 
 from loop.link.message import Fault, Opened, Start, Started
+from loop.link.pipe import Pipe
+from loop.link.ring import FrameRing
 from loop.timing import gc_freeze
+from loop.timing.clock import Clock, MonotonicClock
 from loop.worker.stream import Stream
+from loop.worker.window_link import WindowLink
+from world.block import World
 from world.info import WorldError
 from world.options import WorldOptions
 from world.zoo import open_in_own_process
 
-now_ns = time.perf_counter_ns
-
 
 class SerialDevice:
-    """The test card's made-up device: work queues up on it, one piece after the other, to absolute deadlines."""
+    """The test card's made-up device: pieces of work follow one another on it, each to an absolute deadline."""
 
-    def __init__(self, busy: bool) -> None:
-        self._busy = busy
+    def __init__(self, busy: bool, clock: Clock) -> None:
+        self._wait_until = clock.spin_until if busy else clock.sleep_until
+        self._now_ns = clock.now_ns
         self._free_ns = 0
 
     def spend(self, seconds: float) -> None:
         """Return when `seconds` more of work are done."""
         if seconds <= 0:
             return
-        now = now_ns()
-        back_to_back = now - self._free_ns < 2_000_000
-        self._free_ns = (self._free_ns if back_to_back else now) + round(seconds * 1e9)
-        while now_ns() < self._free_ns:
-            if not self._busy:
-                time.sleep(max(0.0, (self._free_ns - now_ns()) / 1e9))
+        now_ns = self._now_ns()
+        is_back_to_back = now_ns - self._free_ns < 2_000_000
+        self._free_ns = (self._free_ns if is_back_to_back else now_ns) + round(seconds * 1e9)
+        self._wait_until(self._free_ns)
 
 
 def main(pipe: Connection, options: WorldOptions) -> None:
-    """The process's entry: open the world, then serve one session; a fault is reported before it ends the process."""
+    """The process's entry: open the world and serve one session with the system's clock and memory."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group: the window's process decides
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning OpenMP threads starve the window's process
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    clock = MonotonicClock()
+    device = SerialDevice(options.probe.busy, clock)
+    serve(pipe, lambda: open_in_own_process(options, device.spend), Machine(clock, FrameRing.attach, gc_freeze.freeze))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the model's process needs of the machine that it runs on.
+
+    attach(name, slots, picture): the ring that the window's process has made. freeze(): called once all is loaded.
+    """
+
+    clock: Clock
+    attach: Callable[[str, int, tuple[int, int]], FrameRing]
+    freeze: Callable[[], None]
+
+
+def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
+    """Open the world and run one session in it; a fault is reported through the pipe before it ends the process."""
+    link = WindowLink(pipe)
     try:
-        _serve(pipe, options)
+        world = opening()
+        link.send(Opened(world.info, _versions()))
+        start = link.pipe.recv()
+        if isinstance(start, Start):
+            ring = machine.attach(start.ring, start.slots, world.info.picture)
+            stream = Stream(world, start, ring, link, machine.clock)
+            machine.freeze()
+            link.send(Started())
+            stream.run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the window's process has gone
     except WorldError as error:
-        pipe.send(Fault(str(error), usage=True))
+        link.send(Fault(str(error), usage=True))
     except Exception as error:
-        pipe.send(Fault(f"{type(error).__name__}: {error}", usage=False))
+        link.send(Fault(f"{type(error).__name__}: {error}", usage=False))
         raise
-
-
-def _serve(pipe: Connection, options: WorldOptions) -> None:
-    world = open_in_own_process(options, SerialDevice(options.probe.busy).spend)
-    pipe.send(Opened(world.info, _versions()))
-    start = pipe.recv()
-    if isinstance(start, Start):
-        stream = Stream(world, start, pipe)
-        gc_freeze.freeze()
-        pipe.send(Started())
-        stream.run()
 
 
 def _die_with_parent() -> None:

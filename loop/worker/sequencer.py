@@ -1,4 +1,4 @@
-"""Which block an event belongs to: what a block boundary takes out of the events that came in. Pure."""
+"""The sequencer: which of the events that wait a block boundary applies. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ Numbered = tuple[int, Event]
 
 
 def take(waiting: Sequence[Numbered]) -> list[Numbered]:
-    """What of `waiting` a boundary applies, in order: the latest value of each dial, the last words, every trigger.
+    """The events of `waiting` that a boundary applies, in order: each dial's latest, the last words, every trigger.
 
-    Words are a Prompt or a Scene. A Scene swallows the prompts before it; a Prompt after a Scene names the new scene.
+    Words are a Prompt or a Scene. A Scene replaces the prompts before it; a Prompt after a Scene gives the new scene
+    its words.
     """
     last: dict[str, int] = {_slot(number, event): number for number, event in waiting}
     kept = [(number, event) for number, event in waiting if last[_slot(number, event)] == number]
@@ -20,7 +21,7 @@ def take(waiting: Sequence[Numbered]) -> list[Numbered]:
 
 
 def has_words(waiting: Sequence[Numbered], words: str) -> bool:
-    """Whether `waiting` asks for a recache: for other words than `words`, or a rebuild, and not for a hard cut."""
+    """Whether `waiting` needs a recache: it has other words than `words`, or a Rebuild, and no hard cut."""
     events = [event for _, event in waiting]
     texts = [event.text for event in events if isinstance(event, Prompt)]
     asks = any(isinstance(event, Rebuild) for event in events) or (bool(texts) and texts[-1] != words)
@@ -28,19 +29,20 @@ def has_words(waiting: Sequence[Numbered], words: str) -> bool:
 
 
 def slewed(
-    applied: Sequence[Numbered], stands: Mapping[str, float], steps: Mapping[str, float]
+    applied: Sequence[Numbered], values: Mapping[str, float], steps: Mapping[str, float]
 ) -> tuple[list[Numbered], list[Event]]:
-    """`applied` with each dial moved from where it stands by its step at most, and what is left for later boundaries.
+    """`applied` with each dial moved from its present value by its step at most, and the events that remain for later.
 
     A dial that jumps across its range breaks the picture for a second; in steps it does not. Dials without a step jump.
     """
-    now, later = [], []
+    now: list[Numbered] = []
+    later: list[Event] = []
     for number, event in applied:
         if isinstance(event, Dial) and event.name in steps:
-            stand, step = stands[event.name], steps[event.name]
-            if abs(event.value - stand) > step:
+            value, step = values[event.name], steps[event.name]
+            if abs(event.value - value) > step:
                 later.append(event)
-                event = Dial(event.name, stand + (step if event.value > stand else -step))
+                event = Dial(event.name, value + (step if event.value > value else -step))
         now.append((number, event))
     return now, later
 
@@ -55,7 +57,7 @@ def _slot(number: int, event: Event) -> str:
 
 
 def _merge_scene(waiting: Sequence[Numbered], kept: list[Numbered]) -> list[Numbered]:
-    """A hard cut is not lost when other words follow it in the same block: the cut is made under the last words."""
+    """`kept`, where words that follow a hard cut in the same block become the words of that cut."""
     scenes = [event for _, event in waiting if isinstance(event, Scene)]
     if not scenes:
         return kept

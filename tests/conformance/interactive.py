@@ -15,7 +15,7 @@ from tests.conformance.causal import cache_config, compare_cache, compare_pointe
 from tests.conformance.uncached import build
 from world.block import Made, Recached
 from world.cache_work import Recache, Swap, Work
-from world.diffusion.model import Text
+from world.diffusion.model import TextEncoding
 from world.diffusion.session import DiffusionSession
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import DiffusionConfig, LatentConfig, SamplerConfig
@@ -78,7 +78,9 @@ class Film:
             LatentConfig(channels, height, width, self.grid, "float32", batch),
         )
         info = WorldInfo("case", 16, 4 * self.block, (8 * width, 8 * height), "0", memory_blocks=self.blocks)
-        return DiffusionWorld(config, self.dit, lambda text: Text(self.tensors["prompts"][int(text)]), None, info)
+        return DiffusionWorld(
+            config, self.dit, lambda text: TextEncoding(self.tensors["prompts"][int(text)]), None, info
+        )
 
     def sampler(self) -> SamplerConfig:
         """The case's steps: nominal ones, which are warped unless the timesteps it states are these very ones."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.conformance import difference, differences
-from world.dit.denoise import GRID, Schedule, add_noise, flow_to_x0, x0_to_flow
+from world.dit.denoise import TIMESTEPS, NoiseSchedule, add_noise, flow_to_x0, x0_to_flow
 
 
 def each(convert: Any, first: Tensor, second: Tensor, sigmas: list[float]) -> Tensor:
@@ -20,12 +20,12 @@ def each(convert: Any, first: Tensor, second: Tensor, sigmas: list[float]) -> Te
 
 def bell(timesteps: Tensor) -> Tensor:
     """The reference's training weights. It never uses them, nor do we: here only so that the case is compared whole."""
-    weights = torch.exp(-2 * ((timesteps - GRID / 2) / GRID) ** 2)
+    weights = torch.exp(-2 * ((timesteps - TIMESTEPS / 2) / TIMESTEPS) ** 2)
     weights = weights - weights.min()
-    return weights * (GRID / weights.sum())
+    return weights * (TIMESTEPS / weights.sum())
 
 
-def converted(schedule: Schedule, given: dict[str, Tensor]) -> dict[str, Tensor]:
+def converted(schedule: NoiseSchedule, given: dict[str, Tensor]) -> dict[str, Tensor]:
     """What one grid makes of the case's samples."""
     times, x0, flow = given["t"].tolist(), given["x0"], given["flow"]
     sigmas = [schedule.sigma(t) for t in times]
@@ -44,7 +44,7 @@ def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
     errors = {}
     for prefix in sorted({name.split(".sigmas")[0] for name in tensors if name.endswith(".sigmas")}):
         given = {name.removeprefix(prefix + "."): t for name, t in tensors.items() if name.startswith(prefix + ".")}
-        schedule = Schedule(float(prefix.removeprefix("shift")))
+        schedule = NoiseSchedule(float(prefix.removeprefix("shift")))
         ours = {"sigmas": schedule.sigmas, "timesteps": schedule.timesteps, "train_weights": bell(schedule.timesteps)}
         if "t" in given:
             ours |= converted(schedule, given)

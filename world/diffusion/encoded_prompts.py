@@ -11,21 +11,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from world.diffusion.model import DiffusionModel, Text
+from world.diffusion.model import DiffusionModel, TextEncoding
 from world.dit.device import upload
-from world.dit.dit import Words
+from world.dit.dit import TextKV
 from world.info import WorldInfo
-from world.prompt_mix import Part, parse
+from world.prompt_mix import Part, Words, parts_of
 
 
 class EncodedPrompt(NamedTuple):
     """A prompt as the model reads it: keys and values of its words for each layer, and the pooled words, if any."""
 
-    words: Words
+    words: TextKV
     pooled: Tensor | None
 
 
-def mix_texts(parts: Sequence[tuple[Text, float]]) -> Text:
+def mix_texts(parts: Sequence[tuple[TextEncoding, float]]) -> TextEncoding:
     """Encoded prompts as one, by weight; shorter embeddings get zero rows."""
     if len(parts) == 1:
         return parts[0][0]
@@ -33,7 +33,7 @@ def mix_texts(parts: Sequence[tuple[Text, float]]) -> Text:
     padded = [(F.pad(text.embedding, (0, 0, 0, rows - text.embedding.shape[1])), weight) for text, weight in parts]
     pooled = [text.pooled * weight for text, weight in parts if text.pooled is not None]
     embedding = reduce(torch.add, [x * weight for x, weight in padded])
-    return Text(embedding, reduce(torch.add, pooled) if pooled else None)
+    return TextEncoding(embedding, reduce(torch.add, pooled) if pooled else None)
 
 
 def meaningful_parts(parts: Sequence[Part], info: WorldInfo) -> Sequence[Part]:
@@ -50,21 +50,21 @@ class EncodedPrompts:
 
     def __init__(self, model: DiffusionModel, capacity: int = 8) -> None:
         self._model, self._capacity = model, capacity
-        self._prompts: OrderedDict[str, EncodedPrompt] = OrderedDict()
+        self._prompts: OrderedDict[Words, EncodedPrompt] = OrderedDict()
 
-    def __getitem__(self, text: str) -> EncodedPrompt:
+    def __getitem__(self, text: Words) -> EncodedPrompt:
         if text not in self._prompts:
             self.keep(text, self.encode(text))
         self._prompts.move_to_end(text)
         return self._prompts[text]
 
-    def encode(self, text: str) -> EncodedPrompt:
+    def encode(self, text: Words) -> EncodedPrompt:
         """Encode a prompt without keeping it."""
-        parts = meaningful_parts(parse(text), self._model.info)
+        parts = meaningful_parts(parts_of(text), self._model.info)
         mixed = mix_texts([(self._model.encode(words), weight) for words, weight in parts])
         return EncodedPrompt(self._model.dit.words(mixed.embedding), mixed.pooled)
 
-    def keep(self, text: str, prompt: EncodedPrompt) -> None:
+    def keep(self, text: Words, prompt: EncodedPrompt) -> None:
         """Remember a prompt that `encode` has made; the oldest one beyond the capacity is forgotten."""
         self._prompts[text] = prompt
         self._prompts.move_to_end(text)
@@ -75,7 +75,7 @@ class EncodedPrompts:
         """Every dial of the world in its order, those never touched at rest."""
         return {name: dials.get(name, limits.rest) for name, limits in self._model.info.dials.items()}
 
-    def condition(self, text: str, dials: Sequence[Mapping[str, float]]) -> Tensor | None:
+    def condition(self, text: Words, dials: Sequence[Mapping[str, float]]) -> Tensor | None:
         """[B, F, dim] for F latent frames under one prompt, each with its dials; None if the world has no condition."""
         if self._model.condition is None:
             return None

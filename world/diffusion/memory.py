@@ -11,9 +11,10 @@ from world.diffusion.model import DiffusionModel
 from world.diffusion.recache import Encoder, append, rebuild
 from world.dit.cache import BankPair, CacheBank
 from world.dit.device import SideStream
+from world.prompt_mix import Words
 
 
-class Memory:
+class StreamMemory:
     """Does to the banks what a switch state asks for. Owned by a session.
 
     side: the stream on which the back bank is written, beside what the front bank is used for; a swap waits for it. It
@@ -56,7 +57,7 @@ class Memory:
         with self.side.beside():
             append(self._encoder(work.words), self.banks.back, block)
 
-    def _encoder(self, words: str) -> Encoder:
+    def _encoder(self, words: Words) -> Encoder:
         return Encoder(self._model.dit, self._prompts[words].words, self._model.config.sampler.clean)
 
     def _new_bank(self) -> CacheBank:

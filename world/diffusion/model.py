@@ -15,7 +15,7 @@ from world.dit.dit import CausalDiT
 from world.info import WorldInfo
 
 
-class Text(NamedTuple):
+class TextEncoding(NamedTuple):
     """An encoded prompt: embedding [B, L, text_dim] for cross-attention, pooled [B, n] for the condition, if any."""
 
     embedding: Tensor
@@ -26,7 +26,7 @@ class Text(NamedTuple):
 class DiffusionModel:
     """Everything a session needs, on one device.
 
-    dit: CausalDiT, or what is called like it. encode: a prompt's text to Text, on `device`.
+    dit: CausalDiT, or what is called like it. encode: a prompt's text to TextEncoding, on `device`.
     slow_words: `encode` takes long enough, seconds on a CPU, to be left to another thread; it must allow that.
     condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None
         for none.
@@ -34,7 +34,7 @@ class DiffusionModel:
 
     config: DiffusionConfig
     dit: CausalDiT
-    encode: Callable[[str], Text]
+    encode: Callable[[str], TextEncoding]
     decoder: Decoder
     info: WorldInfo
     condition: Callable[[Tensor | None, Tensor], Tensor] | None = None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from world.dit.cache import BankPair, CacheBank
-from world.dit.dit import CausalDiT, Words
+from world.dit.dit import CausalDiT, TextKV
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Encoder:
     """What writes a cache: the model under a prompt's words, at the timestep of clean latents."""
 
     model: CausalDiT
-    words: Words
+    words: TextKV
     timestep: float = 0.0
 
     def write(self, bank: CacheBank, stretch: Stretch, renew: bool = False) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Snapshot
+from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Remade, Snapshot
 from world.boundary import Boundary, apply_events
 from world.cache_work import Recache, Work
 from world.diffusion.encoded_prompts import EncodedPrompt, EncodedPrompts
-from world.diffusion.memory import Memory
+from world.diffusion.memory import StreamMemory
 from world.diffusion.model import DiffusionModel
 from world.dit.cache import BankPair
 from world.dit.denoise import Sampler
 from world.dit.device import finish, upload
 from world.dit.noise import normal
-from world.event import Event, Prompt, Scene
+from world.event import Event, words_of
 from world.fold import LoggedBlock, passes_to_restore
+from world.info import WorldError
+from world.prompt_mix import Words
 from world.switch_state import SwitchState
 
 Noise = Callable[[int, int, int, tuple[int, ...]], Tensor]  # seed, block, step, shape -> float32 on the CPU
@@ -36,7 +39,7 @@ class DiffusionSession:
         self.state = SwitchState(model.config.cache.rules, model.info.dials, Conditions(prompt, seed))
         self._model, self._config, self._noise = model, model.config, noise
         self._prompts, self._sampler = EncodedPrompts(model), Sampler(model.config.sampler)
-        self._memory = Memory(model, self._prompts)
+        self._memory = StreamMemory(model, self._prompts)
 
     @property
     def index(self) -> int:
@@ -65,47 +68,43 @@ class DiffusionSession:
 
     def encode(self, event: Event) -> EncodedPrompt | None:
         """Encode the event's words for `prepare`. The session is not touched, so another thread may do this."""
-        if not isinstance(event, Prompt | Scene):
+        words = words_of(event)
+        if words is None:
             return None
         with torch.inference_mode():
-            prompt = self._prompts.encode(event.text)
+            prompt = self._prompts.encode(words)
         finish(self._model.device)  # the other thread works on a stream of its own
         return prompt
 
     def prepare(self, event: Event, encoded: EncodedPrompt | None = None) -> None:
         """Have the event's words encoded, so that the block boundary need not wait for it."""
-        if not isinstance(event, Prompt | Scene):
+        words = words_of(event)
+        if words is None:
             return
         if encoded is not None:
-            self._prompts.keep(event.text, encoded)
+            self._prompts.keep(words, encoded)
         else:
             with torch.inference_mode():
-                self._prompts[event.text]
+                self._prompts[words]
 
     def step(self, events: Sequence[Event] = ()) -> Block:
         """Make the next block, clean pass included."""
         return next(done.block for done in list(self.begin(events)) if isinstance(done, Made))
 
-    def begin(self, events: Sequence[Event] = ()) -> Iterator[Pass]:
-        """Make the next block under `events`, one model pass at a time."""
-        work = self.state.begin(events)
-        self._do(work)
-        boundary = self.state.flight
-        assert boundary is not None
-        try:
-            if any(isinstance(piece, Recache) for piece in work):
-                finish(self._model.device)
-                yield Recached()
-            steps = self._denoise(boundary.conditions)
-            for step in range(len(self._sampler.timesteps)):
-                with torch.inference_mode():
-                    x0 = next(steps)
-                finish(self._model.device)
-                yield Denoised(step)
-            block = self._publish(x0)
-        finally:
-            if self.state.flight is boundary:
-                self.state.abandon()
+    def begin(self, events: Sequence[Event] = ()) -> Generator[Pass, None, None]:
+        """Make the next block under `events`, one model pass at a time.
+
+        A block whose latents are not finite is made again, first from a cache that is made anew of older latents, then
+        without its events. Raises WorldError if it still is not finite.
+        """
+        latents = yield from self._make(self.state.begin(events))
+        for without_events in (False, True):
+            if np.isfinite(latents).all():
+                break
+            self.state.distrust(without_events)
+            yield Remade(self.index, without_events)
+            latents = yield from self._make(self.state.begin(()))
+        block = self._publish(latents)
         yield Made(block)
         self._do(self.state.after_block())
         finish(self._model.device)
@@ -141,7 +140,7 @@ class DiffusionSession:
             self._memory.history.add(replace(block, dials=dials))
         self._forget()
 
-    def fold(self, blocks: Sequence[Block], words: str | None = None, dials: dict[str, float] | None = None) -> None:
+    def fold(self, blocks: Sequence[Block], words: Words | None = None, dials: dict[str, float] | None = None) -> None:
         """Become the session that made `blocks`, bit for bit; for a new session of the same world, seed and prompt.
 
         blocks: one line without gaps, oldest first, back to the beginning, a hard cut, or to the window before a
@@ -168,6 +167,28 @@ class DiffusionSession:
         for piece in work:
             self._memory.do(piece)
 
+    def _make(self, work: Sequence[Work]) -> Generator[Pass, None, np.ndarray]:
+        """The passes up to the last denoising step; the latents as they are stored, rounded before anyone uses them."""
+        boundary = self.state.flight
+        assert boundary is not None
+        is_denoised = False
+        try:
+            self._do(work)
+            if any(isinstance(piece, Recache) for piece in work):
+                finish(self._model.device)
+                yield Recached()
+            steps = self._denoise(boundary.conditions)
+            for step in range(len(self._sampler.timesteps)):
+                with torch.inference_mode():
+                    x0 = next(steps)
+                finish(self._model.device)
+                yield Denoised(step)
+            is_denoised = True
+        finally:
+            if not is_denoised and self.state.flight is boundary:
+                self.state.abandon()
+        return x0.to(getattr(torch, self._config.latents.stored)).cpu().numpy()
+
     def _denoise(self, conditions: Conditions) -> Iterator[Tensor]:
         """x0 of the block in flight after each denoising step."""
         frames, start, index = self._config.cache.block, self.state.end, self.index
@@ -185,9 +206,13 @@ class DiffusionSession:
 
         return self._sampler.run(predict, noise)
 
-    def _publish(self, x0: Tensor) -> Block:
-        """The block in flight as it is stored: rounded before the cache or anyone else sees it."""
-        latents = x0.to(getattr(torch, self._config.latents.stored)).cpu().numpy()
+    def _publish(self, latents: np.ndarray) -> Block:
+        """The block in flight, which was made; from now on the next block can continue it."""
+        if not np.isfinite(latents).all():
+            index, words = self.index, str(self.state.flight and self.state.flight.conditions.words)
+            self.state.abandon()
+            told = f"block {index} under {words[:60]!r} comes out with numbers that are not finite"
+            raise WorldError(f"{told}: the weights are damaged, or overflow the dtype that they are computed in")
         made = self.state.made(latents.shape[1])
         assert made.boundary is not None
         dials = self._prompts.dial_values(made.boundary.conditions.dials)

@@ -13,7 +13,7 @@ from torch import Tensor
 from world.dit.attend import attention
 from world.dit.config import CacheConfig, DiTConfig
 from world.dit.device import upload
-from world.dit.rope import Table, rotate
+from world.dit.rope import RotationTable, rotate
 from world.dit.slots import Placement, Slots
 
 
@@ -38,7 +38,9 @@ class CacheBank:
         self.slots = Slots(config)
         self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.num_layers)]
         self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.num_layers)]
-        self.query_table, self.key_table = (Table(config.size, grid, dit.head_dim, self.device) for _ in range(2))
+        self.query_table, self.key_table = (
+            RotationTable(config.size, grid, dit.head_dim, self.device) for _ in range(2)
+        )
 
     def clear(self) -> None:
         """Empty the cache: the stream begins anew."""

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from world.dit.config import SamplerConfig
 
-GRID = 1000
+TIMESTEPS = 1000
 
 
-class Schedule:
+class NoiseSchedule:
     """The shifted noise schedule: 1000 noise levels (sigmas) descending from 1, and their timesteps.
 
     Computed in float32 throughout: the model sees how a timestep was rounded, and the released weights were trained
@@ -20,15 +20,15 @@ class Schedule:
     """
 
     def __init__(self, shift: float = 5.0) -> None:
-        level = torch.linspace(1, 0, GRID + 1)[:-1]
+        level = torch.linspace(1, 0, TIMESTEPS + 1)[:-1]
         self.shift = shift
         self.sigmas = shift * level / (1 + (shift - 1) * level)
-        self.timesteps = self.sigmas * GRID
+        self.timesteps = self.sigmas * TIMESTEPS
 
     def warp(self, nominal: Sequence[int]) -> list[float]:
         """Timesteps of the schedule for nominal ones: 1000 gives its first, 0 gives 0 (no noise)."""
         grid = [*self.timesteps.tolist(), 0.0]
-        return [grid[GRID - step] for step in nominal]
+        return [grid[TIMESTEPS - step] for step in nominal]
 
     def nearest(self, timesteps: Tensor) -> Tensor:
         """For each of timesteps [n] the index of the nearest one of the schedule: int64 [n]."""
@@ -41,13 +41,13 @@ class Schedule:
     def euler(self, flow: Tensor, timestep: float, x: Tensor) -> Tensor:
         """One Euler step: x moved along `flow` from its timestep to the next one of the schedule."""
         at = int(self.nearest(torch.tensor([timestep])))
-        after = self.sigmas[at + 1].item() if at + 1 < GRID else 0.0
+        after = self.sigmas[at + 1].item() if at + 1 < TIMESTEPS else 0.0
         return x + flow * (after - self.sigmas[at].item())
 
     def shifted(self, timesteps: Tensor, low: float = 20, high: float = 980) -> Tensor:
         """Uniform timesteps moved towards noise by `shift` and clamped to `low`..`high`, for training a score model."""
-        level = timesteps / GRID
-        return (self.shift * level / (1 + (self.shift - 1) * level) * GRID).clamp(low, high)
+        level = timesteps / TIMESTEPS
+        return (self.shift * level / (1 + (self.shift - 1) * level) * TIMESTEPS).clamp(low, high)
 
 
 def add_noise(x0: Tensor, noise: Tensor, sigma: float) -> Tensor:
@@ -69,7 +69,7 @@ class Sampler:
     """The denoising steps of a block. Timesteps and sigmas are Python floats, so that no step waits for the device."""
 
     def __init__(self, config: SamplerConfig) -> None:
-        schedule = Schedule(config.shift)
+        schedule = NoiseSchedule(config.shift)
         self._predicts_flow = config.prediction == "flow"
         self.timesteps = schedule.warp(config.steps) if config.warp else [float(step) for step in config.steps]
         self.sigmas = [schedule.sigma(timestep) for timestep in self.timesteps]

@@ -22,7 +22,7 @@ EPS = 1e-6
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (layer, q, k, v), all [B, T, heads, head_dim]
 LayerAttend = Callable[[Tensor, Tensor, Tensor], Tensor]  # (q, k, v) of one layer
-Words = list[tuple[Tensor, Tensor]]  # the prompt's keys and values for each layer: [B, L, heads, head_dim] each
+TextKV = list[tuple[Tensor, Tensor]]  # the prompt's keys and values for each layer: [B, L, heads, head_dim] each
 
 
 class CacheAttention(Protocol):
@@ -183,7 +183,7 @@ class CausalDiT(nn.Module):
         """The blocks in order, with their type, which `nn.ModuleList` does not tell."""
         return [block for block in self.blocks if isinstance(block, TransformerBlock)]
 
-    def words(self, embedding: Tensor) -> Words:
+    def words(self, embedding: Tensor) -> TextKV:
         """Each layer's keys and values of a prompt, from its embedding [B, L, text_dim]: computed once for each prompt.
 
         Rows up to text_len are padded with zeros, which are not masked. Raises ValueError when there are more.
@@ -200,7 +200,7 @@ class CausalDiT(nn.Module):
         return self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(self.dtype))
 
     def forward(
-        self, latents: Tensor, timesteps: Tensor, words: Words, attend: Attend, condition: Tensor | None = None
+        self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: Attend, condition: Tensor | None = None
     ) -> Tensor:
         """The prediction [B, F, C, h, w] for latents [B, F, C, h, w] at timesteps [B, F].
 
@@ -213,7 +213,7 @@ class CausalDiT(nn.Module):
         return self.head(x.flatten(1, 2), e, latents.to(self.dtype))
 
     def remember(
-        self, latents: Tensor, timesteps: Tensor, words: Words, attend: CacheAttention, condition: Tensor | None = None
+        self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: CacheAttention, condition: Tensor | None = None
     ) -> None:
         """`forward` for the sake of the cache: no prediction, and the last layer stops at its keys and values."""
         x, _, modulation = self._embed(latents, timesteps, condition)

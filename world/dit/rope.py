@@ -56,7 +56,7 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
     return torch.addcmul(x * by.cos, swapped, by.sin).type_as(x)
 
 
-class Table:
+class RotationTable:
     """The rotation of up to `frames` frames, refilled in place when their positions change. Owned by a cache bank.
 
     Its memory stays at the same address, so that a captured CUDA graph may read it.

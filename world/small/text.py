@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from world.info import words_of
+from world.info import split_words
 from world.small.thesaurus import CONCEPTS, SILENT, TEXT_LENGTH, THESAURUS
 
 PAD, UNKNOWN, FIRST = 0, 1, 2  # token numbers: padding, a word that is not known, the first concept
@@ -13,17 +13,17 @@ PAD, UNKNOWN, FIRST = 0, 1, 2  # token numbers: padding, a word that is not know
 
 def concepts(text: str) -> list[str]:
     """The concepts that `text` names, in order; words that are not known are left out."""
-    return [THESAURUS[word] for word in words_of(text) if word in THESAURUS]
+    return [THESAURUS[word] for word in split_words(text) if word in THESAURUS]
 
 
 def unknown_words(text: str) -> list[str]:
     """The words of `text` that the bundled world does not know, in order."""
-    return [word for word in words_of(text) if word not in THESAURUS and word not in SILENT]
+    return [word for word in split_words(text) if word not in THESAURUS and word not in SILENT]
 
 
 def known_words(text: str) -> str:
     """`text` without the words that the bundled world does not know, and without those that mean nothing."""
-    return " ".join(word for word in words_of(text) if word in THESAURUS)
+    return " ".join(word for word in split_words(text) if word in THESAURUS)
 
 
 def tokenize(texts: list[str]) -> Tensor:
@@ -34,7 +34,7 @@ def tokenize(texts: list[str]) -> Tensor:
     """
     rows = torch.full((len(texts), TEXT_LENGTH), PAD)
     for row, text in zip(rows, texts, strict=True):
-        words = [word for word in words_of(text) if word not in SILENT][:TEXT_LENGTH]
+        words = [word for word in split_words(text) if word not in SILENT][:TEXT_LENGTH]
         ids = [FIRST + CONCEPTS.index(THESAURUS[word]) if word in THESAURUS else UNKNOWN for word in words]
         row[: len(ids)] = torch.tensor(ids, dtype=torch.long)
     return rows

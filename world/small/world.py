@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from world.diffusion.model import Text
+from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.attend import Dense, teacher_forcing
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
@@ -135,10 +135,10 @@ class SmallWorld(nn.Module):
             raise WorldError(f"{path}: {why}; {remedy}") from None
         return world.eval().requires_grad_(False)
 
-    def encode(self, text: str) -> Text:
+    def encode(self, text: str) -> TextEncoding:
         """Encode a prompt's known words, or the showpiece if it has none: embedding [1, L, 128], pooled [1, 128]."""
         words = known_words(text) or SHOWPIECE
-        return Text(*self.model.text(tokenize([words]).to(self.decoder.enter.weight.device)))
+        return TextEncoding(*self.model.text(tokenize([words]).to(self.decoder.enter.weight.device)))
 
 
 def open_small(options: WorldOptions) -> DiffusionWorld:

@@ -16,10 +16,10 @@ from world.dit.device import resolve
 from world.train.job import Job
 from world.train.learn.averaging import join_workers
 
-Work = Callable[[int, Job], None]  # of a worker's rank
+WorkerBody = Callable[[int, Job], None]  # of a worker's rank
 
 
-def run_workers(work: Work, job: Job) -> None:
+def run_workers(work: WorkerBody, job: Job) -> None:
     """Run `work` in each of the job's workers and wait for them; under torchrun, this process is one of its workers."""
     if "WORLD_SIZE" in os.environ:
         work(int(os.environ["RANK"]), replace(job, workers=int(os.environ["WORLD_SIZE"])))
@@ -31,7 +31,7 @@ def run_workers(work: Work, job: Job) -> None:
         _spawn(work, job)
 
 
-def _spawn(work: Work, job: Job) -> None:
+def _spawn(work: WorkerBody, job: Job) -> None:
     # a plain kill must end the workers too: daemons end with an interpreter that exits, not with one that is killed
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from world.diffusion.model import Text
+from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig
 from world.dit.dit import CausalDiT
@@ -43,9 +43,9 @@ def random_wan(
     pixels = DECODERS[decoder]().to(device, dtype).requires_grad_(False)
     info = replace(wan_info(config, pixels.memory), name="random Wan", showpiece="anything")
 
-    def encode(text: str) -> Text:
+    def encode(text: str) -> TextEncoding:
         generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
-        return Text(torch.randn(1, sizes.text_len, sizes.text_dim, generator=generator).to(device, dtype))
+        return TextEncoding(torch.randn(1, sizes.text_len, sizes.text_dim, generator=generator).to(device, dtype))
 
     return DiffusionWorld(config, _randomized(sizes, device, dtype), encode, pixels, info, device=device)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from world.diffusion.model import Text
+from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
 from world.dit.device import memory_gib, resolve, working_dtype
@@ -38,8 +38,8 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
         )
     dit = read_transformer(files, sizes.dit, dtype, device)
 
-    def encode(text: str) -> Text:
-        return Text(prompts(text).to(device))
+    def encode(text: str) -> TextEncoding:
+        return TextEncoding(prompts(text).to(device))
 
     info = wan_info(sizes, decoder.memory)
     return DiffusionWorld(sizes, dit, encode, decoder, info, device=device, slow_words=True)

@@ -14,7 +14,7 @@ from world.small.world import DIALS, RANGES, SmallModel
 from world.train.data.captions import LINEAR, SCENES, Look, exam_prompts, look_of
 from world.train.data.motion import measured_speeds, motion_fields, translation_fields, zoom_fields
 from world.train.judge.report import Figure, mean_of_values, share_of_hits
-from world.train.judge.scores import Mark, Marker
+from world.train.judge.scores import ClipMark, Marker
 from world.train.learn.device import seeded_generator
 from world.train.learn.rollout import SamplingRecipe, Streams
 
@@ -34,9 +34,9 @@ class Trial:
     """
 
     jump: float
-    one: Mark
-    two: Mark
-    three: Mark
+    one: ClipMark
+    two: ClipMark
+    three: ClipMark
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Judge:
             rows[scene] = mark_shares(of_scene)
         return rows
 
-    def early(self, count: int = 200) -> list[tuple[Look, Mark]]:
+    def early(self, count: int = 200) -> list[tuple[Look, ClipMark]]:
         """The looks that exam prompts ask for, with the marks of their streams after one second."""
         asked = exam_prompts(random.Random(self.seed), count)
         return [(look, mark) for (_, look), mark in zip(asked, self._marks(asked, [SECOND])[0], strict=True)]
@@ -89,9 +89,9 @@ class Judge:
         return Streams(self.model, texts, recipe or self.recipe, seeded_generator(self.seed))
 
     @torch.no_grad()
-    def _marks(self, asked: Sequence[AskedLook], places: Sequence[int]) -> list[list[Mark]]:
+    def _marks(self, asked: Sequence[AskedLook], places: Sequence[int]) -> list[list[ClipMark]]:
         """The marks of every stream at each of `places`, which are block numbers."""
-        marks: list[list[Mark]] = [[] for _ in places]
+        marks: list[list[ClipMark]] = [[] for _ in places]
         for part in _batches(asked):
             streams, looks = self.streams([text for text, _ in part]), [look for _, look in part]
             # a clip starts one block earlier, because the decoder needs it
@@ -163,7 +163,7 @@ def turned_dial(dial: str, signs: Tensor) -> Tensor:
     return values
 
 
-def mark_shares(marks: Sequence[Mark]) -> Figures:
+def mark_shares(marks: Sequence[ClipMark]) -> Figures:
     """The share of marks in which each attribute is right."""
     names = ("scene", "colour", "direction", "speed", "exact")
     return {name: share_of_hits([getattr(mark, name) for mark in marks]) for name in names}
@@ -190,7 +190,7 @@ def _batches(asked: Sequence[AskedLook]) -> Iterator[Sequence[AskedLook]]:
     return (asked[at : at + BATCH] for at in range(0, len(asked), BATCH))
 
 
-def _levels(marks: Sequence[Mark]) -> dict[str, float]:
+def _levels(marks: Sequence[ClipMark]) -> dict[str, float]:
     names = ("adherence", "scene", "colour", "contrast", "motion")
     return {name: fmean(getattr(mark, name) for mark in marks) for name in names}
 

@@ -25,7 +25,7 @@ from world.train.learn.checkpoint import load_checkpoint
 from world.train.learn.device import seeded_generator
 
 SHEET_PROMPTS = tuple(f"{colour} {scene}" for scene, colour in zip(SCENES, COLOURS, strict=True))
-Table = dict[str, Figures]
+ScoreTable = dict[str, Figures]
 
 
 def assemble_world(folder: Path, stage: str) -> SmallWorld:
@@ -48,7 +48,7 @@ def folder_recogniser(folder: Path, library: Library, latents: LinearLatents, se
     return recogniser.eval()
 
 
-def rendered_reference(marker: Marker, latents: LinearLatents, count: int, seed: int) -> Table:
+def rendered_reference(marker: Marker, latents: LinearLatents, count: int, seed: int) -> ScoreTable:
     """The marks of rendered clips that were encoded and decoded: the best that a model can reach."""
     looks = [look for _, look in exam_prompts(random.Random(seed), count)]
     generator = seeded_generator(seed)
@@ -59,7 +59,7 @@ def rendered_reference(marker: Marker, latents: LinearLatents, count: int, seed:
     return {"rendered": mark_shares(marker(latents.encode(frames), 0, looks))}
 
 
-def examine(judge: Judge, trials: int) -> dict[str, Table]:
+def examine(judge: Judge, trials: int) -> dict[str, ScoreTable]:
     """All tables of one model, by their titles; trials: of prompts and switches, more than of drift and dials."""
     return {
         "prompts": judge.prompts(trials),
@@ -70,7 +70,7 @@ def examine(judge: Judge, trials: int) -> dict[str, Table]:
     }
 
 
-def publish(tables: Mapping[str, Table], folder: Path, name: str) -> None:
+def publish(tables: Mapping[str, ScoreTable], folder: Path, name: str) -> None:
     """Print the tables of the model `name`, and save them as JSON in `folder`."""
     for title, rows in tables.items():
         print(f"\n{name}: {title}\n\n{markdown_table('', rows)}")

@@ -14,7 +14,7 @@ from world.small.world import SHIFT
 from world.train.data.captions import LINEAR, Look
 from world.train.judge.recognise import Recogniser
 from world.train.judge.report import Figure, markdown_table, share_of_hits
-from world.train.judge.scores import Mark, Marker
+from world.train.judge.scores import ClipMark, Marker
 from world.train.learn.rollout import SamplingRecipe
 
 STEPS = 8
@@ -36,7 +36,7 @@ class Criterion:
         return self.reached.value >= self.goal
 
 
-def criteria(marked: Sequence[tuple[Look, Mark]]) -> dict[str, Criterion]:
+def criteria(marked: Sequence[tuple[Look, ClipMark]]) -> dict[str, Criterion]:
     """The gate's criteria for the asked looks and the marks of what was made: scenes and directions."""
     centred = [mark for look, mark in marked if look.direction not in LINEAR]
     linear = [mark for look, mark in marked if look.direction in LINEAR]

@@ -28,7 +28,7 @@ def nearest_colours(frames: Tensor) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Mark:
+class ClipMark:
     """One clip compared with its look: which attributes are right, and what was measured.
 
     speed: whether a slow clip is slower than normal and a fast one faster. exact: whether the speed is nearest to the
@@ -65,7 +65,7 @@ class Marker:
         return torch.cat([self.decoder(latents[:, n], latents[:, max(n - 1, 0)]) for n in blocks], 1).clamp(-1, 1)
 
     @torch.no_grad()
-    def __call__(self, latents: Tensor, at: int, looks: Sequence[Look]) -> list[Mark]:
+    def __call__(self, latents: Tensor, at: int, looks: Sequence[Look]) -> list[ClipMark]:
         """The marks of the two blocks of latents [B, n, C, h, w] from block `at` on."""
         scenes = self.recogniser.hits(latents[:, at : at + 2], list(looks))["scene"].tolist()
         frames = self.frames(latents, at)
@@ -73,10 +73,10 @@ class Marker:
         return [_mark(*part) for part in zip(frames, looks, scenes, colours, strict=True)]
 
 
-def _mark(frames: Tensor, look: Look, is_scene: bool, colour: str) -> Mark:
+def _mark(frames: Tensor, look: Look, is_scene: bool, colour: str) -> ClipMark:
     direction, speed = measure_motion(frames, look)
     is_speed = {"slow": speed < NORMAL, "fast": speed > NORMAL}.get(look.speed, speed_class(speed) == "normal")
-    return Mark(
+    return ClipMark(
         scene=is_scene,
         colour=colour == look.colour,
         direction=direction == look.direction,

@@ -13,24 +13,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from world.dit.denoise import Schedule
+from world.dit.denoise import NoiseSchedule
 
 NOISE_SHIFT, SCORE_SHIFT = 5.0, 8.0  # of the schedule with which clips are noised, and of the scores' own schedule
 
 # (noisy [B, F, C, h, w], t [B, F], context [B, L, D]) -> flow or x0, in the shape of `noisy`
-Model = Callable[[Tensor, Tensor, Tensor], Tensor]
+ScoreModel = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def sigma_at(t: Tensor, shift: float) -> Tensor:
     """The noise level at the schedule's step nearest to t [B, F], 0 to 1000: float32 [B, F, 1, 1, 1]."""
-    schedule = Schedule(shift)
+    schedule = NoiseSchedule(shift)
     sigma = schedule.sigmas[schedule.nearest(t.flatten())]
     return sigma.view(*t.shape, 1, 1, 1).to(t.device)
 
 
 def score_timesteps(drawn: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
     """Timesteps for uniformly drawn whole numbers in [0, 1000): float32, moved towards noise, never near 0 or 1000."""
-    return Schedule(shift).shifted(drawn.float())
+    return NoiseSchedule(shift).shifted(drawn.float())
 
 
 def noised(clip: Tensor, noise: Tensor, t: Tensor, shift: float = NOISE_SHIFT) -> Tensor:
@@ -39,7 +39,7 @@ def noised(clip: Tensor, noise: Tensor, t: Tensor, shift: float = NOISE_SHIFT) -
     return ((1 - sigma) * clip + sigma * noise).to(clip.dtype)
 
 
-def x0_score(flow: Model, shift: float = SCORE_SHIFT) -> Model:
+def x0_score(flow: ScoreModel, shift: float = SCORE_SHIFT) -> ScoreModel:
     """A score, which predicts x0, made of a model that predicts the flow (noise - x0)."""
 
     def score(noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:
@@ -58,8 +58,8 @@ class Scores:
     is moved away from its answer to `negative`. shift: of the schedule with which clips are noised.
     """
 
-    fake: Model
-    real: Model
+    fake: ScoreModel
+    real: ScoreModel
     context: Tensor
     negative: Tensor
     guidance: float = 3.0

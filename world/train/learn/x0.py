@@ -13,7 +13,7 @@ def shift_noise_levels(uniform: Tensor, shift: float) -> Tensor:
     return shift * uniform / (1 + (shift - 1) * uniform)
 
 
-def add_noise(x0: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+def noise_latents(x0: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     """x_t of x0 [B, n, C, h, w] at noise levels sigma [B, n]; noise: like x0."""
     level = sigma[..., None, None, None]
     return (1 - level) * x0 + level * noise

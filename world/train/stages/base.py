@@ -20,7 +20,7 @@ from world.train.learn.budget import Budget, LossMeter, learning_rate_factor
 from world.train.learn.checkpoint import load_checkpoint, save_checkpoint
 from world.train.learn.device import bfloat16_autocast, seeded_generator
 from world.train.learn.optim import build_optimisers
-from world.train.learn.x0 import X0Loss, add_noise, shift_noise_levels
+from world.train.learn.x0 import X0Loss, noise_latents, shift_noise_levels
 
 BATCH_SHARES = {"single": 0.2, "stream": 0.35, "switch": 0.27, "stale": 0.18}
 
@@ -117,7 +117,7 @@ class BaseTrainer:
         """The loss of a batch of single blocks, or of streams by teacher forcing."""
         x0, (b, n) = batch.latents, batch.latents.shape[:2]
         sigma = shift_noise_levels(torch.rand(b, n, generator=self.generator), self.config.shift)
-        noisy, times, dials, attend = add_noise(x0, sigma, self.noise_like(x0)), sigma, batch.dials, single()
+        noisy, times, dials, attend = noise_latents(x0, sigma, self.noise_like(x0)), sigma, batch.dials, single()
         if n > 1:
             noisy, times = torch.cat([self._history(x0), noisy], 1), torch.cat([torch.zeros(b, n), sigma], 1)
             dials, attend = torch.cat([dials, dials], 1), forced(n, batch.cut, batch.stale)

@@ -16,7 +16,7 @@ from world.train.data.library import Library
 from world.train.learn.checkpoint import load_checkpoint
 from world.train.learn.device import bfloat16_autocast
 from world.train.learn.losses import NOISE_SHIFT
-from world.train.learn.x0 import add_noise, shift_noise_levels
+from world.train.learn.x0 import noise_latents, shift_noise_levels
 from world.train.stages.base import BaseConfig, BaseTrainer
 
 
@@ -42,7 +42,7 @@ class TeacherTrainer(BaseTrainer):
         x0, (b, n) = batch.latents, batch.latents.shape[:2]
         uniform = torch.rand(b, 1, generator=self.generator)
         sigma = shift_noise_levels(uniform, NOISE_SHIFT).clamp(0.02, 0.98).expand(b, n)
-        noisy = add_noise(x0, sigma, self.noise_like(x0))
+        noisy = noise_latents(x0, sigma, self.noise_like(x0))
         with bfloat16_autocast():
             made = self.model(noisy, 1000 * sigma, tokenize(batch.texts), batch.dials, clip(n))
         return self.x0_loss(made.float(), x0, sigma, batch.counted)

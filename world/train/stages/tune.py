@@ -25,8 +25,8 @@ from world.train.learn.averaging import average_workers, update_average
 from world.train.learn.budget import Budget, LossMeter
 from world.train.learn.checkpoint import load_checkpoint, save_checkpoint
 from world.train.learn.device import bfloat16_autocast, seeded_generator
-from world.train.learn.losses import NOISE_SHIFT, Model, Scores, generator_loss, score_timesteps, sigma_at
-from world.train.learn.x0 import X0Loss, add_noise
+from world.train.learn.losses import NOISE_SHIFT, ScoreModel, Scores, generator_loss, score_timesteps, sigma_at
+from world.train.learn.x0 import X0Loss, noise_latents
 from world.train.stages.stream_runs import RunConfig, RunSource
 
 
@@ -130,7 +130,7 @@ class Tuner:
         chunk = self._next_chunk(with_grad=False)
         t, noise = self._draw_noise(chunk.latents)
         sigma = sigma_at(t, NOISE_SHIFT).flatten(1)
-        noisy = add_noise(chunk.latents, sigma, noise)
+        noisy = noise_latents(chunk.latents, sigma, noise)
         made = clip_score(self.critic, chunk.dials)(noisy, t, tokenize(chunk.texts))
         loss = self.x0_loss(made, chunk.latents, sigma, chunk.counted[:, :, 0, 0, 0])
         _descend(self.optimisers[1], loss, self.config.critic_rate)
@@ -177,7 +177,7 @@ class Tuner:
         return {"model": self.model, "critic": self.critic, "average": self.average}
 
 
-def clip_score(model: SmallModel, dials: Tensor) -> Model:
+def clip_score(model: SmallModel, dials: Tensor) -> ScoreModel:
     """A score that predicts x0 [B, n, C, h, w] of whole clips under dials [B, n, 4]; its context is tokens [B, L]."""
 
     def score(noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:

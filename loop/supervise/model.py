@@ -1,0 +1,93 @@
+"""What the engine needs of a model, whatever the model is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from loop.link.message import Fault
+from loop.link.ring import FrameMark, Schedule
+from world.event import Event
+from world.info import WorldInfo
+from world.options import WorldOptions
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What the stream of blocks begins with.
+
+    prompt: None is the world's showpiece. reserve: blocks to hold ready beyond the one that is due. mode: the way in
+    which prompts are switched (loop.timing.switch.MODES). transition: blocks over which new words come in.
+    """
+
+    world: WorldOptions
+    seed: int
+    prompt: str | None
+    reserve: int = 0
+    mode: str = "auto"
+    transition: int = 1
+
+
+class Model(Protocol):
+    """A source of frames that takes events. It never makes the engine wait.
+
+    info: None until the world is open. words: the newest words that were asked for; None while they are not known.
+    mode: the way in which prompts are switched. status: one line for the screen while there is nothing to show.
+    fault: set once no frame will ever come again. life: counts the rings of frames; the engine starts its schedule anew
+    with each. seen: how many frames of the present ring `new_frames` has handed out or dropped. is_switching: whether
+    words were submitted under which no block has been made yet.
+    """
+
+    @property
+    def options(self) -> StreamOptions: ...
+
+    @property
+    def info(self) -> WorldInfo | None: ...
+
+    @property
+    def versions(self) -> dict[str, str]: ...
+
+    @property
+    def words(self) -> str | None: ...
+
+    @property
+    def mode(self) -> str: ...
+
+    @property
+    def status(self) -> str | None: ...
+
+    @property
+    def fault(self) -> Fault | None: ...
+
+    @property
+    def life(self) -> int: ...
+
+    @property
+    def seen(self) -> int: ...
+
+    @property
+    def is_switching(self) -> bool: ...
+
+    def submit(self, number: int, event: Event, keep: int | None = None) -> None:
+        """Hand over event `number`. keep: the newest block to keep, if the blocks after it were dropped for it."""
+
+    def set_mode(self, mode: str) -> None:
+        """Switch prompts in this way from now on."""
+
+    def can_take_back(self, kept: int) -> bool:
+        """Whether the blocks after `kept` can be dropped and made anew."""
+
+    def poll(self) -> Sequence[Any]:
+        """The messages (loop.link.message) that have come since the last call."""
+
+    def new_frames(self) -> list[FrameMark]:
+        """The frames that have come since the last call, oldest first."""
+
+    def pixels(self, mark: FrameMark) -> np.ndarray:
+        """The frame's pixels, uint8 [Y, X, 3]: a view that is valid until `tell`."""
+
+    def tell(self, schedule: Schedule | None, oldest: int | None) -> None:
+        """Say which frame is due when, and that no frame before ordinal `oldest` is needed (None: none at all)."""

@@ -1,0 +1,108 @@
+"""Blocks of latents become frames in the ring."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from loop.link.ring import FrameMark, FrameRing
+from loop.timing.clock import Clock
+from loop.worker.upload import CudaUpload, HostUpload, uploader
+from loop.worker.window_link import WindowLink
+from world.block import Block, World
+
+
+class FrameOutput:
+    """The decoder with its states, and the ring. Owned by the stream.
+
+    block_frames: pixel frames of a block. states: for how many blocks the decoder's state is kept.
+    """
+
+    def __init__(self, world: World, ring: FrameRing, link: WindowLink, clock: Clock, states: int) -> None:
+        self.block_frames = world.info.block_frames
+        self._ring, self._link, self._clock = ring, link, clock
+        self._decoder, self._decode = world.decoder, _decode_of(world)
+        self._states: OrderedDict[int, Any] = OrderedDict()  # after each of the newest blocks
+        self._states_kept = states
+        self._upload: HostUpload | CudaUpload | None = None
+        self._dropped_before = 0  # frames before this ordinal were dropped or have been scheduled
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the ring has room for another block."""
+        return self._ring.free >= self.block_frames
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the window's process has shown a frame, so that the next ones have due times."""
+        return self._ring.schedule is not None
+
+    @property
+    def period_ns(self) -> int | None:
+        """The time between two frames; None while nothing is due (nothing shown yet, or frozen)."""
+        schedule = self._ring.schedule
+        return None if schedule is None or schedule.held else schedule.period_ns
+
+    @property
+    def due_ns(self) -> int | None:
+        """When the first frame of the next block is due; None while nothing is."""
+        schedule = self._ring.schedule
+        if schedule is None or schedule.held:
+            return None
+        unscheduled = self._ring.written - max(self._dropped_before, schedule.ordinal)
+        return schedule.due_ns + unscheduled * schedule.period_ns
+
+    def decoded(self, block: Block) -> Iterator[Any]:
+        """The frames of a block, uint8 [n, Y, X, 3] on the host or the device, latent frame by latent frame.
+
+        So the first pixels do not wait for the last. A block continues its parent, a hard cut nothing.
+        """
+        state = self._states[block.parent] if block.start else self._decoder.start()
+        for frame in range(block.latents.shape[1]):
+            pixels, state = self._decode(state, block.latents[:, frame : frame + 1])
+            yield pixels
+        self._remember(block.index, state)
+
+    def publish(self, frames: Any, first_number: int, block: int, epoch: int) -> None:
+        """Put decoded frames into the ring, in order, numbered from `first_number` on."""
+        self._upload = self._upload or uploader(self._ring, frames)
+        first = self._ring.written
+        self._upload.write(first, frames)
+        for offset in range(len(frames)):
+            place = first + offset, first_number + offset
+            self._ring.publish(FrameMark(*place, block, epoch, self._clock.now_ns(), self._link.sent))
+
+    def take_back(self, kept: int) -> None:
+        """The blocks after `kept` have been dropped: others continue `kept` and get the due times of their frames."""
+        self._dropped_before = self._ring.written
+        for block in [block for block in self._states if block > kept]:
+            del self._states[block]
+
+    def resume(self, blocks: Sequence[Block]) -> None:
+        """Bring the decoder to where it was after the last of these blocks."""
+        state = self._decoder.start()
+        for block in blocks:
+            _, state = self._decode(state, block.latents)
+            self._remember(block.index, state)
+
+    def close(self) -> None:
+        """Unmap the ring."""
+        if self._upload:
+            self._upload.close()
+        self._ring.close()
+
+    def _remember(self, block: int, state: Any) -> None:
+        """Keep the state after a block for as long as the blocks after it may be taken back."""
+        self._states[block] = state
+        while len(self._states) > self._states_kept:
+            self._states.popitem(last=False)
+
+
+def _decode_of(world: World) -> Callable[[Any, np.ndarray], tuple[Any, Any]]:
+    """The decoder's call whose frames stay where they were made: on a GPU the upload fetches them on its own stream."""
+    device = getattr(world, "device", None)
+    on_gpu = device is not None and device.type == "cuda"
+    return getattr(world.decoder, "decode_tensor", world.decoder.decode) if on_gpu else world.decoder.decode

@@ -1,0 +1,132 @@
+"""The test card with a dial, and what became of each of its blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from world.block import Block, Conditions, Made, Pass, Snapshot
+from world.event import Dial, Event
+from world.info import DialRange
+from world.options import ProbeOptions
+from world.probe import ProbeWorld
+
+PICTURE = (2, 1)
+DIALS = {"zoom": DialRange(-1.0, 1.0, 0.0)}
+
+
+@dataclass
+class MadeCard:
+    """A block that was made: what it was made under, when, and when it was taken back, if it was."""
+
+    block: Block
+    words: str
+    made_ns: int
+    forgotten_ns: int | None = None
+
+
+@dataclass
+class Story:
+    """Every block that any life of the model has made, in order."""
+
+    cards: list[MadeCard] = field(default_factory=list)
+
+
+def read_card(pixels: np.ndarray) -> tuple[int, int]:
+    """pixels uint8 [1, 2, 3] -> (frame number, prompts applied)."""
+    (low, high, _), (few, many, _) = pixels[0].tolist()
+    return low + 256 * high, few + 256 * many
+
+
+class CardDecoder:
+    """Two pixels a frame: its number and the number of prompts, in bytes. As quick as can be."""
+
+    memory = 0
+
+    def start(self) -> None:
+        return None
+
+    def decode(self, state: None, latents: np.ndarray) -> tuple[np.ndarray, None]:
+        """latents [1, f, 5, 1, 1] of the test card -> frames uint8 [f, 1, 2, 3]."""
+        values = latents[0, :, :2, 0, 0].astype(np.int64)
+        frames = np.zeros((len(values), 1, 2, 3), np.uint8)
+        frames[:, 0, :, 0], frames[:, 0, :, 1] = values % 256, values // 256
+        return frames, None
+
+
+class CardSession:
+    """The test card's session, with dials. It writes into the story what it makes and what it forgets."""
+
+    def __init__(self, session: Any, story: Story, now_ns: Callable[[], int]) -> None:
+        self._session, self._story, self._now_ns = session, story, now_ns
+        self._dials: dict[int, dict[str, float]] = {}  # after each block
+        self._latest: dict[str, float] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    @property
+    def conditions(self) -> Conditions:
+        return replace(self._session.conditions, dials=self._latest)
+
+    def begin(self, events: Sequence[Event]) -> Iterator[Pass]:
+        self._turn(events)
+        words = None
+        for done in self._session.begin(events):
+            words = words or self._session.conditions.words
+            if isinstance(done, Made):
+                yield Made(self._note(done.block, words))
+            else:
+                yield done
+
+    def ahead(self, events: Sequence[Event]) -> None:
+        self._turn(events)
+        self._session.ahead(events)
+
+    def take_back(self, after: int) -> None:
+        self._session.take_back(after)
+        for card in self._story.cards:
+            if card.block.index > after and card.forgotten_ns is None:
+                card.forgotten_ns = self._now_ns()
+
+    def resume(self, snapshot: Snapshot) -> None:
+        self._session.resume(snapshot)
+        self._latest = dict(snapshot.dials)
+        if snapshot.blocks:
+            self._dials[snapshot.blocks[-1].index] = dict(snapshot.dials)
+
+    def _turn(self, events: Sequence[Event]) -> None:
+        turned = {event.name: event.value for event in events if isinstance(event, Dial)}
+        self._latest = {**self._latest, **turned}
+
+    def _note(self, block: Block, words: str) -> Block:
+        turned = {event.name: event.value for event in block.events if isinstance(event, Dial)}
+        dials = self._dials[block.index] = {**self._dials.get(block.parent, {}), **turned}
+        made = replace(block, dials=dials)
+        self._story.cards.append(MadeCard(made, words, self._now_ns()))
+        return made
+
+
+class CardWorld:
+    """The test card's world, with a dial and a quick decoder. start_ms: what it costs to begin a session."""
+
+    def __init__(
+        self,
+        options: ProbeOptions,
+        start_ms: float,
+        spend: Callable[[float], None],
+        story: Story,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._world = ProbeWorld(options, None, spend)
+        self._spend, self._start_ms = spend, start_ms
+        self.info = replace(self._world.info, picture=PICTURE, dials=DIALS)
+        self.decoder = CardDecoder()
+        self._story, self._now_ns = story, now_ns
+
+    def session(self, seed: int, prompt: str) -> CardSession:
+        self._spend(self._start_ms / 1e3)
+        return CardSession(self._world.session(seed, prompt), self._story, self._now_ns)

@@ -1,0 +1,188 @@
+"""One simulated show: what happens in it, and everything that can be seen of it afterwards."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from input.gesture import Closed, KeyDown, Text
+from input.script import Script
+from loop.controls import ShowControls
+from loop.engine import Engine, Parts
+from loop.output.outputs import Outputs
+from loop.output.trace import Trace
+from loop.supervise.live_model import LiveModel
+from loop.supervise.model import StreamOptions
+from loop.timing.clock import Clock
+from loop.worker.process import SerialDevice
+from tests.simulation.card import CardWorld, Story, read_card
+from tests.simulation.process import Delay, Mishap, Rings, SimulatedProcess
+from tests.simulation.virtual_time import START_NS, VirtualTime
+from world.event import Event, from_json, to_json
+from world.options import ProbeOptions, WorldOptions
+
+Timed = tuple[float, Any]  # seconds, and what happens then
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides how a show goes.
+
+    open_ms, start_ms: what it costs to open the world, and to begin a session. script: events, in seconds after the
+    first flip. typed: prompts, in seconds after the start. keys: keys pressed, in seconds after the start. mishaps: of
+    the model's process. to_model_ms, to_window_ms: how late the latest messages are. quiet_s: of the end, in which
+    nothing is asked for any more, so that everything has time to be seen.
+    """
+
+    seed: int = 0
+    seconds: float = 10.0
+    quiet_s: float = 3.0
+    fps: float = 16.0
+    frames: int = 4
+    block_ms: float = 100.0
+    recache_ms: float = 60.0
+    open_ms: float = 150.0
+    start_ms: float = 0.0
+    reserve: int = 0
+    mode: str = "auto"
+    transition: int = 1
+    script: tuple[tuple[float, Event], ...] = ()
+    typed: tuple[tuple[float, str], ...] = ()
+    keys: tuple[tuple[float, str], ...] = ()
+    mishaps: tuple[Mishap, ...] = ()
+    to_model_ms: float = 0.0
+    to_window_ms: float = 0.0
+
+    def to_line(self) -> str:
+        """One line that `plan_of` reads back."""
+        fields = asdict(self)
+        fields["script"] = [[at, to_json(event)] for at, event in self.script]
+        fields["mishaps"] = [list(asdict(mishap).values()) for mishap in self.mishaps]
+        return json.dumps(fields)
+
+
+def plan_of(line: str) -> Plan:
+    """The plan that `Plan.to_line` wrote."""
+    fields = json.loads(line)
+    fields["script"] = tuple((at, from_json(event)) for at, event in fields["script"])
+    fields["mishaps"] = tuple(Mishap(*mishap) for mishap in fields["mishaps"])
+    for name in ("typed", "keys"):
+        fields[name] = tuple(map(tuple, fields[name]))
+    return Plan(**fields)
+
+
+class Lines(Trace):
+    """A trace that stays in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.lines: list[dict[str, Any]] = []
+
+    def put(self, kind: str, **fields: Any) -> None:
+        self.lines.append({"kind": kind, **fields})
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["kind"] == kind]
+
+
+class SimulatedScreen:
+    """A screen that nobody sees; keys are pressed on it at their times. cards: (time, frame number, prompts) shown."""
+
+    size = (320, 180)
+
+    def __init__(self, clock: VirtualTime, gestures: Sequence[tuple[int, Any]]) -> None:
+        self._clock = clock
+        self._gestures = sorted(gestures, key=lambda gesture: gesture[0])
+        self.cards: list[tuple[int, int, int]] = []
+
+    def poll(self) -> list[tuple[Any, int]]:
+        found = []
+        while self._gestures and self._gestures[0][0] <= self._clock.now_ns():
+            t_ns, gesture = self._gestures.pop(0)
+            found.append((gesture, t_ns))
+        return found
+
+    def wait(self, timeout_s: float) -> None:
+        self._clock.sleep_until(self._clock.now_ns() + round(timeout_s * 1e9))
+
+    def show(self, pixels: np.ndarray | None, overlay: Sequence[Any], blackout: bool = False) -> int:
+        if pixels is not None:
+            self.cards.append((self._clock.now_ns(), *read_card(pixels)))
+        return self._clock.now_ns()
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+@dataclass
+class Show:
+    """What was seen of a show that has ended.
+
+    trace: its lines. lives: the model's processes. story: the blocks that they made. ended_ns: when the engine stopped.
+    """
+
+    plan: Plan
+    trace: Lines
+    screen: SimulatedScreen
+    engine: Engine
+    model: LiveModel
+    rings: Rings
+    story: Story
+    lives: list[SimulatedProcess] = field(default_factory=list)
+    ended_ns: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last mishap came early enough for everything to be seen after it."""
+        last_ns = max((life.mishap_ns or 0 for life in self.lives), default=0)
+        return (
+            self.ended_ns - last_ns >= (self.plan.quiet_s + 1.5 + (self.plan.open_ms + self.plan.start_ms) / 1e3) * 1e9
+        )
+
+
+def play(plan: Plan, wait_s: float = 1.0) -> Show:
+    """Play a show to its end. wait_s: the longest wait between two looks at the keys."""
+    clock, rings, story, lives = VirtualTime(), Rings(), Story(), []
+    probe = ProbeOptions(plan.fps, plan.frames, plan.block_ms, plan.recache_ms)
+    mishaps = {mishap.life: mishap for mishap in plan.mishaps}
+
+    def opening(process_clock: Clock) -> CardWorld:
+        process_clock.sleep_until(process_clock.now_ns() + round(plan.open_ms * 1e6))
+        return CardWorld(probe, plan.start_ms, SerialDevice(False, process_clock).spend, story, process_clock.now_ns)
+
+    def launch(options: WorldOptions) -> SimulatedProcess:
+        delay = Delay(random.Random(f"{plan.seed} {len(lives)}"), plan.to_model_ms, plan.to_window_ms)
+        lives.append(SimulatedProcess(clock, rings, opening, mishaps.get(len(lives)), delay))
+        return lives[-1]
+
+    world = WorldOptions("probe", probe=probe)
+    options = StreamOptions(world, plan.seed, "the first words", plan.reserve, plan.mode, plan.transition)
+    model = LiveModel(options, launch, rings.create)
+    screen, trace = SimulatedScreen(clock, gestures_of(plan)), Lines()
+    controls = ShowControls(screen, Script(plan.script), model)
+    outputs = Outputs(trace, None, clock.now_ns)
+    engine = Engine(Parts(screen, model, controls, outputs, lambda engine: (), clock), None, wait_s)
+    show = Show(plan, trace, screen, engine, model, rings, story, lives)
+    _run(show, clock.now_ns)
+    return show
+
+
+def gestures_of(plan: Plan) -> list[tuple[int, Any]]:
+    """The keys that are pressed in a show, with their times; the last one ends it."""
+    pressed = [(at_s, KeyDown(key)) for at_s, key in plan.keys]
+    for at_s, text in plan.typed:
+        pressed += [(at_s, KeyDown("enter")), (at_s, Text(text)), (at_s, KeyDown("enter"))]
+    return [(START_NS + round(at_s * 1e9), gesture) for at_s, gesture in (*pressed, (plan.seconds, Closed()))]
+
+
+def _run(show: Show, now_ns: Callable[[], int]) -> None:
+    try:
+        show.engine.run()
+        show.ended_ns = now_ns()
+    finally:
+        show.model.close()

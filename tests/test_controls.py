@@ -1,0 +1,88 @@
+"""What keys and scripts do to the state of the show."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from input.gesture import Closed, KeyDown, Text
+from input.script import Script
+from loop.controls import ShowControls
+from loop.screen.screen import Headless
+from world.event import Dial, Prompt
+
+NOW = 5_000_000_000
+
+
+class FakeModel:
+    """A model that keeps the mode it is told."""
+
+    def __init__(self, mode="auto"):
+        self.mode, self.info = mode, SimpleNamespace(vocabulary=("red",))
+
+    def set_mode(self, mode):
+        self.mode = mode
+
+
+class FakeWindow(Headless):
+    """A screen that one can type at."""
+
+    def __init__(self):
+        self.calls = []
+
+    def toggle_fullscreen(self):
+        self.calls.append("full screen")
+
+    def start_text(self):
+        self.calls.append("text starts")
+
+    def stop_text(self):
+        self.calls.append("text stops")
+
+    def clipboard(self):
+        return "pasted"
+
+
+def pressed(controls, *gestures):
+    return controls.gather([(gesture, NOW) for gesture in gestures], NOW, None)
+
+
+@pytest.mark.parametrize(("key", "name"), [("space", "frozen"), ("b", "blackout"), ("h", "help"), ("f1", "statistics")])
+def test_a_key_turns_a_state_of_the_show_on_and_off_again(key, name):
+    controls = ShowControls(Headless(), None, FakeModel())
+    assert not getattr(controls, name)
+    pressed(controls, KeyDown(key))
+    assert getattr(controls, name)
+    pressed(controls, KeyDown(key))
+    assert not getattr(controls, name)
+
+
+def test_a_closed_window_ends_the_show():
+    controls = ShowControls(Headless(), None, FakeModel())
+    pressed(controls, Closed())
+    assert controls.quitting
+
+
+def test_f2_asks_the_model_for_the_next_mode_and_for_the_first_after_one_of_the_benchmarks():
+    model = FakeModel()
+    controls = ShowControls(Headless(), None, model)
+    modes = [model.mode for _ in range(4) if pressed(controls, KeyDown("f2")) == []]
+    assert modes == ["inline", "overlap", "snap", "auto"]
+    model.mode = "plain"
+    pressed(controls, KeyDown("f2"))
+    assert model.mode == "auto"
+
+
+def test_a_window_is_told_when_typing_begins_and_ends_and_an_empty_screen_is_nobody():
+    window = FakeWindow()
+    controls = ShowControls(window, None, FakeModel())
+    assert not controls.is_nobody and ShowControls(Headless(), None, FakeModel()).is_nobody
+    found = pressed(controls, KeyDown("f11"), KeyDown("enter"), Text("red"), KeyDown("enter"))
+    assert window.calls == ["full screen", "text starts", "text stops"]
+    assert found == [(Prompt("red"), "keys", NOW)] and controls.newest == (Prompt("red"), NOW)
+
+
+def test_a_script_counts_from_the_first_flip():
+    controls = ShowControls(Headless(), Script(((1.0, Dial("zoom", 0.5)),)), FakeModel())
+    assert controls.gather([], NOW, None) == []
+    assert controls.gather([], NOW, NOW - 999_999_999) == []
+    assert controls.gather([], NOW, NOW - 10**9) == [(Dial("zoom", 0.5), "script", NOW)]

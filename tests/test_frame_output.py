@@ -1,0 +1,131 @@
+"""Blocks of latents become frames in the ring."""
+
+import numpy as np
+import pytest
+
+from loop.link.message import Stage
+from loop.link.ring import FrameMark, FrameRing, Schedule
+from loop.worker.frame_output import FrameOutput
+from loop.worker.upload import HostUpload, uploader
+from loop.worker.window_link import WindowLink
+from tests.simulation.process import Rings
+from world.block import Block
+from world.info import WorldInfo
+
+MS = 1_000_000
+
+
+class SummingDecoder:
+    """Each frame shows the sum of all latents so far, so that a wrong state is seen."""
+
+    def start(self):
+        return 0
+
+    def decode(self, state, latents):
+        state += int(latents.sum())
+        return np.full((1, 1, 2, 3), state, np.uint8), state
+
+
+class SummingWorld:
+    info = WorldInfo("sums", fps=10, block_frames=2, picture=(2, 1), showpiece="", memory_blocks=1)
+    decoder = SummingDecoder()
+
+
+class Told:
+    """A pipe that keeps what was sent."""
+
+    def __init__(self):
+        self.messages = []
+
+    def send(self, message):
+        self.messages.append(message)
+
+
+class Now:
+    def now_ns(self):
+        return 5
+
+
+def block(index, *values, parent=None, start=None):
+    latents = np.array(values, np.float32).reshape(1, len(values), 1, 1, 1)
+    return Block(index, index - 1 if parent is None else parent, 2 * index if start is None else start, latents)
+
+
+@pytest.fixture
+def ring():
+    return Rings().create(6, (2, 1))
+
+
+@pytest.fixture
+def link():
+    return WindowLink(Told())
+
+
+@pytest.fixture
+def output(ring, link):
+    return FrameOutput(SummingWorld(), ring, link, Now(), states=3)
+
+
+def shown(output, made):
+    return [int(frames[0, 0, 0, 0]) for frames in output.decoded(made)]
+
+
+def test_a_block_continues_its_parent_and_a_hard_cut_nothing(output):
+    assert shown(output, block(0, 1, 2)) == [1, 3]
+    assert shown(output, block(1, 4, 8)) == [7, 15]
+    assert shown(output, block(2, 1, 1, start=0)) == [1, 2]
+
+
+def test_what_is_made_instead_of_a_dropped_block_continues_the_kept_one(output):
+    for index in range(3):
+        shown(output, block(index, 1, 1))
+    output.take_back(0)
+    assert shown(output, block(3, 5, 5, parent=0)) == [7, 12]
+    for index in range(4, 6):
+        output.take_back(0)
+        assert shown(output, block(index, 5, 5, parent=0)) == [7, 12], "its state is not crowded out"
+
+
+def test_a_session_that_resumes_goes_on_from_the_last_of_its_blocks(output):
+    output.resume([block(0, 1, 2), block(1, 4, 8)])
+    assert shown(output, block(2, 1, 1)) == [16, 17]
+
+
+def test_a_published_frame_tells_how_many_messages_were_sent_before_it(output, ring, link):
+    link.stamp("take", 3, (7, 8))
+    output.publish(np.full((2, 1, 2, 3), 9, np.uint8), first_number=40, block=20, epoch=1)
+    assert link.pipe.messages == [Stage(7, "take", 3), Stage(8, "take", 3)]
+    assert [ring.mark(ordinal) for ordinal in (0, 1)] == [
+        FrameMark(0, 40, 20, 1, 5, messages=2),
+        FrameMark(1, 41, 20, 1, 5, messages=2),
+    ]
+    assert (ring.slot(1) == 9).all()
+
+
+def test_the_next_block_is_due_after_the_frames_that_have_no_due_time_yet(output, ring):
+    assert not output.is_scheduled and output.due_ns is None
+    ring.set_schedule(Schedule(0, 100 * MS, 10 * MS))
+    output.publish(np.zeros((2, 1, 2, 3), np.uint8), 0, 0, 0)
+    assert output.due_ns == 120 * MS and output.period_ns == 10 * MS
+    output.take_back(-1)
+    assert output.due_ns == 100 * MS, "others get the due times of frames that were dropped"
+
+
+def test_nothing_is_due_while_the_picture_is_frozen(output, ring):
+    ring.set_schedule(Schedule(0, 100 * MS, 10 * MS, held=True))
+    assert output.is_scheduled and output.due_ns is None and output.period_ns is None
+
+
+def test_there_is_room_for_a_block_until_the_ring_is_full(output):
+    for index in range(3):
+        assert output.has_room
+        output.publish(np.zeros((2, 1, 2, 3), np.uint8), 2 * index, index, 0)
+    assert not output.has_room
+
+
+def test_frames_in_host_memory_are_copied_into_their_slots():
+    ring: FrameRing = Rings().create(2, (2, 1))
+    upload = uploader(ring, np.zeros((1, 1, 2, 3), np.uint8))
+    assert isinstance(upload, HostUpload)
+    upload.write(1, np.full((1, 1, 2, 3), 3, np.uint8))
+    assert (ring.slot(1) == 3).all() and (ring.slot(0) == 0).all()

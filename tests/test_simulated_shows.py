@@ -1,0 +1,173 @@
+"""Whole shows on made-up time: random ones, whose invariants must hold, and the simulation itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from loop.link.message import BlockMade
+from loop.supervise.live_model import LiveModel
+from tests.simulation.invariants import complaints
+from tests.simulation.process import Mishap
+from tests.simulation.random_shows import Allow, random_plan
+from tests.simulation.show import Plan, plan_of, play
+from world.event import Dial, Prompt, Scene
+
+# What is left out is known to go wrong: tests/test_known_faults.py has each fault by itself.
+CALM = Allow(deaths=False, hangs=False, most_reserve=5, early_words=False, late_to_model=False)
+DEADLY = replace(CALM, deaths=True, most_mishaps=2, events_beside_mishaps=False)
+KNOWN = {"overtaken_words_are_replaced"}
+KNOWN_OF_DEATHS = KNOWN | {"repeats_are_counted", "the_first_block_is_shown_once"}
+
+
+@pytest.fixture(autouse=True)
+def one_core():
+    """Only one thread of a simulation runs at a time, and they take turns fastest on one core."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
+def wrong(seeds, allow, known):
+    """What is wrong with the shows of these seeds, each with the lines that play it again."""
+    found = []
+    for seed in seeds:
+        plan = random_plan(seed, allow)
+        for complaint in complaints(play(plan), known):
+            found.append(f"seed {seed}: {complaint}\n  python -m tests.simulation.random_shows '{plan.to_line()}'")
+    return "\n".join(found)
+
+
+def test_random_shows_keep_every_invariant():
+    assert wrong(range(150), CALM, KNOWN) == ""
+
+
+def test_random_shows_whose_model_dies_once_or_twice_keep_every_invariant_but_the_known():
+    assert wrong(range(100), DEADLY, KNOWN_OF_DEATHS) == ""
+
+
+@pytest.mark.slow
+def test_a_thousand_random_shows_keep_every_invariant():
+    assert wrong(range(1000, 2000), CALM, KNOWN) == ""
+
+
+@pytest.mark.slow
+def test_a_thousand_random_shows_whose_model_dies_keep_every_invariant_but_the_known():
+    assert wrong(range(1000, 2000), DEADLY, KNOWN_OF_DEATHS) == ""
+
+
+def test_a_show_goes_the_same_way_each_time():
+    for seed in range(8):
+        plan = random_plan(seed, Allow(deaths=False, hangs=False, most_reserve=5))
+        assert play(plan).trace.lines == play(plan).trace.lines
+
+
+def test_the_line_of_a_plan_plays_the_same_show():
+    plan = random_plan(3, Allow())
+    assert plan_of(plan.to_line()) == plan
+
+
+def test_a_quiet_show_has_no_repeat_and_shows_every_frame():
+    show = play(Plan(seconds=6.0))
+    frames = list(dict.fromkeys(line["frame"] for line in show.trace.of("flip")))
+    assert show.engine.repeats == 0 and frames == list(range(len(frames))) and len(frames) > 80
+
+
+@pytest.mark.parametrize("mode", ["auto", "snap", "inline", "overlap"])
+def test_prompts_dials_and_hard_cuts_are_all_seen(mode):
+    script = ((1.0, Prompt("red")), (1.6, Dial("zoom", 1.0)), (2.4, Scene("blue")), (3.1, Prompt("green")))
+    show = play(Plan(mode=mode, reserve=1, script=script))
+    assert complaints(show) == []
+    ends = {line["id"]: line["stage"] for line in show.trace.of("stage") if line["stage"] in ("flip", "replaced")}
+    assert ends == dict.fromkeys((1, 2, 3, 4), "flip")
+
+
+@pytest.mark.parametrize("kind", ["death", "broken pipe"])
+@pytest.mark.parametrize("step", range(1, 14))
+def test_a_model_that_dies_while_it_opens_or_starts_is_started_again(kind, step):
+    show = play(Plan(seconds=5.0, mishaps=(Mishap(0, kind, step),)))
+    assert complaints(show, KNOWN_OF_DEATHS) == []
+    assert len(show.lives) == 2 and show.engine.shown > 40
+
+
+def test_a_model_that_dies_while_it_recaches_goes_on_under_the_new_words():
+    plan = Plan(script=((2.0, Prompt("red")),))
+    taken = next(line for line in play(plan).trace.of("stage") if line["stage"] == "take")["t_ns"]
+    at_s = (taken - 1_000_000_000) / 1e9 + 0.02
+    show = play(replace(plan, mishaps=(Mishap(0, "death", at_s=at_s),)))
+    assert len(show.lives) == 2 and show.story.cards[-1].words == "red"
+    assert [line["what"] for line in show.trace.of("fault")] == ["the model's process died"]
+
+
+def test_a_freeze_stops_the_picture_and_what_comes_after_it_is_no_repeat():
+    show = play(Plan(keys=((2.0, "space"), (3.5, "space"))))
+    held = [line for line in show.trace.of("flip") if line.get("held") == "freeze"]
+    assert len(held) == pytest.approx(90, abs=1) and len({line["frame"] for line in held}) == 1
+    assert complaints(show) == [] and show.engine.repeats == 0
+
+
+def test_the_mode_changes_in_the_show_and_a_restarted_model_keeps_it():
+    show = play(Plan(mode="auto", keys=((1.5, "f2"),), mishaps=(Mishap(0, "death", at_s=3.0),)))
+    assert show.model.mode == "inline" and len(show.lives) == 2
+
+
+LATE = Plan(frames=1, block_ms=12, recache_ms=3, to_window_ms=400)
+
+
+def test_a_frame_waits_for_the_messages_that_say_what_it_shows():
+    script = tuple((1.0 + number / 10, Scene(f"words {number}")) for number in range(40))
+    for seed in range(12):
+        assert complaints(play(replace(LATE, seed=seed, script=script)), KNOWN) == []
+
+
+def test_a_ledger_that_learns_too_late_what_a_frame_shows_is_noticed(monkeypatch):
+    script = tuple((1.0 + number / 10, Scene(f"words {number}")) for number in range(40))
+    monkeypatch.setattr(LiveModel, "_heard", property(lambda model: 1 << 40, lambda model, count: None), raising=False)
+    found = [complaints(play(replace(LATE, seed=seed, script=script)), KNOWN) for seed in range(12)]
+    assert any("before the flip that the ledger names" in complaint for each in found for complaint in each)
+
+
+def test_a_frame_that_is_lost_on_the_way_is_noticed(monkeypatch):
+    new_frames = LiveModel.new_frames
+    monkeypatch.setattr(LiveModel, "new_frames", lambda model: list(reversed(new_frames(model))))
+    assert any("frames_stay_in_order" in complaint for complaint in complaints(play(Plan(seconds=4.0))))
+
+
+def test_an_event_that_is_forgotten_is_noticed(monkeypatch):
+    poll = LiveModel.poll
+    monkeypatch.setattr(LiveModel, "poll", lambda model: [m for m in poll(model) if isinstance(m, BlockMade)])
+    found = complaints(play(Plan(seconds=6.0, script=((1.0, Prompt("red")),))))
+    assert any("every_event_ends_once" in complaint for complaint in found)
+
+
+def test_two_take_backs_in_a_row_continue_the_same_block():
+    """The decoder's states of blocks that were dropped once crowded out the state of the block to continue."""
+    plan = Plan(mode="auto", fps=24.0, frames=6, block_ms=21, recache_ms=12, reserve=3)
+    for gap_ms in range(80, 240, 20):
+        script = ((2.01, Prompt("red")), (2.01 + gap_ms / 1e3, Prompt("blue")))
+        assert complaints(play(replace(plan, script=script)), KNOWN) == []
+
+
+def test_a_prompt_while_a_hard_cut_is_on_its_way_takes_no_block_back_from_before_it():
+    """The window's process did not know of the cut's block yet, and the model cannot go back behind a cut."""
+    plan = Plan(mode="auto", fps=24.0, frames=1, block_ms=8, recache_ms=2, reserve=2, to_window_ms=400)
+    for seed in range(12):
+        script = [(1.0 + n / 3, Scene(f"cut {n}")) for n in range(9)]
+        script += [(1.04 + n / 3, Prompt(f"words {n}")) for n in range(9)]
+        assert complaints(play(replace(plan, seed=seed, script=tuple(sorted(script, key=lambda e: e[0])))), KNOWN) == []
+
+
+def test_a_transition_does_not_replace_the_words_that_follow_a_hard_cut():
+    """The next mix of the transition was let wait behind them, as if nothing waited, and they counted as replaced."""
+    script = ((1.0, Prompt("red")), (1.5, Scene("blue")), (1.51, Prompt("green")))
+    for start_ms in range(0, 260, 20):
+        shifted = tuple((at + start_ms / 1e3, event) for at, event in script)
+        show = play(Plan(transition=4, block_ms=150, script=shifted))
+        assert complaints(show, KNOWN) == []
+        assert show.story.cards[-1].words == "green"
