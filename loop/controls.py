@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from input.keys import Command, Gesture, Keyboard
+from input.gesture import Closed, Gesture, KeyDown, Pasted
+from input.keys import Command, Keyboard
 from input.script import Script
 from loop.screen.screen import Screen
 from loop.supervise.model import Model
 from loop.timing.switch import MODES
-from world.event import Event
+from world.event import Dial, Event
 
 Submission = tuple[Event, str, int]  # an event, its source, and when it left it (nanoseconds)
 
@@ -25,44 +26,73 @@ class TypingScreen(Protocol):
 
     def stop_text(self) -> object: ...
 
-    def clipboard(self) -> str: ...
+    def ask_clipboard(self) -> object: ...
 
 
 class ShowControls:
     """The keyboard, the script, and the state of the show: nothing else sets it. Owned by the engine.
 
-    quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command and
-    when it came. is_nobody: there is no window, so nobody can be told anything but by the exit status. The switch mode
-    belongs to the model.
+    quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command, or
+    the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. is_nobody:
+    there is no window, so nobody can be told anything but by the exit status. The switch mode belongs to the model.
     """
 
     def __init__(self, screen: Screen, script: Script | None, model: Model) -> None:
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
-        self.newest: tuple[Event | Command | None, int] = (None, 0)
+        self.has_pressed = False
+        self.newest: tuple[Event | Command | tuple[Dial, ...] | None, int] = (None, 0)
+        self._held_back: list[tuple[Gesture, int]] = []  # until the clipboard's text has come
         self._window = screen if isinstance(screen, TypingScreen) else None
         self.is_nobody = self._window is None
         self._script, self._model = script, model
-        clipboard = self._window.clipboard if self._window else str
-        self.keyboard = Keyboard("", {}, clipboard, lambda: model.info.vocabulary if model.info else ())
+        ask_clipboard = self._window.ask_clipboard if self._window else str
+        self.keyboard = Keyboard("", {}, ask_clipboard, lambda: model.info.vocabulary if model.info else ())
 
     def gather(
         self, gestures: Sequence[tuple[Gesture, int]], now_ns: int, first_flip_ns: int | None
     ) -> list[Submission]:
         """Obey what was pressed; the events of keys and script, each with its source and when it left it."""
         found: list[Submission] = []
-        for gesture, pump_ns in gestures:
-            for asked in self.keyboard.handle(gesture):
-                if isinstance(asked, Command):
-                    self._obey(asked, pump_ns)
-                else:
-                    found.append((asked, "keys", pump_ns))
-        if self._script and first_flip_ns is not None:
-            self._script.start(first_flip_ns)
-            found += [(event, "script", due_ns) for event, due_ns in self._script.poll(now_ns)]
-        for event, _, pump_ns in found:
+        for gesture, pump_ns in self._in_order(gestures):
+            self.has_pressed |= isinstance(gesture, KeyDown)
+            if self.keyboard.awaits_paste and not isinstance(gesture, Pasted | Closed):
+                self._held_back.append((gesture, pump_ns))
+            else:
+                found += self._handle(gesture, pump_ns)
+        found += [(event, "script", due_ns) for event, due_ns in self._scripted(now_ns, first_flip_ns)]
+        for event, source, pump_ns in found:
             self.keyboard.note(event)
-            self.newest = event, pump_ns
+            if source == "script" and not isinstance(event, Dial):
+                self.newest = event, pump_ns
         return found
+
+    def _in_order(self, gestures: Sequence[tuple[Gesture, int]]) -> list[tuple[Gesture, int]]:
+        """The gestures that were held back for the clipboard and the new ones; its text comes before all of them."""
+        waiting, self._held_back = [*self._held_back, *gestures], []
+        return sorted(waiting, key=lambda gesture: not isinstance(gesture[0], Pasted))
+
+    def _handle(self, gesture: Gesture, pump_ns: int) -> list[Submission]:
+        """Do what a gesture asks of the show; the events that it causes."""
+        found: list[Submission] = []
+        for asked in self.keyboard.handle(gesture):
+            if isinstance(asked, Command):
+                self._obey(asked, pump_ns)
+            else:
+                found.append((asked, "keys", pump_ns))
+                self.newest = asked, pump_ns
+        if self.keyboard.pressed:
+            self.newest = self.keyboard.pressed, pump_ns
+        return found
+
+    def _scripted(self, now_ns: int, first_flip_ns: int | None) -> list[tuple[Event, int]]:
+        """The events of the script that are due. Those at 0 are due once the world is open, for its first block."""
+        if self._script is None or self._model.info is None:
+            return []
+        opening = [(event, now_ns) for event in self._script.take_opening()]
+        if first_flip_ns is None:
+            return opening
+        self._script.start(first_flip_ns)
+        return opening + self._script.poll(now_ns)
 
     def _obey(self, command: Command, pump_ns: int) -> None:
         """Do what a key asks of the show itself."""

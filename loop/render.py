@@ -7,13 +7,14 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from input.script import read_script
+from loop.admission import Admission
 from loop.cli.options import drawn_seed, world_options
 from loop.output.recorder import Mp4
 from loop.worker.sequencer import take
@@ -73,6 +74,9 @@ def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> i
 
     progress: called after each block with the seconds of video made so far.
     """
+    admission = Admission()
+    admitted = [(at_s, admission.admit(event, world.info)) for at_s, event in job.script]
+    job = replace(job, script=[(at_s, event) for at_s, event in admitted if event is not None])
     frames = max(1, round(job.seconds * world.info.fps))
     part = job.out.with_name(job.out.name + ".part")
     sink = _open_sink(part, job.out.suffix, frames, world)

@@ -8,7 +8,7 @@ from input.characters import clean_typing
 from input.gesture import KeyDown, Text
 from input.keys import Keyboard
 from input.script import read_script
-from loop.cli.options import parse
+from loop.cli.options import parse_command_line
 from world.event import Prompt, Scene, clean_text, from_json
 
 INVISIBLE = {
@@ -41,7 +41,7 @@ def test_a_word_with_an_invisible_character_in_it_is_that_word_from_every_source
     assert clean_text(word) == "purple"
     assert [event.text for _, event in read_script(script)] == ["purple", "purple"]
     assert typed[-1] == Prompt("purple") and typed[-1].text == "purple"
-    assert parse(["--prompt", word]).prompt == "purple"
+    assert parse_command_line(["--prompt", word]).prompt == "purple"
     assert from_json({"type": "scene", "text": word}) == Scene("purple")
 
 

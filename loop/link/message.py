@@ -19,7 +19,7 @@ class Start:
     """Begin a session that writes its frames into this ring, from its first block or from a snapshot.
 
     reserve: blocks to hold ready beyond the one that is due. transition: blocks over which new words come in. epoch:
-    how often unseen blocks have been dropped so far.
+    how often unseen blocks have been dropped so far. events: numbered, to be in force from the first block.
     """
 
     ring: str
@@ -31,6 +31,7 @@ class Start:
     transition: int
     epoch: int
     snapshot: Snapshot | None = None
+    events: tuple[tuple[int, Event], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ class LiveModel:
         self._ring: FrameRing | None = None
         self._next_ring: FrameRing | None = None  # made for a process that has not attached to it yet
         self._running = False
+        self._opened: Opened | None = None  # until a session is begun
+        self._opening: tuple[int, ...] = ()  # events that the session was begun with
         self._deaths = 0  # since the last block
         self._last_words: Fault | None = None
         self._newest_seen = -1
@@ -95,6 +97,8 @@ class LiveModel:
 
     def poll(self) -> list[Any]:
         """Act on what the process said; returns the messages that concern the engine."""
+        if self._opened is not None:
+            self._begin(self._opened)
         messages = self._process.receive()
         for message in messages:
             self._hear(message)
@@ -142,7 +146,7 @@ class LiveModel:
             self._heard = 0
         self._heard += 1
         if isinstance(message, Opened):
-            self._begin(message)
+            self._meet(message)
         elif isinstance(message, Started):
             self._go_on()
         elif isinstance(message, Taken):
@@ -154,18 +158,29 @@ class LiveModel:
         elif isinstance(message, Died):
             self._restart()
 
+    def _meet(self, opened: Opened) -> None:
+        """The world is open: begin its session, for the first time with the next poll, so that events can come first.
+
+        Who submits knows only now which dials there are.
+        """
+        self._opened, self.info, self.versions = opened, opened.info, opened.versions
+        self.words = self.words or opened.info.showpiece
+        if self.life:
+            self._begin(opened)
+
     def _begin(self, opened: Opened) -> None:
-        """The world is open: give its session a ring to write to and a place to go on from."""
-        info = self.info = opened.info
-        self.versions = opened.versions
-        self.words = self.words or info.showpiece
+        """Give the session a ring to write to, and a place to go on from or the events to begin with."""
+        info, self._opened = opened.info, None
         slots = info.block_frames * (3 + self.options.reserve) + 2
         self._next_ring = self._new_ring(slots, info.picture)
         snapshot = self._memory.snapshot(self._newest_seen)
         self.status = self.status if snapshot else f"warming up {info.name!r} ..."
         options = self.options
+        assert self.words is not None, "known since the world was opened"
+        opening = () if snapshot else tuple((number, event) for number, (event, _) in self._unmade.items())
+        self._opening = tuple(number for number, _ in opening)
         setting = (options.seed, self.words, options.reserve, self.mode, options.transition, self._memory.epoch)
-        self._process.send(Start(self._next_ring.name, slots, *setting, snapshot))
+        self._process.send(Start(self._next_ring.name, slots, *setting, snapshot, opening))
 
     def _go_on(self) -> None:
         """The process has attached to its ring: use that one from now on, and submit what was not made yet."""
@@ -178,7 +193,8 @@ class LiveModel:
         self.seen, self._running = 0, True
         self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
         for number, (event, _) in self._unmade.items():
-            self._process.send(Submit(number, event, None, self._memory.epoch))
+            if number not in self._opening:
+                self._process.send(Submit(number, event, None, self._memory.epoch))
         conditions = self._memory.conditions
         if conditions is not None and conditions.words != self.words:
             self._process.send(Submit(NOBODY, Prompt(self.words)))  # the rest of a transition

@@ -27,8 +27,11 @@ class DialSteps:
         return isinstance(event, Dial) and self._moved_for.get(event.name) == block
 
     def move(self, events: Sequence[Numbered], block: int) -> tuple[list[Numbered], list[Event]]:
-        """`events` with each dial moved by one step at most, and what remains to be done for later blocks."""
-        moved, remaining = slewed(events, self._values, self._steps)
+        """`events` with each dial moved by one step at most, and what remains to be done for later blocks.
+
+        For the first block of all a dial moves at once: there is no picture yet that a jump could break.
+        """
+        moved, remaining = slewed(events, self._values, self._steps if block else {})
         for _, event in moved:
             if isinstance(event, Dial):
                 self._values[event.name], self._moved_for[event.name] = event.value, block

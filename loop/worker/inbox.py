@@ -45,6 +45,13 @@ class Inbox:
         self._take_back: int | None = None
         self._has_postponed = False
 
+    def open_with(self, events: Iterable[Numbered]) -> None:
+        """Let events wait for the first block. Nothing was seen yet, so they are in force at once and in full."""
+        for number, event in events:
+            self._session.prepare(event)
+            self._link.send(Stage(number, "encoded", self._clock.now_ns()))
+            self.waiting.append((number, event))
+
     def receive(self, wait_s: float = 0.0) -> None:
         """Read every message there is, waiting up to `wait_s` for the first.
 

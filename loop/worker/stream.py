@@ -26,6 +26,7 @@ class Stream:
         costs, session = Costs(), world.session(start.seed, start.prompt)
         dials = DialSteps(world.info.dials, start.snapshot.dials if start.snapshot else {})
         inbox = Inbox(link, session, start, dials, costs, clock)
+        inbox.open_with(start.events)
         output = FrameOutput(world, ring, link, clock, states=start.reserve + 3)
         self._parts = StreamParts(session, inbox, output, link, costs, clock)
         self._ahead = RecacheAhead(self._parts)
