@@ -14,7 +14,8 @@ from loop.worker.encoding import Encoding
 from loop.worker.inbox import Inbox
 from loop.worker.window_link import WindowLink
 from tests.tiny import digests, encode, tiny_world
-from world.event import Dial, Prompt, Scene
+from world.event import Blend, Dial, Prompt, Scene
+from world.prompt_mix import PromptMix
 
 LONG_S = 30  # a wait that something ends at once
 
@@ -130,7 +131,7 @@ def test_a_transition_waits_for_its_goal_and_begins_with_a_mix():
     session, inbox, window, text = connected(transition=2)
     deliver(inbox, window, Submit(1, Prompt("b")))
     encoded(inbox, text)
-    assert inbox.waiting == [(1, Prompt("a:0.5 | b:0.5"))]
+    assert inbox.waiting == [(1, Blend(PromptMix((("a", 0.5), ("b", 0.5)))))]
     session.step([event for _, event in inbox.take(0)[0]])
     inbox.advance_transition()
     assert inbox.waiting == [(NOBODY, Prompt("b"))]

@@ -7,10 +7,11 @@ from loop.timing.costs import Costs
 from loop.worker.dial_steps import DIAL_STEP, DialSteps
 from loop.worker.inbox import Inbox
 from loop.worker.window_link import WindowLink
-from world.event import Dial, Prompt, Scene
+from world.event import Blend, Dial, Prompt, Scene
 from world.info import DialRange
 from world.options import ProbeOptions
 from world.probe import ProbeWorld
+from world.prompt_mix import PromptMix
 
 STEP = 2 * DIAL_STEP  # of a dial from -1 to 1
 START = Start("", 0, seed=1, prompt="grey", reserve=0, mode="auto", transition=1, epoch=0)
@@ -121,7 +122,7 @@ def test_words_and_hard_cuts_that_wait_are_told_apart():
 def test_a_transition_lets_one_mix_wait_for_each_block():
     start = Start("", 0, seed=1, prompt="grey", reserve=0, mode="auto", transition=2, epoch=0)
     box, _ = reading(Submit(1, Prompt("red")), start=start)
-    assert box.take(0)[0] == [(1, Prompt("grey:0.5 | red:0.5"))]
+    assert box.take(0)[0] == [(1, Blend(PromptMix((("grey", 0.5), ("red", 0.5)))))]
     box.advance_transition()
     assert box.take(1)[0] == [(0, Prompt("red"))]
     box.advance_transition()

@@ -151,11 +151,9 @@ def play(name: str, seed: int) -> None:
     show.open(name)
     for _ in range(60):
         in_flight = show.stream.state.flight is not None
-        moves = (
-            [show.made, show.made, show.abandon, show.distrust]
-            if in_flight
-            else [show.after_block, lambda: show.step(drawn(chance))]
-        )
+        moves = [show.after_block, lambda: show.step(drawn(chance))]
+        if in_flight:
+            moves = [show.made, show.made, show.abandon, show.distrust]
         moves += [lambda: show.begin(drawn(chance)), lambda: show.ahead(drawn(chance))]
         moves += [lambda: show.take_back(chance.randrange(4))] if chance.random() < 0.3 else []
         chance.choice(moves)()

@@ -15,8 +15,8 @@ from loop.worker.encoding import Encoded, Encoding
 from loop.worker.sequencer import Numbered, has_words, take
 from loop.worker.window_link import WindowLink
 from world.block import Session
-from world.event import Event, Prompt, Scene
-from world.prompt_mix import steps
+from world.event import Event, Prompt, Scene, event_of, words_of
+from world.prompt_mix import Words, transition_steps
 
 
 def submitted(events: Iterable[Numbered]) -> tuple[int, ...]:
@@ -41,7 +41,7 @@ class Inbox:
         self.encoding: Encoding | None = None
         self._link, self._session, self._dials, self._costs, self._clock = link, session, dials, costs, clock
         self._transition = start.transition
-        self._mixes: deque[str] = deque()  # of the present transition, those that are not waiting yet
+        self._mixes: deque[Words] = deque()  # of the present transition, those that are not waiting yet
         self._take_back: int | None = None
         self._has_postponed = False
 
@@ -112,8 +112,8 @@ class Inbox:
 
     def advance_transition(self) -> None:
         """After a block was made: let the next mix of a transition wait for the next block, unless other words do."""
-        if self._mixes and not any(isinstance(event, Prompt | Scene) for _, event in self.waiting):
-            event = Prompt(self._mixes.popleft())
+        if self._mixes and all(words_of(event) is None for _, event in self.waiting):
+            event = event_of(self._mixes.popleft())
             self._session.prepare(event)
             self.waiting.append((NOBODY, event))
 
@@ -155,7 +155,7 @@ class Inbox:
             return event
         self._mixes.clear()
         words = self._session.conditions.words
-        if isinstance(event, Scene) or self._transition == 1 or event.text == words:
+        if isinstance(event, Scene) or self._transition == 1 or event.text == words or self.has_scene:
             return event
-        self._mixes.extend(steps(words, event.text, self._transition))
-        return Prompt(self._mixes.popleft())
+        self._mixes.extend(transition_steps(words, event.text, self._transition))
+        return event_of(self._mixes.popleft())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from world.event import Dial, Event, Prompt, Rebuild, Rewind, Scene
+from world.event import Blend, Dial, Event, Prompt, Rebuild, Rewind, Scene, words_of
+from world.prompt_mix import Words
 
 Numbered = tuple[int, Event]
 
@@ -12,19 +13,19 @@ Numbered = tuple[int, Event]
 def take(waiting: Sequence[Numbered]) -> list[Numbered]:
     """The events of `waiting` that a boundary applies, in order: each dial's latest, the last words, every trigger.
 
-    Words are a Prompt or a Scene. A Scene replaces the prompts before it; a Prompt after a Scene gives the new scene
-    its words.
+    Words are a Prompt, a Blend or a Scene. A Scene replaces the words before it; a Prompt after a Scene gives the new
+    scene its words.
     """
     last: dict[str, int] = {_slot(number, event): number for number, event in waiting}
     kept = [(number, event) for number, event in waiting if last[_slot(number, event)] == number]
     return _merge_scene(waiting, kept)
 
 
-def has_words(waiting: Sequence[Numbered], words: str) -> bool:
+def has_words(waiting: Sequence[Numbered], words: Words) -> bool:
     """Whether `waiting` needs a recache: it has other words than `words`, or a Rebuild, and no hard cut."""
     events = [event for _, event in waiting]
-    texts = [event.text for event in events if isinstance(event, Prompt)]
-    asks = any(isinstance(event, Rebuild) for event in events) or (bool(texts) and texts[-1] != words)
+    asked = [words_of(event) for event in events if isinstance(event, Prompt | Blend)]
+    asks = any(isinstance(event, Rebuild) for event in events) or (bool(asked) and asked[-1] != words)
     return asks and not any(isinstance(event, Scene) for event in events)
 
 
@@ -51,7 +52,7 @@ def _slot(number: int, event: Event) -> str:
     """Events that share a slot replace one another."""
     if isinstance(event, Dial):
         return f"dial {event.name}"
-    if isinstance(event, Prompt | Scene):
+    if words_of(event) is not None:
         return "words"
     return "rewind" if isinstance(event, Rewind) else f"trigger {number}"
 
