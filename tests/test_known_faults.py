@@ -77,11 +77,6 @@ def test_words_that_were_overtaken_while_their_block_was_made_are_replaced():
     assert found("overtaken_words_are_replaced", plan) == []
 
 
-@fault("the session begins under them, and then they are submitted again")
-def test_words_typed_before_the_first_picture_are_seen_in_the_first_frame():
-    assert found("the_ledger_names_the_first_frame", Plan(typed=((0.05, "red"),))) == []
-
-
 @fault("without a block to go on from, numbers begin at 0 again")
 def test_a_death_within_the_first_block_uses_no_frame_number_twice():
     plans = [Plan(mishaps=(Mishap(0, "death", step),)) for step in range(10, 45)]

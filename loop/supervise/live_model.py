@@ -215,7 +215,7 @@ class LiveModel:
 
     def _restart(self) -> None:
         """The process has died: start another one, unless that has proved useless or cannot help."""
-        self._running = False
+        self._running, self._opened = False, None
         self._deaths += 1
         fault = self._last_words or Fault("the model's process ended without a word (killed, or out of memory)", False)
         if fault.usage or self._deaths >= LIVES:
