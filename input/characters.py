@@ -6,6 +6,7 @@ A small part of Unicode's grapheme clusters (UAX 29): combining marks, joined em
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 from world.event import without_invisible
 
@@ -40,11 +41,14 @@ def _is_flag(char: str) -> bool:
 
 def boundaries(text: str) -> list[int]:
     """The indices at which the caret may be: 0, between two user-perceived characters, and the end of `text`."""
-    if text.isascii():
-        return list(range(len(text) + 1))
+    return list(range(len(text) + 1)) if text.isascii() else list(_boundaries(text))
+
+
+@lru_cache(16)  # every tick asks for those of the same line
+def _boundaries(text: str) -> tuple[int, ...]:
     stops, flags = [0], 0
     for i, char in enumerate(text):
         if i and not _extends(text[i - 1], char, flags):
             stops.append(i)
         flags = flags + 1 if _is_flag(char) else 0
-    return [*stops, len(text)]
+    return (*stops, len(text))

@@ -17,7 +17,7 @@ TOAST_S = 2.5
 DIAL_TOAST_S = 1.0
 WELCOME_S = 8.0
 WORDS_WIDTH = 80  # characters of a line in the list of words
-WELCOME = "Enter: say what comes next        H: all keys"
+WELCOME = "Enter: say what comes next · H: all keys"
 BLINK_S = 0.53
 
 
@@ -76,7 +76,7 @@ class Panels:
         if newest is Command.SWITCH:
             return f"switch: {engine.model.mode}"
         if isinstance(newest, tuple):
-            return "   ".join(map(dial_text, newest))
+            return " · ".join(map(dial_text, newest))
         return newest.text if isinstance(newest, Prompt | Scene) else ""
 
     def _welcome(self, engine: Engine) -> str:

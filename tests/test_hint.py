@@ -45,3 +45,11 @@ def test_a_text_without_a_known_word_is_told_what_plays_instead_once_it_is_finis
 
 def test_a_weight_that_cannot_be_is_told_while_it_is_typed():
     assert "weight 1e9 of 'red': give a number" in hint("red:1e9 | spiral", KNOWS, is_finished=False)
+
+
+def test_a_pasted_page_of_unknown_words_is_looked_at_only_as_far_as_it_is_told(monkeypatch):
+    asked = []
+    monkeypatch.setattr("loop.screen.hint.get_close_matches", lambda word, words, most: asked.append(word) or [])
+    assert hint(" ".join(f"{a}{b}x" for a in "abcdefgh" for b in "abcdefgh"), KNOWS).startswith("unknown here: aax, abx")
+    assert len(asked) == 3
+    assert hint("x" * 1000, KNOWS) == f"unknown here: {'x' * 29}…"

@@ -23,7 +23,7 @@ def without_invisible(text: str) -> str:
     `without_strays` drops those that join nothing, once the text is whole.
     """
     spaced = (" " if char.isspace() else char for char in text)
-    return "".join(char for char in spaced if char in _JOINERS | _TAGS or not _is_invisible(char))
+    return "".join(char for char in spaced if not _is_invisible(char))
 
 
 def unreadable_as_spaces(text: str) -> str:
@@ -37,7 +37,9 @@ def without_strays(text: str) -> str:
 
 
 def _is_invisible(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Cf", "Cs") or char in _FILLERS
+    if char in _FILLERS:
+        return True
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs") and char not in _JOINERS and char not in _TAGS
 
 
 def _kept(text: str) -> Iterator[str]:

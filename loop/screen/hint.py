@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from world.info import WorldInfo
 from world.prompt_mix import Part, parse_mix
 
 _MOST_NAMED = 3  # words; the hint is two lines at most
+_LONGEST_MISTYPED = 30  # characters; a longer word is no mistyped one, and is shown shortened
 
 
 def hint(text: str, info: WorldInfo, is_finished: bool = True) -> str:
@@ -27,7 +28,7 @@ def hint(text: str, info: WorldInfo, is_finished: bool = True) -> str:
 
 def _unknown(text: str, info: WorldInfo) -> str:
     unknown = info.unknown_words(text)
-    return f"unknown here: {_named([_with_suggestion(word, info) for word in unknown])}" if unknown else ""
+    return f"unknown here: {_named(unknown, lambda word: _with_suggestion(word, info))}" if unknown else ""
 
 
 def _too_many(parts: Sequence[Part], info: WorldInfo) -> str:
@@ -45,10 +46,12 @@ def _fallback(text: str, info: WorldInfo) -> str:
     )
 
 
-def _named(words: list[str]) -> str:
-    return ", ".join(words[:_MOST_NAMED]) + (" ..." if len(words) > _MOST_NAMED else "")
+def _named(words: list[str], shown: Callable[[str], str] = str) -> str:
+    """The first few words, each as `shown` gives it, since a search for similar words takes a millisecond each."""
+    return ", ".join(map(shown, words[:_MOST_NAMED])) + (" ..." if len(words) > _MOST_NAMED else "")
 
 
 def _with_suggestion(word: str, info: WorldInfo) -> str:
-    similar = get_close_matches(word, info.vocabulary, 1)
+    similar = get_close_matches(word, info.vocabulary, 1) if len(word) <= _LONGEST_MISTYPED else []
+    word = word if len(word) <= _LONGEST_MISTYPED else word[: _LONGEST_MISTYPED - 1] + "…"
     return f"{word} (try {similar[0]})" if similar else word
