@@ -7,8 +7,8 @@ import pytest
 from input.gesture import Closed, KeyDown, Pasted, Text
 from input.script import Script
 from loop.controls import ShowControls
-from loop.screen.screen import Headless
 from loop.screen.display_dials import DISPLAY_DIALS
+from loop.screen.screen import Headless
 from world.event import Dial, Prompt, Scene
 from world.info import DialRange
 
