@@ -45,8 +45,9 @@ def show(options: Namespace, model: Model, script: Script | None) -> int:
     """Play this model on the screen of the options, until the show ends; the exit status."""
     clock = MonotonicClock()
     screen, overlay = _screen(options, clock)
+    trace = Trace(options.trace)
     recorder = Recorder(options.record) if options.record else None
-    outputs = Outputs(Trace(options.trace), recorder, clock.now_ns)
+    outputs = Outputs(trace, recorder, clock.now_ns)
     controls = ShowControls(screen, script, model)
     patch = PhotodiodePatch() if options.patch else None
     engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 
@@ -32,6 +33,12 @@ def one_core():
     os.sched_setaffinity(0, {max(cores)})
     yield
     os.sched_setaffinity(0, cores)
+
+
+@pytest.fixture(autouse=True)
+def no_warnings(caplog):
+    """Thousands of deaths need not be written down."""
+    caplog.set_level(logging.CRITICAL)
 
 
 def wrong(seeds, allow, known):

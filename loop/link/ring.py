@@ -48,7 +48,7 @@ class Schedule:
     held: bool = False
 
 
-class Memory(Protocol):
+class RingMemory(Protocol):
     """The memory that a ring lies in. multiprocessing's SharedMemory is one."""
 
     @property
@@ -68,7 +68,7 @@ class FrameRing:
     picture: (width, height) in pixels.
     """
 
-    def __init__(self, memory: Memory, slots: int, picture: tuple[int, int]) -> None:
+    def __init__(self, memory: RingMemory, slots: int, picture: tuple[int, int]) -> None:
         width, height = picture
         cells = _HEADER_CELLS + slots * _SLOT_CELLS
         self._memory = memory

@@ -39,7 +39,7 @@ class ModelProcess:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=worker.main, args=(theirs, options), name="neverblink model", daemon=True
+            target=worker.run_process, args=(theirs, options), name="neverblink model", daemon=True
         )
         self._process.start()
         theirs.close()  # so that the pipe breaks here when the process dies

@@ -46,7 +46,7 @@ class SerialDevice:
         self._wait_until(self._free_ns)
 
 
-def main(pipe: Connection, options: WorldOptions) -> None:
+def run_process(pipe: Connection, options: WorldOptions) -> None:
     """The process's entry: open the world and serve one session with the system's clock and memory."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group: the window's process decides

@@ -12,7 +12,7 @@ from world.dit.attend import Dense
 from world.dit.config import DiTConfig
 from world.dit.dit import CausalDiT
 from world.train.learn.losses import (
-    Model,
+    ScoreModel,
     Scores,
     critic_loss,
     fake_flow,
@@ -23,7 +23,7 @@ from world.train.learn.losses import (
 )
 
 
-def score(role: str, tensors: dict[str, Tensor], case: dict[str, Any]) -> Model:
+def score(role: str, tensors: dict[str, Tensor], case: dict[str, Any]) -> ScoreModel:
     """The case's bidirectional model `role` ("fake" or "real") as a score."""
     sizes = {name: size for name, size in case["config"].items() if name in DiTConfig.__dataclass_fields__}
     dit = CausalDiT(DiTConfig(**sizes))
@@ -37,7 +37,7 @@ def score(role: str, tensors: dict[str, Tensor], case: dict[str, Any]) -> Model:
     return x0_score(flow, case["config"].get("score_shift", 8.0))
 
 
-def recorded(tensors: dict[str, Tensor]) -> Model:
+def recorded(tensors: dict[str, Tensor]) -> ScoreModel:
     """The real score's answers on the case's clip, for a copy of the case that leaves out its weights."""
 
     def real(noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:

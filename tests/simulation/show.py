@@ -26,7 +26,7 @@ from tests.simulation.virtual_time import START_NS, VirtualTime
 from world.event import Event, from_json, to_json
 from world.options import ProbeOptions, WorldOptions
 
-Timed = tuple[float, Any]  # seconds, and what happens then
+FLIP_NS = 1_000  # a flip takes a moment, so that no two end at the same time
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class SimulatedScreen:
         self._clock.sleep_until(self._clock.now_ns() + round(timeout_s * 1e9))
 
     def show(self, pixels: np.ndarray | None, overlay: Sequence[Any], blackout: bool = False) -> int:
+        self._clock.take(FLIP_NS)
         if pixels is not None:
             self.cards.append((self._clock.now_ns(), *read_card(pixels)))
         return self._clock.now_ns()
