@@ -54,6 +54,13 @@ def test_render_names_an_unknown_dial_as_play_does(tmp_path, caplog):
     assert np.load(out).shape[0] == 8
 
 
+@pytest.mark.slow
+def test_render_names_the_words_that_do_not_count(tmp_path, caplog):
+    out = str(tmp_path / "a.npy")
+    assert main(["render", "--seconds", "0.1", "--seed", "1", "--prompt", "red zebra", "--out", out]) == 0
+    assert [record.getMessage() for record in caplog.records] == ["'red zebra': unknown here: zebra"]
+
+
 @pytest.mark.parametrize("mode", ["inline", "overlap", "snap", "auto"])
 def test_the_events_of_a_script_at_0_are_in_force_from_the_first_frame(mode):
     at_0 = ((0.0, Prompt("red")), (0.0, Dial("zoom", 0.9)), (0.0, Dial("brightness", 0.5)))

@@ -22,16 +22,18 @@ class DialSteps:
         self._steps = {name: DIAL_STEP * (limits.high - limits.low) for name, limits in ranges.items()}
         self._moved_for: dict[str, int] = {}
 
+    def begin_at(self, event: Event) -> None:
+        """Where a dial is from the first block on: there is no picture yet that a jump could break."""
+        if isinstance(event, Dial) and event.name in self._values:
+            self._values[event.name] = event.value
+
     def has_moved(self, event: Event, block: int) -> bool:
         """Whether `event` sets a dial that was already moved for this block."""
         return isinstance(event, Dial) and self._moved_for.get(event.name) == block
 
     def move(self, events: Sequence[Numbered], block: int) -> tuple[list[Numbered], list[Event]]:
-        """`events` with each dial moved by one step at most, and what remains to be done for later blocks.
-
-        For the first block of all a dial moves at once: there is no picture yet that a jump could break.
-        """
-        moved, remaining = slewed(events, self._values, self._steps if block else {})
+        """`events` with each dial moved by one step at most, and what remains to be done for later blocks."""
+        moved, remaining = slewed(events, self._values, self._steps)
         for _, event in moved:
             if isinstance(event, Dial):
                 self._values[event.name], self._moved_for[event.name] = event.value, block

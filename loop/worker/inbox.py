@@ -49,6 +49,7 @@ class Inbox:
         """Let events wait for the first block. Nothing was seen yet, so they are in force at once and in full."""
         for number, event in events:
             self._session.prepare(event)
+            self._dials.begin_at(event)
             self._link.send(Stage(number, "encoded", self._clock.now_ns()))
             self.waiting.append((number, event))
 
