@@ -10,6 +10,7 @@ from input.keys import Keyboard
 from input.script import read_script
 from loop.cli.options import parse_command_line
 from world.event import Prompt, Scene, clean_text, from_json
+from world.info import split_words
 
 INVISIBLE = {
     "soft hyphen": "\u00ad",
@@ -43,6 +44,7 @@ def test_a_word_with_an_invisible_character_in_it_is_that_word_from_every_source
     assert typed[-1] == Prompt("purple") and typed[-1].text == "purple"
     assert parse_command_line(["--prompt", word]).prompt == "purple"
     assert from_json({"type": "scene", "text": word}) == Scene("purple")
+    assert split_words(word) == ["purple"]  # a prompt that a program gave to `World.session` as it is
 
 
 @pytest.mark.parametrize("char", INVISIBLE.values(), ids=INVISIBLE)

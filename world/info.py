@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from world.invisible import without_invisible, without_strays
+
 WordGroups = tuple[tuple[str, tuple[str, ...]], ...]  # headings with their words
 
 
@@ -13,8 +15,8 @@ class WorldError(ValueError):
 
 
 def split_words(text: str) -> list[str]:
-    """The words of `text`, runs of letters, in lower case."""
-    return re.findall(r"[^\W\d_]+", text.lower())
+    """The words of `text`, runs of letters, in lower case. An invisible character does not end a word."""
+    return re.findall(r"[^\W\d_]+", without_strays(without_invisible(text)).lower())
 
 
 @dataclass(frozen=True)
