@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from input.script import read_script
+from loop.admission import Admission
 from loop.cli.options import drawn_seed, world_options
 from loop.output.mp4 import Mp4
+from loop.screen.hint import hint
 from loop.worker.sequencer import take
 from world.block import World
-from world.event import Event
+from world.event import Event, Prompt, Scene
+from world.info import WorldInfo
 from world.zoo import open_in_own_process
 
+log = logging.getLogger(__name__)
 At = tuple[float, Event]
 
 
@@ -73,6 +78,7 @@ def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> i
 
     progress: called after each block with the seconds of video made so far.
     """
+    job = _admitted(job, world.info)
     frames = max(1, round(job.seconds * world.info.fps))
     part = job.out.with_name(job.out.name + ".part")
     sink = _open_sink(part, job.out.suffix, frames, world)
@@ -86,6 +92,18 @@ def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> i
     finally:
         part.unlink(missing_ok=True)
     return frames
+
+
+def _admitted(job: RenderJob, info: WorldInfo) -> RenderJob:
+    """The job with the events that this world has a use for; says which dials and words it does not know."""
+    admission = Admission()
+    admitted = [(at_s, admission.admit(event, info)) for at_s, event in job.script]
+    script = [(at_s, event) for at_s, event in admitted if event is not None]
+    texts = [job.prompt or "", *(event.text for _, event in script if isinstance(event, Prompt | Scene))]
+    for text in dict.fromkeys(texts):
+        if remark := hint(text, info):
+            log.warning("%r: %s", text, remark)
+    return replace(job, script=script)
 
 
 def _open_sink(path: Path, suffix: str, frames: int, world: World) -> _Sink:
