@@ -22,7 +22,7 @@ class Desk:
         self.t_ns = 0
         window = SimpleNamespace(size=(1280, 720), measure=lambda text, size: len(text) * size // 2)
         controls = ShowControls(FakeWindow(), None, model)
-        controls.keyboard.meet(words, {**model.info.dials, **DISPLAY_DIALS})
+        controls.keyboard.meet({**model.info.dials, **DISPLAY_DIALS})
         self.engine = SimpleNamespace(controls=controls, model=model, first_flip_ns=0, playback=None)
         self.panels = Panels(window, SimpleNamespace(now_ns=lambda: self.t_ns))
 
