@@ -23,7 +23,9 @@ class Desk:
         window = SimpleNamespace(size=(1280, 720), measure=lambda text, size: len(text) * size // 2)
         controls = ShowControls(FakeWindow(), None, model)
         controls.keyboard.meet({**model.info.dials, **DISPLAY_DIALS})
-        self.engine = SimpleNamespace(controls=controls, model=model, first_flip_ns=0, playback=None)
+        counts = {"shown": 0, "skipped": 0, "ticks": SimpleNamespace(tick=0, late=0)}
+        out = SimpleNamespace(recordings=None)
+        self.engine = SimpleNamespace(controls=controls, model=model, out=out, first_flip_ns=0, playback=None, **counts)
         self.panels = Panels(window, SimpleNamespace(now_ns=lambda: self.t_ns))
 
     def press(self, *gestures):
