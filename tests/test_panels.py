@@ -30,7 +30,7 @@ class Desk:
 
     def press(self, *gestures):
         shown = [KeyDown(gesture) if isinstance(gesture, str) else gesture for gesture in gestures]
-        self.engine.controls.gather([(gesture, self.t_ns) for gesture in shown], self.t_ns, 0)
+        list(self.engine.controls.gather([(gesture, self.t_ns) for gesture in shown], self.t_ns, 0))
 
     def texts(self):
         return [mark.text for mark in self.panels.marks(self.engine) if isinstance(mark, Label)]
