@@ -22,6 +22,8 @@ class Command(Enum):
     HELP = "help"
     STATISTICS = "statistics"
     SWITCH = "switch"
+    FIT = "fit"  # the next way in which the picture lies in the window
+    RECORD = "record"  # begin a recording, or end it
     FREEZE = "freeze"
     BLACKOUT = "blackout"
     LINE_OPENED = "line opened"  # text input must start
@@ -30,7 +32,13 @@ class Command(Enum):
 
 _ENTER = ("enter", "kp_enter")
 _SLASH = ("/", "kp_/")
-_ALWAYS = {"f1": Command.STATISTICS, "f2": Command.SWITCH, "f11": Command.FULLSCREEN}
+_ALWAYS = {
+    "f1": Command.STATISTICS,
+    "f2": Command.SWITCH,
+    "f3": Command.FIT,
+    "f9": Command.RECORD,
+    "f11": Command.FULLSCREEN,
+}
 _LINE_CLOSED_ONLY = {"h": Command.HELP, "space": Command.FREEZE, "b": Command.BLACKOUT}
 _HELD = {  # key -> (dial, direction): at the end of its range while the key is down
     **dict.fromkeys(("right", "d"), ("pan_x", 1)),
@@ -62,6 +70,8 @@ _HELP = (
     ("B", "blackout, and back"),
     ("F1", "statistics"),
     ("F2", "next way to switch prompts"),
+    ("F3", "picture: whole, cut to fill, stretched"),
+    ("F9", "record, and stop"),
     ("F11", "full screen"),
     ("H", "these keys"),
     ("Ctrl+Q", "quit"),

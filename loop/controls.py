@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from input.keys import Command, Gesture, Keyboard
 from input.script import Script
+from loop.output.recordings import Recordings
 from loop.screen.screen import Screen
 from loop.supervise.model import Model
 from loop.timing.switch import MODES
@@ -20,6 +21,8 @@ class TypingScreen(Protocol):
     """What a screen offers besides if it is a window that somebody sits at and types into."""
 
     def toggle_fullscreen(self) -> object: ...
+
+    def next_fit(self) -> object: ...
 
     def start_text(self) -> object: ...
 
@@ -36,12 +39,14 @@ class ShowControls:
     belongs to the model.
     """
 
-    def __init__(self, screen: Screen, script: Script | None, model: Model) -> None:
+    def __init__(
+        self, screen: Screen, script: Script | None, model: Model, recordings: Recordings | None = None
+    ) -> None:
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.newest: tuple[Event | Command | None, int] = (None, 0)
         self._window = screen if isinstance(screen, TypingScreen) else None
         self.is_nobody = self._window is None
-        self._script, self._model = script, model
+        self._script, self._model, self._recordings = script, model, recordings
         clipboard = self._window.clipboard if self._window else str
         self.keyboard = Keyboard("", {}, clipboard, lambda: model.info.vocabulary if model.info else ())
 
@@ -79,12 +84,18 @@ class ShowControls:
         elif command is Command.SWITCH:
             self._model.set_mode(_mode_after(self._model.mode))
             self.newest = command, pump_ns
+        elif command is Command.RECORD and self._recordings:
+            self._recordings.toggle()
+            self.newest = command, pump_ns
         elif self._window:
             self._obey_window(self._window, command)
+            self.newest = (command, pump_ns) if command is Command.FIT else self.newest
 
     def _obey_window(self, window: TypingScreen, command: Command) -> None:
         if command is Command.FULLSCREEN:
             window.toggle_fullscreen()
+        elif command is Command.FIT:
+            window.next_fit()
         elif command is Command.LINE_OPENED:
             window.start_text()
         elif command is Command.LINE_CLOSED:

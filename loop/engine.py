@@ -157,8 +157,7 @@ class Engine:
             self._frame, self._due_ns = due.frame, due.due_ns
             self.shown += 1
             self.first_flip_ns = self.first_flip_ns or flip_ns
-        if pixels is not None:
-            self.out.record(pixels, flip_ns, info, self.controls.blackout)
+        self.out.record(pixels, flip_ns, info, self.controls.blackout)
         self.skipped += due.skipped
         self.repeats += due.starved
         if self._frame:

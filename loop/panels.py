@@ -7,11 +7,14 @@ from typing import Any
 from input.keys import Command, help_rows
 from loop.engine import Engine
 from loop.screen.hint import hint
-from loop.screen.overlay import Mark, OverlayState, Rows, layout
+from loop.screen.indicator import recording_indicator
+from loop.screen.overlay import Mark, OverlayState, layout
+from loop.statistics import Statistics
 from loop.timing.clock import Clock
 from world.event import Dial, Prompt, Scene
 
 TOAST_S = 2.5
+ERROR_S = 15.0
 BLINK_S = 0.53
 
 
@@ -21,11 +24,14 @@ class Panels:
     def __init__(self, window: Any, clock: Clock) -> None:
         self._window, self._clock = window, clock
         self._hinted = ("", "")  # the words last looked up and the hint for them, since that takes a millisecond
-        self._rates: tuple[int, int, float] = (0, 0, 0.0)  # time (ns), frames shown until then, frames a second since
+        self._errors = (0, 0)  # how many recordings have failed, and when the last of them was noticed (ns)
+        self._statistics = Statistics(clock)
 
     def marks(self, engine: Engine) -> tuple[Mark, ...]:
         """What to draw over the picture of this tick."""
-        return layout(self._state(engine), self._window.size, self._window.measure)
+        self._statistics.note(engine)
+        size, measure = self._window.size, self._window.measure
+        return (*layout(self._state(engine), size, measure), *recording_indicator(_film_s(engine), size, measure))
 
     def _state(self, engine: Engine) -> OverlayState:
         controls, model = engine.controls, engine.model
@@ -36,9 +42,9 @@ class Panels:
             status=model.status or ("frozen" if controls.frozen else ""),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
-            hint=self._hint(engine),
+            hint=self._recording_error(engine) or self._hint(engine),
             help=help_rows(dials, model.info.vocabulary if model.info else ()) if controls.help else (),
-            statistics=self._statistics(engine) if controls.statistics else (),
+            statistics=self._statistics.rows(engine) if controls.statistics else (),
             blackout=controls.blackout,
         )
 
@@ -49,6 +55,8 @@ class Panels:
             return ""
         if newest is Command.SWITCH:
             return f"switch: {engine.model.mode}"
+        if newest is Command.FIT:
+            return f"picture: {self._window.fit}"
         if isinstance(newest, Dial) and newest.name == "guard":  # nothing else says whether it is on
             return f"strobe guard {'on' if newest.value >= 0.5 else 'off'}"
         return newest.text if isinstance(newest, Prompt | Scene) else ""
@@ -63,26 +71,15 @@ class Panels:
             self._hinted = words, hint(words, engine.model.info)
         return self._hinted[1]
 
-    def _statistics(self, engine: Engine) -> Rows:
-        playback, info = engine.playback, engine.model.info
-        if playback is None or info is None:
-            return ()
-        rows = [
-            ("world", info.name),
-            ("frames a second", f"{self._rate(engine):.1f} of {info.fps:g}"),
-            ("switch", engine.model.mode),
-            ("speed", f"{playback.pacer.rate:.2f}x"),
-            ("queue age", f"{engine.age_ms:.0f} ms"),
-            ("block", f"{playback.block_ms:.0f} ms"),
-            ("repeats / late ticks", f"{engine.repeats} / {engine.ticks.late}"),
-        ]
-        return (*rows, *engine.out.ledger.rows())
+    def _recording_error(self, engine: Engine) -> str:
+        """What a recording failed at, for some seconds after that was seen."""
+        errors = engine.out.recordings.errors if engine.out.recordings else []
+        if len(errors) > self._errors[0]:
+            self._errors = len(errors), self._clock.now_ns()
+        return errors[-1] if errors and self._clock.now_ns() - self._errors[1] < ERROR_S * 1e9 else ""
 
-    def _rate(self, engine: Engine) -> float:
-        """Frames shown a second, over the last half second or so."""
-        at, shown, rate = self._rates
-        now = self._clock.now_ns()
-        if now - at > 5e8:
-            rate = (engine.shown - shown) / (now - at) * 1e9 if at else 0.0
-            self._rates = now, engine.shown, rate
-        return rate
+
+def _film_s(engine: Engine) -> float | None:
+    """The length of the film that is being recorded, for the sign that it is; None: no sign."""
+    recordings = engine.out.recordings
+    return recordings.seconds if recordings and not engine.controls.blackout else None

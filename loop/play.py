@@ -13,7 +13,7 @@ from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
-from loop.output.recorder import Recorder
+from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
@@ -45,10 +45,10 @@ def show(options: Namespace, model: Model, script: Script | None) -> int:
     """Play this model on the screen of the options, until the show ends; the exit status."""
     clock = MonotonicClock()
     screen, overlay = _screen(options, clock)
-    trace = Trace(options.trace)
-    recorder = Recorder(options.record) if options.record else None
-    outputs = Outputs(trace, recorder, clock.now_ns)
-    controls = ShowControls(screen, script, model)
+    can_record = options.record or not options.headless  # without a window, nobody can ask for a recording later
+    recordings = Recordings(options.record, options.record_size) if can_record else None
+    outputs = Outputs(Trace(options.trace), recordings, clock.now_ns)
+    controls = ShowControls(screen, script, model, recordings)
     patch = PhotodiodePatch() if options.patch else None
     engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
     gc_freeze.freeze()
@@ -69,7 +69,7 @@ def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine]
     from loop.panels import Panels
     from loop.screen.window import Window, WindowOptions
 
-    window = Window(WindowOptions(options.size, options.fullscreen, options.display))
+    window = Window(WindowOptions(options.size, options.fullscreen, options.display, fit=options.fit))
     return window, Panels(window, clock).marks
 
 
@@ -78,11 +78,14 @@ def _verdict(engine: Engine, options: Namespace) -> int:
     fault = engine.model.fault
     if fault and fault.usage:
         raise UsageError(fault.what)
-    recorder = engine.out.recorder
-    if recorder:
-        print(f"recorded {recorder.recorded} frames to {options.record}, {recorder.dropped} dropped")
+    recordings = engine.out.recordings
+    for line in recordings.report() if recordings else ():
+        print(line)
     counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.ticks.late} late ticks"
     print(f"shown {engine.shown} frames, {counts}")
     if fault:
         log.error("the model could not run: %s", fault.what)
-    return 1 if fault else 0
+    lost = recordings.errors if recordings else []
+    for error in lost:
+        log.error("%s", error)
+    return 1 if fault or lost else 0

@@ -59,10 +59,10 @@ class _Mp4Sink:
     """Frames at the world's own rate."""
 
     def __init__(self, path: Path, fps: float, picture: tuple[int, int]) -> None:
-        self._file, self._fps = Mp4(path, picture, fps), fps
+        self._file = Mp4(path, picture, fps)
 
     def add(self, pixels: np.ndarray, number: int) -> None:
-        self._file.add(pixels, round(number / self._fps * 1e9))
+        self._file.add(pixels)
 
     def close(self) -> None:
         self._file.close()

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from input.gesture import Closed, KeyDown, Text
+from input.keys import Command
 from input.script import Script
 from loop.controls import ShowControls
+from loop.output.recordings import Recordings
 from loop.screen.screen import Headless
 from world.event import Dial, Prompt
 
@@ -31,6 +33,9 @@ class FakeWindow(Headless):
 
     def toggle_fullscreen(self):
         self.calls.append("full screen")
+
+    def next_fit(self):
+        self.calls.append("next fit")
 
     def start_text(self):
         self.calls.append("text starts")
@@ -79,6 +84,19 @@ def test_a_window_is_told_when_typing_begins_and_ends_and_an_empty_screen_is_nob
     found = pressed(controls, KeyDown("f11"), KeyDown("enter"), Text("red"), KeyDown("enter"))
     assert window.calls == ["full screen", "text starts", "text stops"]
     assert found == [(Prompt("red"), "keys", NOW)] and controls.newest == (Prompt("red"), NOW)
+
+
+def test_f3_changes_the_fit_of_a_window_and_f9_begins_and_ends_a_recording():
+    window, recordings = FakeWindow(), Recordings(None)
+    controls = ShowControls(window, None, FakeModel(), recordings)
+    pressed(controls, KeyDown("f3"))
+    assert window.calls == ["next fit"] and controls.newest == (Command.FIT, NOW)
+    pressed(controls, KeyDown("enter"), KeyDown("f9"))
+    assert recordings.is_on, "also while a line is being written"
+    pressed(controls, KeyDown("f9", repeat=True))
+    assert recordings.is_on
+    pressed(controls, KeyDown("f9"))
+    assert not recordings.is_on and controls.newest == (Command.RECORD, NOW)
 
 
 def test_a_script_counts_from_the_first_flip():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from loop.screen.overlay import OverlayState, layout
 
 pygame = pytest.importorskip("pygame")
 
+from loop.screen.canvas import placement  # noqa: E402
 from loop.screen.window import Window, WindowError, WindowOptions, displays  # noqa: E402
 
 RED, BLUE = (200, 10, 10), (10, 10, 200)
@@ -101,13 +103,117 @@ def test_a_wrong_picture_is_refused_with_its_shape(window):
         window.show(np.zeros((4, 4, 3), np.float32), ())
 
 
-def test_an_unchanged_picture_is_not_drawn_again_and_a_changed_overlay_is(window):
+class FlipCounter:
+    """A pygame window whose flips are counted."""
+
+    def __init__(self, window: Window) -> None:
+        self._inner = window._window
+        self.count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def flip(self) -> None:
+        self.count += 1
+        self._inner.flip()
+
+
+@pytest.fixture
+def flips(window, monkeypatch) -> FlipCounter:
+    counter = FlipCounter(window)
     window.show(picture(320, 180), ())
+    monkeypatch.setattr(window, "_window", counter)
+    yield counter
+    monkeypatch.undo()
+
+
+def test_a_tick_that_changes_nothing_is_neither_drawn_nor_flipped_and_has_its_time(window, flips):
     window._window.get_surface().fill(BLUE)
+    before = time.perf_counter_ns()
+    assert before <= window.show(None, ()) <= time.perf_counter_ns()
+    assert flips.count == 0
+    assert (drawn(window) == BLUE).all()
+
+
+def test_every_change_is_drawn_and_flipped_once(window, flips):
+    label = (Label("fox", 100, 100, 30),)
+    for pixels, overlay, blackout in (
+        (picture(320, 180), (), False),
+        (None, label, False),
+        (None, (), False),
+        (None, (), True),
+        (None, label, True),
+        (None, label, False),
+    ):
+        before = flips.count
+        for _ in range(3):
+            window.show(pixels, overlay, blackout)
+            pixels = None
+        assert flips.count == before + 1
+        assert tuple(drawn(window)[0, 0]) == ((0, 0, 0) if blackout else RED)
+
+
+@pytest.mark.parametrize("damage", [pygame.WINDOWEXPOSED, pygame.WINDOWSHOWN, pygame.WINDOWRESTORED])
+def test_a_window_that_may_have_lost_its_picture_is_flipped_again(window, flips, damage):
+    posted(window, (damage, {}))
     window.show(None, ())
-    assert (drawn(window) == BLUE).all(), "only flipped"
-    window.show(None, (Label("fox", 100, 100, 30),))
-    assert tuple(drawn(window)[0, 0]) == RED
+    assert flips.count == 1
+
+
+def test_pictures_under_a_blackout_are_not_flipped_and_the_newest_is_shown_after_it(window, flips):
+    window.show(None, (), blackout=True)
+    for _ in range(5):
+        window.show(picture(320, 180, BLUE), (), blackout=True)
+    assert flips.count == 1
+    window.show(None, ())
+    assert (drawn(window) == BLUE).all()
+
+
+def test_what_lay_over_the_borders_is_gone_when_it_is_not_shown_any_more(window):
+    window.show(picture(200, 200), (Label("fox", 10, 100, 60),))
+    assert drawn(window)[:, :140].any()
+    window.show(picture(200, 200), ())
+    assert not drawn(window)[:, :140].any()
+
+
+@pytest.mark.parametrize(
+    ("fit", "window_size", "part", "place"),
+    [
+        ("contain", (640, 360), (0, 0, 224, 128), (5, 0, 630, 360)),
+        ("contain", (360, 640), (0, 0, 224, 128), (0, 217, 360, 206)),
+        ("fill", (640, 360), (0, 1, 224, 126), (0, 0, 640, 360)),
+        ("fill", (360, 640), (76, 0, 72, 128), (0, 0, 360, 640)),
+        ("fill", (10_000, 1), (0, 64, 224, 1), (0, 0, 10_000, 1)),
+        ("stretch", (360, 640), (0, 0, 224, 128), (0, 0, 360, 640)),
+        ("contain", (224, 128), (0, 0, 224, 128), (0, 0, 224, 128)),
+        ("contain", (10_000, 1), (0, 0, 224, 128), (4999, 0, 2, 1)),
+    ],
+)
+def test_where_the_picture_lies(fit, window_size, part, place):
+    assert tuple(map(tuple, placement((224, 128), window_size, fit))) == (part, place)
+
+
+def test_the_next_fit_is_seen_at_once_and_the_third_is_the_first_again(window):
+    pixels = picture(100, 100)
+    pixels[:20] = pixels[-20:] = BLUE
+    window.show(pixels, ())
+    contained = drawn(window)
+    assert not contained[:, :140].any() and tuple(contained[10, 320]) == BLUE
+    window.next_fit()
+    window.show(None, ())
+    assert (drawn(window)[10:350] == RED).all(), "filled: the blue top and bottom are cut off"
+    window.next_fit()
+    window.show(None, ())
+    stretched = drawn(window)
+    assert (stretched[:60] == BLUE).all() and (stretched[100:260] == RED).all()
+    window.next_fit()
+    window.show(None, ())
+    assert (drawn(window) == contained).all()
+
+
+def test_a_fit_that_there_is_not_is_refused():
+    with pytest.raises(WindowError, match="fit 'cover': expected one of contain, fill, stretch"):
+        WindowOptions(fit="cover")
 
 
 def test_resizing_scales_the_held_picture_anew_and_reports_drawable_pixels(window):

@@ -25,6 +25,12 @@ def width_x_height(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
+def even_size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT of a film whose colours have half its resolution."""
+    sides = width_x_height(text)
+    return sides if not any(side % 2 for side in sides) else _fail(text, "even sides, such as 1280x720")
+
+
 def latent_size(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
     if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 0 < int(side) <= 512 for side in sides):

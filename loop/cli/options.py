@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from loop.cli import accept
+from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
 from world.options import ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name
@@ -188,11 +189,20 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=accept.width_x_height, default=(1280, 720), metavar="WxH", help="the window's (1280x720)"
     )
+    parser.add_argument(
+        "--fit",
+        choices=FITS,
+        default="contain",
+        help="the picture in the window: whole, cut to fill it, stretched (contain)",
+    )
     parser.add_argument("--fullscreen", action="store_true", help="begin in full screen")
     parser.add_argument("--display", type=accept.natural, default=0, metavar="N", help="which display, from 0")
     parser.add_argument("--headless", action="store_true", help="no window")
     parser.add_argument("--seconds", type=accept.seconds, metavar="S", help="end after so long, from the first frame")
-    parser.add_argument("--record", type=accept.mp4_file, metavar="FILE.mp4", help="record what is shown")
+    parser.add_argument("--record", type=accept.mp4_file, metavar="FILE.mp4", help="record what is shown (F9: on, off)")
+    parser.add_argument(
+        "--record-size", type=accept.even_size, metavar="WxH", help="the recording's, black around (the picture's own)"
+    )
     parser.add_argument(
         "--trace", type=accept.new_file, metavar="FILE.jsonl", help="write every flip and every event's stages"
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from loop.link.message import BlockDone, Died, Fault
 from loop.output.ledger import Ledger
-from loop.output.recorder import Recorder
+from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from world.info import WorldInfo
 
@@ -17,11 +17,11 @@ from world.info import WorldInfo
 class Outputs:
     """The ledger and the files of a show. Owned by the engine.
 
-    now_ns: the clock of the lines that have no other time.
+    recordings: None where nobody can ask for one. now_ns: the clock of the lines that have no other time.
     """
 
-    def __init__(self, trace: Trace, recorder: Recorder | None, now_ns: Callable[[], int]) -> None:
-        self.recorder = recorder
+    def __init__(self, trace: Trace, recordings: Recordings | None, now_ns: Callable[[], int]) -> None:
+        self.recordings = recordings
         self.ledger = Ledger(trace, now_ns)
         self._trace, self._now_ns = trace, now_ns
 
@@ -45,13 +45,13 @@ class Outputs:
         what = "the model's process died" if isinstance(message, Died) else message.what
         self._trace.put("fault", what=what, t_ns=self._now_ns())
 
-    def record(self, pixels: np.ndarray, t_ns: int, info: WorldInfo, blackout: bool) -> None:
-        """Record a picture that differs from the one before: uint8 [Y, X, 3], as shown but without the overlay."""
-        if self.recorder:
-            self.recorder.add(np.zeros_like(pixels) if blackout else pixels, t_ns, info.fps)
+    def record(self, pixels: np.ndarray | None, t_ns: int, info: WorldInfo, blackout: bool) -> None:
+        """Record what a tick showed, without the overlay: uint8 [Y, X, 3]; None is the same picture as before."""
+        if self.recordings:
+            self.recordings.show(pixels, t_ns, info.fps, blackout)
 
     def close(self) -> None:
-        """Finish the files; raises what the recorder's thread raised."""
+        """Finish the files."""
         self._trace.close()
-        if self.recorder:
-            self.recorder.close()
+        if self.recordings:
+            self.recordings.close()

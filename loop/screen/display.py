@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Fit = Literal["contain", "fill", "stretch"]  # how the picture lies in the window
+FITS: tuple[Fit, ...] = get_args(Fit)
 
 _SUBSTRUCTURE_REDIRECT = 1 << 20  # X.h
 _SDL_CENTRED = 0x2FFF0000  # SDL_WINDOWPOS_CENTERED_DISPLAY
@@ -15,16 +19,22 @@ class WindowError(ValueError):
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """How to open the window. size: (width, height) while it is not full screen; display: counted from 0."""
+    """How to open the window.
+
+    size: (width, height) while it is not full screen. display: counted from 0. fit: how the picture lies in the window.
+    """
 
     size: tuple[int, int] = (1280, 720)
     fullscreen: bool = False
     display: int = 0
     title: str = "neverblink"
+    fit: Fit = "contain"
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or max(self.size) > 16_384:
             raise WindowError(f"window size {self.size[0]}x{self.size[1]}: expected 1 to 16384 pixels each way")
+        if self.fit not in FITS:
+            raise WindowError(f"fit {self.fit!r}: expected one of {', '.join(FITS)}")
 
 
 def centred_on(display: int, displays: int) -> tuple[int, int]:

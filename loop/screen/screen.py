@@ -28,7 +28,8 @@ class Screen(Protocol):
     def show(self, pixels: np.ndarray | None, overlay: Sequence[Mark], blackout: bool = False) -> int:
         """Show a picture under `overlay`; returns the time (perf_counter_ns) at which the flip returned.
 
-        pixels: uint8 [Y, X, 3] RGB; None shows the last picture again.
+        If the screen shows exactly this already, nothing is flipped, and the time is that of the call. pixels: uint8
+        [Y, X, 3] RGB; None shows the last picture again.
         """
 
     def close(self) -> None:

@@ -6,22 +6,44 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import pygame
 
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Resized, Text, key_name
 from loop.screen.canvas import Canvas
-from loop.screen.display import WindowError, WindowOptions, centred_on, has_window_manager
+from loop.screen.display import FITS, Fit, WindowError, WindowOptions, centred_on, has_window_manager
 from loop.screen.marks import Caret, Mark
 from loop.screen.painter import Painter, rounded_panel
 
 _WAIT_MS = 2  # some video drivers look for input only when a wait begins, so a long wait would be late to see it
+# after these the system may have lost what the window held, so it is drawn and flipped again
+_DAMAGES = (
+    pygame.WINDOWSIZECHANGED,
+    pygame.WINDOWEXPOSED,
+    pygame.WINDOWSHOWN,
+    pygame.WINDOWRESTORED,
+    pygame.WINDOWDISPLAYCHANGED,
+)
 _MODS = {"shift": pygame.KMOD_SHIFT, "ctrl": pygame.KMOD_CTRL, "alt": pygame.KMOD_ALT, "meta": pygame.KMOD_META}
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What the window shows: the number of the picture (0: black), what lies over it, and how it lies in the window."""
+
+    picture: int
+    overlay: tuple[Mark, ...]
+    size: tuple[int, int]
+    fit: Fit
+
+
 class Window:
-    """The one window of a show: a `Screen` for the main thread. Raises WindowError if it cannot be opened."""
+    """The one window of a show: a `Screen` for the main thread. Raises WindowError if it cannot be opened.
+
+    fit: how the picture lies in the window; `next_fit` changes it.
+    """
 
     def __init__(self, options: WindowOptions) -> None:
         self._window = _open(options)
@@ -29,9 +51,10 @@ class Window:
         self._keys_down: set[str] = set()
         self._canvas = Canvas()
         self._painter = Painter()
-        self._drawn: object = None  # describes what the surface holds, so that an unchanged one is only flipped
+        self._drawn: _Drawn | None = None  # what is on the screen; None: unknown, so the next `show` draws it
         self._composition: pygame.Rect | None = None
         self.is_fullscreen = False
+        self.fit = options.fit
         self._display = options.display
         self._windowed_place = self._window.size, self._window.position  # to return to from full screen
         if options.fullscreen:
@@ -62,14 +85,23 @@ class Window:
     def show(self, pixels: np.ndarray | None, overlay: Sequence[Mark] = (), blackout: bool = False) -> int:
         """Show a picture under `overlay`; returns the time (perf_counter_ns) at which the flip returned.
 
-        pixels: uint8 [Y, X, 3] RGB, scaled to the window with its aspect kept and copied; None shows the last picture
-        again (black before the first). blackout: black instead of the picture; the overlay is still drawn.
+        If the screen shows exactly this already, nothing is flipped, and the time is that of the call. pixels: uint8
+        [Y, X, 3] RGB, scaled to the window and copied; None shows the last picture again (black before the first).
+        blackout: black instead of the picture; the overlay is still drawn.
         """
+        target = self._window.get_surface()
         if pixels is not None:
-            self._canvas.put(pixels, self._window.get_surface())
-        self._draw(tuple(overlay), blackout)
-        self._window.flip()
+            self._canvas.put(pixels, target)
+        wanted = _Drawn(0 if blackout else self._canvas.count, tuple(overlay), target.get_size(), self.fit)
+        if wanted != self._drawn:
+            self._draw(wanted, target)
+            self._window.flip()
+            self._drawn = wanted
         return time.perf_counter_ns()
+
+    def next_fit(self) -> None:
+        """Lay the picture into the window in the next of the ways that there are."""
+        self.fit = FITS[(FITS.index(self.fit) + 1) % len(FITS)]
 
     def toggle_fullscreen(self) -> None:
         """Fill the display that the window is on, or go back to a window; in full screen the pointer is hidden."""
@@ -124,24 +156,34 @@ class Window:
 
     def _keep(self, event: pygame.Event, t_ns: int) -> None:
         """Keep the gesture that `event` stands for, if any, until the next poll."""
-        if event.type in (pygame.WINDOWSIZECHANGED, pygame.WINDOWEXPOSED):
+        if event.type in _DAMAGES:
             self._drawn = None
         if event.type == pygame.WINDOWSIZECHANGED:
             self._pending.append((Resized(*self.size), t_ns))
         elif (gesture := _gesture(event, self._keys_down)) is not None:
             self._pending.append((gesture, t_ns))
 
-    def _draw(self, overlay: tuple[Mark, ...], blackout: bool) -> None:
-        """Draw picture and overlay on the window's surface, unless it already holds exactly these."""
-        target = self._window.get_surface()
-        if self._drawn == (wanted := (self._canvas.count, target.get_size(), overlay, blackout)):
-            return
-        self._canvas.draw(target, blackout)
-        for mark in overlay:
+    def _draw(self, wanted: _Drawn, target: pygame.Surface) -> None:
+        """Draw picture and overlay on the window's surface, and beside the picture black where it may be missing."""
+        if wanted.picture == 0:
+            target.fill((0, 0, 0))
+        else:
+            if self._may_lack_borders(wanted):
+                self._canvas.draw_borders(target, wanted.fit)
+            self._canvas.draw(target, wanted.fit)
+        for mark in wanted.overlay:
             self._painter.draw(target, mark)
             if isinstance(mark, Caret):
                 self.set_composition_rect(mark.x, mark.y, mark.w, mark.h)
-        self._drawn = wanted
+
+    def _may_lack_borders(self, wanted: _Drawn) -> bool:
+        """False if only the picture has changed, with nothing over it, so that the borders are still black."""
+        before = self._drawn
+        return before is None or before.picture == 0 or before.overlay != () or _place(before) != _place(wanted)
+
+
+def _place(drawn: _Drawn) -> tuple[tuple[int, int], Fit]:
+    return drawn.size, drawn.fit
 
 
 def displays() -> list[tuple[int, int]]:

@@ -1,0 +1,102 @@
+"""The recordings of a show: one at a time, begun and ended as often as the user likes, each in a file of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from loop.output.new_file import create_new
+from loop.output.recorder import Recorder, load_ffmpeg
+
+Size = tuple[int, int]  # (width, height) in pixels
+
+
+class Recordings:
+    """Every recording of a show. Owned by the engine's outputs.
+
+    path: of the first recording, which begins with the first picture; later ones are named after it. None: nothing is
+    recorded until `toggle`, and names are made of date and time. No file is overwritten (see `create_new`).
+    size: of the films; None is the picture's own. start: begins a recording. is_on: whether there is one, or will be
+    from the next picture on. made: all recordings so far, in order.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        size: Size | None = None,
+        start: Callable[[Callable[[], Path], float, Size | None], Recorder] = Recorder,
+    ) -> None:
+        self.is_on = path is not None
+        self.made: list[Recorder] = []
+        self._path, self._size, self._start = path, size, start
+        self._current: Recorder | None = None
+        self._newest: np.ndarray | None = None
+        self._was_black = False
+        # loading takes a tenth of a second in which no tick can pass, so it is done while the world still opens
+        threading.Thread(target=load_ffmpeg, name="ffmpeg", daemon=True).start()
+
+    def toggle(self) -> None:
+        """Begin a recording with the next tick, or end the one that runs."""
+        self.is_on = not self.is_on
+        if self._current:
+            self._current.stop()
+            self._current = None
+
+    def show(self, pixels: np.ndarray | None, t_ns: int, fps: float, is_black: bool) -> None:
+        """Record what a tick showed: uint8 [Y, X, 3], without the overlay; None is the same picture as before.
+
+        pixels must not change afterwards. t_ns: when it was shown (perf_counter_ns). fps: the world's frame rate.
+        is_black: black was shown instead of it.
+        """
+        is_new = pixels is not None or is_black != self._was_black
+        self._newest = self._newest if pixels is None else pixels
+        self._was_black = is_black
+        if self._current and self._current.error:
+            self._current, self.is_on = None, False
+        if not self.is_on or self._newest is None:
+            return
+        if self._current is None:
+            self._current, is_new = self._start(self._create, fps, self._size), True
+            self.made.append(self._current)
+        if is_new:
+            self._current.add(np.zeros_like(self._newest) if is_black else self._newest, t_ns)
+        else:
+            self._current.hold(t_ns)
+
+    @property
+    def seconds(self) -> float | None:
+        """The length of the film that is being recorded; None if there is none."""
+        return self._current.recorded / self._current.fps if self._current else None
+
+    @property
+    def errors(self) -> list[str]:
+        """What went wrong with each recording that failed, one line each."""
+        return [_failure(recorder) for recorder in self.made if recorder.error]
+
+    def close(self) -> None:
+        """End the recording that runs, and wait until all are finished."""
+        if self._current:
+            self.toggle()
+        for recorder in self.made:
+            recorder.join()
+
+    def report(self) -> list[str]:
+        """One line on each file, for the end of the show."""
+        return [
+            f"recorded {recorder.recorded} frames to {recorder.path}, {recorder.dropped} dropped"
+            for recorder in self.made
+            if recorder.path
+        ]
+
+    def _create(self) -> Path:
+        return create_new(self._path or Path(f"neverblink-{datetime.now():%Y-%m-%d-%H%M%S}.mp4"))
+
+
+def _failure(recorder: Recorder) -> str:
+    reason = getattr(recorder.error, "strerror", None) or recorder.error
+    name = f" {recorder.path.name}" if recorder.path else ""
+    return f"the recording{name} stopped after {recorder.recorded / recorder.fps:.1f} s: {reason}"
