@@ -181,7 +181,7 @@ class Recorder:
             self._record()
         except Exception as error:  # the show reads it
             self.error = error
-            if self.path and not self.recorded:
+            if self.path and not self.recorded and self.path.is_file():
                 with suppress(OSError):
                     self.path.unlink()
 
