@@ -32,7 +32,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _say_interrupted(interruption: Interrupted) -> int:
+    import logging
+
     tell(f"neverblink: {interruption}", sys.stderr)
+    logging.disable()  # what libraries still have to say at exit, half loaded perhaps
     return interruption.status
 
 

@@ -55,9 +55,13 @@ class _NpySink:
         width, height = picture
         self._file = path.open("wb")
         form = {"descr": "|u1", "fortran_order": False, "shape": (frames, height, width, 3)}
-        np.lib.format.write_array_header_1_0(self._file, form)
-        self._file.flush()
-        _reserve_room(self._file.fileno(), self._file.tell() + frames * height * width * 3)
+        try:
+            np.lib.format.write_array_header_1_0(self._file, form)
+            self._file.flush()
+            _reserve_room(self._file.fileno(), self._file.tell() + frames * height * width * 3)
+        except OSError:
+            self._file.close()
+            raise
 
     def add(self, pixels: np.ndarray) -> None:
         self._file.write(np.ascontiguousarray(pixels).data)
@@ -72,7 +76,7 @@ def _reserve_room(file: int, size_bytes: int) -> None:
         try:
             os.posix_fallocate(file, 0, size_bytes)
         except OSError as error:
-            if error.errno in (ENOSPC, EFBIG, EDQUOT):
+            if error.errno in (ENOSPC, EFBIG, EDQUOT):  # else the file system cannot reserve
                 raise
 
 

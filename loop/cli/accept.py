@@ -113,8 +113,10 @@ def input_file(text: str) -> Path:
 
 def new_file(text: str) -> Path:
     path = Path(text)
-    folder = path.parent
     try:
+        if path.is_symlink() and not path.exists():
+            path = Path(os.path.realpath(path))  # a link to a file that is not there yet
+        folder = path.parent
         if path.is_dir():
             _fail(text, "a file to write, not a folder")
         if not folder.is_dir():
