@@ -102,14 +102,14 @@ def help_rows(dials: Mapping[str, DialRange], vocabulary: Sequence[str] = ()) ->
 class Keyboard:
     """Turns gestures into commands and events. Owns the prompt line, the keys held down and the values of the dials.
 
-    words: the current prompt, which a hard cut repeats while the line is closed; empty while no world is open. dials:
-    those of the world and the display, by name. clipboard: called for the text to paste. vocabulary: called for the
-    words that can be completed, each time a world is opened.
+    words: called for the current prompt, which a hard cut repeats while the line is closed; empty while there is none.
+    dials: those of the world and the display, by name. clipboard: called for the text to paste. vocabulary: called for
+    the words that can be completed, each time a world is opened.
     """
 
     def __init__(
         self,
-        words: str,
+        words: Callable[[], str],
         dials: Mapping[str, DialRange],
         clipboard: Callable[[], str],
         vocabulary: Callable[[], Sequence[str]] = tuple,
@@ -120,11 +120,11 @@ class Keyboard:
         self._vocabulary = vocabulary
         self._held: list[str] = []
         self._opener = ""  # the character of the key that opened the line: it also arrives as Text, to be ignored once
-        self.meet(words, dials)
-
-    def meet(self, words: str, dials: Mapping[str, DialRange]) -> None:
-        """Switch to a newly opened world: its prompt is `words`, its `dials` are at rest. An open line stays open."""
         self._words = words
+        self.meet(dials)
+
+    def meet(self, dials: Mapping[str, DialRange]) -> None:
+        """Switch to a newly opened world, whose `dials` are at rest. An open line stays open."""
         self.line.know(self._vocabulary())
         self._dials = dials
         self._values = {name: limits.rest for name, limits in dials.items()}
@@ -134,10 +134,8 @@ class Keyboard:
         return self.line.view() if self.is_open else None
 
     def note(self, event: Event) -> None:
-        """Take over the prompt or dial value of an event from any source, so that the next key continues from it."""
-        if isinstance(event, Prompt | Scene):
-            self._words = event.text
-        elif isinstance(event, Dial) and event.name in self._values:
+        """Take over the dial value of an event from any source, so that the next key continues from it."""
+        if isinstance(event, Dial) and event.name in self._values:
             self._values[event.name] = event.value
 
     def handle(self, gesture: Gesture) -> list[Command | Event]:
@@ -191,7 +189,7 @@ class Keyboard:
         if press.key in _RESET:
             return self._reset()
         if press.key in _ENTER and "shift" in press.mods:
-            return self._cut()
+            return _cut_to(self._words())
         if press.key in _ENTER + _SLASH:
             self._opener = "/" if press.key in _SLASH else ""
             return self._open()
@@ -237,14 +235,9 @@ class Keyboard:
     def _submit(self, is_hard_cut: bool) -> list[Command | Event]:
         """Close the line and send its words; with an empty line, a hard cut keeps the current words."""
         words = _clean_or_empty(self.line.submit())
-        self._words = words or self._words
         if is_hard_cut:
-            return [*self._close(), *self._cut()]
+            return [*self._close(), *_cut_to(words or self._words())]
         return [*self._close(), Prompt(words)] if words else self._close()
-
-    def _cut(self) -> list[Command | Event]:
-        """A hard cut to a new scene under the current words."""
-        return [Scene(self._words)] if self._words else []
 
     def _pan(self, name: str) -> list[Command | Event]:
         """Set the held dial `name` to the end that the newest of its keys stands for; to rest if none is down."""
@@ -284,6 +277,11 @@ class Keyboard:
             return []
         self._values[name] = value
         return [Dial(name, value)]
+
+
+def _cut_to(words: str) -> list[Command | Event]:
+    """A hard cut to a new scene under `words`, if there are any."""
+    return [Scene(words)] if words else []
 
 
 def _clean_or_empty(text: str) -> str:

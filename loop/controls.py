@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from input.keys import Command, Gesture, Keyboard
@@ -35,8 +35,8 @@ class ShowControls:
     """The keyboard, the script, and the state of the show: nothing else sets it. Owned by the engine.
 
     quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command and
-    when it came. is_nobody: there is no window, so nobody can be told anything but by the exit status. The switch mode
-    belongs to the model.
+    when it came. is_nobody: there is no window, so nobody can be told anything but by the exit status. The words in
+    force and the switch mode belong to the model.
     """
 
     def __init__(
@@ -48,26 +48,32 @@ class ShowControls:
         self.is_nobody = self._window is None
         self._script, self._model, self._recordings = script, model, recordings
         clipboard = self._window.clipboard if self._window else str
-        self.keyboard = Keyboard("", {}, clipboard, lambda: model.info.vocabulary if model.info else ())
+        self.keyboard = Keyboard(
+            lambda: model.words or "", {}, clipboard, lambda: model.info.vocabulary if model.info else ()
+        )
 
     def gather(
         self, gestures: Sequence[tuple[Gesture, int]], now_ns: int, first_flip_ns: int | None
-    ) -> list[Submission]:
-        """Obey what was pressed; the events of keys and script, each with its source and when it left it."""
-        found: list[Submission] = []
+    ) -> Iterator[Submission]:
+        """Obey what was pressed; the events of keys and script, each with its source and when it left it.
+
+        Each is to be submitted before the next is asked for, since a key may go on from it.
+        """
         for gesture, pump_ns in gestures:
             for asked in self.keyboard.handle(gesture):
                 if isinstance(asked, Command):
                     self._obey(asked, pump_ns)
                 else:
-                    found.append((asked, "keys", pump_ns))
+                    yield self._noted(asked, "keys", pump_ns)
         if self._script and first_flip_ns is not None:
             self._script.start(first_flip_ns)
-            found += [(event, "script", due_ns) for event, due_ns in self._script.poll(now_ns)]
-        for event, _, pump_ns in found:
-            self.keyboard.note(event)
-            self.newest = event, pump_ns
-        return found
+            for event, due_ns in self._script.poll(now_ns):
+                yield self._noted(event, "script", due_ns)
+
+    def _noted(self, event: Event, source: str, pump_ns: int) -> Submission:
+        self.keyboard.note(event)
+        self.newest = event, pump_ns
+        return event, source, pump_ns
 
     def _obey(self, command: Command, pump_ns: int) -> None:
         """Do what a key asks of the show itself."""

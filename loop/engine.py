@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from loop.controls import ShowControls
-from loop.link.message import BlockDone, BlockMade, Died, Fault, Stage, Taken
+from loop.link.message import BlockDone, BlockMade, Died, Fault, Lost, Stage, Taken, Trouble
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
 from loop.screen.display_dials import DISPLAY_DIALS, DisplayDials
@@ -47,6 +47,7 @@ class Engine:
 
     seconds: how long to play, from the first flip; None is until the user quits. wait_s: the longest wait without a
     look at the input. playback: None until the first ring of frames. shown, repeats, skipped: counts of frames so far.
+    longest_still_s: the longest time for which one picture stood, freezes left out.
     """
 
     def __init__(self, parts: Parts, seconds: float | None, wait_s: float = WAIT_S) -> None:
@@ -57,9 +58,9 @@ class Engine:
         self.playback: Playback | None = None
         self.first_flip_ns: int | None = None
         self.shown = self.repeats = self.skipped = 0
-        self.age_ms = 0.0
+        self.age_ms = self.longest_still_s = 0.0
+        self._still_since_ns, self._was_frozen = 0, False
         self._seconds, self._wait_s = seconds, wait_s
-        self._life = 0
         self._frame: FrameMark | None = None
         self._due_ns: int | None = None  # when that frame was due
         self._unknown_dials: set[str] = set()  # each was warned of once
@@ -70,6 +71,7 @@ class Engine:
             self._wait()
             if self.ticks.advance(self.clock.now_ns()):
                 self._tick()
+        self._measure_still(self.clock.now_ns())
 
     def _is_over(self) -> bool:
         if self.controls.quitting or (self.model.fault and self.controls.is_nobody):
@@ -88,8 +90,8 @@ class Engine:
 
     def _gather(self) -> None:
         """Send on what was pressed or scripted since the last call."""
-        found = self.controls.gather(self.screen.poll(), self.clock.now_ns(), self.first_flip_ns)
-        for event, source, pump_ns in found:
+        gathered = self.controls.gather(self.screen.poll(), self.clock.now_ns(), self.first_flip_ns)
+        for event, source, pump_ns in gathered:
             if self._is_known(event):
                 self._send(self.out.ledger.submitted(event, source, pump_ns, self.clock.now_ns()), event)
 
@@ -126,34 +128,33 @@ class Engine:
     def _tick(self) -> None:
         self._gather()
         messages = self.model.poll()
-        if self.model.info is not None and self.model.life != self._life:
-            self._begin_ring(self.model.info)
+        if self.playback is None and self.model.info is not None and self.model.life:
+            self._begin(self.model.info)
         for message in messages:
             self._note(message)
         if self.playback is None or self.model.info is None:
             self._flip(None, None)
             return
         pacer, is_frozen = self.playback.pacer, self.controls.frozen
+        self._was_frozen |= is_frozen
         for mark in self.model.new_frames():
             pacer.add(mark)
         # the tick's own time: by a clock read a little after it, a frame due exactly then would wait for the next tick
         self._present(pacer.tick(self.ticks.tick_ns, is_frozen), pacer, self.model.info)
         self.model.tell(pacer.schedule(self.model.seen, is_frozen), pacer.oldest)
 
-    def _begin_ring(self, info: WorldInfo) -> None:
-        """The model writes to a new ring: the schedule starts anew on it; the window keeps the last picture."""
-        self._life = self.model.life
-        if self.playback is None:
-            self.playback = Playback(info.fps, info.block_frames)
-            self.controls.keyboard.meet(self.model.words or "", {**info.dials, **DISPLAY_DIALS})
-            self.out.header(trace_header(self.model, info, self.ticks))
-        self.playback.pacer.restart()
+    def _begin(self, info: WorldInfo) -> None:
+        """The world is open, and its first ring is there."""
+        self.playback = Playback(info.fps, info.block_frames)
+        self.controls.keyboard.meet({**info.dials, **DISPLAY_DIALS})
+        self.out.header(trace_header(self.model, info, self.ticks))
 
     def _present(self, due: Shown, pacer: Pacer, info: WorldInfo) -> None:
         """Show the frame that is due, or the last picture again, and write down which it was."""
         pixels = self.dials.picture(self.model.pixels(due.frame) if due.frame else None)
         flip_ns = self._flip(pixels, due.frame)
         if due.frame:
+            self._measure_still(flip_ns)
             self._frame, self._due_ns = due.frame, due.due_ns
             self.shown += 1
             self.first_flip_ns = self.first_flip_ns or flip_ns
@@ -163,6 +164,12 @@ class Engine:
         if self._frame:
             self.age_ms = (flip_ns - self._frame.written_ns) / 1e6
             self.out.flip(self._line(self._frame, due, pacer.rate, flip_ns))
+
+    def _measure_still(self, now_ns: int) -> None:
+        """Another picture comes, or the show ends: for how long the last one stood, if nobody froze it."""
+        if self._frame and not self._was_frozen:
+            self.longest_still_s = max(self.longest_still_s, (now_ns - self._still_since_ns) / 1e9)
+        self._still_since_ns, self._was_frozen = now_ns, False
 
     def _flip(self, pixels: np.ndarray | None, frame: FrameMark | None) -> int:
         """Show pixels (None: the same again) under all that lies over them; the time at which the flip returned."""
@@ -184,14 +191,21 @@ class Engine:
             line["held"] = "freeze" if self.controls.frozen else "blackout"
         return line
 
+    def _note_fault(self, message: Died | Fault | Trouble) -> None:
+        if isinstance(message, Trouble):
+            log.warning("%s", message.what)
+        self.out.fault(message)
+
     def _note(self, message: Any) -> None:
         """Pass on a message of the model to whom it concerns."""
         if isinstance(message, Stage):
             self.out.ledger.stage(message)
         elif isinstance(message, Taken):
             self.out.ledger.taken(message)
-        elif isinstance(message, Died | Fault):
-            self.out.fault(message)
+        elif isinstance(message, Lost):
+            self.out.ledger.lost(message.numbers, message.why)
+        elif isinstance(message, Died | Fault | Trouble):
+            self._note_fault(message)
         elif isinstance(message, BlockMade) and self.playback:
             self.playback.block_made(message)
         elif isinstance(message, BlockDone) and self.playback:

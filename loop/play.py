@@ -34,9 +34,10 @@ def play(options: Namespace) -> int:
     world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
     stream = StreamOptions(
-        world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition
+        world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition, options.spare
     )
-    model = LiveModel(stream, _start_model_process)  # first, so that the world opens while the window does
+    # first, so that the world opens while the window does
+    model = LiveModel(stream, _start_model_process, MonotonicClock())
     try:
         return show(options, model, script)
     finally:
@@ -91,7 +92,8 @@ def _tell_result(engine: Engine) -> None:
         tell(line)
     if engine.shown:
         counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.ticks.late} late ticks"
-        tell(f"shown {engine.shown} frames, {counts}")
+        still = f"longest still picture {engine.longest_still_s:.2f} s"
+        tell(f"shown {engine.shown} frames, {counts}, {still}")
     for trouble in engine.out.troubles:
         log.error("%s", trouble)
 

@@ -23,22 +23,22 @@ def memory(*indices, reserve=1, memory_blocks=2):
 
 
 def test_there_is_nothing_to_go_on_from_before_the_first_block():
-    assert memory().snapshot(-1) is None and memory().conditions is None
+    assert memory().snapshot(-1, 7, "words") is None and memory().conditions is None
 
 
 def test_one_goes_on_after_the_newest_block_under_its_conditions():
-    snapshot = memory(0, 1, 2).snapshot(2)
+    snapshot = memory(0, 1, 2).snapshot(2, 7, "words")
     assert (snapshot.index, snapshot.start) == (3, 3 * FRAMES)
     assert (snapshot.words, snapshot.seed, snapshot.dials) == ("words 2", 7, {"zoom": 0.2})
     assert [block.index for block in snapshot.blocks] == [0, 1, 2]
 
 
 def test_the_number_of_a_block_that_was_seen_is_not_used_again():
-    assert memory(0, 1, 2).snapshot(4).index == 5
+    assert memory(0, 1, 2).snapshot(4, 7, "words").index == 5
 
 
 def test_only_as_many_blocks_are_remembered_as_are_needed():
-    snapshot = memory(*range(20), reserve=1, memory_blocks=2).snapshot(19)
+    snapshot = memory(*range(20), reserve=1, memory_blocks=2).snapshot(19, 7, "words")
     assert [block.index for block in snapshot.blocks] == list(range(15, 20))
 
 
@@ -46,7 +46,7 @@ def test_a_snapshot_begins_at_the_last_hard_cut():
     remembered = memory(0, 1)
     remembered.add(made(2, start=0), 2)
     remembered.add(made(3, start=FRAMES), 2)
-    assert [block.index for block in remembered.snapshot(3).blocks] == [2, 3]
+    assert [block.index for block in remembered.snapshot(3, 7, "words").blocks] == [2, 3]
 
 
 def test_dropped_blocks_are_forgotten_and_those_of_the_same_epoch_that_come_later_too():

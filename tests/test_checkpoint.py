@@ -1,6 +1,7 @@
 """Checkpoint files: found, read without running code, checked by name, and put into a model without a copy."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from world.info import WorldError
-from world.wan.checkpoint import fill, need, only_tensors, read_checkpoint
+from world.wan.checkpoint import need, only_tensors, read_checkpoint
+from world.wan.weights import fill
 
 CPU = torch.device("cpu")
 
@@ -65,6 +67,83 @@ def test_code_in_a_checkpoint_is_named_and_not_run(tmp_path, monkeypatch):
         read_checkpoint(path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "harmed").exists()
+
+
+def test_a_pointer_of_git_lfs_says_how_to_get_the_file(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(WorldError, match=r"a\.safetensors is only a pointer to the file: run `git lfs pull`"):
+        read_checkpoint(path)
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.pt", {"w": torch.ones(2)})
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(WorldError, match=r"a\.pt cannot be read: Permission denied$"):
+        read_checkpoint(path)
+    monkeypatch.setattr(Path, "lstat", refuse)
+    with pytest.raises(WorldError, match=r"a\.pt cannot be looked for: Permission denied$"):
+        need(tmp_path, (".",), "a.pt")
+
+
+def rezipped(path: Path, compression: int, **larger: int) -> Path:
+    """The same archive with its entries compressed, or with so many bytes more in an entry."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content + bytes(larger.get(Path(name).stem, 0)))
+    return path
+
+
+def test_a_compressed_archive_is_refused_and_not_mapped(tmp_path):
+    path = rezipped(saved(tmp_path / "a.pt", {"w": torch.ones(999)}), zipfile.ZIP_DEFLATED)
+    with pytest.raises(WorldError, match=r"a\.pt is a compressed archive: unpack it"):
+        read_checkpoint(path)
+
+
+def test_an_archive_with_too_much_besides_its_tensors_is_refused(tmp_path):
+    path = rezipped(saved(tmp_path / "a.pt", {"w": torch.ones(9)}), zipfile.ZIP_STORED, data=2**26)
+    with pytest.raises(WorldError, match=r"holds 67,10\d,\d\d\d bytes besides its tensors"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_weight_that_is_not_finite_is_named_and_nothing_is_loaded(value):
+    layer = nn.Linear(3, 2)
+    before = layer.weight.clone()
+    tensors = {"weight": torch.zeros(2, 3), "bias": torch.tensor([0.0, value])}
+    with pytest.raises(WorldError, match=r"^a\.pt: bias has numbers that are not finite$"):
+        fill(layer, tensors, Path("a.pt"), torch.float32, CPU)
+    assert torch.equal(layer.weight, before)
+
+
+def test_a_number_that_is_too_large_for_the_dtype_that_was_asked_for_is_refused():
+    tensors = {"weight": torch.full((2, 3), 1e300, dtype=torch.float64), "bias": torch.zeros(2)}
+    with pytest.raises(WorldError, match="weight has numbers that are not finite"):
+        fill(nn.Linear(3, 2), tensors, Path("a.pt"), torch.float32, CPU)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+def test_numbers_that_are_no_floats_are_named(dtype):
+    tensors = {"weight": torch.ones(2, 3, dtype=dtype), "bias": torch.zeros(2)}
+    with pytest.raises(WorldError, match=rf"1 of no floating-point numbers: weight is {str(dtype)[6:]}$"):
+        fill(nn.Linear(3, 2), tensors, Path("a.pt"), torch.float32, CPU)
+
+
+def test_one_entry_that_is_no_tensor_is_named():
+    with pytest.raises(WorldError, match=r"a\.pt holds a int among its weights \(step\), expected tensors only"):
+        only_tensors({"weight": torch.ones(2), "step": 3}, Path("a.pt"))
+
+
+def test_names_are_told_on_one_line():
+    for name in ("two\nlines", 7, "x" * 1000):
+        with pytest.raises(WorldError, match=r"has a tensor whose name is no plain text: .{1,120}$"):
+            only_tensors({name: torch.ones(2)}, Path("a.pt"))
 
 
 def test_a_missing_file_says_where_was_looked(tmp_path):

@@ -192,17 +192,17 @@ def test_a_word_is_never_completed_by_half():
 
 def test_words_are_known_from_when_the_world_is_met():
     words: list[str] = []
-    board = Keyboard("", {}, str, lambda: words)
+    board = Keyboard(str, {}, str, lambda: words)
     board.handle(KeyDown("enter"))
     board.handle(Text("rip"))
     assert board.view().ghost == ""
     words += WORDS
-    board.meet("rain", {})
+    board.meet({})
     assert board.view().ghost == "ple"
 
 
 def test_enter_submits_what_was_typed_and_not_the_ghost():
-    board = Keyboard("", {}, str, lambda: WORDS)
+    board = Keyboard(str, {}, str, lambda: WORDS)
     for gesture in (KeyDown("enter"), Text("purple rip")):
         board.handle(gesture)
     assert Prompt("purple rip") in board.handle(KeyDown("enter"))

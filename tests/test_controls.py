@@ -10,7 +10,7 @@ from input.script import Script
 from loop.controls import ShowControls
 from loop.output.recordings import Recordings
 from loop.screen.screen import Headless
-from world.event import Dial, Prompt
+from world.event import Dial, Prompt, Scene
 
 NOW = 5_000_000_000
 
@@ -19,7 +19,7 @@ class FakeModel:
     """A model that keeps the mode it is told."""
 
     def __init__(self, mode="auto"):
-        self.mode, self.info = mode, SimpleNamespace(vocabulary=("red",))
+        self.mode, self.words, self.info = mode, "grey", SimpleNamespace(vocabulary=("red",))
 
     def set_mode(self, mode):
         self.mode = mode
@@ -48,7 +48,7 @@ class FakeWindow(Headless):
 
 
 def pressed(controls, *gestures):
-    return controls.gather([(gesture, NOW) for gesture in gestures], NOW, None)
+    return list(controls.gather([(gesture, NOW) for gesture in gestures], NOW, None))
 
 
 @pytest.mark.parametrize(("key", "name"), [("space", "frozen"), ("b", "blackout"), ("h", "help"), ("f1", "statistics")])
@@ -101,6 +101,16 @@ def test_f3_changes_the_fit_of_a_window_and_f9_begins_and_ends_a_recording():
 
 def test_a_script_counts_from_the_first_flip():
     controls = ShowControls(Headless(), Script(((1.0, Dial("zoom", 0.5)),)), FakeModel())
-    assert controls.gather([], NOW, None) == []
-    assert controls.gather([], NOW, NOW - 999_999_999) == []
-    assert controls.gather([], NOW, NOW - 10**9) == [(Dial("zoom", 0.5), "script", NOW)]
+    assert list(controls.gather([], NOW, None)) == []
+    assert list(controls.gather([], NOW, NOW - 999_999_999)) == []
+    assert list(controls.gather([], NOW, NOW - 10**9)) == [(Dial("zoom", 0.5), "script", NOW)]
+
+
+def test_a_hard_cut_goes_to_the_words_that_were_submitted_last_even_in_the_same_breath():
+    model = FakeModel()
+    controls, found = ShowControls(Headless(), None, model), []
+    gestures = [KeyDown("enter"), Text("red"), KeyDown("enter"), KeyDown("enter", frozenset({"shift"}))]
+    for event, _, _ in controls.gather([(gesture, NOW) for gesture in gestures], NOW, None):
+        found.append(event)
+        model.words = event.text
+    assert found == [Prompt("red"), Scene("red")]

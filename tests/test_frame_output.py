@@ -79,10 +79,10 @@ def test_a_block_continues_its_parent_and_a_hard_cut_nothing(output):
 def test_what_is_made_instead_of_a_dropped_block_continues_the_kept_one(output):
     for index in range(3):
         shown(output, block(index, 1, 1))
-    output.take_back(0)
+    output.drop_frames(), output.forget_after(0)
     assert shown(output, block(3, 5, 5, parent=0)) == [7, 12]
     for index in range(4, 6):
-        output.take_back(0)
+        output.drop_frames(), output.forget_after(0)
         assert shown(output, block(index, 5, 5, parent=0)) == [7, 12], "its state is not crowded out"
 
 
@@ -107,7 +107,7 @@ def test_the_next_block_is_due_after_the_frames_that_have_no_due_time_yet(output
     ring.set_schedule(Schedule(0, 100 * MS, 10 * MS))
     output.publish(np.zeros((2, 1, 2, 3), np.uint8), 0, 0, 0)
     assert output.due_ns == 120 * MS and output.period_ns == 10 * MS
-    output.take_back(-1)
+    output.drop_frames(), output.forget_after(-1)
     assert output.due_ns == 100 * MS, "others get the due times of frames that were dropped"
 
 

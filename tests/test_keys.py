@@ -18,7 +18,7 @@ DIALS = {**PANS, "zoom": DialRange(0.0, 2.0, 1.0), "energy": DialRange(0.0, 1.0,
 
 
 def keyboard(dials=DIALS, pasted: str = "") -> Keyboard:
-    return Keyboard("the first words", dials, lambda: pasted)
+    return Keyboard(lambda: "the first words", dials, lambda: pasted)
 
 
 def feed(board: Keyboard, *gestures) -> list:
@@ -64,8 +64,9 @@ def test_shift_enter_cuts_to_the_words_of_the_open_line():
 
 
 def test_shift_enter_with_the_line_closed_cuts_to_the_current_words():
-    board = opened()
-    feed(board, Text("a fox"), "enter")
+    asked = ["the first words"]
+    board = Keyboard(lambda: asked[-1], DIALS, str)
+    asked += [out.text for out in feed(board, "enter", Text("a fox"), "enter") if isinstance(out, Prompt)]
     assert feed(board, KeyDown("enter", SHIFT)) == [Scene("a fox")]
 
 
@@ -74,20 +75,23 @@ def test_shift_enter_on_an_empty_line_cuts_to_the_current_words():
 
 
 def test_a_hard_cut_before_any_world_is_open_asks_for_nothing():
-    assert feed(Keyboard("", {}, str), KeyDown("enter", SHIFT)) == []
+    assert feed(Keyboard(str, {}, str), KeyDown("enter", SHIFT)) == []
 
 
 def test_a_world_that_opens_late_brings_its_words_and_dials_and_leaves_the_line_open():
-    board = Keyboard("", {}, str)
+    asked = [""]
+    board = Keyboard(lambda: asked[-1], {}, str)
     feed(board, "enter", Text("a f"))
-    board.meet("the showpiece", DIALS)
+    asked.append("the showpiece")
+    board.meet(DIALS)
     assert board.view().text == "a f"
     assert feed(board, "escape", "right", KeyDown("enter", SHIFT))[1:] == [Dial("pan_x", 1.0), Scene("the showpiece")]
 
 
 def test_words_from_another_source_are_the_current_words():
-    board = keyboard()
-    board.note(Prompt("from a script"))
+    asked = ["the first words"]
+    board = Keyboard(lambda: asked[-1], DIALS, str)
+    asked.append("from a script")
     assert feed(board, KeyDown("enter", SHIFT)) == [Scene("from a script")]
 
 

@@ -170,7 +170,7 @@ def test_what_waits_is_known_by_block_and_due_time():
         pacer.add(frame(ordinal, block=ordinal // 4))
     pacer.tick(0)
     assert pacer.waiting(9) == [Waiting(0, 9, True), Waiting(1, 4 * pacer.period_ns, False)]
-    assert pacer.oldest == 1
+    assert pacer.oldest.ordinal == 1
 
 
 def test_one_slow_block_does_not_change_the_rate_to_plan_with():

@@ -1,5 +1,6 @@
 """UMT5: the published numbers, the words it is given, and the form of what it gives."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -89,6 +90,26 @@ def test_a_prompt_ends_with_the_end_mark_and_a_long_one_is_cut(tokenizer):
 def test_broken_text_is_repaired_before_it_is_read(tokenizer):
     assert tokenizer.clean("  Tom &amp;amp; Jerry\n  waitâ€™s ") == "Tom & Jerry wait's"
     assert tokenizer("Tom &amp; Jerry") == tokenizer("Tom & Jerry")
+
+
+def test_half_a_character_is_left_out(tokenizer):
+    assert tokenizer.clean("a red \ud83e fox") == "a red fox"
+    assert tokenizer("a red \ud83e fox") == tokenizer("a red fox")
+    assert tokenizer("a red &#xd83e; fox")[-1] == 1
+
+
+def test_a_tokenizer_that_fails_at_an_unknown_word_is_refused(tmp_path):
+    model = {"type": "Unigram", "unk_id": None, "vocab": [["a", -1.0], ["</s>", -1.0]], "byte_fallback": False}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model}))
+    with pytest.raises(WorldError, match=r"tokenizer\.json cannot be read as a tokenizer") as caught:
+        Tokenizer(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_size_follows_from_the_highest_number_of_a_token(tmp_path):
+    model = {"type": "WordLevel", "unk_token": "</s>", "vocab": {"</s>": 1, "fox": 900}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model}))
+    assert Tokenizer(tmp_path).size == 901
 
 
 def test_a_folder_without_a_tokenizer_says_which_file_is_missing(tmp_path):

@@ -61,6 +61,8 @@ def configured(folder: Path, **sizes) -> None:
     (folder / CONFIG).write_text(json.dumps({**Sizes().config(), **sizes}))
 
 
+OTHER_TOKENIZER = json.dumps({"model": {"type": "WordLevel", "vocab": {"a": 0, "[UNK]": 1}, "unk_token": "[UNK]"}})
+
 DAMAGE = {
     "a transformer cut short": (lambda f: cut(f / BASE), "longlive_base.pt cannot be read"),
     "a LoRA cut short": (lambda f: cut(f / LONGLIVE / "lora.pt"), "lora.pt cannot be read"),
@@ -87,8 +89,38 @@ DAMAGE = {
     "a config in bytes": (lambda f: (f / CONFIG).write_bytes(b"\xff\xfe\x00"), "config.json does not describe a Wan"),
     "a config of no heads": (lambda f: configured(f, num_heads=0), "expected whole numbers above 0"),
     "a config of fractions": (lambda f: configured(f, dim=24.0), "expected whole numbers above 0"),
+    "a number that is not finite": (
+        lambda f: bend(f / BASE, **{"model.head.head.bias": torch.full((64,), float("nan"))}),
+        "longlive_base.pt: head.head.bias has numbers that are not finite",
+    ),
+    "whole numbers": (
+        lambda f: bend(f / ENCODER, **{"norm.weight": torch.ones(8, dtype=torch.int64)}),
+        "1 of no floating-point numbers: norm.weight is int64",
+    ),
+    "a DoRA": (
+        lambda f: (f / LONGLIVE / "adapter_config.json").write_text('{"lora_alpha": 2, "use_dora": true}'),
+        "adapter_config.json does not describe a plain LoRA: DoRA cannot be merged here",
+    ),
+    "a pipe for a file": (
+        lambda f: ((f / LONGLIVE / "lora.pt").unlink(), os.mkfifo(f / LONGLIVE / "lora.pt")),
+        "lora.pt cannot be read: it is no file",
+    ),
+    "a link to itself": (
+        lambda f: ((f / VAE).unlink(), (f / VAE).symlink_to("Wan2.1_VAE.pth")),
+        "Wan2.1_VAE.pth cannot be read: it is no file, or a link that leads nowhere",
+    ),
+    "another tokenizer": (
+        lambda f: (f / TOKENIZER / "tokenizer.json").write_text(OTHER_TOKENIZER),
+        "tokenizer.json has no end mark </s>",
+    ),
     "a config of short text": (lambda f: configured(f, text_len=77), "text_len is 77, the text encoder gives 512 rows"),
 }
+
+
+def test_a_missing_lora_is_told_on_one_line_and_the_base_is_rendered(folder, tmp_path, caplog):
+    (folder / LONGLIVE / "lora.pt").unlink()
+    assert render(folder, tmp_path / "a.npy") == 0
+    assert caplog.messages == [f"{folder} has no lora.pt: plays the base without its LoRA"]
 
 
 def one_line(told: str, expected: str) -> None:
@@ -172,7 +204,9 @@ def test_a_folder_is_played_with_a_prompt_switched_on_the_way(sound, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["a transformer cut short", "code in a pickle", "another folder"])
+@pytest.mark.parametrize(
+    "kind", ["a transformer cut short", "code in a pickle", "another folder", "a number that is not finite", "a DoRA"]
+)
 def test_a_show_over_a_damaged_folder_ends_with_one_line_and_status_2(kind, folder):
     harm, expected = DAMAGE[kind]
     harm(folder)

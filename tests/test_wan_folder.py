@@ -1,6 +1,7 @@
 """Folders of checkpoints: opened as published, and refused in one line when they are not what they should be."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from world.block import Recached
 from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
-from world.wan.files import read_sizes, read_transformer, survey
+from world.wan.files import read_prompts, read_sizes, read_transformer, survey
 from world.zoo import open_in_own_process, open_world
 
 CPU = torch.device("cpu")
 BASE, LORA, CONFIG = LONGLIVE / "longlive_base.pt", LONGLIVE / "lora.pt", WAN / "config.json"
 ENCODER, VAE = WAN / "models_t5_umt5-xxl-enc-bf16.pth", WAN / "Wan2.1_VAE.pth"
+PREFIXES = ("", "model.", "model._fsdp_wrapped_module.", "module.", "_orig_mod.", "diffusion_model.")
+PREFIXES += ("model.diffusion_model.", "module._orig_mod.model.", "_orig_mod.module.", "_checkpoint_wrapped_module.")
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +131,47 @@ def test_the_base_is_taken_with_its_lora_merged(sound):
     assert same(weights(sound), with_lora(transformer(Sizes()), lora(Sizes())))
 
 
-def test_without_a_lora_the_base_is_taken_as_it_is(folder):
+def test_without_a_lora_the_base_is_taken_as_it_is_and_it_is_said(folder, caplog):
     (folder / LORA).unlink()
     assert same(weights(folder), transformer(Sizes()))
+    assert caplog.messages == [f"{folder} has no lora.pt: plays the base without its LoRA"]
+
+
+@pytest.mark.parametrize(
+    "name", ["lora.safetensors", "lora.pth", "adapter_model.safetensors", "pytorch_lora_weights.safetensors"]
+)
+def test_a_lora_is_found_under_the_names_that_tools_give_it(folder, name, caplog):
+    (folder / LORA).unlink()
+    path = folder / LONGLIVE / name
+    (save_file if path.suffix == ".safetensors" else torch.save)(lora(Sizes()), path)
+    assert same(weights(folder), with_lora(transformer(Sizes()), lora(Sizes()))) and not caplog.messages
+
+
+def test_a_file_is_read_as_what_it_is_whatever_its_suffix(folder):
+    save_file(lora(Sizes()), folder / LORA)
+    torch.save(transformer(Sizes()), folder / BASE, _use_new_zipfile_serialization=False)
+    assert same(weights(folder), with_lora(transformer(Sizes()), lora(Sizes())))
+
+
+def test_a_lora_of_rank_stabilised_training_is_scaled_so(folder):
+    (folder / LONGLIVE / "adapter_config.json").write_text(json.dumps({"r": 2, "lora_alpha": 2, "use_rslora": True}))
+    assert same(weights(folder), with_lora(transformer(Sizes()), lora(Sizes()), scale=2**0.5))
+
+
+def kohya(adapter: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same LoRA under the names of kohya's scripts, and an alpha of 1 for each layer."""
+    found = {}
+    for name, tensor in adapter.items():
+        layer, side = name.removeprefix("base_model.model.").removesuffix(".weight").rsplit(".lora_", 1)
+        layer = f"lora_unet_{layer.replace('.', '_')}"
+        found[f"{layer}.lora_{'down' if side == 'A' else 'up'}.weight"] = tensor
+        found[f"{layer}.alpha"] = torch.tensor(1)
+    return found
+
+
+def test_a_lora_of_other_tools_is_merged_with_its_own_alphas(folder):
+    torch.save({"state_dict": kohya(lora(Sizes()))}, folder / LORA)
+    assert same(weights(folder), with_lora(transformer(Sizes()), lora(Sizes()), scale=0.5))
 
 
 def test_a_bare_lora_is_read_and_scaled_as_its_description_says(folder):
@@ -140,12 +181,117 @@ def test_a_bare_lora_is_read_and_scaled_as_its_description_says(folder):
 
 
 @pytest.mark.parametrize("entry", ["generator", "generator_ema", "model", None])
-@pytest.mark.parametrize("prefix", ["", "model.", "model._fsdp_wrapped_module."])
+@pytest.mark.parametrize("prefix", PREFIXES)
 def test_the_base_is_found_under_every_published_name(folder, entry, prefix):
     tensors = {f"{prefix}{name}": t for name, t in transformer(Sizes(), seed=9).items()}
     torch.save({entry: tensors} if entry else tensors, folder / BASE)
     (folder / LORA).unlink()
     assert same(weights(folder), transformer(Sizes(), seed=9))
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module", "module"])
+def test_wrappers_of_single_layers_are_taken_off(folder, wrapper):
+    def wrapped(name: str) -> str:
+        return re.sub(r"^(blocks\.\d+)\.(ffn\.)?", rf"\1.{wrapper}.\2{wrapper}.", name)
+
+    torch.save({f"model.{wrapped(name)}": t for name, t in transformer(Sizes(), seed=9).items()}, folder / BASE)
+    (folder / LORA).unlink()
+    assert same(weights(folder), transformer(Sizes(), seed=9))
+
+
+@pytest.mark.parametrize(
+    "entries", [("state_dict",), ("model", "state_dict"), ("generator", "model"), ("state_dict", "generator_ema")]
+)
+def test_the_base_is_found_in_containers_within_each_other(folder, entries):
+    content: dict = transformer(Sizes(), seed=9)
+    for entry in reversed(entries):
+        content = {"step": 3, entry: content}
+    torch.save(content, folder / BASE)
+    (folder / LORA).unlink()
+    assert same(weights(folder), transformer(Sizes(), seed=9))
+
+
+def test_a_decoder_and_a_text_encoder_are_unwrapped_too(sound, folder):
+    for path, wrap in ((VAE, "module."), (ENCODER, "model._orig_mod.")):
+        tensors = torch.load(folder / path, weights_only=True)
+        torch.save({"state_dict": {f"{wrap}{name}": t for name, t in tensors.items()}}, folder / path)
+    assert opened(folder).session(1, "a red fox").step().digest == opened(sound).session(1, "a red fox").step().digest
+
+
+def rewritten(path: Path, change) -> None:
+    torch.save(change(torch.load(path, weights_only=True)), path)
+
+
+def embedding(folder: Path) -> torch.Tensor:
+    files = survey(folder, "vae")
+    return read_prompts(files, read_sizes(files.config), CPU)("a red fox")
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.float16, torch.float32, torch.float64])
+def test_a_text_encoder_of_any_dtype_is_converted_to_one_that_can_be_computed_with(folder, dtype):
+    # numbers that each of the dtypes holds exactly, so that only the dtype differs
+    rewritten(
+        folder / ENCODER, lambda tensors: {n: (t.float() * 8).round().clamp(-8, 8) / 8 for n, t in tensors.items()}
+    )
+    plain = embedding(folder)
+    rewritten(folder / ENCODER, lambda tensors: {n: t.to(dtype) for n, t in tensors.items()})
+    found = embedding(folder)
+    assert plain.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(found.float(), plain, dim=-1)[0, :3].min() > 0.95
+    assert found.dtype == (torch.float32 if dtype in (torch.float32, torch.float64) else torch.bfloat16)
+
+
+def test_a_text_encoder_under_the_names_of_transformers_is_the_same(folder):
+    plain = embedding(folder)
+    theirs = {
+        "token_embedding": "shared",
+        "attn": "layer.0.SelfAttention",
+        "pos_embedding.embedding": "layer.0.SelfAttention.relative_attention_bias",
+        "norm1": "layer.0.layer_norm",
+        "norm2": "layer.1.layer_norm",
+        "ffn.gate.0": "layer.1.DenseReluDense.wi_0",
+        "ffn.fc1": "layer.1.DenseReluDense.wi_1",
+        "ffn.fc2": "layer.1.DenseReluDense.wo",
+    }
+
+    def renamed(name: str) -> str:
+        if name == "norm.weight":
+            return "encoder.final_layer_norm.weight"
+        for ours, other in theirs.items():
+            name = re.sub(rf"(^|\.){re.escape(ours)}\.", rf"\g<1>{other}.", name)
+        return name.replace("blocks.", "encoder.block.")
+
+    tensors = torch.load(folder / ENCODER, weights_only=True)
+    (folder / ENCODER).unlink()
+    content = {renamed(name): t for name, t in tensors.items()} | {"spiece_model": torch.zeros(9, dtype=torch.uint8)}
+    save_file(content, folder / WAN / "umt5_xxl_fp16.safetensors")
+    assert torch.equal(embedding(folder), plain)
+
+
+@pytest.mark.parametrize("suffix", ["scale_weight", "weight_scale"])
+@pytest.mark.parametrize("per_row", [False, True])
+def test_scales_of_float8_weights_are_multiplied_in(folder, suffix, per_row):
+    tensors = torch.load(folder / ENCODER, weights_only=True)
+    stored = {"scaled_fp8": torch.zeros(2).to(torch.float8_e4m3fn)} | tensors
+    for name in [name for name, t in tensors.items() if t.ndim == 2 and "embedding" not in name]:
+        scale = tensors[name].float().abs().amax(1, keepdim=True) / 448
+        scale = scale if per_row else scale.max()
+        stored[name] = (tensors[name].float() / scale).to(torch.float8_e4m3fn)
+        stored[name.removesuffix("weight") + suffix] = scale
+        tensors[name] = (stored[name].float() * scale).bfloat16()
+    torch.save(tensors, folder / ENCODER)
+    plain = embedding(folder)
+    torch.save(stored, folder / ENCODER)
+    # most weights are float8 here, and all of them become bfloat16
+    assert torch.equal(embedding(folder), plain)
+
+
+def test_a_transformer_of_float8_is_converted(folder):
+    (folder / LORA).unlink()
+    torch.save({name: t.to(torch.float8_e4m3fn) for name, t in transformer(Sizes()).items()}, folder / BASE)
+    found, plain = weights(folder), transformer(Sizes())
+    assert all(t.dtype == torch.float32 for t in found.values())
+    assert all(torch.allclose(found[name], plain[name], atol=0.2) for name in plain)
 
 
 def test_files_may_lie_flat_in_the_folder(sound, tmp_path):
@@ -208,6 +354,64 @@ def test_missing_extra_and_misshapen_tensors_are_listed_with_their_file(folder, 
     said = complaint(folder)
     assert f"{name} does not fit the model: 1 missing: {gone}; 1 not expected: stranger; 1 of another shape" in said
     assert f"{bent} is 7x7, expected " in said
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    ("name", "tensor"), [(BASE, "model.head.head.bias"), (VAE, "conv2.bias"), (ENCODER, "norm.weight")]
+)
+def test_a_number_that_is_not_finite_is_refused_with_its_file_and_tensor(folder, name, tensor, value):
+    def spoilt(content):
+        content.get("generator", content)[tensor][-1] = value
+        return content
+
+    rewritten(folder / name, spoilt)
+    assert complaint(folder).endswith(f"{name}: {tensor.removeprefix('model.')} has numbers that are not finite")
+
+
+def test_a_number_in_a_lora_that_is_not_finite_is_refused_with_its_file_and_layer(folder):
+    layer = "base_model.model.blocks.1.ffn.2.lora_B.weight"
+    torch.save(lora(Sizes()) | {layer: torch.full((24, 2), float("nan"))}, folder / LORA)
+    assert complaint(folder).endswith(f"{LORA}: the LoRA of blocks.1.ffn.2 has numbers that are not finite")
+
+
+def test_weights_that_are_too_large_for_a_picture_are_refused(folder):
+    rewritten(folder / BASE, lambda c: {"generator": {name: t * 1e12 for name, t in c["generator"].items()}})
+    assert complaint(folder).endswith(
+        "longlive_base.pt with lora.pt cannot be used: what is computed with these weights overflows"
+    )
+
+
+def test_whole_numbers_in_place_of_weights_are_refused(folder):
+    rewritten(folder / ENCODER, lambda tensors: {**tensors, "norm.weight": torch.ones(8, dtype=torch.int8)})
+    assert "1 of no floating-point numbers: norm.weight is int8" in complaint(folder)
+
+
+def test_a_scale_of_another_form_is_refused_by_name(folder):
+    scale = {"blocks.0.attn.q.scale_weight": torch.ones(2, 2)}
+    rewritten(folder / ENCODER, lambda tensors: tensors | scale)
+    said = complaint(folder)
+    assert "blocks.0.attn.q.scale_weight is 2x2 for a weight of 8x8: expected one number, or one for each row" in said
+    rewritten(folder / ENCODER, lambda tensors: {n: t for n, t in tensors.items() if n not in scale})
+    rewritten(folder / ENCODER, lambda tensors: tensors | {"blocks.0.attn.q.weight_scale_inv": torch.ones(1)})
+    assert "1 not expected: blocks.0.attn.q.weight_scale_inv" in complaint(folder)
+
+
+def test_a_base_that_does_not_fit_is_accused_before_its_lora(folder):
+    torch.save({f"stranger.{name}": t for name, t in transformer(Sizes()).items()}, folder / BASE)
+    assert "longlive_base.pt does not fit the model" in complaint(folder)
+
+
+def test_a_tensor_that_is_there_twice_under_two_wrappers_is_refused(folder):
+    rewritten(folder / BASE, lambda c: {"generator": c["generator"] | {"module.head.modulation": torch.ones(1, 2, 24)}})
+    said = complaint(folder)
+    assert "holds head.modulation twice, as model.head.modulation and as module.head.modulation: keep one" in said
+
+
+def test_a_dora_is_refused_by_name(folder):
+    magnitude = {"base_model.model.blocks.0.ffn.0.lora_magnitude_vector.weight": torch.ones(32)}
+    torch.save({"generator_lora": lora(Sizes()) | magnitude}, folder / LORA)
+    assert "lora_magnitude_vector.weight is of DoRA, which cannot be merged here" in complaint(folder)
 
 
 def test_a_lora_for_another_model_is_refused(folder):

@@ -44,7 +44,7 @@ class Stage:
     def __init__(self, name: str) -> None:
         self.window = Window(WindowOptions(size=(640, 360)))
         self.observer = Observer(name)
-        self.keyboard = Keyboard("the first words", {}, self.window.clipboard)
+        self.keyboard = Keyboard(lambda: "the first words", {}, self.window.clipboard)
         self.asked: list = []
         self.gestures: list = []
         self.window.show(picture(), ())

@@ -62,7 +62,7 @@ def served(pipe, opening=card):
     def attach(name, slots, picture):
         return _WorkersRing(rings.attach(name), slots, picture, lambda: None)
 
-    serve(pipe, opening, Machine(Jumping(), attach, lambda: frozen.append(True)))
+    serve(pipe, opening, Machine(Jumping(), attach, lambda: frozen.append(True), lambda world: True))
     return len(frozen)
 
 

@@ -207,5 +207,5 @@ class World(Protocol):
     def decoder(self) -> Decoder:
         """From its latents to pixels."""
 
-    def session(self, seed: int, prompt: str) -> Session:
-        """A new stream that begins with `prompt`."""
+    def session(self, seed: int, prompt: str, spare: int = 8) -> Session:
+        """A new stream that begins with `prompt`; its newest `spare` blocks can be taken back."""

@@ -20,7 +20,7 @@ from world.event import Event
 from world.info import WorldError, WorldInfo
 from world.options import ProbeOptions
 from world.prompt_mix import Words
-from world.switch_state import SwitchState
+from world.switch_state import SPARE, SwitchState
 
 STEPS = 4  # denoising steps; with the clean pass a block is five equal passes
 BITS = 16
@@ -85,9 +85,10 @@ class ProbeSession:
         prompt: str,
         spend: Callable[[float], None],
         rules: CacheRules | None = None,
+        spare: int = SPARE,
     ) -> None:
         rules = rules or CacheRules(options.frames, 0, options.frames, keep_sink=False)
-        self.state = SwitchState(rules, {}, Conditions(prompt, seed))
+        self.state = SwitchState(rules, {}, Conditions(prompt, seed), spare)
         self.options = options
         self._spend = spend
         self._prompts: dict[int, int] = {}  # the number of prompts applied, of each block that is remembered
@@ -182,6 +183,6 @@ class ProbeWorld:
         self.info = WorldInfo("probe", options.fps, options.frames, (width, height), "a test card", memory_blocks=1)
         self._spend = spend
 
-    def session(self, seed: int, prompt: str) -> ProbeSession:
+    def session(self, seed: int, prompt: str, spare: int = SPARE) -> ProbeSession:
         """A new stream; the card draws no random numbers, so `seed` changes nothing."""
-        return ProbeSession(self.options, seed, prompt, self._spend)
+        return ProbeSession(self.options, seed, prompt, self._spend, spare=spare)

@@ -100,6 +100,16 @@ def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = 
     return world
 
 
+def has_room_for_another(world: World) -> bool:
+    """Whether the memory of the world's GPU would hold another such world; True for a world that is on none."""
+    device = getattr(world, "device", None)
+    if device is None or device.type != "cuda":
+        return True
+    from world.dit.device import leaves_half
+
+    return leaves_half(device)
+
+
 def check_name(name: str) -> None:
     """Raise WorldError, with the nearest name if one is close, for a name that no world has. Opens nothing."""
     if name in NAMES or is_folder(name) or is_small_file(name):

@@ -229,6 +229,9 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
     )
     _add_reserve_option(parser)
+    parser.add_argument(
+        "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
+    )
 
 
 def world_options(options: argparse.Namespace) -> WorldOptions:

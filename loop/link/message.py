@@ -1,4 +1,7 @@
-"""What the window's process and the model's process say to each other over their pipe. Plain data, pickled."""
+"""What the window's process and the model's process say to each other over their pipe. Plain data, pickled.
+
+Start, Submit, Mode and Close go to the model's process; all others come from it.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,14 @@ from world.info import WorldInfo
 
 NOBODY = 0  # the number of an event that nobody submitted: a later step of a transition or of a dial
 
-# -- to the model ---------------------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class Start:
     """Begin a session that writes its frames into this ring, from its first block or from a snapshot.
 
     reserve: blocks to hold ready beyond the one that is due. transition: blocks over which new words come in. epoch:
-    how often unseen blocks have been dropped so far.
+    how often unseen blocks have been dropped so far. submits: what was asked for and is not made yet, for the first
+    block.
     """
 
     ring: str
@@ -31,6 +33,12 @@ class Start:
     transition: int
     epoch: int
     snapshot: Snapshot | None = None
+    submits: tuple[Submit, ...] = ()
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Make a block for nobody: what a process does for the first time takes longer, and this one stands by."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +63,47 @@ class Mode:
 
 
 @dataclass(frozen=True)
+class Ping:
+    """Give a sign of life: a Pong, at the next look at the pipe."""
+
+
+@dataclass(frozen=True)
 class Close:
     """End the process after the pass in flight."""
 
 
-# -- from the model -------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Opened:
-    """The world is loaded."""
+    """The world is loaded. leaves_room: the memory that is left is enough for a second process like this one."""
 
     info: WorldInfo
     versions: dict[str, str]
+    leaves_room: bool = False
 
 
 @dataclass(frozen=True)
 class Started:
     """The process has attached to the ring, so the ring's name can be removed, and it takes events from now on."""
+
+
+@dataclass(frozen=True)
+class Pong:
+    """The process is alive."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """These events will never be seen, and why."""
+
+    numbers: tuple[int, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something went wrong and was mended: one line for the operator."""
+
+    what: str
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class FrameMark:
 
     epoch: how often unseen frames had been dropped when this one was made. messages: how many messages the model's
     process had sent before it published the frame; they say what the frame shows, but the pipe may deliver them later
-    than the ring delivers the frame.
+    than the ring delivers the frame. life: which ring it is in, as the reader counts them.
     """
 
     ordinal: int
@@ -39,6 +39,7 @@ class FrameMark:
     epoch: int
     written_ns: int
     messages: int = 0
+    life: int = 0
 
 
 @dataclass(frozen=True)

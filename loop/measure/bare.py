@@ -73,7 +73,7 @@ class BareModel:
         """uint8 [Y, X, 3], the same picture for every mark."""
         return self._pixels
 
-    def tell(self, schedule: Schedule | None, oldest: int | None) -> None:
+    def tell(self, schedule: Schedule | None, oldest: FrameMark | None) -> None:
         """Note when the next frame is due."""
         self._due_ns = schedule.due_ns if schedule else 0
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from loop.link.message import Stage, Taken
 from loop.link.ring import FrameMark
 from loop.output.trace import Trace
-from world.event import Dial, Event, to_json
+from world.event import Dial, Event, to_json, words_of
 
 STAGES = ("pump", "submit", "encoded", "take", "recached", "denoised", "decoded", "uploaded", "flip")
 
@@ -34,6 +34,8 @@ class Entry:
 class Ledger:
     """Numbers events, follows them across both processes, writes their lines into the trace. Owned by the engine.
 
+    Each event ends once: at the flip that shows it, `replaced` by a later one, or `lost`, with the reason.
+
     shown: the newest events that have reached the screen. now_ns: the clock of the stamps that are made here.
     """
 
@@ -42,6 +44,7 @@ class Ledger:
         self._trace, self._now_ns = trace, now_ns
         self._next_id = 1
         self._open: dict[int, Entry] = {}
+        self._newest: dict[str, int] = {}  # of each kind of event that replaces one another
         self._awaited: dict[int, tuple[int, ...]] = {}  # block -> the events that its first frame shows
         self._turned: dict[str, int] = {}  # display dial -> the event that the next flip shows
 
@@ -49,6 +52,7 @@ class Ledger:
         """A new event; returns its number."""
         number, self._next_id = self._next_id, self._next_id + 1
         self._open[number] = Entry(number, event)
+        self._newest[_slot(event)] = number
         self._trace.put("event", id=number, source=source, event=to_json(event), t_ns=pump_ns)
         self.stage(Stage(number, "pump", pump_ns))
         self.stage(Stage(number, "submit", now_ns))
@@ -61,29 +65,54 @@ class Ledger:
             entry.stamps[stage.stage] = stage.t_ns
 
     def taken(self, taken: Taken) -> None:
-        """A boundary took events: those that were replaced end here, the others wait for the block's first frame."""
+        """A boundary took events: those that were replaced end here, the others wait for the block's first frame.
+
+        Words that waited for the same block, or a later one, are replaced too: no block is made under them alone.
+        """
         for number in taken.applied:
             self.stage(Stage(number, "take", taken.t_ns))
         for number in taken.replaced:
-            self.stage(Stage(number, "replaced", taken.t_ns))
-            self._open.pop(number, None)
+            self._end_replaced(number, taken.t_ns)
+        if any(self._has_words(number) for number in taken.applied):
+            self._replace_words(taken.block, taken.t_ns)
         self._awaited[taken.block] = self._awaited.get(taken.block, ()) + taken.applied
 
     def taken_back(self, kept: int) -> None:
         """Blocks after `kept` will not be shown: their words are replaced, their dials take effect in later blocks."""
-        for block in [block for block in self._awaited if block > kept]:
-            for number in self._awaited[block]:
-                if number in self._open and not isinstance(self._open[number].event, Dial):
-                    self.stage(Stage(number, "replaced", self._now_ns()))
-                    del self._open[number]
-            self._awaited[block] = tuple(number for number in self._awaited[block] if number in self._open)
+        self._replace_words(kept + 1, self._now_ns())
 
     def turned(self, number: int, name: str) -> None:
         """Event `number` set the display dial `name`: the next flip shows it, unless another value comes before."""
         if name in self._turned:
-            self.stage(Stage(self._turned[name], "replaced", self._now_ns()))
-            del self._open[self._turned[name]]
+            self._end_replaced(self._turned[name], self._now_ns())
         self._turned[name] = number
+
+    def lost(self, numbers: Iterable[int], why: str) -> None:
+        """These events will never be seen."""
+        for number in numbers:
+            if self._open.pop(number, None):
+                self._trace.put("stage", id=number, stage="lost", why=why, t_ns=self._now_ns())
+
+    def close(self) -> None:
+        """The show ends: what was not seen yet never will be."""
+        self.lost(list(self._open), "the show ended")
+
+    def _replace_words(self, first: int, t_ns: int) -> None:
+        """The words that wait for block `first` or later ones are replaced; dials are seen in what is made instead."""
+        for block in [block for block in self._awaited if block >= first]:
+            for number in self._awaited[block]:
+                if self._has_words(number):
+                    self._end_replaced(number, t_ns)
+            self._awaited[block] = tuple(number for number in self._awaited[block] if number in self._open)
+
+    def _end_replaced(self, number: int, t_ns: int) -> None:
+        entry = self._open.pop(number, None)
+        if entry:
+            by = self._newest[_slot(entry.event)]
+            self._trace.put("stage", id=number, stage="replaced", by=by, t_ns=t_ns)
+
+    def _has_words(self, number: int) -> bool:
+        return number in self._open and words_of(self._open[number].event) is not None
 
     def arrivals(self, frame: FrameMark | None) -> tuple[int, ...]:
         """The events that would be seen for the first time with a flip of `frame` (None: the same picture again)."""
@@ -103,6 +132,13 @@ class Ledger:
     def rows(self) -> list[tuple[str, str]]:
         """The newest events that were shown, each with its latency, for the statistics panel."""
         return [(_name(entry.event), f"{entry.latency_ms:.0f} ms") for entry in list(self.shown)[-5:]]
+
+
+def _slot(event: Event) -> str:
+    """Events that share a slot replace one another."""
+    if isinstance(event, Dial):
+        return f"dial {event.name}"
+    return "words" if words_of(event) is not None else type(event).__name__
 
 
 def _name(event: Event) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from loop.link.message import BlockDone, Died, Fault
+from loop.link.message import BlockDone, Died, Fault, Trouble
 from loop.output.ledger import Ledger
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
@@ -48,8 +48,8 @@ class Outputs:
         more = {"abandoned": facts.abandoned} | ({"dials": facts.dials} if facts.dials else {})
         self._trace.put("block", block=facts.index, start=facts.start, **times, **switch, **more)
 
-    def fault(self, message: Died | Fault) -> None:
-        """Write that the model's process failed or died."""
+    def fault(self, message: Died | Fault | Trouble) -> None:
+        """Write that the model's process failed or died, or what it has mended."""
         what = "the model's process died" if isinstance(message, Died) else message.what
         self._trace.put("fault", what=what, t_ns=self._now_ns())
 
@@ -65,7 +65,8 @@ class Outputs:
         return [*recordings, self._trace.trouble] if self._trace.trouble else recordings
 
     def close(self) -> None:
-        """Finish the files."""
+        """End the events that are open, and finish the files."""
+        self.ledger.close()
         self._trace.close()
         if self.recordings:
             self.recordings.close()

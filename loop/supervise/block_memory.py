@@ -47,10 +47,17 @@ class BlockMemory:
         """Whether block number `block`, made in `epoch`, was dropped since."""
         return any(block > kept for kept in self._drops[epoch:])
 
-    def snapshot(self, newest_seen: int) -> Snapshot | None:
-        """Where to go on, None from the beginning. No block number up to `newest_seen` is used again."""
+    def forget(self) -> None:
+        """Forget every block: the stream begins anew."""
+        self._made = []
+
+    def snapshot(self, newest_seen: int, seed: int, words: str) -> Snapshot | None:
+        """Where to go on; None from the beginning. No block number up to `newest_seen` is used again.
+
+        Without a block to go on from, a stream begins anew from this seed under these words.
+        """
         if not self._made:
-            return None
+            return None if newest_seen < 0 else Snapshot(seed, newest_seen + 1, 0, words, {})
         last, conditions = self._made[-1].block, self._made[-1].conditions
         since_cut = max((place for place, made in enumerate(self._made) if made.block.start == 0), default=0)
         return Snapshot(

@@ -1,9 +1,10 @@
-"""The model as the engine uses it: one stream, made by a process that is started again whenever it dies."""
+"""The model as the engine uses it: one stream, made by one process after another."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from loop.link.message import (
     BlockMade,
     Died,
     Fault,
+    Lost,
     Mode,
     Opened,
     Stage,
@@ -21,21 +23,36 @@ from loop.link.message import (
     Started,
     Submit,
     Taken,
+    Trouble,
 )
 from loop.link.ring import FrameMark, FrameRing, Schedule
 from loop.supervise.block_memory import BlockMemory
+from loop.supervise.lives import ModelLives
 from loop.supervise.model import StreamOptions
 from loop.supervise.supervisor import Process
-from world.event import Event, Prompt, Scene
+from loop.timing.clock import Clock
+from world.event import Dial, Event, Prompt, Scene, words_of
 from world.info import WorldInfo
 from world.options import WorldOptions
 
 log = logging.getLogger(__name__)
-LIVES = 3  # after so many deaths in a row, without a block between them, the model is given up
+PATIENCE_S = 300.0  # with a process that opens or starts for the first time: a large world takes minutes to load
+FRESH = 5  # after so many deaths in a row it may be the blocks to go on from that kill: the stream begins anew
+TOLD = (Stage, Taken, BlockMade, BlockDone, Died, Fault, Lost, Trouble)  # messages that concern the engine
+
+
+@dataclass
+class _Reader:
+    """A ring, which life of the stream it belongs to, and how many of its frames were handed out or dropped."""
+
+    ring: FrameRing
+    life: int
+    seen: int = 0
 
 
 class LiveModel:
-    """A Model that runs in a process: starts it, feeds it, restarts it. Owned by the engine.
+    """A Model that runs in a process: feeds it, and goes on in another one whenever it dies or hangs. Owned by the
+    engine.
 
     launch(options): starts a process that opens the world. new_ring(slots, picture): makes the ring for its frames.
     """
@@ -44,7 +61,9 @@ class LiveModel:
         self,
         options: StreamOptions,
         launch: Callable[[WorldOptions], Process],
+        clock: Clock,
         new_ring: Callable[[int, tuple[int, int]], FrameRing] = FrameRing.create,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.options = options
         self.info: WorldInfo | None = None
@@ -52,20 +71,24 @@ class LiveModel:
         self.status: str | None = f"opening the world {options.world.name!r} ..."
         self.fault: Fault | None = None
         self.life = 0
-        self.seen = 0
         self.mode = options.mode
         self.words = options.prompt
-        self._launch, self._new_ring = launch, new_ring
-        self._process = launch(options.world)
+        self._new_ring = new_ring
+        self._lives = ModelLives(options.world, launch, options.spare, clock, patience_s)
         self._heard = 0  # messages of this process
-        self._ring: FrameRing | None = None
+        self._readers: list[_Reader] = []  # oldest first: of a process that died, frames may still be queued
         self._next_ring: FrameRing | None = None  # made for a process that has not attached to it yet
-        self._running = False
         self._deaths = 0  # since the last block
         self._last_words: Fault | None = None
         self._newest_seen = -1
         self._memory = BlockMemory(options.reserve)
         self._unmade: dict[int, tuple[Event, int | None]] = {}  # events, and the block that each was taken for
+        self._dials: dict[str, float] = {}  # the newest values that were asked for
+
+    @property
+    def seen(self) -> int:
+        """How many frames of the present ring `new_frames` has handed out or dropped."""
+        return self._readers[-1].seen if self._readers else 0
 
     def submit(self, number: int, event: Event, keep: int | None = None) -> None:
         """Hand over an event; it survives a death of the process. keep: drop the blocks after this one for it."""
@@ -73,15 +96,17 @@ class LiveModel:
             self._memory.drop_after(keep)
         if isinstance(event, Prompt | Scene):
             self.words = event.text
+        elif isinstance(event, Dial):
+            self._dials[event.name] = event.value
         self._unmade[number] = event, None
-        if self._running:
-            self._process.send(Submit(number, event, keep, self._memory.epoch))
+        if self._lives.is_fed:
+            self._lives.send(Submit(number, event, keep, self._memory.epoch))
 
     def set_mode(self, mode: str) -> None:
         """Switch prompts in this way from now on."""
         self.mode = mode
-        if self._running:
-            self._process.send(Mode(mode))
+        if self._lives.is_fed:
+            self._lives.send(Mode(mode))
 
     @property
     def is_switching(self) -> bool:
@@ -89,16 +114,16 @@ class LiveModel:
         return any(isinstance(event, Prompt) for event, _ in self._unmade.values())
 
     def can_take_back(self, kept: int) -> bool:
-        """Whether the blocks after `kept` can be dropped and made anew, and no hard cut is on its way between them."""
-        has_cut = any(isinstance(event, Scene) for event, _ in self._unmade.values())
-        return not has_cut and self._memory.can_drop_after(kept)
+        """Whether the blocks after `kept` can be dropped and made anew: a process is there to do it."""
+        has_scene = any(isinstance(event, Scene) for event, _ in self._unmade.values())
+        return self._lives.is_fed and not has_scene and self._memory.can_drop_after(kept)
 
     def poll(self) -> list[Any]:
         """Act on what the process said; returns the messages that concern the engine."""
-        messages = self._process.receive()
+        messages = [] if self.fault else self._lives.receive()
         for message in messages:
             self._hear(message)
-        return [m for m in messages if isinstance(m, Stage | Taken | BlockMade | BlockDone | Died | Fault)]
+        return [message for message in messages if isinstance(message, TOLD)]
 
     def new_frames(self) -> list[FrameMark]:
         """The frames that have come since the last call and were not dropped.
@@ -106,36 +131,39 @@ class LiveModel:
         A frame that was published after messages that are still in the pipe waits for them: they say what it shows.
         """
         found = []
-        while self._ring is not None and self.seen < self._ring.written:
-            mark = self._ring.mark(self.seen)
-            if mark.messages > self._heard:
-                break
-            self.seen += 1
-            self._newest_seen = max(self._newest_seen, mark.block)
-            if not self._memory.is_dropped(mark.block, mark.epoch):
-                found.append(mark)
+        for reader in self._readers:
+            while reader.seen < reader.ring.written:
+                mark = replace(reader.ring.mark(reader.seen), life=reader.life)
+                if reader.life == self.life and mark.messages > self._heard:
+                    break
+                reader.seen += 1
+                self._newest_seen = max(self._newest_seen, mark.block)
+                if not self._memory.is_dropped(mark.block, mark.epoch):
+                    found.append(mark)
         return found
 
     def pixels(self, mark: FrameMark) -> np.ndarray:
         """The frame's pixels, uint8 [Y, X, 3]: a view that is valid until `tell`."""
-        assert self._ring is not None, "a mark comes out of a ring"
-        return self._ring.slot(mark.ordinal)
+        reader = next(reader for reader in self._readers if reader.life == mark.life)
+        return reader.ring.slot(mark.ordinal)
 
-    def tell(self, schedule: Schedule | None, oldest: int | None) -> None:
+    def tell(self, schedule: Schedule | None, oldest: FrameMark | None) -> None:
         """Tell the process which frame is due when; slots before frame `oldest` may be filled again (None: all)."""
-        if self._ring is None:
+        while len(self._readers) > 1 and (oldest is None or oldest.life > self._readers[0].life):
+            self._readers.pop(0).ring.close()
+        if not self._readers:
             return
-        self._ring.release(self.seen if oldest is None else oldest)
+        reader = self._readers[-1]
+        reader.ring.release(oldest.ordinal if oldest and oldest.life == reader.life else reader.seen)
         if schedule is not None:
-            self._ring.set_schedule(schedule)
+            reader.ring.set_schedule(schedule)
 
     def close(self) -> None:
         """End the process and give back the rings."""
-        self._process.close()
+        self._lives.close()
         self._close_next_ring()
-        if self._ring is not None:
-            self._ring.close()
-            self._ring = None
+        while self._readers:
+            self._readers.pop().ring.close()
 
     def _hear(self, message: Any) -> None:
         if isinstance(message, Opened):
@@ -144,44 +172,55 @@ class LiveModel:
         if isinstance(message, Opened):
             self._begin(message)
         elif isinstance(message, Started):
-            self._go_on()
+            self._attach()
         elif isinstance(message, Taken):
             self._note_taken(message)
+        elif isinstance(message, Lost):
+            self._unmade = {number: event for number, event in self._unmade.items() if number not in message.numbers}
         elif isinstance(message, BlockMade):
             self._remember(message)
+        elif isinstance(message, BlockDone):
+            self._lives.running(message.t_end_ns - message.t_begin_ns)
         elif isinstance(message, Fault):
             self._last_words = message
         elif isinstance(message, Died):
             self._restart()
 
     def _begin(self, opened: Opened) -> None:
-        """The world is open: give its session a ring to write to and a place to go on from."""
+        """The world is open: give its session a ring to write to, a place to go on from, and what is not made yet."""
         info = self.info = opened.info
         self.versions = opened.versions
-        self.words = self.words or info.showpiece
         slots = info.block_frames * (3 + self.options.reserve) + 2
         self._next_ring = self._new_ring(slots, info.picture)
-        snapshot = self._memory.snapshot(self._newest_seen)
-        self.status = self.status if snapshot else f"warming up {info.name!r} ..."
-        options = self.options
-        setting = (options.seed, self.words, options.reserve, self.mode, options.transition, self._memory.epoch)
-        self._process.send(Start(self._next_ring.name, slots, *setting, snapshot))
-
-    def _go_on(self) -> None:
-        """The process has attached to its ring: use that one from now on, and submit what was not made yet."""
-        assert self._next_ring is not None and self.words is not None, "the process answers to a Start"
-        self._next_ring.unlink()
-        if self._ring is not None:
-            self._ring.close()
-        self._ring, self._next_ring = self._next_ring, None
-        self.life += 1
-        self.seen, self._running = 0, True
+        first_words = self.options.prompt or info.showpiece
+        self.words = self.words or first_words
+        self.status = self.status if self._memory.conditions else f"warming up {info.name!r} ..."
+        options, snapshot = self.options, self._memory.snapshot(self._newest_seen, self.options.seed, self.words)
+        setting = (options.seed, first_words, options.reserve, self.mode, options.transition, self._memory.epoch)
         self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
-        for number, (event, _) in self._unmade.items():
-            self._process.send(Submit(number, event, None, self._memory.epoch))
+        self._lives.start(Start(self._next_ring.name, slots, *setting, snapshot, self._to_submit()))
+
+    def _to_submit(self) -> tuple[Submit, ...]:
+        """What the next block is to be made under: events without a block, the rest of a transition or a dial's way."""
+        events = [Submit(number, event, None, self._memory.epoch) for number, (event, _) in self._unmade.items()]
+        asked = [event for event, _ in self._unmade.values()]
         conditions = self._memory.conditions
-        if conditions is not None and conditions.words != self.words:
-            self._process.send(Submit(NOBODY, Prompt(self.words)))  # the rest of a transition
+        words = conditions.words if conditions else None
+        if words not in (None, self.words) and self.words and all(words_of(event) is None for event in asked):
+            events.append(Submit(NOBODY, Prompt(self.words)))
+        asked_dials = {event.name for event in asked if isinstance(event, Dial)}
+        for name, value in self._dials.items():
+            if name not in asked_dials and (conditions is None or conditions.dials.get(name) != value):
+                events.append(Submit(NOBODY, Dial(name, value)))
+        return tuple(events)
+
+    def _attach(self) -> None:
+        """The process has attached to its ring: frames come out of that one from now on."""
+        assert self._next_ring is not None, "the process answers to a Start"
+        self._next_ring.unlink()
+        self.life += 1
+        self._readers.append(_Reader(self._next_ring, self.life))
+        self._next_ring = None
 
     def _note_taken(self, taken: Taken) -> None:
         """Keep the events until the block that takes them is made, since the process may die before."""
@@ -198,19 +237,23 @@ class LiveModel:
         self._memory.add(made, self.info.memory_blocks)
 
     def _restart(self) -> None:
-        """The process has died: start another one, unless that has proved useless or cannot help."""
-        self._running = False
+        """The process has died or hangs: go on in another one, unless the world could not be opened as asked."""
         self._deaths += 1
         fault = self._last_words or Fault("the model's process ended without a word (killed, or out of memory)", False)
-        if fault.usage or self._deaths >= LIVES:
-            self.fault = self.fault or fault
-            self.status = f"the model cannot run: {fault.what}"
-            return
-        log.warning("the model stopped: %s; restarting it", fault.what)
-        self.status, self._last_words = "the model stopped: restarting it ...", None
+        self._last_words = None
         self._close_next_ring()
-        self._process.close()
-        self._process = self._launch(self.options.world)
+        if fault.usage and self.info is None:
+            self._lives.end()
+            self.fault, self.status = fault, f"the model cannot run: {fault.what}"
+            return
+        if self._deaths == FRESH:
+            self._memory.forget()
+        wait_s = self._lives.replace(self._deaths)
+        when = f"trying again in {wait_s:.0f} s" if wait_s else "restarting it"
+        log.warning("the model stopped: %s; %s", fault.what, when)
+        self.status = (
+            f"the model stopped: {fault.what}; {when}" if self._deaths > 1 else "the model stopped: restarting it"
+        )
 
     def _close_next_ring(self) -> None:
         if self._next_ring is not None:

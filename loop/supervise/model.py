@@ -20,7 +20,8 @@ class StreamOptions:
     """What the stream of blocks begins with.
 
     prompt: None is the world's showpiece. reserve: blocks to hold ready beyond the one that is due. mode: the way in
-    which prompts are switched (loop.timing.switch.MODES). transition: blocks over which new words come in.
+    which prompts are switched (loop.timing.switch.MODES). transition: blocks over which new words come in. spare:
+    whether a second process stands by: "on", "off", or "auto" where there is memory for it.
     """
 
     world: WorldOptions
@@ -29,6 +30,7 @@ class StreamOptions:
     reserve: int = 0
     mode: str = "auto"
     transition: int = 1
+    spare: str = "auto"
 
 
 class Model(Protocol):
@@ -36,9 +38,9 @@ class Model(Protocol):
 
     info: None until the world is open. words: the newest words that were asked for; None while they are not known.
     mode: the way in which prompts are switched. status: one line for the screen while there is nothing to show.
-    fault: set once no frame will ever come again. life: counts the rings of frames; the engine starts its schedule anew
-    with each. seen: how many frames of the present ring `new_frames` has handed out or dropped. is_switching: whether
-    words were submitted under which no block has been made yet.
+    fault: set once no frame will ever come again. life: counts the rings of frames. seen: how many frames of the
+    present ring `new_frames` has handed out or dropped. is_switching: whether words were submitted under which no block
+    has been made yet.
     """
 
     @property
@@ -89,5 +91,5 @@ class Model(Protocol):
     def pixels(self, mark: FrameMark) -> np.ndarray:
         """The frame's pixels, uint8 [Y, X, 3]: a view that is valid until `tell`."""
 
-    def tell(self, schedule: Schedule | None, oldest: int | None) -> None:
-        """Say which frame is due when, and that no frame before ordinal `oldest` is needed (None: none at all)."""
+    def tell(self, schedule: Schedule | None, oldest: FrameMark | None) -> None:
+        """Say which frame is due when, and that no frame before `oldest` is needed (None: none at all)."""

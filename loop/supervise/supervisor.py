@@ -31,6 +31,9 @@ class Process(Protocol):
     def close(self) -> None:
         """End the process and give back what it holds; it may have ended already."""
 
+    def kill(self) -> None:
+        """The same at once, without waiting for it, even if it hangs."""
+
 
 class ModelProcess:
     """A Process of the system. It is spawned, never forked: CUDA and threads do not survive a fork."""
@@ -68,6 +71,18 @@ class ModelProcess:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+        self._give_back()
+
+    def kill(self) -> None:
+        """The same at once, without waiting for it, even if it hangs."""
+        self._process.kill()
+        threading.Thread(target=self._reap, name="model reaper", daemon=True).start()
+
+    def _reap(self) -> None:
+        self._process.join()
+        self._give_back()
+
+    def _give_back(self) -> None:
         self._outbox.put(None)
         self._pipe.close()
         self._process.close()

@@ -50,11 +50,6 @@ class Pacer:
         """Presentation rate over world rate: 1 unless the model is slower than real time."""
         return self.world_period_ns / self.period_ns
 
-    def restart(self) -> None:
-        """Begin again with another ring: its first frame is due as soon as it comes."""
-        self._queue.clear()
-        self._next_due_ns = self._missed_ns = self._current_block = None
-
     def add(self, mark: FrameMark) -> None:
         """Queue a frame that was made."""
         self._queue.append(mark)
@@ -74,9 +69,9 @@ class Pacer:
         return list(blocks.values())
 
     @property
-    def oldest(self) -> int | None:
-        """The ordinal of the first frame in the queue."""
-        return self._queue[0].ordinal if self._queue else None
+    def oldest(self) -> FrameMark | None:
+        """The first frame in the queue."""
+        return self._queue[0] if self._queue else None
 
     def set_cost(self, block_ns: int, frames: int) -> None:
         """Spread the frames of a block over what a block costs in the long run, at the world's own rate at most."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 
-from loop.link.message import BlockDone, BlockMade, Facts, Taken
+from loop.link.message import BlockDone, BlockMade, Facts, Lost, Taken, Trouble
 from loop.timing.switch import PLAIN, fits
 from loop.worker.inbox import submitted
 from loop.worker.recache_ahead import RecacheAhead, StreamParts
 from loop.worker.sequencer import Numbered
-from world.block import Block, Conditions, Made, Pass, Recached
+from world.block import Block, Conditions, Made, Pass, Recached, Remade
 from world.event import Event
 
 
@@ -63,8 +62,7 @@ class BlockRun:
             self._ahead.note_finished()
             self._read_pipe(done)
             if self._is_worth_abandoning():
-                if isinstance(passes, Generator):
-                    passes.close()
+                passes.close()
                 break
             self._recache_ahead()
             self._times.last_read = self._clock.now_ns()
@@ -92,9 +90,18 @@ class BlockRun:
         if isinstance(done, Recached):
             self._times.recached = self._clock.now_ns()
             self._stamp("recached", self._times.recached)
+        elif isinstance(done, Remade):
+            self._report_remade(done)
         elif isinstance(done, Made):
             self._stamp("denoised", self._clock.now_ns())
             self._show(done.block, conditions)
+
+    def _report_remade(self, remade: Remade) -> None:
+        """The block came out unusable and is made again; if without its events, these are lost."""
+        self._link.send(Trouble(str(remade)))
+        if remade.without_events:
+            self._link.send(Lost(submitted(self._taken), "nothing finite came out under it"))
+            self._taken = []
 
     def _read_pipe(self, done: Pass) -> None:
         """Read the pipe, and note how long it was not read; a recache is noted by itself."""

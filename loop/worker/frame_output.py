@@ -75,16 +75,30 @@ class FrameOutput:
             place = first + offset, first_number + offset
             self._ring.publish(FrameMark(*place, block, epoch, self._clock.now_ns(), self._link.sent))
 
-    def take_back(self, kept: int) -> None:
-        """The blocks after `kept` have been dropped: others continue `kept` and get the due times of their frames."""
+    def drop_frames(self) -> None:
+        """What was published and has no due time yet was dropped: the frames that follow get those due times."""
         self._dropped_before = self._ring.written
+
+    def can_continue(self, kept: int) -> bool:
+        """Whether the decoder can go on after block `kept`."""
+        return kept in self._states
+
+    def forget_after(self, kept: int) -> None:
+        """The blocks after `kept` have been taken back."""
         for block in [block for block in self._states if block > kept]:
             del self._states[block]
 
     def resume(self, blocks: Sequence[Block]) -> None:
-        """Bring the decoder to where it was after the last of these blocks."""
+        """Bring the decoder to where it was after the last of these blocks, and after those that may be gone back to.
+
+        Older ones are left out if later pixels do not depend on them.
+        """
+        first, frames = max(0, len(blocks) - self._states_kept), 0
+        while first > 0 and frames < self._decoder.memory:
+            first -= 1
+            frames += blocks[first].latents.shape[1]
         state = self._decoder.start()
-        for block in blocks:
+        for block in blocks[first:]:
             _, state = self._decode(state, block.latents)
             self._remember(block.index, state)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from multiprocessing.connection import wait
 from typing import Any
 
-from loop.link.message import NOBODY, Close, Mode, Stage, Start, Submit
+from loop.link.message import NOBODY, Close, Mode, Ping, Pong, Stage, Start, Submit
 from loop.timing.clock import Clock
 from loop.timing.costs import Costs
 from loop.worker.dial_steps import DialSteps
@@ -57,8 +57,10 @@ class Inbox:
                 self.closed = True
             elif isinstance(message, Mode):
                 self.mode = message.mode
+            elif isinstance(message, Ping):
+                self._link.send(Pong())
             elif isinstance(message, Submit):
-                self._accept(message)
+                self.accept(message)
 
     @property
     def has_scene(self) -> bool:
@@ -122,7 +124,8 @@ class Inbox:
                 self._admit(submit, done)
         return self._link.pipe.poll()
 
-    def _accept(self, submit: Submit) -> None:
+    def accept(self, submit: Submit) -> None:
+        """Let an event wait for a block boundary, once its words are encoded."""
         if submit.keep is not None:
             self._take_back = submit.keep if self._take_back is None else min(self._take_back, submit.keep)
             self.epoch = submit.epoch

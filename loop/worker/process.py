@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
+import re
 import signal
 import sys
 import threading
@@ -12,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
-from loop.link.message import Fault, Opened, Start, Started
+from loop.link.message import Fault, Opened, Start, Started, WarmUp
 from loop.link.pipe import Pipe
 from loop.link.ring import FrameRing
 from loop.timing import gc_freeze
@@ -23,9 +25,10 @@ from loop.timing.clock import Clock, MonotonicClock
 from loop.worker.stream import Stream
 from loop.worker.window_link import WindowLink
 from world.block import World
+from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
-from world.zoo import open_in_own_process
+from world.zoo import has_room_for_another, open_in_own_process
 
 
 class SerialDevice:
@@ -54,7 +57,8 @@ def run_process(pipe: Connection, options: WorldOptions) -> None:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     clock = MonotonicClock()
     device = SerialDevice(options.probe.busy, clock)
-    serve(pipe, lambda: open_in_own_process(options, device.spend), Machine(clock, FrameRing.attach, gc_freeze.freeze))
+    machine = Machine(clock, FrameRing.attach, gc_freeze.freeze, _leaves_room)
+    serve(pipe, lambda: open_in_own_process(options, device.spend), machine)
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,13 @@ class Machine:
     """What the model's process needs of the machine that it runs on.
 
     attach(name, slots, picture): the ring that the window's process has made. freeze(): called once all is loaded.
+    leaves_room(world): whether a second process like this one would fit.
     """
 
     clock: Clock
     attach: Callable[[str, int, tuple[int, int]], FrameRing]
     freeze: Callable[[], None]
+    leaves_room: Callable[[World], bool]
 
 
 def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
@@ -74,8 +80,9 @@ def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
     link = WindowLink(pipe)
     try:
         world = opening()
-        link.send(Opened(world.info, _versions()))
-        start = link.pipe.recv()
+        link.send(Opened(world.info, _versions(), machine.leaves_room(world)))
+        while isinstance(start := link.pipe.recv(), WarmUp):
+            _warm_up(world)
         if isinstance(start, Start):
             ring = machine.attach(start.ring, start.slots, world.info.picture)
             stream = Stream(world, start, ring, link, machine.clock)
@@ -89,6 +96,26 @@ def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
     except Exception as error:
         link.send(Fault(f"{type(error).__name__}: {error}", usage=False))
         raise
+
+
+def _warm_up(world: World) -> None:
+    """Run a few blocks, a recache and the decoder once."""
+    session, state = world.session(0, world.info.showpiece), world.decoder.start()
+    for words in (world.info.showpiece, world.info.showpiece, "a"):
+        _, state = world.decoder.decode(state, session.step([Prompt(words)]).latents)
+
+
+def _leaves_room(world: World) -> bool:
+    """Whether the memory of the machine, and of the world's GPU if it is on one, would hold another such process.
+
+    Where the system does not say how much memory is left, it would not.
+    """
+    try:
+        own = int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
+        left = int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())[1])  # type: ignore[index]
+    except (OSError, TypeError):
+        return False
+    return left > 2 * own and has_room_for_another(world)
 
 
 def _die_with_parent() -> None:

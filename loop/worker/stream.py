@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from loop.link.message import Start
 from loop.link.ring import FrameRing
 from loop.timing.clock import Clock
@@ -15,15 +17,17 @@ from loop.worker.recache_ahead import RecacheAhead, StreamParts
 from loop.worker.window_link import WindowLink
 from world.block import World
 
+log = logging.getLogger(__name__)
 POLL_S = 0.05  # the longest wait between two looks at the schedule; a message ends it at once
 FULL_S = 0.002  # the same while the ring is full
+SPARE = 8  # blocks beyond the reserve that can be taken back
 
 
 class Stream:
     """A session and when its blocks begin. Owned by the model's process."""
 
     def __init__(self, world: World, start: Start, ring: FrameRing, link: WindowLink, clock: Clock) -> None:
-        costs, session = Costs(), world.session(start.seed, start.prompt)
+        costs, session = Costs(), world.session(start.seed, start.prompt, spare=start.reserve + SPARE)
         dials = DialSteps(world.info.dials, start.snapshot.dials if start.snapshot else {})
         inbox = Inbox(link, session, start, dials, costs, clock)
         output = FrameOutput(world, ring, link, clock, states=start.reserve + 3)
@@ -33,6 +37,8 @@ class Stream:
         if start.snapshot:
             session.resume(start.snapshot)
             output.resume(start.snapshot.blocks)
+        for submit in start.submits:
+            inbox.accept(submit)
 
     def run(self) -> None:
         """Make blocks until told to close."""
@@ -59,10 +65,16 @@ class Stream:
     def _take_back(self) -> None:
         """Forget the blocks that the window's process has dropped, if it has dropped any."""
         kept = self._parts.inbox.pop_take_back()
-        if kept is not None:
-            self._parts.session.take_back(kept)
-            self._parts.output.take_back(kept)
-            self._ahead.forget()
+        if kept is None:
+            return
+        self._ahead.forget()
+        self._parts.output.drop_frames()
+        if self._parts.output.can_continue(kept):
+            try:
+                self._parts.session.take_back(kept)
+                self._parts.output.forget_after(kept)
+            except ValueError as error:  # a message that was long under way: the stream goes on from the newest block
+                log.warning("%s", error)
 
     def _wait_s(self) -> float:
         """Seconds until the next block must begin, to be just in time."""

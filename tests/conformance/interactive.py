@@ -111,7 +111,7 @@ class Film:
 
     def run(self, variant: str) -> dict[str, float]:
         """The errors of one variant: latents, caches and pointers after each switch, cache at the end."""
-        session = FORMS[variant](self.world(variant != "recache_gs0"), 0, "0", self.noise(0))
+        session = FORMS[variant](self.world(variant != "recache_gs0"), 0, "0", noise=self.noise(0))
         made, errors = [], {}
         for block in range(self.blocks):
             segment = self.switches.get(block)
@@ -128,7 +128,7 @@ class Film:
     def fresh(self) -> dict[str, float]:
         """The error of a new session that begins at the last switch, under the last prompt."""
         first, segment = max(self.switches.items(), default=(0, 0))
-        session = DiffusionSession(self.world(True), 0, str(segment), self.noise(first))
+        session = DiffusionSession(self.world(True), 0, str(segment), noise=self.noise(first))
         errors = self._latents("fresh", [session.step().latents for _ in range(first, self.blocks)])
         return errors | self._cache(session, "fresh.final.")
 

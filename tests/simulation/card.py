@@ -127,6 +127,6 @@ class CardWorld:
         self.decoder = CardDecoder()
         self._story, self._now_ns = story, now_ns
 
-    def session(self, seed: int, prompt: str) -> CardSession:
+    def session(self, seed: int, prompt: str, spare: int = 8) -> CardSession:
         self._spend(self._start_ms / 1e3)
-        return CardSession(self._world.session(seed, prompt), self._story, self._now_ns)
+        return CardSession(self._world.session(seed, prompt, spare), self._story, self._now_ns)

@@ -13,7 +13,6 @@ from world.event import Dial, Prompt, Scene
 
 ENDS = ("flip", "replaced", "lost")
 NEAR_NS = 20_000  # the trace rounds the rate, so a due time computed from it is this far off at most
-HANG_S = 2.0  # within which a process that makes no progress is noticed, at least
 
 
 def complaints(show: Show, but: Collection[str] = ()) -> list[str]:
@@ -42,8 +41,9 @@ def new_frames_are_shown(show: Show) -> Iterator[str]:
     """No picture stands longer than a restart, or the notice of a hang and a restart, takes; frozen ones excepted."""
     plan = show.plan
     block_s = (plan.block_ms + plan.recache_ms) / 1e3 * 2 + (plan.open_ms + plan.start_ms) / 1e3
-    limit_s = 0.5 + block_s + len(plan.mishaps) * (1.0 + block_s + max(HANG_S, 5 * plan.block_ms / 1e3))
-    last_ns, frame = START_NS, None
+    limit_s = 0.5 + block_s + plan.mending_s
+    early = [at_s for at_s, key in plan.keys if key == "space"]
+    last_ns, frame = START_NS + round(max(early, default=0.0) * 1e9 if _is_frozen_at_first(show) else 0), None
     for line in (*show.trace.of("flip"), {"t_ns": show.ended_ns, "frame": -1}):
         if line.get("held") == "freeze":
             last_ns = line["t_ns"]
@@ -123,22 +123,23 @@ def dropped_frames_are_not_shown(show: Show) -> Iterator[str]:
 
 def the_ledger_names_the_first_frame(show: Show) -> Iterator[str]:
     """The flip of words shows a block under them, or under later ones, and no frame before it was made under them."""
-    flips = show.trace.of("flip")
+    flips, words = show.trace.of("flip"), _words(show)
     later: list[str] = []
     for number, text, block, t_ns in reversed(list(_shown_words(show))):
         later.append(text)
-        if _words(show)[block] not in later:
-            yield f"event {number} {text!r} is said to be seen in block {block}, under {_words(show)[block]!r}"
-        early = [line["frame"] for line in flips if line["t_ns"] < t_ns and _words(show)[line["block"]] == text]
+        if words[block] not in later:
+            yield f"event {number} {text!r} is said to be seen in block {block}, under {words[block]!r}"
+        early = [line["frame"] for line in flips if line["t_ns"] < t_ns and words[line["block"]] == text]
         if early and _is_new(show, number, text):
             yield f"event {number} {text!r} was seen in frame {early[0]} before the flip that the ledger names"
 
 
 def overtaken_words_are_replaced(show: Show) -> Iterator[str]:
     """Words that no frame was made under, because others came before their block was made, have no flip."""
+    words = _words(show)
     for number, text, block, _ in _shown_words(show):
-        if _words(show)[block] != text:
-            yield f"event {number} {text!r} is said to be seen in block {block}, under {_words(show)[block]!r}"
+        if words[block] != text:
+            yield f"event {number} {text!r} is said to be seen in block {block}, under {words[block]!r}"
 
 
 def the_last_values_are_reached(show: Show) -> Iterator[str]:
@@ -162,6 +163,13 @@ def everything_is_given_back(show: Show) -> Iterator[str]:
         yield f"lives {alive} of the model's process were not ended"
     if show.rings.named():
         yield f"{show.rings.named()} still have names"
+
+
+def _is_frozen_at_first(show: Show) -> bool:
+    """Whether somebody froze the picture before there was one."""
+    flips = show.trace.of("flip")
+    first_ns = flips[0]["t_ns"] if flips else show.ended_ns
+    return any(key == "space" and START_NS + at_s * 1e9 < first_ns for at_s, key in show.plan.keys)
 
 
 def _words(show: Show) -> dict[int, str]:

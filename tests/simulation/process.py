@@ -12,7 +12,7 @@ from loop.link.message import Close, Died
 from loop.link.ring import FrameMark, FrameRing, ring_bytes
 from loop.timing.clock import Clock
 from loop.worker.process import Machine, serve
-from tests.simulation.virtual_time import NEVER, START_NS, Killed, VirtualTime
+from tests.simulation.virtual_time import NEVER, START_NS, Killed, Task, VirtualTime
 from world.block import World
 
 PATIENCE_NS = 1_000_000_000  # as ModelProcess.close waits
@@ -56,15 +56,10 @@ class Delay:
 
 
 class PlainMemory:
-    """Memory for a ring that both ends reach. Knows whether each end has closed it."""
+    """Memory for a ring that both ends reach. is_named: a crash would leave it behind."""
 
     def __init__(self, name: str, size: int) -> None:
-        self.name, self._bytes, self.users, self.is_named = name, bytearray(size), 0, True
-
-    @property
-    def buf(self) -> memoryview:
-        self.users += 1
-        return memoryview(self._bytes)
+        self.name, self.buf, self.is_named = name, memoryview(bytearray(size)), True
 
     def unlink(self) -> None:
         assert self.is_named, "a ring's name was removed twice"
@@ -95,7 +90,10 @@ class Rings:
 
 
 class SimulatedProcess:
-    """A Process (loop.supervise.supervisor) whose worker runs as a task."""
+    """A Process (loop.supervise.supervisor) whose worker runs as a task, on the Clock that this is to it.
+
+    steps: how often the worker has waited, sent, read or published. mishap_ns: when its mishap happened, if it did.
+    """
 
     def __init__(
         self,
@@ -113,10 +111,8 @@ class SimulatedProcess:
         self._to_window: deque[tuple[int, Any]] = deque()
         self._is_broken = self._has_told_death = False
         self._wakes_at_messages = False
-        self._joining = None
+        self._joining: Task | None = None
         self.task = time.start(lambda: self._work(opening))
-
-    # -- the window's end: a Process --
 
     def send(self, message: Any) -> None:
         if self._is_broken or self.task.has_ended:
@@ -142,10 +138,12 @@ class SimulatedProcess:
             self._joining = self._time.running
             self._time.sleep_until(self._time.now_ns() + PATIENCE_NS)
             self._joining = None
+        self.kill()
+
+    def kill(self) -> None:
+        assert not self.is_closed, "a process was ended twice"
         self._time.kill(self.task)
         self.is_closed = True
-
-    # -- the process itself: Clock, Pipe and ring of the worker --
 
     def now_ns(self) -> int:
         return self._time.now_ns()
@@ -162,7 +160,9 @@ class SimulatedProcess:
 
     def _work(self, opening: Callable[[Clock], World]) -> None:
         try:
-            serve(_WorkersPipe(self), lambda: opening(self), Machine(self, self.attach, lambda: None))
+            serve(
+                _WorkersPipe(self), lambda: opening(self), Machine(self, self.attach, lambda: None, lambda world: False)
+            )
         finally:
             if self._joining:
                 self._joining.wake_ns = min(self._joining.wake_ns, self._time.now_ns())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.simulation.invariants import complaints
 from tests.simulation.process import Mishap
@@ -53,9 +53,8 @@ def random_plan(seed: int, allow: Allow) -> Plan:
     has_events = not mishaps or allow.events_beside_mishaps
     from_s = 0.0 if allow.early_words else (open_ms + start_ms + 2 * block_ms + recache_ms) / 1e3 + 0.2
     quiet_s = 0.5 + (reserve * play_ms + MOVING * max(play_ms, block_ms + recache_ms)) / 1e3
-    return Plan(
+    plan = Plan(
         seed=seed,
-        seconds=round(EVENTS_S + quiet_s + len(mishaps) * (1 + (open_ms + start_ms) / 1e3), 3),
         quiet_s=round(quiet_s, 3),
         fps=fps,
         frames=frames,
@@ -72,7 +71,9 @@ def random_plan(seed: int, allow: Allow) -> Plan:
         mishaps=mishaps,
         to_model_ms=LATE_MS if allow.late_to_model else 0.0,
         to_window_ms=LATE_MS,
+        spare=chance.choice(("off", "on")),
     )
+    return replace(plan, seconds=round(EVENTS_S + quiet_s + plan.mending_s, 3))
 
 
 def _script(chance: random.Random, until_s: float) -> tuple[tuple[float, Event], ...]:

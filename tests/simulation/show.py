@@ -19,6 +19,7 @@ from loop.output.trace import Trace
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import StreamOptions
 from loop.timing.clock import Clock
+from loop.timing.watchdog import retry_delay_ns
 from loop.worker.process import SerialDevice
 from tests.simulation.card import CardWorld, Story, read_card
 from tests.simulation.process import Delay, Mishap, Rings, SimulatedProcess
@@ -27,6 +28,9 @@ from world.event import Event, from_json, to_json
 from world.options import ProbeOptions, WorldOptions
 
 FLIP_NS = 1_000  # a flip takes a moment, so that no two end at the same time
+
+
+HANG_S = 10.0  # a hang of a process that opens or starts is noticed after so long, if such a step was never measured
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,21 @@ class Plan:
     reserve: int = 0
     mode: str = "auto"
     transition: int = 1
+    spare: str = "off"
     script: tuple[tuple[float, Event], ...] = ()
     typed: tuple[tuple[float, str], ...] = ()
     keys: tuple[tuple[float, str], ...] = ()
     mishaps: tuple[Mishap, ...] = ()
     to_model_ms: float = 0.0
     to_window_ms: float = 0.0
+
+    @property
+    def mending_s(self) -> float:
+        """The longest that all mishaps together can take until new frames are shown: notices, waits, restarts."""
+        begin_s = (self.open_ms + self.start_ms + 6 * (self.block_ms + self.recache_ms)) / 1e3
+        waits_s = [retry_delay_ns(number + 1) / 1e9 for number in range(len(self.mishaps))]
+        noticed_s = [max(HANG_S, 6 * begin_s) if mishap.kind == "hang" else 0.0 for mishap in self.mishaps]
+        return sum(waits_s) + sum(noticed_s) + len(self.mishaps) * (1 + begin_s)
 
     def to_line(self) -> str:
         """One line that `plan_of` reads back."""
@@ -141,9 +154,7 @@ class Show:
     def is_settled(self) -> bool:
         """Whether the last mishap came early enough for everything to be seen after it."""
         last_ns = max((life.mishap_ns or 0 for life in self.lives), default=0)
-        return (
-            self.ended_ns - last_ns >= (self.plan.quiet_s + 1.5 + (self.plan.open_ms + self.plan.start_ms) / 1e3) * 1e9
-        )
+        return self.ended_ns - last_ns >= (self.plan.quiet_s + self.plan.mending_s) * 1e9
 
 
 def play(plan: Plan, wait_s: float = 1.0) -> Show:
@@ -162,8 +173,8 @@ def play(plan: Plan, wait_s: float = 1.0) -> Show:
         return lives[-1]
 
     world = WorldOptions("probe", probe=probe)
-    options = StreamOptions(world, plan.seed, "the first words", plan.reserve, plan.mode, plan.transition)
-    model = LiveModel(options, launch, rings.create)
+    options = StreamOptions(world, plan.seed, "the first words", plan.reserve, plan.mode, plan.transition, plan.spare)
+    model = LiveModel(options, launch, clock, rings.create, patience_s=HANG_S)
     screen, trace = SimulatedScreen(clock, gestures_of(plan)), Lines()
     controls = ShowControls(screen, Script(plan.script), model)
     outputs = Outputs(trace, None, clock.now_ns)

@@ -23,7 +23,7 @@ from world.event import Event, words_of
 from world.fold import LoggedBlock, passes_to_restore
 from world.info import WorldError
 from world.prompt_mix import Words
-from world.switch_state import SwitchState
+from world.switch_state import SPARE, SwitchState
 
 Noise = Callable[[int, int, int, tuple[int, ...]], Tensor]  # seed, block, step, shape -> float32 on the CPU
 
@@ -35,8 +35,10 @@ class DiffusionSession:
     same number. Abandoned later, its clean pass is made up for, or spared by a recache.
     """
 
-    def __init__(self, model: DiffusionModel, seed: int, prompt: str, noise: Noise = normal) -> None:
-        self.state = SwitchState(model.config.cache.rules, model.info.dials, Conditions(prompt, seed))
+    def __init__(
+        self, model: DiffusionModel, seed: int, prompt: str, spare: int = SPARE, noise: Noise = normal
+    ) -> None:
+        self.state = SwitchState(model.config.cache.rules, model.info.dials, Conditions(prompt, seed), spare)
         self._model, self._config, self._noise = model, model.config, noise
         self._prompts, self._sampler = EncodedPrompts(model), Sampler(model.config.sampler)
         self._memory = StreamMemory(model, self._prompts)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from world.diffusion.model import DiffusionModel
 from world.diffusion.session import DiffusionSession
+from world.switch_state import SPARE
 
 
 @dataclass(frozen=True)
 class DiffusionWorld(DiffusionModel):
     """Implements world.block.World: a model that streams can be begun with."""
 
-    def session(self, seed: int, prompt: str) -> DiffusionSession:
-        """A new stream that begins with `prompt`."""
-        return DiffusionSession(self, seed, prompt)
+    def session(self, seed: int, prompt: str, spare: int = SPARE) -> DiffusionSession:
+        """A new stream that begins with `prompt`; its newest `spare` blocks can be taken back."""
+        return DiffusionSession(self, seed, prompt, spare)

@@ -122,6 +122,12 @@ def memory_gib(device: torch.device) -> float | None:
     return torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else None
 
 
+def leaves_half(device: torch.device) -> bool:
+    """Whether a GPU's free memory is a tenth more than the most that this process has taken of it."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free > 1.1 * torch.cuda.max_memory_reserved(device)
+
+
 def peak_gib(device: torch.device) -> float | None:
     """The most GPU memory that tensors of this process took at any one time; None for a CPU."""
     return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None

@@ -1,49 +1,94 @@
-"""Checkpoint files: find them, read them without running code, check every name, and load them without a copy."""
+"""Checkpoint files: find them, and read them without running code."""
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from world.info import WorldError
 
 Tensors = dict[str, Tensor]
 
-
-def find(folder: Path, places: Sequence[str], name: str) -> Path | None:
-    """The file or folder `name` in the first of `places` below `folder` that has it; None if none has."""
-    paths = (folder / place / name for place in places)
-    return next((path for path in paths if path.exists()), None)
+JSON_BYTES = 2**20
+PICKLE_BYTES = 2**26  # of names and shapes alone; a published checkpoint has less than 1 MB of them
+NAME_LENGTH = 300
 
 
-def need(folder: Path, places: Sequence[str], name: str) -> Path:
+def find(folder: Path, places: Sequence[str], *names: str) -> Path | None:
+    """The file or folder with one of `names` in the first of `places` below `folder` that has one; None if none has.
+
+    A link that leads nowhere counts as found, so that whoever reads it can name it. Raises WorldError for a place that
+    may not be looked into.
+    """
+    paths = (folder / place / name for place in places for name in names)
+    return next((path for path in paths if _is_there(path)), None)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise WorldError(f"{path} cannot be looked for: {error.strerror}") from None
+    return True
+
+
+def need(folder: Path, places: Sequence[str], *names: str) -> Path:
     """As `find`, but raises WorldError, with the places that were looked at, if none has it."""
-    path = find(folder, places, name)
+    path = find(folder, places, *names)
     if path is None:
-        looked = ", ".join(str(Path(place) / name) for place in places)
-        raise WorldError(f"{folder} has no {name}: looked for {looked}")
+        looked = ", ".join(str(Path(place) / names[0]) for place in places)
+        raise WorldError(f"{folder} has no {names[0]}: looked for {looked}")
     return path
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a .safetensors, .pt or .pth file. Tensors are on the CPU, memory-mapped where possible.
-
-    Code in the file is not run. Raises WorldError, one line, for a file that cannot be read.
-    """
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a small JSON file; raises ValueError, one line, for whatever else is there."""
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
+        if not path.is_file():
+            raise ValueError("it is no file")
+        if path.stat().st_size > JSON_BYTES:
+            raise ValueError(f"it is larger than {JSON_BYTES:,} bytes")
+        content = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(error.strerror) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError("expected an object, {...}")
+    return content
+
+
+def read_checkpoint(path: Path) -> dict[Any, Any]:
+    """The content of a safetensors file or of one that torch.save wrote, whatever its suffix.
+
+    Tensors are on the CPU, memory-mapped where possible. Code in the file is not run. Raises WorldError, one line, for
+    a file that cannot be read.
+    """
+    form = _form(path)
+    try:
+        if form == "safetensors":
+            return dict(load_file(path))
+        if form == "zip":
+            _check_archive(path)
         # older files are no zip archives and cannot be mapped
-        with path.open("rb") as file:
-            is_zip = file.read(4) == b"PK\x03\x04"
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        with warnings.catch_warnings():
+            # about a protocol or a storage that it finds odd: whatever is wrong is told once, below
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=form == "zip")
+    except WorldError:
+        raise
     except Exception as error:  # each library raises its own, another for each kind of damage
         raise WorldError(_complaint(path, error)) from None
     if not isinstance(content, Mapping):
@@ -51,66 +96,67 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
+def _form(path: Path) -> str:
+    """How the file is written, by its first bytes: `zip` (torch.save), `safetensors`, or else `pickle` (old files)."""
+    try:
+        if path.is_dir():
+            raise WorldError(f"{path} cannot be read: it is a folder, expected a file")
+        if not path.is_file():
+            raise WorldError(f"{path} cannot be read: it is no file, or a link that leads nowhere")
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise WorldError(f"{path} cannot be read: {error.strerror}") from None
+    if start.startswith(b"PK\x03\x04"):
+        return "zip"
+    # a safetensors file begins with the length of its header, eight bytes, and the header's JSON
+    return "safetensors" if start[8:] == b"{" else "pickle"
+
+
+def _check_archive(path: Path) -> None:
+    """Raise WorldError for an archive that cannot be mapped, or whose names and shapes would fill the memory."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise WorldError(f"{path} is a compressed archive: unpack it, and save the weights with torch.save")
+            if entry.filename.endswith("data.pkl") and entry.file_size > PICKLE_BYTES:
+                raise WorldError(f"{path} holds {entry.file_size:,} bytes besides its tensors: it is no checkpoint")
+
+
 def _complaint(path: Path, error: Exception) -> str:
-    code = re.search(r"GLOBAL (\S+)", str(error))
+    code = re.search(r"GLOBAL ([\w.]+)(?:\s|$)", str(error), re.ASCII)
     if isinstance(error, pickle.UnpicklingError) and code:
         return f"{path} holds Python code ({code[1]}), not only tensors; it was not run: use the published file"
     size = path.stat().st_size if path.exists() else 0
+    if size < 1000 and path.read_bytes().startswith(b"version https://git-lfs"):
+        return f"{path} is only a pointer to the file: run `git lfs pull` in its repository"
     return f"{path} cannot be read ({size:,} bytes): it is cut short or not a checkpoint; copy or download it again"
 
 
-def only_tensors(content: Mapping[str, Any], path: Path) -> Tensors:
-    """`content` if it is a state dict, tensors by name; raises WorldError otherwise."""
-    if not content or not all(isinstance(value, Tensor) for value in content.values()):
-        raise WorldError(f"{path} holds no weights by name: found {first(list(content))}")
+def only_tensors(content: Mapping[Any, Any], path: Path) -> Tensors:
+    """`content` if it is a state dict, ordinary tensors by name; raises WorldError otherwise."""
+    others = [name for name, value in content.items() if not isinstance(value, Tensor)]
+    if len(others) == len(content):
+        raise WorldError(f"{path} holds no weights by name: found {first(others) or 'nothing'}")
+    if others:
+        kind = type(content[others[0]]).__name__
+        raise WorldError(f"{path} holds a {kind} among its weights ({first(others)}), expected tensors only")
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not name.isprintable() or len(name) > NAME_LENGTH:
+            raise WorldError(f"{path} has a tensor whose name is no plain text: {told(name)}")
+        # reading the storage of another kind of tensor would raise
+        is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        if not is_plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise WorldError(f"{path}: {name} is no plain tensor (sparse, quantized, or without its numbers)")
     return dict(content)
 
 
-def fill(
-    module: nn.Module,
-    tensors: Tensors,
-    path: Path,
-    dtype: torch.dtype,
-    device: torch.device,
-    change: Callable[[str, Tensor], Tensor] | None = None,
-) -> None:
-    """Make `tensors`, read from `path`, the weights of `module`, which may have been built on the meta device.
-
-    change: called with each name and its tensor on `device`, gives the weight to load in its place, say with a LoRA
-        merged. Tensors are changed one at a time, so that a large file is never in memory twice.
-    Raises WorldError, and loads nothing, if tensors are missing, left over or of another shape; it names them.
-    """
-    _check(module, tensors, path)
-    if change is None:
-        weights = {name: t.to(device, dtype) for name, t in tensors.items()}
-    else:
-        weights = {name: change(name, t.to(device)).to(dtype) for name, t in tensors.items()}
-    module.load_state_dict(weights, assign=True)
-    module.to(device).requires_grad_(False).eval()
-
-
-def _check(module: nn.Module, tensors: Tensors, path: Path) -> None:
-    expected = module.state_dict()
-    shapes = [
-        f"{name} is {shape_text(tensors[name])}, expected {shape_text(t)}"
-        for name, t in expected.items()
-        if name in tensors and tensors[name].shape != t.shape
-    ]
-    faults = {
-        "missing": [name for name in expected if name not in tensors],
-        "not expected": [name for name in tensors if name not in expected],
-        "of another shape": shapes,
-    }
-    found = [f"{len(names)} {fault}: {first(names)}" for fault, names in faults.items() if names]
-    if found:
-        raise WorldError(f"{path} does not fit the model: {'; '.join(found)}")
-
-
-def shape_text(tensor: Tensor) -> str:
-    """The shape of `tensor` for an error message, like 32x16."""
-    return "x".join(map(str, tensor.shape)) or "a number"
-
-
-def first(names: Sequence[str], count: int = 3) -> str:
+def first(names: Sequence[object], count: int = 3) -> str:
     """The first few of `names` for an error message, like a, b, c, ..."""
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+    return ", ".join(map(told, names[:count])) + (", ..." if len(names) > count else "")
+
+
+def told(name: object) -> str:
+    """A name from a file for an error message: on one line and not too long."""
+    text = str(name) if isinstance(name, str | int) else f"a {type(name).__name__}"
+    return "".join(c if c.isprintable() else "?" for c in text[:120]) or "(no name)"

@@ -5,28 +5,51 @@ Source: the file names and key names of the released Wan2.1-T2V-1.3B and LongLiv
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from world.dit.config import DiTConfig
 from world.dit.dit import CausalDiT
 from world.info import WorldError
-from world.wan.checkpoint import Tensors, fill, find, need, only_tensors, read_checkpoint
+from world.wan.adapter import read_rules
+from world.wan.checkpoint import Tensors, find, need, read_checkpoint, read_json
 from world.wan.lora import Lora
+from world.wan.names import CONTAINERS, encoder_names, plain_names, state_dict_in
+from world.wan.scales import Scales, without_scales
 from world.wan.taehv import TAEHV, TAEHVConfig, trim_grow
 from world.wan.umt5 import TEXT_LENGTH, UMT5, PromptEncoder, Tokenizer, UMT5Config
 from world.wan.vae import VAEConfig, WanVAE
+from world.wan.weights import FLOATS, check_fit, fill
 
 log = logging.getLogger(__name__)
 
 WAN = ("wan_models/Wan2.1-T2V-1.3B", "Wan2.1-T2V-1.3B", ".")
 LONGLIVE = ("longlive_models/models", "models", ".")
-DECODERS = {"vae": (WAN, "Wan2.1_VAE.pth"), "taehv": (LONGLIVE + WAN, "taew2_1.pth")}
+
+# Published names first, then those under which people have the same file.
+BASE = ("longlive_base.pt", "longlive_base.safetensors", "longlive_base.pth")
+LORA = (
+    *("lora.pt", "lora.safetensors", "lora.pth", "adapter_model.safetensors", "adapter_model.bin"),
+    *("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"),
+)
+PLAIN = ("diffusion_pytorch_model.safetensors",)
+TEXT = (
+    *("models_t5_umt5-xxl-enc-bf16.pth", "models_t5_umt5-xxl-enc-bf16.safetensors"),
+    *("umt5-xxl-enc-bf16.safetensors", "umt5-xxl-enc-fp8_e4m3fn.safetensors"),
+    *("umt5_xxl_fp16.safetensors", "umt5_xxl_fp8_e4m3fn_scaled.safetensors"),
+)
+DECODERS = {
+    "vae": (WAN, "Wan2.1_VAE.pth", "Wan2.1_VAE.safetensors"),
+    "taehv": (LONGLIVE + WAN, "taew2_1.pth", "taew2_1.safetensors"),
+}
+
+LARGEST = {"num_layers": 1000}
+LARGEST_WIDTH = 2**20
 
 
 @dataclass(frozen=True)
@@ -52,16 +75,18 @@ def survey(folder: Path, decoder: str) -> Files:
     config = find(folder, WAN, "config.json")
     if config is None:
         raise WorldError(f"{folder} is not a folder of Wan checkpoints: looked for {WAN[0]}/config.json, config.json")
-    base = find(folder, LONGLIVE, "longlive_base.pt")
-    plain = find(folder, WAN, "diffusion_pytorch_model.safetensors")
+    base, plain, lora = find(folder, LONGLIVE, *BASE), find(folder, WAN, *PLAIN), find(folder, LONGLIVE, *LORA)
+    if base is not None and lora is None:
+        log.warning("%s has no %s: plays the base without its LoRA", folder, LORA[0])
     if base is None and plain is not None:
-        log.warning("%s has no longlive_base.pt; Wan's own weights want many steps: expect noise", folder)
+        unused = f", and {lora.name}, which belongs to it, is not used" if lora else ""
+        log.warning("%s has no %s; Wan's own weights want many steps: expect noise%s", folder, BASE[0], unused)
     return Files(
         config=config,
-        base=base or plain or need(folder, LONGLIVE, "longlive_base.pt"),
-        lora=find(folder, LONGLIVE, "lora.pt") if base else None,
+        base=base or plain or need(folder, LONGLIVE, *BASE),
+        lora=lora if base else None,
         decoder=need(folder, *DECODERS[decoder]),
-        text=need(folder, WAN, "models_t5_umt5-xxl-enc-bf16.pth"),
+        text=need(folder, WAN, *TEXT),
         tokenizer=need(folder, WAN, "google/umt5-xxl"),
     )
 
@@ -69,16 +94,23 @@ def survey(folder: Path, decoder: str) -> Files:
 def read_sizes(path: Path) -> DiTConfig:
     """The transformer's sizes from config.json; raises WorldError if it describes something else."""
     try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict) or content.get("model_type", "t2v") != "t2v":
+        content = read_json(path)
+        if content.get("model_type", "t2v") != "t2v":
             raise ValueError("expected model_type t2v")
         sizes = {field.name: content[field.name] for field in fields(DiTConfig) if field.name in content}
         if not all(type(size) is int and size > 0 for size in sizes.values()):
             raise ValueError("expected whole numbers above 0")
+        # far larger ones would take hours to build before any file is read
+        large = [name for name, size in sizes.items() if size > LARGEST.get(name, LARGEST_WIDTH)]
+        if large:
+            raise ValueError(f"{large[0]} is too large: at most {LARGEST.get(large[0], LARGEST_WIDTH):,}")
         if sizes.get("text_len", TEXT_LENGTH) != TEXT_LENGTH:
             raise ValueError(f"text_len is {sizes['text_len']}, the text encoder gives {TEXT_LENGTH} rows")
-        return DiTConfig(**sizes)
-    except (ValueError, OSError) as error:
+        config = DiTConfig(**sizes)
+        if config.in_dim != config.out_dim:
+            raise ValueError(f"in_dim is {config.in_dim}, out_dim {config.out_dim}: expected the same")
+        return config
+    except ValueError as error:
         raise WorldError(f"{path} does not describe a Wan text-to-video model: {error}") from None
 
 
@@ -86,60 +118,52 @@ def read_transformer(files: Files, sizes: DiTConfig, dtype: torch.dtype, device:
     """The causal transformer, with its LoRA, if there is one, merged."""
     with torch.device("meta"):
         dit = CausalDiT(sizes)
-    tensors = _plain_names(_entry(files.base, ("generator", "generator_ema", "model")))
+    tensors, scales = _read(files.base)
+    # before the LoRA is looked at: a base that does not fit makes every LoRA look wrong
+    check_fit(dit, tensors, files.base)
     if files.lora is None:
-        fill(dit, tensors, files.base, dtype, device)
-    else:
-        lora = Lora(_plain_names(_entry(files.lora, ("generator_lora",))), files.lora, _alpha(files.lora))
-        lora.check(tensors)
-        fill(dit, tensors, files.base, dtype, device, lora.merged)
+        fill(dit, tensors, files.base, dtype, device, scales.applied)
+        return dit
+    entries = ("generator_lora", "lora", "lora_state_dict", "adapter", *CONTAINERS)
+    updates = state_dict_in(read_checkpoint(files.lora), files.lora, entries)
+    lora = Lora(updates, files.lora, tensors, read_rules(files.lora))
+
+    def change(name: str, weight: Tensor) -> Tensor:
+        return lora.merged(name, scales.applied(name, weight))
+
+    fill(dit, tensors, files.base, dtype, device, change)
     return dit
 
 
-def _entry(path: Path, names: tuple[str, ...]) -> Tensors:
-    """The state dict under the first of `names` that the file has, or else the whole file."""
-    content = read_checkpoint(path)
-    inner = next((content[name] for name in names if isinstance(content.get(name), Mapping)), content)
-    return only_tensors(inner, path)
-
-
-def _plain_names(tensors: Tensors) -> Tensors:
-    """`tensors` under their plain names, without what wrappers and sharded training add."""
-    return {name.replace("_fsdp_wrapped_module.", "").removeprefix("model."): t for name, t in tensors.items()}
-
-
-def _alpha(lora: Path) -> float | None:
-    """`lora_alpha` from PEFT's adapter_config.json beside the file, if any: the tensors do not tell."""
-    path = lora.with_name("adapter_config.json")
-    if not path.exists():
-        return None
-    try:
-        return float(json.loads(path.read_text())["lora_alpha"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorldError(f"{path} has no number lora_alpha: {error}") from None
+def _read(path: Path, renamed: Callable[[Tensors], Tensors] = lambda tensors: tensors) -> tuple[Tensors, Scales]:
+    """The weights in a checkpoint under their plain names, `renamed`, and the scales of those that are scaled."""
+    return without_scales(renamed(plain_names(state_dict_in(read_checkpoint(path), path), path)), path)
 
 
 def read_decoder(path: Path, dtype: torch.dtype, device: torch.device) -> WanVAE | TAEHV:
     """Wan's own VAE or the fast decoder, depending on the file's name."""
-    tensors = only_tensors(read_checkpoint(path), path)
+    tensors, scales = _read(path)
     decoder: WanVAE | TAEHV
     with torch.device("meta"):
-        if path.name == DECODERS["vae"][1]:
+        if path.name in DECODERS["vae"]:
             decoder = WanVAE(_vae_sizes(tensors))
         else:
             decoder = TAEHV(_taehv_sizes(tensors))
             tensors = trim_grow(tensors, decoder.config)
-    fill(decoder, tensors, path, dtype, device)
+    fill(decoder, tensors, path, dtype, device, scales.applied)
     return decoder
 
 
 def read_prompts(files: Files, sizes: DiTConfig, device: torch.device) -> PromptEncoder:
-    """The text encoder with its tokenizer. Weights keep the file's dtype, so that on a CPU they stay memory-mapped."""
+    """The text encoder with its tokenizer, both tried on a word."""
     tokenizer = Tokenizer(files.tokenizer)
-    tensors = only_tensors(read_checkpoint(files.text), files.text)
+    tensors, scales = _read(files.text, encoder_names)
+    config = _umt5_sizes(tensors)
+    if config.attention_dim % config.heads:
+        raise WorldError(f"{files.text} has {config.heads} heads in a width of {config.attention_dim}")
     with torch.device("meta"):
-        model = UMT5(_umt5_sizes(tensors))
-    fill(model, tensors, files.text, next(iter(tensors.values())).dtype, device)
+        model = UMT5(config)
+    fill(model, tensors, files.text, _encoder_dtype(tensors), device, scales.applied)
     if model.config.dim != sizes.text_dim:
         raise WorldError(f"{files.text} is {model.config.dim} wide, {files.config} expects text_dim {sizes.text_dim}")
     if model.config.vocabulary < tokenizer.size:
@@ -147,12 +171,24 @@ def read_prompts(files: Files, sizes: DiTConfig, device: torch.device) -> Prompt
     return PromptEncoder(model, tokenizer)
 
 
+def _encoder_dtype(tensors: Tensors) -> torch.dtype:
+    """The dtype to compute prompts in: float32 if most of the weights are so, bfloat16 for all smaller ones.
+
+    Weights of that dtype stay memory-mapped on a CPU. float16 overflows in this encoder.
+    """
+    counts = dict.fromkeys(FLOATS, 0)
+    for tensor in tensors.values():
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.numel()
+    most = max(counts, key=lambda dtype: counts[dtype])
+    return torch.float32 if most in (torch.float32, torch.float64) else torch.bfloat16
+
+
 # Sizes follow from the shapes of tensors. If one is missing, the released size is assumed and `fill` then complains.
 
 
 def _shape(tensors: Tensors, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
     found = tensors.get(name)
-    return default if found is None or found.ndim != len(default) else tuple(found.shape)
+    return default if found is None or found.ndim != len(default) or not found.numel() else tuple(found.shape)
 
 
 def _vae_sizes(tensors: Tensors) -> VAEConfig:
@@ -169,12 +205,13 @@ def _taehv_sizes(tensors: Tensors) -> TAEHVConfig:
 
 def _umt5_sizes(tensors: Tensors) -> UMT5Config:
     vocabulary, dim = _shape(tensors, "token_embedding.weight", (256_384, 4096))
-    layers = {int(name.split(".")[1]) for name in tensors if name.startswith("blocks.")}
+    # how many there are, not the highest number: a wrong name must not build a million layers
+    layers = {name.split(".")[1] for name in tensors if name.startswith("blocks.")}
     return UMT5Config(
         vocabulary=vocabulary,
         dim=dim,
         attention_dim=_shape(tensors, "blocks.0.attn.q.weight", (4096, dim))[0],
         ffn_dim=_shape(tensors, "blocks.0.ffn.fc1.weight", (10_240, dim))[0],
         heads=_shape(tensors, "blocks.0.pos_embedding.embedding.weight", (32, 64))[1],
-        layers=max(layers, default=23) + 1,
+        layers=len(layers) or 24,
     )

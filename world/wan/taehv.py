@@ -179,4 +179,4 @@ def trim_grow(tensors: dict[str, Tensor], config: TAEHVConfig) -> dict[str, Tens
     """`tensors` with only those steps of each Grow that are used: released files have more, before them."""
     steps = {"decoder.7": config.decoder[0], "decoder.13": 2 * config.decoder[1], "decoder.19": 2 * config.decoder[2]}
     kept = {f"{layer}.conv.weight": channels for layer, channels in steps.items()}
-    return {name: t[-kept[name] :] if name in kept else t for name, t in tensors.items()}
+    return {name: t[-kept[name] :] if name in kept and t.ndim else t for name, t in tensors.items()}

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from world.info import WorldError
+from world.wan.checkpoint import told
 
 TEXT_LENGTH = 512  # tokens, the end mark included
 
@@ -123,24 +124,30 @@ class Tokenizer:
     """Text to token numbers, exactly as the Wan models' own tokenizer does it."""
 
     def __init__(self, folder: Path) -> None:
-        """Read `tokenizer.json` in `folder`; raises WorldError if it or a library is missing."""
+        """Read `tokenizer.json` in `folder`; raises WorldError if it is damaged, or if it or a library is missing."""
         library, self._fix = _libraries()
         path = folder / "tokenizer.json"
         try:
+            if not path.is_file():
+                raise WorldError(f"{path} cannot be read as a tokenizer: there is no such file")
             self._tokenizer = library.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises Exception itself, for whatever is wrong
-            raise WorldError(f"{path} cannot be read as a tokenizer: {error}") from None
-        # the file may ask for padding or truncation
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+            # the file may ask for padding or truncation
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+            # the last character is one that nobody knows: a tokenizer without a token for such fails only there
+            self._tokenizer.encode("a red fox & 1 café \ue000", add_special_tokens=False)
+        except (WorldError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the library raises Exception itself, and when it panics BaseException
+            raise WorldError(f"{path} cannot be read as a tokenizer: {told(str(error))}") from None
         self._end = self._tokenizer.token_to_id("</s>")
         if self._end is None:
             raise WorldError(f"{path} has no end mark </s>: expected the tokenizer of google/umt5-xxl")
 
     @property
     def size(self) -> int:
-        """How many tokens there are: one more than the highest number."""
-        return self._tokenizer.get_vocab_size()
+        """One more than the highest number of a token."""
+        return max(self._tokenizer.get_vocab().values()) + 1
 
     def __call__(self, text: str) -> list[int]:
         """The token numbers of `text`, at most TEXT_LENGTH, the end mark last."""
@@ -149,6 +156,8 @@ class Tokenizer:
 
     def clean(self, text: str) -> str:
         """`text` with broken characters and HTML entities repaired and white space collapsed."""
+        # half of a character, as an escape in JSON can give it, is no text to any library
+        text = text.encode("utf-8", "ignore").decode("utf-8")
         return " ".join(html.unescape(html.unescape(self._fix(text))).split())
 
 

@@ -14,6 +14,7 @@ from world.dit.device import memory_gib, resolve, working_dtype
 from world.info import WorldError, WorldInfo
 from world.options import WorldOptions
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
+from world.wan.trial import try_once
 
 SHOWPIECE = (
     "A lighthouse on a cliff at dusk, waves breaking on the rocks below, warm light in its windows, "
@@ -36,6 +37,7 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
             f"{files.decoder} has latents of {decoder.config.channels} channels, {files.config} {sizes.dit.in_dim}"
         )
     dit = read_transformer(files, sizes.dit, dtype, device)
+    try_once(files, prompts, dit, decoder)
 
     def encode(text: str) -> TextEncoding:
         return TextEncoding(prompts(text).to(device))
