@@ -40,8 +40,8 @@ needs_mounts = pytest.mark.skipif(not can_mount(), reason="needs the right to mo
 
 def run_mounted(mount: str, *options: object) -> subprocess.CompletedProcess[str]:
     """`neverblink` with these options where `mount`, a shell command, has been run first."""
-    words = " ".join(map(str, options))
-    command = ["unshare", "-m", "sh", "-c", f"{mount} && {sys.executable} -m loop {words}; s=$?; echo left: $(ls /mnt); exit $s"]
+    run = " ".join(map(str, (sys.executable, "-m", "loop", *options)))
+    command = ["unshare", "-m", "sh", "-c", f"{mount} && {run}; status=$?; echo left: $(ls /mnt); exit $status"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
 
 

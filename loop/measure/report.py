@@ -85,10 +85,14 @@ def print_spreads(rows: Mapping[str, Spread], unit: str) -> None:
 
 
 def write_json(options: Namespace, head: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
-    """Write the environment and the figures to the file of --json, if one was asked for. Raises OSError."""
+    """Write the environment and the figures to the file of --json, if one was asked for. Raises OSError.
+
+    A later call replaces the file, which then is the measurement's own.
+    """
     if options.json:
         whole = {"environment": head, **{name: _json_value(value) for name, value in figures.items()}}
-        write_text(options.json, json.dumps(whole, indent=1) + "\n", options.overwrite)
+        options.json = write_text(options.json, json.dumps(whole, indent=1) + "\n", options.overwrite)
+        options.overwrite = True
 
 
 def _json_value(value: Any) -> Any:

@@ -53,10 +53,11 @@ def whole_file(path: Path, overwrite: bool) -> Iterator[NewFile]:
         file.part.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str, overwrite: bool) -> None:
-    """Write a whole text file; a device or a pipe is written to as it is. Raises OSError."""
+def write_text(path: Path, text: str, overwrite: bool) -> Path:
+    """Write a whole text file; a device or a pipe is written to as it is. Returns its path; raises OSError."""
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
-        return
+        return path
     with whole_file(path, overwrite) as file:
         file.part.write_text(text, encoding="utf-8")
+    return file.path
