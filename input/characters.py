@@ -6,19 +6,21 @@ A small part of Unicode's grapheme clusters (UAX 29): combining marks, joined em
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
+
+from world.event import without_invisible
 
 _JOINER = "\u200d"
 _NON_JOINER = "\u200c"
 
 
 def clean_typing(text: str) -> str:
-    """`text` with line breaks and tabs replaced by spaces, without control or invisible formatting characters.
+    """`text` with line breaks and tabs replaced by spaces, without control or invisible characters.
 
-    The two joiners are kept, because emoji families and Persian words are spelt with them.
+    What may join its neighbours is kept, because emoji families and Persian words are spelt with it;
+    `world.event.clean_text` drops it where it joins nothing.
     """
-    spaced = "".join(" " if c.isspace() else c for c in text.replace("\r\n", "\n"))
-    hidden = ("Cc", "Cf", "Cs")
-    return "".join(c for c in spaced if c in (_JOINER, _NON_JOINER) or unicodedata.category(c) not in hidden)
+    return without_invisible(text.replace("\r\n", "\n"))
 
 
 def _extends(previous: str, char: str, flags: int) -> bool:
@@ -39,11 +41,14 @@ def _is_flag(char: str) -> bool:
 
 def boundaries(text: str) -> list[int]:
     """The indices at which the caret may be: 0, between two user-perceived characters, and the end of `text`."""
-    if text.isascii():
-        return list(range(len(text) + 1))
+    return list(range(len(text) + 1)) if text.isascii() else list(_boundaries(text))
+
+
+@lru_cache(16)  # every tick asks for those of the same line
+def _boundaries(text: str) -> tuple[int, ...]:
     stops, flags = [0], 0
     for i, char in enumerate(text):
         if i and not _extends(text[i - 1], char, flags):
             stops.append(i)
         flags = flags + 1 if _is_flag(char) else 0
-    return [*stops, len(text)]
+    return (*stops, len(text))

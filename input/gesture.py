@@ -39,6 +39,13 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Pasted:
+    """The text of the clipboard, some time after the keyboard asked for it; empty if there is none."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Composing:
     """Text that an input method is still composing, with its caret at index `start`; empty when that has ended."""
 
@@ -59,7 +66,7 @@ class Resized:
     h: int
 
 
-Gesture = KeyDown | KeyUp | Text | Composing | Closed | Resized
+Gesture = KeyDown | KeyUp | Text | Pasted | Composing | Closed | Resized
 
 
 def key_name(label: str, scancode: int) -> str:

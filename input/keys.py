@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
-from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Text
+from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Pasted, Text
 from input.textline import LineView, TextLine
 from world.event import Dial, Event, Prompt, Scene, clean_text
 from world.info import DialRange
@@ -58,7 +58,7 @@ _SHIFTED = {"n": "hue", "z": "magnify"}  # one step up; with Shift one step down
 _CYCLED = {"m": "mirror", "g": "guard"}  # to the next whole number
 _CIRCULAR = ("hue",)  # after the highest value comes the lowest
 _RESET = ("0", "kp_0")
-_RESET_DIALS = ("brightness", "hue", "magnify", "mirror")  # not the guard: it protects others, so this must not end it
+_NOT_RESET = ("guard",)  # it protects others, so this must not end it
 
 _HELP = (
     ("Enter or /", "write what comes next"),
@@ -76,7 +76,7 @@ _HELP = (
     ("H", "these keys"),
     ("Ctrl+Q", "quit"),
 )
-_COMPLETION_HELP = ("Tab  Shift+Tab", "complete the word, try others")
+_COMPLETION_HELP = ("Tab  Shift+Tab", "list the words; complete one, try others")
 _DIAL_HELP = (
     (("pan_x", "pan_y"), ("Arrows or WASD", "pan, while held")),
     (("zoom",), ("[  ]", "zoom")),
@@ -88,7 +88,7 @@ _DISPLAY_HELP = (
     ("Z  Shift+Z", "magnify, and back"),
     ("M", "mirror: whole, halves, none"),
     ("G", "strobe guard"),
-    ("0", "colour, size and mirror as they were"),
+    ("0", "all dials as they were, but the guard"),
 )
 
 
@@ -103,20 +103,24 @@ class Keyboard:
     """Turns gestures into commands and events. Owns the prompt line, the keys held down and the values of the dials.
 
     words: called for the current prompt, which a hard cut repeats while the line is closed; empty while there is none.
-    dials: those of the world and the display, by name. clipboard: called for the text to paste. vocabulary: called for
-    the words that can be completed, each time a world is opened.
+    dials: those of the world and the display, by name. ask_clipboard: called for the text to paste, which must come as
+    Pasted. vocabulary: called for the words that can be completed, each time a world is opened.
+    pressed: the dials that the newest gesture set, also where one was at its limit already. awaits_paste: the clipboard
+    was asked for and has not come yet; until then later keys should wait, so that they act on the pasted text.
     """
 
     def __init__(
         self,
         words: Callable[[], str],
         dials: Mapping[str, DialRange],
-        clipboard: Callable[[], str],
+        ask_clipboard: Callable[[], object],
         vocabulary: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.line = TextLine()
         self.is_open = False
-        self._clipboard = clipboard
+        self.pressed: tuple[Dial, ...] = ()
+        self.awaits_paste = self._lists_words = False
+        self._ask_clipboard = ask_clipboard
         self._vocabulary = vocabulary
         self._held: list[str] = []
         self._opener = ""  # the character of the key that opened the line: it also arrives as Text, to be ignored once
@@ -133,19 +137,27 @@ class Keyboard:
         """What to draw of the prompt line; None while it is closed."""
         return self.line.view() if self.is_open else None
 
+    @property
+    def lists_words(self) -> bool:
+        """Whether to show the vocabulary: Tab on an empty line asks for it, until something is typed or Tab again."""
+        return self._lists_words and self.line.is_empty
+
     def note(self, event: Event) -> None:
         """Take over the dial value of an event from any source, so that the next key continues from it."""
         if isinstance(event, Dial) and event.name in self._values:
-            self._values[event.name] = event.value
+            self._values[event.name] = self._dials[event.name].clamped(event.value)
 
     def handle(self, gesture: Gesture) -> list[Command | Event]:
         """The commands and events that `gesture` causes, in order; none if it only edits the line or has no meaning."""
+        self.pressed = ()
         if isinstance(gesture, KeyDown):
             return self._key_down(gesture)
         if isinstance(gesture, KeyUp):
             return self._key_up(gesture.key)
         if isinstance(gesture, Text):
             return self._text(gesture.text)
+        if isinstance(gesture, Pasted):
+            self._paste(gesture.text)
         if isinstance(gesture, Composing) and self.is_open:
             self.line.compose(gesture.text, gesture.start)
         return [Command.QUIT] if isinstance(gesture, Closed) else []
@@ -171,10 +183,19 @@ class Keyboard:
         if (press.key, press.mods & _SHORTCUT_MODS) in (("v", {"ctrl"}), ("v", {"meta"})) or (
             press.key == "insert" and press.mods == {"shift"}
         ):
-            self.line.insert(self._clipboard())
+            self.awaits_paste = True
+            self._ask_clipboard()
+        elif press.key == "tab" and not (press.mods & _SHORTCUT_MODS) and self.line.is_empty:
+            self._lists_words = not self._lists_words
         else:
             self.line.press(press.key, press.mods)
         return []
+
+    def _paste(self, text: str) -> None:
+        """Type what the clipboard holds; the line that it was asked for may have been closed meanwhile."""
+        if self.awaits_paste and self.is_open:
+            self.line.insert(text)
+        self.awaits_paste = False
 
     def _shortcut(self, press: KeyDown) -> list[Command | Event]:
         """A key that goes down while the line is closed."""
@@ -216,14 +237,14 @@ class Keyboard:
 
     def _open(self) -> list[Command | Event]:
         """Open the line. Held dials go back to rest, because from now on the keys that hold them type."""
-        self.is_open = True
+        self.is_open, self._lists_words = True, False
         names = dict.fromkeys(_HELD[key][0] for key in self._held)
         self._held.clear()
         return [Command.LINE_OPENED, *(event for name in names for event in self._pan(name))]
 
     def _close(self) -> list[Command | Event]:
         self.line.cancel()
-        self.is_open = False
+        self.is_open = self.awaits_paste = self._lists_words = False
         return [Command.LINE_CLOSED]
 
     def _escape(self) -> list[Command | Event]:
@@ -257,7 +278,7 @@ class Keyboard:
         value = self._values[name] + sign * width / STEPS
         if name in _CIRCULAR:
             value = limits.low + (value - limits.low) % width
-        return self._set(name, round(min(max(value, limits.low), limits.high), 6))
+        return self._set(name, round(limits.clamped(value), 6))
 
     def _cycle(self, name: str) -> list[Command | Event]:
         """Set dial `name` to the next whole number; after the highest comes the lowest."""
@@ -267,12 +288,15 @@ class Keyboard:
         return self._set(name, value if value <= limits.high else limits.low)
 
     def _reset(self) -> list[Command | Event]:
-        """Set the display's dials to rest, all but the guard."""
-        names = [name for name in _RESET_DIALS if name in self._dials]
-        return [event for name in names for event in self._set(name, self._dials[name].rest)]
+        """Set every dial to rest, but for those in _NOT_RESET."""
+        turned = [
+            name for name in self._dials if name not in _NOT_RESET and self._values[name] != self._dials[name].rest
+        ]
+        return [event for name in turned for event in self._set(name, self._dials[name].rest)]
 
     def _set(self, name: str, value: float) -> list[Command | Event]:
         """The event that sets dial `name` to `value`; none if it already has that value."""
+        self.pressed += (Dial(name, value),)
         if self._values[name] == value:
             return []
         self._values[name] = value

@@ -51,6 +51,13 @@ class Script:
         """Make `t_ns` the time 0 of the script; until this is called, no event is due."""
         self._start_ns = t_ns
 
+    def take_opening(self) -> list[Event]:
+        """The events at time 0, once: they are to be in force from the first frame, so they are due before it."""
+        count = sum(at_s <= 0 for at_s, _ in self._entries[self._sent :])
+        opening = [event for _, event in self._entries[self._sent : self._sent + count]]
+        self._sent += count
+        return opening
+
     def poll(self, now_ns: int) -> list[tuple[Event, int]]:
         """The events that have become due by `now_ns`, each with the time at which it was due."""
         if self._start_ns is None:

@@ -53,6 +53,11 @@ class TextLine:
         """Whether an input method is composing text that has not been typed yet."""
         return bool(self._composition[0])
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is typed, nor composed by an input method."""
+        return not self.text and not self.is_composing
+
     def view(self) -> LineView:
         """What to draw now."""
         ghost = "" if self.is_composing or self._current_cycle() else next(self._endings(), "")
@@ -67,7 +72,7 @@ class TextLine:
     def insert(self, text: str) -> None:
         """Type or paste `text` at the caret; what would exceed MAX_TEXT characters is dropped."""
         self._composition = ("", 0)
-        typed = clean_typing(text)
+        typed = clean_typing(text[: 2 * MAX_TEXT])  # a megabyte may be pasted, and invisible characters do not count
         room = MAX_TEXT - len(self.text)
         typed = typed[: max(stop for stop in boundaries(typed) if stop <= room)] if room > 0 else ""
         self.text = self.text[: self.caret] + typed + self.text[self.caret :]

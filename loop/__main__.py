@@ -122,6 +122,12 @@ def _worlds(options: Namespace) -> int:
     return 0
 
 
+def _words(options: Namespace) -> int:
+    from loop.cli.words import print_words
+
+    return print_words(options.world)
+
+
 _COMMANDS = {
     "play": _play,
     "render": _render,
@@ -130,6 +136,7 @@ _COMMANDS = {
     "train": _train,
     "doctor": _doctor,
     "worlds": _worlds,
+    "words": _words,
 }
 
 if __name__ == "__main__":

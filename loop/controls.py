@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from input.keys import Command, Gesture, Keyboard
+from input.gesture import Closed, Gesture, KeyDown, Pasted
+from input.keys import Command, Keyboard
 from input.script import Script
 from loop.output.recordings import Recordings
 from loop.screen.screen import Screen
 from loop.supervise.model import Model
 from loop.timing.switch import MODES
-from world.event import Event
+from world.event import Dial, Event
 
 Submission = tuple[Event, str, int]  # an event, its source, and when it left it (nanoseconds)
 
@@ -28,28 +29,31 @@ class TypingScreen(Protocol):
 
     def stop_text(self) -> object: ...
 
-    def clipboard(self) -> str: ...
+    def ask_clipboard(self) -> object: ...
 
 
 class ShowControls:
     """The keyboard, the script, and the state of the show: nothing else sets it. Owned by the engine.
 
-    quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command and
-    when it came. is_nobody: there is no window, so nobody can be told anything but by the exit status. The words in
-    force and the switch mode belong to the model.
+    quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command, or
+    the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. is_nobody:
+    there is no window, so nobody can be told anything but by the exit status. The words in force and the switch mode
+    belong to the model.
     """
 
     def __init__(
         self, screen: Screen, script: Script | None, model: Model, recordings: Recordings | None = None
     ) -> None:
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
-        self.newest: tuple[Event | Command | None, int] = (None, 0)
+        self.has_pressed = False
+        self.newest: tuple[Event | Command | tuple[Dial, ...] | None, int] = (None, 0)
+        self._held_back: list[tuple[Gesture, int]] = []  # until the clipboard's text has come
         self._window = screen if isinstance(screen, TypingScreen) else None
         self.is_nobody = self._window is None
         self._script, self._model, self._recordings = script, model, recordings
-        clipboard = self._window.clipboard if self._window else str
+        ask_clipboard = self._window.ask_clipboard if self._window else str
         self.keyboard = Keyboard(
-            lambda: model.words or "", {}, clipboard, lambda: model.info.vocabulary if model.info else ()
+            lambda: model.words or "", {}, ask_clipboard, lambda: model.info.vocabulary if model.info else ()
         )
 
     def gather(
@@ -59,21 +63,45 @@ class ShowControls:
 
         Each is to be submitted before the next is asked for, since a key may go on from it.
         """
-        for gesture, pump_ns in gestures:
-            for asked in self.keyboard.handle(gesture):
-                if isinstance(asked, Command):
-                    self._obey(asked, pump_ns)
-                else:
-                    yield self._noted(asked, "keys", pump_ns)
-        if self._script and first_flip_ns is not None:
-            self._script.start(first_flip_ns)
-            for event, due_ns in self._script.poll(now_ns):
-                yield self._noted(event, "script", due_ns)
+        for gesture, pump_ns in self._in_order(gestures):
+            self.has_pressed |= isinstance(gesture, KeyDown)
+            if self.keyboard.awaits_paste and not isinstance(gesture, Pasted | Closed):
+                self._held_back.append((gesture, pump_ns))
+            else:
+                yield from self._handle(gesture, pump_ns)
+        for event, due_ns in self._scripted(now_ns, first_flip_ns):
+            self.keyboard.note(event)
+            if not isinstance(event, Dial):
+                self.newest = event, due_ns
+            yield event, "script", due_ns
 
-    def _noted(self, event: Event, source: str, pump_ns: int) -> Submission:
-        self.keyboard.note(event)
-        self.newest = event, pump_ns
-        return event, source, pump_ns
+    def _in_order(self, gestures: Sequence[tuple[Gesture, int]]) -> list[tuple[Gesture, int]]:
+        """The gestures that were held back for the clipboard and the new ones; its text comes before all of them."""
+        waiting, self._held_back = [*self._held_back, *gestures], []
+        return sorted(waiting, key=lambda gesture: not isinstance(gesture[0], Pasted))
+
+    def _handle(self, gesture: Gesture, pump_ns: int) -> list[Submission]:
+        """Do what a gesture asks of the show; the events that it causes."""
+        found: list[Submission] = []
+        for asked in self.keyboard.handle(gesture):
+            if isinstance(asked, Command):
+                self._obey(asked, pump_ns)
+            else:
+                found.append((asked, "keys", pump_ns))
+                self.newest = asked, pump_ns
+        if self.keyboard.pressed:
+            self.newest = self.keyboard.pressed, pump_ns
+        return found
+
+    def _scripted(self, now_ns: int, first_flip_ns: int | None) -> list[tuple[Event, int]]:
+        """The events of the script that are due. Those at 0 are due once the world is open, for its first block."""
+        if self._script is None or self._model.info is None:
+            return []
+        opening = [(event, now_ns) for event in self._script.take_opening()]
+        if first_flip_ns is None:
+            return opening
+        self._script.start(first_flip_ns)
+        return opening + self._script.poll(now_ns)
 
     def _obey(self, command: Command, pump_ns: int) -> None:
         """Do what a key asks of the show itself."""

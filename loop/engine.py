@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from loop.admission import Admission
 from loop.controls import ShowControls
 from loop.link.message import BlockDone, BlockMade, Died, Fault, Lost, Stage, Taken, Trouble
 from loop.link.ring import FrameMark
@@ -61,9 +62,10 @@ class Engine:
         self.age_ms = self.longest_still_s = 0.0
         self._still_since_ns, self._was_frozen = 0, False
         self._seconds, self._wait_s = seconds, wait_s
+        self._has_met = False
         self._frame: FrameMark | None = None
         self._due_ns: int | None = None  # when that frame was due
-        self._unknown_dials: set[str] = set()  # each was warned of once
+        self._admission = Admission()
 
     def run(self) -> None:
         """Ticks until the user quits, the time is up, or the model is given up without a window to say so in."""
@@ -92,18 +94,10 @@ class Engine:
         """Send on what was pressed or scripted since the last call."""
         gathered = self.controls.gather(self.screen.poll(), self.clock.now_ns(), self.first_flip_ns)
         for event, source, pump_ns in gathered:
-            if self._is_known(event):
-                self._send(self.out.ledger.submitted(event, source, pump_ns, self.clock.now_ns()), event)
-
-    def _is_known(self, event: Event) -> bool:
-        """False if the event sets a dial that neither the display nor the world has, which is warned of once."""
-        if not isinstance(event, Dial) or self.model.info is None:
-            return True
-        known = (*self.model.info.dials, *DISPLAY_DIALS)
-        if event.name not in known and event.name not in self._unknown_dials:
-            self._unknown_dials.add(event.name)
-            log.warning("there is no dial %r here: expected one of %s", event.name, ", ".join(known))
-        return event.name in known
+            admitted = self._admission.admit(event, self.model.info) if self.model.info else event
+            if admitted is not None:
+                number = self.out.ledger.submitted(admitted, source, pump_ns, self.clock.now_ns())
+                self._send(number, admitted)
 
     def _send(self, number: int, event: Event) -> None:
         """Give the event to the display or to the model, whichever it is meant for."""
@@ -128,8 +122,10 @@ class Engine:
     def _tick(self) -> None:
         self._gather()
         messages = self.model.poll()
+        if self.model.info is not None and not self._has_met:
+            self._meet(self.model.info)
         if self.playback is None and self.model.info is not None and self.model.life:
-            self._begin(self.model.info)
+            self.playback = Playback(self.model.info.fps, self.model.info.block_frames)
         for message in messages:
             self._note(message)
         if self.playback is None or self.model.info is None:
@@ -143,9 +139,9 @@ class Engine:
         self._present(pacer.tick(self.ticks.tick_ns, is_frozen), pacer, self.model.info)
         self.model.tell(pacer.schedule(self.model.seen, is_frozen), pacer.oldest)
 
-    def _begin(self, info: WorldInfo) -> None:
-        """The world is open, and its first ring is there."""
-        self.playback = Playback(info.fps, info.block_frames)
+    def _meet(self, info: WorldInfo) -> None:
+        """The world is open: the keyboard gets its dials, and the trace its header."""
+        self._has_met = True
         self.controls.keyboard.meet({**info.dials, **DISPLAY_DIALS})
         self.out.header(trace_header(self.model, info, self.ticks))
 
@@ -173,11 +169,13 @@ class Engine:
 
     def _flip(self, pixels: np.ndarray | None, frame: FrameMark | None) -> int:
         """Show pixels (None: the same again) under all that lies over them; the time at which the flip returned."""
-        if self.patch and self.out.ledger.arrivals(frame):
+        has_picture = frame is not None or self.first_flip_ns is not None  # else nothing that was asked for is seen
+        if self.patch and has_picture and self.out.ledger.arrivals(frame):
             self.patch.turn()
         patch = (self.patch.mark(self.screen.size),) if self.patch else ()
         flip_ns = self.screen.show(pixels, (*self._overlay(self), *patch), self.controls.blackout)
-        self.out.ledger.flipped(frame, flip_ns)
+        if has_picture:
+            self.out.ledger.flipped(frame, flip_ns)
         return flip_ns
 
     def _line(self, frame: FrameMark, due: Shown, rate: float, flip_ns: int) -> dict[str, Any]:

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from input.keys import Command, help_rows
 from loop.engine import Engine
 from loop.screen.hint import hint
 from loop.screen.indicator import recording_indicator
-from loop.screen.overlay import Mark, OverlayState, layout
+from loop.screen.overlay import Mark, OverlayState, Rows, layout
 from loop.statistics import Statistics
 from loop.timing.clock import Clock
 from world.event import Dial, Prompt, Scene
+from world.info import WorldInfo
 
 TOAST_S = 2.5
 ERROR_S = 15.0
+DIAL_TOAST_S = 1.0
+WELCOME_S = 8.0
+WORDS_WIDTH = 80  # characters of a line in the list of words
+WELCOME = "Enter: say what comes next · H: all keys"
 BLINK_S = 0.53
+
+
+def dial_text(dial: Dial) -> str:
+    """The name and value of a dial, for people."""
+    if dial.name == "guard":
+        return f"strobe guard {'on' if dial.value >= 0.5 else 'off'}"
+    return f"{dial.name.replace('_', ' ')} {round(dial.value, 2):g}"
+
+
+def word_rows(info: WorldInfo) -> Rows:
+    """The words that a world knows, under their headings, and prompts to try; empty if any word may be used."""
+    rows: list[tuple[str, str]] = []
+    for heading, words in info.word_groups:
+        lines = textwrap.wrap(" ".join(words), WORDS_WIDTH)
+        rows += [(heading if number == 0 else "", line) for number, line in enumerate(lines)]
+    return (*rows, *(("try" if number == 0 else "", example) for number, example in enumerate(info.examples)))
 
 
 class Panels:
@@ -23,7 +45,7 @@ class Panels:
 
     def __init__(self, window: Any, clock: Clock) -> None:
         self._window, self._clock = window, clock
-        self._hinted = ("", "")  # the words last looked up and the hint for them, since that takes a millisecond
+        self._hinted = ("", True), ""  # the words last looked up and the hint for them, since that takes a millisecond
         self._errors = (0, 0)  # how many files cannot be written, and when the last of them was noticed (ns)
         self._statistics = Statistics(clock)
 
@@ -35,7 +57,7 @@ class Panels:
 
     def _state(self, engine: Engine) -> OverlayState:
         controls, model = engine.controls, engine.model
-        dials = model.info.dials if model.info else {}
+        info = model.info
         return OverlayState(
             line=controls.keyboard.view(),
             caret_lit=self._clock.now_ns() / 1e9 % (2 * BLINK_S) < BLINK_S,
@@ -43,7 +65,10 @@ class Panels:
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
             hint=self._trouble(engine) or self._hint(engine),
-            help=help_rows(dials, model.info.vocabulary if model.info else ()) if controls.help else (),
+            welcome=self._welcome(engine),
+            help=help_rows(info.dials if info else {}, info.vocabulary if info else ()) if controls.help else (),
+            words=word_rows(info) if info and controls.keyboard.lists_words else (),
+            can_list_words=bool(info and info.word_groups),
             statistics=self._statistics.rows(engine) if controls.statistics else (),
             blackout=controls.blackout,
         )
@@ -51,24 +76,31 @@ class Panels:
     def _toast(self, engine: Engine) -> str:
         """The newest event or command, for a moment: until its first pixel there is no other sign of it."""
         newest, at_ns = engine.controls.newest
-        if self._clock.now_ns() - at_ns > TOAST_S * 1e9:
+        seconds = DIAL_TOAST_S if isinstance(newest, tuple) else TOAST_S
+        if self._clock.now_ns() - at_ns > seconds * 1e9:
             return ""
         if newest is Command.SWITCH:
             return f"switch: {engine.model.mode}"
         if newest is Command.FIT:
             return f"picture: {self._window.fit}"
-        if isinstance(newest, Dial) and newest.name == "guard":  # nothing else says whether it is on
-            return f"strobe guard {'on' if newest.value >= 0.5 else 'off'}"
+        if isinstance(newest, tuple):
+            return " · ".join(map(dial_text, newest))
         return newest.text if isinstance(newest, Prompt | Scene) else ""
 
+    def _welcome(self, engine: Engine) -> str:
+        """Which keys to begin with, for the first seconds, until somebody has pressed one."""
+        first_ns = engine.first_flip_ns
+        is_new = first_ns is not None and self._clock.now_ns() - first_ns < WELCOME_S * 1e9
+        return WELCOME if is_new and not engine.controls.has_pressed else ""
+
     def _hint(self, engine: Engine) -> str:
-        """A remark on the words being typed or just submitted: which of them the world does not know."""
-        line, newest = engine.controls.keyboard.view(), engine.controls.newest[0]
-        if engine.model.info is None or (line is None and not isinstance(newest, Prompt | Scene)):
+        """A remark on the words being typed or just submitted: which of them do not count."""
+        line, info = engine.controls.keyboard.view(), engine.model.info
+        if info is None:
             return ""
-        words = line.text.rpartition(" ")[0] if line else self._toast(engine)  # the last word is still being typed
-        if words != self._hinted[0]:
-            self._hinted = words, hint(words, engine.model.info)
+        words = self._submitted(engine) if line is None else line.text.rpartition(" ")[0]  # its last word is unfinished
+        if (words, line is None) != self._hinted[0]:
+            self._hinted = (words, line is None), hint(words, info, is_finished=line is None)
         return self._hinted[1]
 
     def _trouble(self, engine: Engine) -> str:
@@ -77,6 +109,13 @@ class Panels:
         if len(errors) > self._errors[0]:
             self._errors = len(errors), self._clock.now_ns()
         return errors[-1] if errors and self._clock.now_ns() - self._errors[1] < ERROR_S * 1e9 else ""
+
+    def _submitted(self, engine: Engine) -> str:
+        """The words submitted a moment ago, or at the very beginning those that the show began with."""
+        newest = engine.controls.newest[0]
+        if isinstance(newest, Prompt | Scene):
+            return self._toast(engine)
+        return engine.model.words or "" if newest is None and self._welcome(engine) else ""
 
 
 def _film_s(engine: Engine) -> float | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Protocol
@@ -15,15 +16,19 @@ from typing import Protocol
 import numpy as np
 
 from input.script import read_script
+from loop.admission import Admission
 from loop.cli.options import drawn_seed, world_options
 from loop.cli.signals import tell
+from loop.output.mp4 import Mp4
 from loop.output.new_file import whole_file
-from loop.output.recorder import Mp4
+from loop.screen.hint import hint
 from loop.worker.sequencer import take
 from world.block import World
-from world.event import Event
+from world.event import Event, Prompt, Scene
+from world.info import WorldInfo
 from world.zoo import open_in_own_process
 
+log = logging.getLogger(__name__)
 At = tuple[float, Event]
 
 
@@ -86,6 +91,7 @@ def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> t
     progress: called after each block with the seconds of video made so far. Raises OSError if the file cannot be
     written; then nothing is left of it, and an older file of that name is as it was.
     """
+    job = _admitted(job, world.info)
     frames = max(1, round(job.seconds * world.info.fps))
     with whole_file(job.out, job.overwrite) as file:
         sink = _open_sink(file.part, job.out.suffix.lower(), frames, world)
@@ -97,6 +103,18 @@ def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> t
         finally:
             sink.close()
     return frames, file.path
+
+
+def _admitted(job: RenderJob, info: WorldInfo) -> RenderJob:
+    """The job with the events that this world has a use for; says which dials and words it does not know."""
+    admission = Admission()
+    admitted = [(at_s, admission.admit(event, info)) for at_s, event in job.script]
+    script = [(at_s, event) for at_s, event in admitted if event is not None]
+    texts = [job.prompt or "", *(event.text for _, event in script if isinstance(event, Prompt | Scene))]
+    for text in dict.fromkeys(texts):
+        if remark := hint(text, info):
+            log.warning("%r: %s", text, remark)
+    return replace(job, script=script)
 
 
 def _open_sink(path: Path, suffix: str, frames: int, world: World) -> _Sink:

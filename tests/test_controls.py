@@ -4,13 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from input.gesture import Closed, KeyDown, Text
+from input.gesture import Closed, KeyDown, Pasted, Text
 from input.keys import Command
 from input.script import Script
 from loop.controls import ShowControls
 from loop.output.recordings import Recordings
+from loop.screen.display_dials import DISPLAY_DIALS
 from loop.screen.screen import Headless
 from world.event import Dial, Prompt, Scene
+from world.info import DialRange
 
 NOW = 5_000_000_000
 
@@ -43,8 +45,8 @@ class FakeWindow(Headless):
     def stop_text(self):
         self.calls.append("text stops")
 
-    def clipboard(self):
-        return "pasted"
+    def ask_clipboard(self):
+        self.calls.append("clipboard")
 
 
 def pressed(controls, *gestures):
@@ -114,3 +116,43 @@ def test_a_hard_cut_goes_to_the_words_that_were_submitted_last_even_in_the_same_
         found.append(event)
         model.words = event.text
     assert found == [Prompt("red"), Scene("red")]
+
+
+def test_the_events_of_a_script_at_0_are_due_once_when_the_world_is_open():
+    model = FakeModel()
+    model.info, info = None, model.info
+    script = Script(((0.0, Prompt("red")), (0.0, Dial("zoom", 0.5)), (0.5, Prompt("blue"))))
+    controls = ShowControls(Headless(), script, model)
+    assert list(controls.gather([], NOW, None)) == []
+    model.info = info
+    assert list(controls.gather([], NOW, None)) == [(Prompt("red"), "script", NOW), (Dial("zoom", 0.5), "script", NOW)]
+    assert list(controls.gather([], NOW, None)) == []
+    assert list(controls.gather([], NOW + 5 * 10**8, NOW)) == [(Prompt("blue"), "script", NOW + 5 * 10**8)]
+
+
+def test_keys_after_a_paste_wait_for_the_clipboard_and_keep_their_times():
+    window = FakeWindow()
+    controls = ShowControls(window, None, FakeModel())
+    paste = KeyDown("v", frozenset({"ctrl"}))
+    assert pressed(controls, KeyDown("enter"), Text("a "), paste, Text("!"), KeyDown("enter")) == []
+    assert window.calls == ["text starts", "clipboard"]
+    found = list(controls.gather([(Pasted("red rain"), NOW + 7)], NOW + 7, None))
+    assert found == [(Prompt("a red rain!"), "keys", NOW)]
+    assert window.calls[-1] == "text stops"
+
+
+def test_a_closed_window_ends_the_show_even_while_the_clipboard_is_awaited():
+    controls = ShowControls(FakeWindow(), None, FakeModel())
+    pressed(controls, KeyDown("enter"), KeyDown("v", frozenset({"ctrl"})), Closed())
+    assert controls.quitting
+
+
+def test_a_dial_pressed_is_the_newest_also_at_its_limit_and_a_dial_scripted_is_not():
+    controls = ShowControls(FakeWindow(), Script(((0.0, Scene("red")), (1.0, Dial("zoom", 0.5)))), FakeModel())
+    controls.keyboard.meet({"zoom": DialRange(), **DISPLAY_DIALS})
+    list(controls.gather([], NOW, NOW))
+    list(controls.gather([], NOW + 10**9, NOW))
+    assert controls.newest[0] == Scene("red") and not controls.has_pressed
+    pressed(controls, *[KeyDown("]")] * 20)
+    assert controls.newest[0] == (Dial("zoom", 1.0),) and controls.has_pressed
+    assert pressed(controls, KeyDown("]")) == [] and controls.newest[0] == (Dial("zoom", 1.0),)

@@ -11,6 +11,7 @@ import pytest
 from loop.__main__ import main
 from loop.cli.options import UsageError, parse_command_line
 from tests.shows import ROOT
+from world.small.world import small_info
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").glob("*.md")
@@ -85,3 +86,16 @@ def test_the_python_of_the_readme_runs(capsys):
     (block,) = code_blocks(ROOT / "README.md", "python")
     exec(compile(block, "README.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def prompts_shown() -> list[str]:
+    """Every prompt and mix of the README, and of the scripts among the examples."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    scripts = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.jsonl"))
+    shown = re.findall(r'(?:--prompt |prompt=|Prompt\(|"prompt": |"scene": )"([^"]+)"', readme + scripts)
+    return [*shown, *re.findall(r"`([^`]*:\d\.\d \| [^`]*)`", readme)]
+
+
+def test_the_bundled_world_knows_every_word_of_the_prompts_that_are_shown():
+    assert len(prompts_shown()) > 9
+    assert [text for text in prompts_shown() if small_info().unknown_words(text)] == []

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from input.gesture import Closed, Composing, KeyDown, KeyUp, Resized, Text, key_name
+from input.gesture import Closed, Composing, KeyDown, KeyUp, Pasted, Resized, Text, key_name
 from input.keys import Command, Keyboard, help_rows
 from input.script import Script, ScriptError, read_script
 from world.event import Dial, Prompt, Scene
@@ -17,8 +17,8 @@ PANS = {"pan_x": DialRange(), "pan_y": DialRange(-0.5, 0.25)}
 DIALS = {**PANS, "zoom": DialRange(0.0, 2.0, 1.0), "energy": DialRange(0.0, 1.0, 0.5)}
 
 
-def keyboard(dials=DIALS, pasted: str = "") -> Keyboard:
-    return Keyboard(lambda: "the first words", dials, lambda: pasted)
+def keyboard(dials=DIALS) -> Keyboard:
+    return Keyboard(lambda: "the first words", dials, lambda: None)
 
 
 def feed(board: Keyboard, *gestures) -> list:
@@ -181,10 +181,56 @@ def test_nothing_is_typed_or_composed_while_the_line_is_closed():
 
 
 @pytest.mark.parametrize("press", [KeyDown("v", CTRL), KeyDown("v", frozenset({"meta"})), KeyDown("insert", SHIFT)])
-def test_paste_goes_in_at_the_caret_on_one_line(press):
-    board = opened(pasted="two\nlines")
-    feed(board, Text("ab"), "left", press)
+def test_the_clipboard_is_asked_for_and_typed_into_the_line_once_it_comes(press):
+    asked = []
+    board = Keyboard("", {}, lambda: asked.append("text"))
+    assert feed(board, "enter", Text("ab"), "left", press) == [Command.LINE_OPENED]
+    assert asked == ["text"] and board.awaits_paste and board.view().text == "ab"
+    assert feed(board, Pasted("two\nlines")) == [] and not board.awaits_paste
     assert board.view().text == "atwo linesb"
+
+
+def test_what_the_clipboard_holds_is_dropped_if_the_line_was_closed_meanwhile():
+    board = opened()
+    feed(board, KeyDown("v", CTRL), "escape", "enter", Pasted("late"))
+    assert board.view().text == "" and not board.awaits_paste
+    feed(board, "escape", Pasted("never asked for"))
+    assert board.view() is None
+
+
+def test_a_megabyte_from_the_clipboard_becomes_the_longest_line_there_is():
+    board = opened()
+    feed(board, KeyDown("v", CTRL), Pasted("e\u0301" * 500_000))
+    assert len(board.view().text) == 2_000
+
+
+def test_tab_on_an_empty_line_lists_the_words_until_something_is_typed():
+    board = opened()
+    assert not board.lists_words
+    feed(board, "tab")
+    assert board.lists_words
+    feed(board, "tab")
+    assert not board.lists_words
+    feed(board, "tab", Text("a"))
+    assert not board.lists_words
+    feed(board, "escape", "enter")
+    assert not board.lists_words
+
+
+def test_every_dial_that_a_press_sets_is_told_even_at_its_limit():
+    board = keyboard()
+    feed(board, *["]"] * 12)
+    assert board.pressed == (Dial("zoom", 2.0),)
+    feed(board, "enter")
+    assert board.pressed == ()
+    feed(board, "escape", "right", "0")
+    assert board.pressed == (Dial("pan_x", 0.0), Dial("zoom", 1.0))
+
+
+def test_a_dial_that_somebody_set_out_of_its_range_comes_down_with_the_next_press():
+    board = keyboard()
+    board.note(Dial("zoom", 100.0))
+    assert feed(board, "[") == [Dial("zoom", 1.9)]
 
 
 def test_up_recalls_what_was_submitted():
@@ -344,10 +390,11 @@ def test_mirror_and_guard_go_through_their_numbers_and_a_held_key_does_not():
     assert feed(board, "g", "g") == [Dial("guard", 1.0), Dial("guard", 0.0)]
 
 
-def test_zero_brings_the_picture_to_rest_and_leaves_the_guard_and_the_worlds_dials():
+def test_zero_brings_every_dial_to_rest_but_the_guard():
     board = keyboard(DIALS | DISPLAY)
-    feed(board, ".", "n", "m", "g", "]")
-    assert feed(board, "0") == [Dial("brightness", 1.0), Dial("hue", 0.0), Dial("mirror", 0.0)]
+    feed(board, ".", "n", "m", "g", "]", "-")
+    rest = [Dial("zoom", 1.0), Dial("energy", 0.5), Dial("brightness", 1.0), Dial("hue", 0.0), Dial("mirror", 0.0)]
+    assert feed(board, "0") == rest
     assert feed(board, "0") == []
 
 

@@ -35,6 +35,8 @@ def test_without_a_command_it_plays():
         (["--record", "/no/such/folder/show.mp4"], "folder that exists"),
         (["--trace", "/"], "not a folder"),
         (["--record", "/proc/show.mp4"], "can be written"),
+        (["--record-size", "641x360"], "even sides"),
+        (["--fit", "cover"], "contain"),
         (["--display", "x"], "whole number"),
         (["--wrold", "small"], "unrecognized arguments"),
         (["--probe-fps", "0", "--world", "probe"], "fps"),

@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -16,10 +15,12 @@ import av
 import numpy as np
 import pytest
 
+from loop.output.mp4 import Mp4
 from loop.output.new_file import create_new
-from loop.output.recorder import QUEUE_FRAMES, ConstantRate, Mp4, Recorder
+from loop.output.recorder import QUEUE_FRAMES, ConstantRate, Recorder
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
+from loop.screen.display_dials import DisplayDials
 
 MS = 1_000_000  # ns
 
@@ -107,9 +108,9 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_frame_may_be_overwritten_once_it_was_added(tmp_path):
-    recorder, pixels = Recorder(lambda: tmp_path / "show.mp4", 16.0), grey(200)
-    recorder.add(pixels, 0)
+def test_a_frame_of_the_ring_may_be_overwritten_once_it_was_shown(tmp_path):
+    recorder, dials, pixels = Recorder(lambda: tmp_path / "show.mp4", 16.0), DisplayDials(), grey(200)
+    recorder.add(dials.picture(pixels), 0)
     pixels[:] = 0
     recorder.stop()
     recorder.join()
@@ -228,11 +229,7 @@ def test_a_file_that_cannot_grow_ends_the_recording_and_says_why(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert getattr(recorder.error, "strerror", None) == "File too large"
-    with av.open(str(tmp_path / "show.mp4")) as film, suppress(av.InvalidDataError):  # cut off in its last fragment
-        count = 0
-        for _ in film.decode(video=0):
-            count += 1
-    assert count > 16, "what was written until then can be played"
+    assert len(read(tmp_path / "show.mp4")) >= 16, "what was written until then can be played"
 
 
 def test_a_recorder_that_was_given_no_frame_writes_no_file(tmp_path):

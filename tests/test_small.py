@@ -71,6 +71,21 @@ def test_words_that_are_not_known_still_give_a_world(world):
     assert frames[-1].std() > 10
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("a purple elephant spiral", "a purple spiral"),
+        (" ".join(["zebra"] * 12) + " red rain", "red rain"),
+        ("zebra", "slow purple ripples"),
+        ("123 !", "slow purple ripples"),
+        ("purple spiral:0.5 | zebra:0.5", "purple spiral"),
+    ],
+)
+def test_words_that_are_not_known_change_nothing(world, typed: str, meant: str):
+    (one,), (other,) = stream(world, typed, 1)[0], stream(world, meant, 1)[0]
+    assert one.digest == other.digest
+
+
 @pytest.mark.parametrize(("width", "layers"), [(64, 1), (128, 2)])
 def test_a_world_of_another_size_plays_from_its_file(tmp_path, width: int, layers: int):
     torch.manual_seed(0)

@@ -1,6 +1,7 @@
 import torch
 
-from world.small.text import CONCEPTS, TEXT_LENGTH, UNKNOWN, TextEncoder, concepts, tokenize, unknown_words
+from world.small.text import UNKNOWN, TextEncoder, concepts, known_words, tokenize, unknown_words
+from world.small.thesaurus import CONCEPTS, TEXT_LENGTH, THESAURUS, WORD_GROUPS
 
 
 def encoder() -> TextEncoder:
@@ -52,3 +53,13 @@ def test_a_prompt_encodes_alike_alone_and_in_company():
 
 def test_every_concept_is_a_word_of_its_own():
     assert all(concepts(concept) == [concept] for concept in CONCEPTS)
+
+
+def test_only_the_known_words_of_a_prompt_are_left_for_a_show():
+    assert known_words("A purple elephant, the spiral!") == "purple spiral"
+    assert known_words("my zebra") == ""
+
+
+def test_every_known_word_stands_under_one_heading():
+    grouped = [word for _, words in WORD_GROUPS for word in words]
+    assert sorted(grouped) == sorted(THESAURUS)

@@ -44,7 +44,7 @@ class Stage:
     def __init__(self, name: str) -> None:
         self.window = Window(WindowOptions(size=(640, 360)))
         self.observer = Observer(name)
-        self.keyboard = Keyboard(lambda: "the first words", {}, self.window.clipboard)
+        self.keyboard = Keyboard(lambda: "the first words", {}, self.window.ask_clipboard)
         self.asked: list = []
         self.gestures: list = []
         self.window.show(picture(), ())
@@ -148,11 +148,11 @@ def test_shift_enter_and_ctrl_q_are_a_hard_cut_and_the_end(stage):
 
 
 def test_shortcuts_bring_no_text_while_the_line_is_closed(stage):
-    for key in ("h", "b", "space", "F1", "F11"):
+    for key in ("h", "b", "space", "F1", "F3", "F9", "F11"):
         stage.observer.press(key)
-    stage.until(lambda: len(stage.asked) == 5)
-    shortcuts = [Command.HELP, Command.BLACKOUT, Command.FREEZE, Command.STATISTICS, Command.FULLSCREEN]
-    assert stage.asked == shortcuts
+    stage.until(lambda: len(stage.asked) == 7)
+    shortcuts = [Command.HELP, Command.BLACKOUT, Command.FREEZE, Command.STATISTICS]
+    assert stage.asked == [*shortcuts, Command.FIT, Command.RECORD, Command.FULLSCREEN]
     assert {type(gesture) for gesture in stage.gestures} <= {KeyDown, KeyUp, Resized}
 
 
@@ -204,6 +204,35 @@ def test_a_window_that_is_resized_from_outside_scales_its_held_picture(stage):
     assert shown.shape == (400, 900, 3)
     assert (shown[:, 100:800] == RED).all()
     assert (shown[:, :90] == 0).all()
+
+
+def test_a_picture_that_fills_its_window_does_so_at_every_size(stage):
+    stage.window.next_fit()
+    stage.window.show(None, ())
+    for width, height in ((900, 300), (300, 500)):
+        stage.observer.window().configure(width=width, height=height)
+        stage.observer.display.sync()
+        stage.until(lambda size=(width, height): stage.window.size == size)
+        stage.window.show(None, ())
+        assert stage.screen().shape == (height, width, 3) and (stage.screen() == RED).all()
+    stage.window.toggle_fullscreen()
+    stage.until(lambda: stage.window.size == SCREEN)
+    stage.window.show(None, ())
+    assert (stage.observer.look() == RED).all()
+
+
+def test_a_window_that_was_covered_shows_its_held_picture_again(stage):
+    root, where = stage.observer.root, stage.observer.window().get_geometry()
+    cover = root.create_window(where.x, where.y, 300, 200, 0, X.CopyFromParent, background_pixel=0, override_redirect=1)
+    cover.map()
+    stage.observer.display.sync()
+    assert (stage.screen()[:200, :300] == 0).all()
+    cover.destroy()
+    stage.observer.display.sync()
+    for _ in range(20):
+        stage.pump()
+    stage.window.show(None, ())
+    assert (stage.screen() == RED).all()
 
 
 def test_closing_the_window_is_one_wish_to_close(stage):

@@ -45,7 +45,7 @@ def apply_events(
             seed = mix(after.seed, index) if event.seed is None else event.seed
             after, scene, renew = replace(after, words=event.text, seed=seed), True, False
         elif isinstance(event, Dial) and event.name in ranges:
-            after = replace(after, dials={**after.dials, event.name: clamped(event.value, ranges[event.name])})
+            after = replace(after, dials={**after.dials, event.name: ranges[event.name].clamped(event.value)})
         elif isinstance(event, Rebuild):
             renew = not scene
         elif isinstance(event, Rewind):
@@ -55,9 +55,4 @@ def apply_events(
 
 def in_range(dials: Mapping[str, float], ranges: Mapping[str, DialRange]) -> dict[str, float]:
     """Those of `dials` that the world has, within their limits."""
-    return {name: clamped(value, ranges[name]) for name, value in dials.items() if name in ranges}
-
-
-def clamped(value: float, limits: DialRange) -> float:
-    """`value` within the dial's limits."""
-    return min(max(value, limits.low), limits.high)
+    return {name: ranges[name].clamped(value) for name, value in dials.items() if name in ranges}

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from world.invisible import unreadable_as_spaces, without_invisible, without_strays
 from world.prompt_mix import PromptMix, Words, parse_mix
 
-_JOINERS = "\u200c\u200d"  # unprintable, yet emoji families and Persian words are spelt with them
 MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on a stage
 
 
@@ -90,8 +90,8 @@ def event_of(words: Words) -> Prompt | Blend:
 
 
 def clean_text(text: str) -> str:
-    """`text` on one line, without control characters; raises ValueError when empty or over MAX_TEXT."""
-    line = " ".join("".join(c if c.isprintable() or c in _JOINERS else " " for c in text).split())
+    """`text` on one line, without control and invisible characters; raises ValueError when empty or over MAX_TEXT."""
+    line = " ".join(without_strays(unreadable_as_spaces(without_invisible(text))).split())
     if not line:
         raise ValueError("the prompt is empty: type at least one word")
     if len(line) > MAX_TEXT:

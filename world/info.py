@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+from world.invisible import without_invisible, without_strays
+
+WordGroups = tuple[tuple[str, tuple[str, ...]], ...]  # headings with their words
 
 
 class WorldError(ValueError):
     """A world cannot be opened or used as asked; the message is one line for the user."""
+
+
+def split_words(text: str) -> list[str]:
+    """The words of `text`, runs of letters, in lower case. An invisible character does not end a word."""
+    return re.findall(r"[^\W\d_]+", without_strays(without_invisible(text)).lower())
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,10 @@ class DialRange:
     low: float = -1.0
     high: float = 1.0
     rest: float = 0.0
+
+    def clamped(self, value: float) -> float:
+        """`value`, or the nearest limit if it lies outside."""
+        return min(max(value, self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,9 @@ class WorldInfo:
     memory_blocks: past blocks whose latents must be kept, so that the window and the decoder can be rebuilt from them.
     vocabulary: the words that mean something to this world; empty if any word may.
     silent: words like `the` that mean nothing here and are no reason for a remark.
+    word_groups: the vocabulary under headings, each with its words. examples: prompts to show beside it.
+    most_words: how many known words of a prompt are read; None if there is no limit that anybody meets.
+    fallback: the prompt that plays instead of one without a known word; empty if any word is known.
     """
 
     name: str
@@ -38,6 +55,22 @@ class WorldInfo:
     dials: dict[str, DialRange] = field(default_factory=dict)
     vocabulary: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    word_groups: WordGroups = ()
+    examples: tuple[str, ...] = ()
+    most_words: int | None = None
+    fallback: str = ""
+
+    def knows(self, word: str) -> bool:
+        """Whether this word, in lower case, means something to the world. A world without a vocabulary knows any."""
+        return not self.vocabulary or word in self.vocabulary
+
+    def known_words(self, text: str) -> list[str]:
+        """The words of `text` that mean something to the world, in order and in lower case."""
+        return [word for word in split_words(text) if self.knows(word)]
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` that the world does not know, each once; those in `silent` are not among them."""
+        return [word for word in dict.fromkeys(split_words(text)) if not self.knows(word) and word not in self.silent]
 
     @property
     def block_s(self) -> float:

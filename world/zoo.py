@@ -7,8 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from world.block import World
-from world.info import WorldError
+from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
+from world.small.geometry import check_picture
+from world.small.thesaurus import EXAMPLES, WORD_GROUPS
+from world.wan.picture import checked_picture
 
 NAMES = {
     "small": "the bundled world: text-steered scenes, real time on two CPU cores",
@@ -68,12 +71,11 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
 
     spend: called by the test card with the seconds of its made-up costs, since a world has no clock of its own.
     """
-    check_name(options.name)
+    check_options(options)
     if is_folder(options.name):
         from world.wan.world import open_wan
 
         return open_wan(Path(options.name), options)
-    _refuse_folder_options(options)
     if options.name == "probe":
         from world.probe import ProbeWorld
 
@@ -118,6 +120,29 @@ def check_name(name: str) -> None:
     hint = f" (did you mean {nearest[0]}?)" if nearest else ""
     known = f"one of {', '.join(NAMES)}, a .safetensors file of your own training, or a folder of checkpoints"
     raise WorldError(f"unknown world {name!r}{hint}: expected {known}")
+
+
+def check_options(options: WorldOptions) -> None:
+    """Raise WorldError for options that the world cannot be opened with, as far as one can tell without opening it.
+
+    It is quick and imports no torch, so that a mistake is told before a window opens.
+    """
+    check_name(options.name)
+    if is_folder(options.name):
+        checked_picture(options.picture)
+        return
+    _refuse_folder_options(options)
+    if options.name != "probe":
+        check_picture(options.picture)
+
+
+def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
+    """The words that a world knows, under headings, and prompts as examples; both empty where any word may be used.
+
+    Raises WorldError for a name that no world has. Opens nothing.
+    """
+    check_name(name)
+    return ((), ()) if name == "probe" or is_folder(name) else (WORD_GROUPS, EXAMPLES)
 
 
 def is_folder(name: str) -> bool:

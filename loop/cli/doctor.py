@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib.metadata
 import os
 import platform
@@ -30,10 +29,8 @@ PACKAGES = (
     Package("safetensors", "weights"),
     Package("pygame-ce", "the window"),
     Package("av", "recording"),
-    Package("transformers", "real checkpoints' text", "wan"),
-    Package("mido", "MIDI", "midi"),
-    Package("python-osc", "OSC", "osc"),
-    Package("sounddevice", "audio", "audio"),
+    Package("tokenizers", "published checkpoints' text", "wan"),
+    Package("ftfy", "published checkpoints' text", "wan"),
     Package("matplotlib", "pictures of the latency page", "plot"),
 )
 
@@ -46,7 +43,6 @@ def rows() -> Iterator[Row]:
         yield _package(package)
     yield from _gpu()
     yield from _displays()
-    yield _portaudio()
 
 
 def _package(package: Package) -> Row:
@@ -91,11 +87,6 @@ def _displays() -> Iterator[Row]:
             yield f"display {number}", f"{width}x{height}", ""
     except WindowError as error:
         yield "display", "none", str(error)
-
-
-def _portaudio() -> Row:
-    found = ctypes.util.find_library("portaudio")
-    return "PortAudio", found or "not found (audio input)", "" if found else "sudo apt install libportaudio2"
 
 
 def print_findings() -> int:

@@ -9,13 +9,14 @@ from typing import NoReturn
 
 from loop.cli import accept
 from loop.cli.files import file_mistakes
+from loop.cli.gpu import check_device
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
 from world.options import ProbeOptions, WorldOptions, default_threads
-from world.zoo import check_name
+from world.zoo import check_name, check_options
 
-COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds")
+COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words")
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
 
 
@@ -46,7 +47,11 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="neverblink", description="A live engine for worlds that are generated while you watch.")
+    parser = _Parser(
+        prog="neverblink",
+        description="A live engine for worlds that are generated while you watch.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # the lines of the epilog stay as they are
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
     play = commands.add_parser("play", help="open the window and play (the default)")
     _add_world_options(play)
@@ -63,11 +68,15 @@ def _build_parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train the bundled world, stage by stage")
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
     commands.add_parser("worlds", help="the worlds there are")
+    words = commands.add_parser("words", help="the words that a world knows, with three prompts to try")
+    _add_world_option(words)
+    play.usage = "neverblink [play] [options]"
+    parser.epilog = "What `play` takes, and so `neverblink` without a command:\n\n" + play.format_help()
     return parser
 
 
 def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
-    parser.add_argument("--world", default="small", metavar="NAME|FILE|FOLDER", help="see `neverblink worlds` (small)")
+    _add_world_option(parser)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
     parser.add_argument(
         "--seed", type=accept.seed_number, metavar="N", help="the same seed, the same world; drawn if not given"
@@ -91,6 +100,10 @@ def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float
         "--probe-pace-every", type=accept.seconds, default=10.0, metavar="S", help="seconds of video at each pace (10)"
     )
     probe.add_argument("--probe-busy", action="store_true", help="burn the processor instead of sleeping")
+
+
+def _add_world_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--world", default="small", metavar="NAME|FILE|FOLDER", help="see `neverblink worlds` (small)")
 
 
 def _add_folder_options(parser: argparse.ArgumentParser) -> None:
@@ -237,6 +250,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
 def world_options(options: argparse.Namespace) -> WorldOptions:
     """How to open the world, from the command line; raises WorldError or UsageError."""
     check_name(options.world)
+    check_device(options.device, options.world)
     probe = ProbeOptions(
         fps=options.probe_fps,
         frames=options.probe_frames,
@@ -246,7 +260,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         pace=options.probe_pace,
         pace_every_s=options.probe_pace_every,
     )
-    return WorldOptions(
+    chosen = WorldOptions(
         name=options.world,
         device=options.device,
         threads=options.threads or default_threads(),
@@ -254,6 +268,8 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         probe=probe,
         **_given_folder_options(options),
     )
+    check_options(chosen)
+    return chosen
 
 
 def _given_folder_options(options: argparse.Namespace) -> dict[str, str]:

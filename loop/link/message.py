@@ -21,7 +21,7 @@ class Start:
 
     reserve: blocks to hold ready beyond the one that is due. transition: blocks over which new words come in. epoch:
     how often unseen blocks have been dropped so far. submits: what was asked for and is not made yet, for the first
-    block.
+    block; if it is the first of all, these events are in force at once and in full.
     """
 
     ring: str

@@ -5,105 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import av
-    import av.filter
+from loop.output.mp4 import Mp4, cut_to_whole_fragments
 
 QUEUE_FRAMES = 64  # while so many pictures wait to be encoded, new ones are dropped and counted
 FINISH_S = 60.0  # the longest time that the end of a show waits for what is still to be encoded
-_CONTAINER = {"movflags": "hybrid_fragmented+frag_keyframe", "frag_duration": "1000000", "flush_packets": "1"}
-_ENCODER = {"preset": "veryfast", "crf": "18", "tune": "zerolatency"}
-_BT709 = 1  # of matrix, primaries and transfer alike (ITU-T H.273)
-_LIMITED_RANGE = 1
 _IDLE_S = 0.25  # after so long without a new picture, the film is continued with the last one
 _TOLERANCE = 1.1  # frames by which a picture may be early or late before one is left out or repeated
-
-
-class Mp4:
-    """An MP4 file with one H.264 stream of constant frame rate, in the colours of BT.709 and tagged as such.
-
-    It is written in fragments of a second: after a crash it can be played up to the last complete one.
-    picture: (width, height) of what is added. size: (width, height) of the film, both even, into which the picture is
-    scaled with its aspect kept and black around it; None is the picture's own size, without an odd last row or column.
-    """
-
-    def __init__(self, path: Path, picture: tuple[int, int], fps: float, size: tuple[int, int] | None = None) -> None:
-        import av
-        import av.filter
-
-        self._av = av
-        self._rate = Fraction(fps).limit_denominator(1001)
-        own = (max(picture[0] // 2 * 2, 2), max(picture[1] // 2 * 2, 2))
-        self._cut = picture if size else own
-        self._size = size or own
-        self._graph = self._conversion()
-        self._frame: av.VideoFrame | None = None
-        self._container = av.open(f"file:{path}", "w", format="mp4", options=_CONTAINER)
-        self._stream = self._container.add_stream("libx264", rate=self._rate, options=_ENCODER)
-        self._stream.width, self._stream.height = self._size
-        self._stream.pix_fmt = "yuv420p"
-        codec = self._stream.codec_context
-        codec.gop_size = round(2 * fps)  # a seek point every two seconds
-        codec.time_base = 1 / self._rate
-        codec.max_b_frames, codec.thread_count = 0, 1
-        codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
-        codec.color_range = _LIMITED_RANGE
-        self.frames = 0
-
-    def add(self, pixels: np.ndarray) -> None:
-        """Append a picture, uint8 [Y, X, 3] RGB."""
-        self.take(pixels)
-        self.append()
-
-    def take(self, pixels: np.ndarray) -> None:
-        """Convert a picture, uint8 [Y, X, 3] RGB, which `append` then adds."""
-        width, height = self._cut
-        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
-        frame.pts, frame.time_base = self.frames, 1 / self._rate
-        self._graph.vpush(frame)
-        self._frame = self._graph.vpull()
-
-    def append(self) -> None:
-        """Append the picture that was taken last, once more if it was appended before."""
-        assert self._frame is not None
-        self._frame.pts, self._frame.time_base = self.frames, 1 / self._rate
-        self._container.mux(self._stream.encode(self._frame))
-        self.frames += 1
-
-    def close(self) -> None:
-        """Write the frames that the encoder still holds, and the index."""
-        try:
-            self._container.mux(self._stream.encode(None))
-        finally:
-            self._container.close()
-
-    def _conversion(self) -> av.filter.Graph:
-        """From rgb24 of the picture's size to yuv420p of the film's."""
-        (across, down), (width, height) = self._cut, self._size
-        graph = self._av.filter.Graph()
-        form = self._av.VideoFormat("rgb24", across, down)
-        source = graph.add_buffer(width=across, height=down, format=form, time_base=1 / self._rate)
-        chain = [
-            source,
-            graph.add(
-                "scale",
-                f"{width}:{height}:force_original_aspect_ratio=decrease:force_divisible_by=2"
-                ":flags=bicubic:out_color_matrix=bt709:out_range=limited",
-            ),
-            graph.add("format", "yuv420p"),
-            graph.add("pad", f"{width}:{height}:-1:-1"),
-            graph.add("setsar", "1"),
-            graph.add("buffersink"),
-        ]
-        graph.link_nodes(*chain).configure()
-        return graph
 
 
 class ConstantRate:
@@ -154,13 +66,16 @@ class Recorder:
         self._thread.start()
 
     def add(self, pixels: np.ndarray, t_ns: int) -> None:
-        """Queue a copy of a picture that is shown from `t_ns` (perf_counter_ns) on: uint8 [Y, X, 3] RGB."""
+        """Queue a picture that is shown from `t_ns` (perf_counter_ns) on.
+
+        pixels: uint8 [Y, X, 3] RGB, which must not change afterwards.
+        """
         self._now_ns = t_ns
         if self.error or self._queued - self._encoded >= QUEUE_FRAMES:
             self.dropped += 1
             return
         self._queued += 1
-        self._queue.put((pixels.copy(), t_ns))
+        self._queue.put((pixels, t_ns))
 
     def hold(self, t_ns: int) -> None:
         """The last picture is still shown at `t_ns`."""
@@ -181,9 +96,9 @@ class Recorder:
             self._record()
         except Exception as error:  # the show reads it
             self.error = error
-            if self.path and not self.recorded and self.path.is_file():
+            if self.path and self.path.is_file():  # a device stays
                 with suppress(OSError):
-                    self.path.unlink()
+                    cut_to_whole_fragments(self.path) if self.recorded else self.path.unlink()
 
     def _record(self) -> None:
         first = self._queue.get()
@@ -220,9 +135,3 @@ class Recorder:
         for _ in range(count):
             film.append()
             self.recorded = film.frames
-
-
-def load_ffmpeg() -> None:
-    """Load what recordings need, so that the first of them does not have to."""
-    import av
-    import av.filter  # noqa: F401

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from loop.output.mp4 import load_ffmpeg
 from loop.output.new_file import create_new
-from loop.output.recorder import Recorder, load_ffmpeg
+from loop.output.recorder import Recorder
 
 Size = tuple[int, int]  # (width, height) in pixels
 
@@ -39,8 +39,7 @@ class Recordings:
         self._current: Recorder | None = None
         self._newest: np.ndarray | None = None
         self._was_black = False
-        # loading takes a tenth of a second in which no tick can pass, so it is done while the world still opens
-        threading.Thread(target=load_ffmpeg, name="ffmpeg", daemon=True).start()
+        load_ffmpeg()  # it takes a tenth of a second, in which no tick can pass
 
     def toggle(self) -> None:
         """Begin a recording with the next tick, or end the one that runs."""
@@ -93,7 +92,7 @@ class Recordings:
         return [
             f"recorded {recorder.recorded} frames to {recorder.path}, {recorder.dropped} dropped"
             for recorder in self.made
-            if recorder.path
+            if recorder.recorded
         ]
 
     def _create(self, is_first: bool) -> Path:

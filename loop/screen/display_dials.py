@@ -44,6 +44,7 @@ class DisplayDials:
     def picture(self, pixels: np.ndarray | None) -> np.ndarray | None:
         """The picture to show at this tick, uint8 [Y, X, 3]; None if the screen already holds it.
 
+        It is never written to afterwards, so the recorder may keep it.
         pixels: a new picture, uint8 [Y, X, 3], which the caller may overwrite afterwards; None if there is no new one.
         """
         if pixels is not None:

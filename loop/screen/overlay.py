@@ -18,6 +18,7 @@ Rows = tuple[tuple[str, str], ...]
 
 _LINE_KEYS = "Enter  go on        Shift+Enter  new scene        Esc  close"
 _GHOST_KEYS = _LINE_KEYS + "        Tab  complete"
+_WORDS_KEYS = _LINE_KEYS + "        Tab  the words"
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class OverlayState:
 
     line: the open prompt line. placeholder: shown in it while nothing is typed. status: what the show waits for; in the
     middle of the window until the first picture is shown. toast: the words just submitted. hint: a note on words that
-    the world does not know. help, statistics: rows of two columns. blackout: the audience must see nothing, so only
-    what the performer has opened (line, help, statistics) is drawn.
+    the world does not know. welcome: the keys to begin with; it gives way to the toast. help, statistics, words: rows
+    of two columns. can_list_words: Tab on an empty line lists the words. blackout: the audience must see nothing, so
+    only what the performer has opened (line, help, statistics, words) is drawn.
     """
 
     line: LineView | None = None
@@ -37,8 +39,11 @@ class OverlayState:
     has_picture: bool = True
     toast: str = ""
     hint: str = ""
+    welcome: str = ""
     help: Rows = ()
     statistics: Rows = ()
+    words: Rows = ()
+    can_list_words: bool = False
     blackout: bool = False
 
 
@@ -48,10 +53,10 @@ def layout(state: OverlayState, size: tuple[int, int], measure: Measure) -> tupl
     marks = page.statistics(state.statistics)
     if not state.blackout:
         marks += page.status(state.status, state.has_picture)
-    line = page.line(state.line, state.caret_lit, state.placeholder) if state.line is not None else []
+    line = page.line(state.line, state) if state.line is not None else []
     floor = _top(line) - page.gap if line else size[1] - page.margin
-    if state.help:
-        return tuple(marks + line + page.help(state.help, floor))
+    if table := state.words or state.help:
+        return tuple(marks + line + page.table(table, floor))
     return tuple(marks + line + page.messages(state, floor))
 
 
@@ -73,20 +78,21 @@ class _Page:
         self.gap = self.margin // 2
         self.column = max(self.w - 2 * self.margin, 4 * self.big)  # never 0, even in a window of a few pixels
 
-    def line(self, view: LineView, caret_lit: bool, placeholder: str) -> list[Mark]:
+    def line(self, view: LineView, state: OverlayState) -> list[Mark]:
         """The prompt line at the bottom of the window: the typed text, and under it the keys that close the line."""
         size, pad = self.big, self.big * 2 // 3
         width = self.column
-        has_keys, has_tab = (self.measure(keys, self.small) <= width - 2 * pad for keys in (_LINE_KEYS, _GHOST_KEYS))
+        is_empty = not view.text and not view.composition
+        tab_keys = _GHOST_KEYS if view.ghost else _WORDS_KEYS if is_empty and state.can_list_words else _LINE_KEYS
+        has_keys, has_tab = (self.measure(keys, self.small) <= width - 2 * pad for keys in (_LINE_KEYS, tab_keys))
         height = size + 2 * pad + (self.small + pad // 2 if has_keys else 0)
         x, y = self.margin + pad, self.h - self.margin - height + pad
         marks: list[Mark] = [Panel(self.margin, y - pad, width, height, 0.72, size // 2)]
         if has_keys:
-            keys = _GHOST_KEYS if view.ghost and has_tab else _LINE_KEYS
-            marks.append(Label(keys, x, y + size + pad, self.small, DIM))
-        if not view.text and not view.composition:
-            marks.append(Label(placeholder, x + size // 3, y, size, DIM))
-        return marks + self._typed(view, caret_lit, x, y, width - 2 * pad)
+            marks.append(Label(tab_keys if has_tab else _LINE_KEYS, x, y + size + pad, self.small, DIM))
+        if is_empty:
+            marks.append(Label(state.placeholder, x + size // 3, y, size, DIM))
+        return marks + self._typed(view, state.caret_lit, x, y, width - 2 * pad)
 
     def _typed(self, view: LineView, caret_lit: bool, x: int, y: int, width: int) -> list[Mark]:
         """The visible part of the typed text, and the caret.
@@ -114,7 +120,7 @@ class _Page:
         """The submitted words above `floor`, but not while a line is open there, and the hint above them."""
         if state.blackout and state.line is None:
             return []
-        toast = state.toast if state.line is None else ""
+        toast = (state.toast or state.welcome) if state.line is None else ""
         marks = self._message(toast, self.big, WHITE, 2, lambda height: floor - height)
         base = _top(marks) - self.gap if marks else floor
         return marks + self._message(state.hint, self.big, AMBER, 2, lambda height: base - height)
@@ -139,8 +145,8 @@ class _Page:
             marks.append(Label(line, (self.w - wide) // 2, top + pad + row * step, size, color))
         return marks
 
-    def help(self, rows: Rows, floor: int) -> list[Mark]:
-        """The table of keys, centred above `floor`: each key in white, and beside it what the key does."""
+    def table(self, rows: Rows, floor: int) -> list[Mark]:
+        """The table of keys or words, centred above `floor`: the left column in white, and beside it what it means."""
         size = self._table_text_size(rows, floor)
         left, width, height = self._table_extent(rows, size)
         x, y = (self.w - width) // 2, max((floor - height) // 2, 0)

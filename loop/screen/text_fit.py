@@ -34,6 +34,25 @@ def wrap(text: str, size: int, width: int, measure: Measure, most: int) -> list[
 
 def visible(text: str, caret: int, size: int, width: int, measure: Measure) -> tuple[int, int]:
     """(first, last): the part of a long line to show. It contains the caret and uses the whole `width`."""
+    start, end = _near(text, caret, size, width)
+    first, last = _visible_near(text[start:end], caret - start, size, width, measure)
+    return start + first, start + last
+
+
+def _near(text: str, caret: int, size: int, width: int) -> tuple[int, int]:
+    """A part of `text` around the caret, of more characters than fit, so that a line of thousands need not be measured.
+
+    A character is counted as at least a sixth of its height wide.
+    """
+    most = 6 * width // size + 1
+    stops = boundaries(text)
+    if len(stops) <= 2 * most:
+        return 0, len(text)
+    place = bisect_right(stops, caret) - 1
+    return stops[max(place - most, 0)], stops[min(place + most, len(stops) - 1)]
+
+
+def _visible_near(text: str, caret: int, size: int, width: int, measure: Measure) -> tuple[int, int]:
     if measure(text, size) <= width:
         return 0, len(text)
     stops = boundaries(text)

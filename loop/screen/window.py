@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import pygame
 
-from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Resized, Text, key_name
+from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Pasted, Resized, Text, key_name
 from loop.screen.canvas import Canvas
+from loop.screen.clipboard import ClipboardReader
 from loop.screen.display import FITS, Fit, WindowError, WindowOptions, centred_on, has_window_manager
 from loop.screen.marks import Caret, Mark
 from loop.screen.painter import Painter, rounded_panel
+from loop.screen.x11_clipboard import read_x11_clipboard
 
 _WAIT_MS = 2  # some video drivers look for input only when a wait begins, so a long wait would be late to see it
 # after these the system may have lost what the window held, so it is drawn and flipped again
@@ -48,6 +50,7 @@ class Window:
     def __init__(self, options: WindowOptions) -> None:
         self._window = _open(options)
         self._pending: list[tuple[Gesture, int]] = []
+        self._clipboard = ClipboardReader(read_x11_clipboard)
         self._keys_down: set[str] = set()
         self._canvas = Canvas()
         self._painter = Painter()
@@ -70,6 +73,8 @@ class Window:
         """Gestures since the last call, each with the time (perf_counter_ns) at which it left the window system."""
         for event in pygame.event.get():
             self._keep(event, time.perf_counter_ns())
+        if (pasted := self._clipboard.answer()) is not None:
+            self._pending.append((Pasted(pasted), time.perf_counter_ns()))
         gestures, self._pending = self._pending, []
         return gestures
 
@@ -131,9 +136,12 @@ class Window:
             self._composition = rect
             pygame.key.set_text_input_rect(rect)
 
-    def clipboard(self) -> str:
-        """The text of the system's clipboard; empty if it holds none."""
-        return pygame.scrap.get_text()
+    def ask_clipboard(self) -> None:
+        """Ask for the text of the system's clipboard, which comes as Pasted, empty if there is none."""
+        if pygame.display.get_driver() == "x11":
+            self._clipboard.ask()
+        else:  # elsewhere the system keeps the text itself, or gives it only to the window that has the keyboard
+            self._pending.append((Pasted(pygame.scrap.get_text()), time.perf_counter_ns()))
 
     def measure(self, text: str, size: int) -> int:
         """The width of `text` in pixels when drawn `size` pixels high; `overlay.layout` needs it."""

@@ -78,6 +78,7 @@ class LiveModel:
         self._heard = 0  # messages of this process
         self._readers: list[_Reader] = []  # oldest first: of a process that died, frames may still be queued
         self._next_ring: FrameRing | None = None  # made for a process that has not attached to it yet
+        self._opened: Opened | None = None  # until a session is begun in it
         self._deaths = 0  # since the last block
         self._last_words: Fault | None = None
         self._newest_seen = -1
@@ -120,6 +121,8 @@ class LiveModel:
 
     def poll(self) -> list[Any]:
         """Act on what the process said; returns the messages that concern the engine."""
+        if self._opened is not None:
+            self._begin(self._opened)
         messages = [] if self.fault else self._lives.receive()
         for message in messages:
             self._hear(message)
@@ -170,7 +173,7 @@ class LiveModel:
             self._heard = 0
         self._heard += 1
         if isinstance(message, Opened):
-            self._begin(message)
+            self._meet(message)
         elif isinstance(message, Started):
             self._attach()
         elif isinstance(message, Taken):
@@ -186,10 +189,19 @@ class LiveModel:
         elif isinstance(message, Died):
             self._restart()
 
+    def _meet(self, opened: Opened) -> None:
+        """The world is open: begin its session, for the first time with the next poll, so that events can come first.
+
+        Who submits knows only now which dials there are.
+        """
+        self._opened, self.info, self.versions = opened, opened.info, opened.versions
+        self.words = self.words or opened.info.showpiece
+        if self.life:
+            self._begin(opened)
+
     def _begin(self, opened: Opened) -> None:
-        """The world is open: give its session a ring to write to, a place to go on from, and what is not made yet."""
-        info = self.info = opened.info
-        self.versions = opened.versions
+        """Give the session a ring to write to, a place to go on from, and what is not made yet."""
+        info, self._opened = opened.info, None
         slots = info.block_frames * (3 + self.options.reserve) + 2
         self._next_ring = self._new_ring(slots, info.picture)
         first_words = self.options.prompt or info.showpiece
@@ -240,7 +252,7 @@ class LiveModel:
         """The process has died or hangs: go on in another one, unless the world could not be opened as asked."""
         self._deaths += 1
         fault = self._last_words or Fault("the model's process ended without a word (killed, or out of memory)", False)
-        self._last_words = None
+        self._last_words = self._opened = None
         self._close_next_ring()
         if fault.usage and not self.life:  # not opened as asked, or without memory for its frames
             self._lives.end()

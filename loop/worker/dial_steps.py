@@ -22,6 +22,11 @@ class DialSteps:
         self._steps = {name: DIAL_STEP * (limits.high - limits.low) for name, limits in ranges.items()}
         self._moved_for: dict[str, int] = {}
 
+    def begin_at(self, event: Event) -> None:
+        """Where a dial is from the first block on: there is no picture yet that a jump could break."""
+        if isinstance(event, Dial) and event.name in self._values:
+            self._values[event.name] = event.value
+
     def has_moved(self, event: Event, block: int) -> bool:
         """Whether `event` sets a dial that was already moved for this block."""
         return isinstance(event, Dial) and self._moved_for.get(event.name) == block

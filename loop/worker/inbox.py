@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from multiprocessing.connection import wait
 from typing import Any
 
-from loop.link.message import NOBODY, Close, Mode, Ping, Pong, Stage, Start, Submit
+from loop.link.message import NOBODY, Close, Mode, Ping, Pong, Start, Submit
 from loop.timing.clock import Clock
 from loop.timing.costs import Costs
 from loop.worker.dial_steps import DialSteps
@@ -44,6 +44,14 @@ class Inbox:
         self._mixes: deque[Words] = deque()  # of the present transition, those that are not waiting yet
         self._take_back: int | None = None
         self._has_postponed = False
+
+    def open_with(self, submits: Iterable[Submit]) -> None:
+        """Let events wait for the first block. Nothing was seen yet, so they are in force at once and in full."""
+        for submit in submits:
+            self._session.prepare(submit.event)
+            self._dials.begin_at(submit.event)
+            self._link.stamp("encoded", self._clock.now_ns(), submitted([(submit.id, submit.event)]))
+            self.waiting.append((submit.id, submit.event))
 
     def receive(self, wait_s: float = 0.0) -> None:
         """Read every message there is, waiting up to `wait_s` for the first.
@@ -142,7 +150,8 @@ class Inbox:
             self._session.prepare(event, done and done.words)
             event = self._begin_transition(event)
             self._session.prepare(event)
-            self._link.send(Stage(submit.id, "encoded", done.t_ns if done else self._clock.now_ns()))
+            t_ns = done.t_ns if done else self._clock.now_ns()
+            self._link.stamp("encoded", t_ns, submitted([(submit.id, submit.event)]))
         self.waiting.append((submit.id, event))
 
     def _begin_transition(self, event: Event) -> Event:

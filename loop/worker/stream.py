@@ -37,8 +37,11 @@ class Stream:
         if start.snapshot:
             session.resume(start.snapshot)
             output.resume(start.snapshot.blocks)
-        for submit in start.submits:
-            inbox.accept(submit)
+        if start.snapshot and start.snapshot.blocks:
+            for submit in start.submits:
+                inbox.accept(submit)
+        else:
+            inbox.open_with(start.submits)
 
     def run(self) -> None:
         """Make blocks until told to close."""

@@ -14,7 +14,8 @@ from torch import Tensor
 from world.diffusion.model import DiffusionModel, TextEncoding
 from world.dit.device import upload
 from world.dit.dit import TextKV
-from world.prompt_mix import Words, parts_of
+from world.info import WorldInfo
+from world.prompt_mix import Part, Words, parts_of
 
 
 class EncodedPrompt(NamedTuple):
@@ -35,6 +36,15 @@ def mix_texts(parts: Sequence[tuple[TextEncoding, float]]) -> TextEncoding:
     return TextEncoding(embedding, reduce(torch.add, pooled) if pooled else None)
 
 
+def meaningful_parts(parts: Sequence[Part], info: WorldInfo) -> Sequence[Part]:
+    """The parts of a mix that have a word which the world knows, with weights that add up to 1; all if none has one."""
+    kept = [part for part in parts if info.known_words(part[0])]
+    if not kept or len(kept) == len(parts):
+        return parts
+    total = sum(weight for _, weight in kept)
+    return [(words, weight / total) for words, weight in kept]
+
+
 class EncodedPrompts:
     """The newest prompts, encoded. Owned by a session."""
 
@@ -50,7 +60,8 @@ class EncodedPrompts:
 
     def encode(self, text: Words) -> EncodedPrompt:
         """Encode a prompt without keeping it."""
-        mixed = mix_texts([(self._model.encode(words), weight) for words, weight in parts_of(text)])
+        parts = meaningful_parts(parts_of(text), self._model.info)
+        mixed = mix_texts([(self._model.encode(words), weight) for words, weight in parts])
         return EncodedPrompt(self._model.dit.words(mixed.embedding), mixed.pooled)
 
     def keep(self, text: Words, prompt: EncodedPrompt) -> None:

@@ -1,75 +1,43 @@
-"""The bundled world's text encoder: a small thesaurus, a tokenizer and one transformer layer."""
+"""The bundled world's text encoder: a tokenizer of the words in its thesaurus, and one transformer layer."""
 
 from __future__ import annotations
-
-import re
 
 import torch
 from torch import Tensor, nn
 
-TEXT_LENGTH = 12  # tokens; a longer prompt is cut
-_SYNONYMS = {
-    "red": "red crimson scarlet ruby fire flame flames blood",
-    "orange": "orange amber tangerine sunset autumn",
-    "yellow": "yellow golden gold lemon sun sunny desert sand",
-    "green": "green emerald lime jade forest grass jungle leaves",
-    "cyan": "cyan turquoise teal aqua lagoon",
-    "blue": "blue azure sapphire cobalt navy sky",
-    "purple": "purple violet lilac indigo night dusk",
-    "pink": "pink rose magenta fuchsia blossom candy",
-    "white": "white silver grey gray monochrome snow ice",
-    "plasma": "plasma cloud clouds liquid fluid smoke fog nebula lava",
-    "stripes": "stripes stripe bars bands lines",
-    "grid": "grid lattice mesh wireframe net maze city",
-    "orbs": "orbs orb balls ball spheres bubbles dots planets moons",
-    "waves": "waves wave sea ocean water",
-    "rain": "rain raindrops drizzle rainy storm",
-    "ripples": "ripples ripple rings ring circles pond",
-    "tunnel": "tunnel corridor hallway wormhole cave road",
-    "spiral": "spiral swirl pinwheel vortex whirl galaxy",
-    "left": "left leftwards leftward",
-    "right": "right rightwards rightward",
-    "up": "up upwards upward rising",
-    "down": "down downwards downward falling sinking",
-    "outwards": "outwards outward expanding growing",
-    "inwards": "inwards inward contracting shrinking",
-    "clockwise": "clockwise",
-    "counterclockwise": "counterclockwise anticlockwise",
-    "slow": "slow slowly slower calm gentle lazy",
-    "fast": "fast faster quick quickly rapid energetic wild",
-}
-CONCEPTS = tuple(_SYNONYMS)
-THESAURUS = {word: concept for concept, words in _SYNONYMS.items() for word in words.split()}
-_SILENT = (  # words that mean nothing here and get no token
-    "a an and the my of with in on to then now very some scene place full world moving move turning spinning flying"
-    " going is are it from over by drawn made all more into"
-)
-SILENT = frozenset(_SILENT.split())
+from world.info import split_words
+from world.small.thesaurus import CONCEPTS, SILENT, TEXT_LENGTH, THESAURUS
+
 PAD, UNKNOWN, FIRST = 0, 1, 2  # token numbers: padding, a word that is not known, the first concept
 
 
 def concepts(text: str) -> list[str]:
     """The concepts that `text` names, in order; words that are not known are left out."""
-    return [THESAURUS[word] for word in _words(text) if word in THESAURUS]
+    return [THESAURUS[word] for word in split_words(text) if word in THESAURUS]
 
 
 def unknown_words(text: str) -> list[str]:
     """The words of `text` that the bundled world does not know, in order."""
-    return [word for word in _words(text) if word not in THESAURUS and word not in SILENT]
+    return [word for word in split_words(text) if word not in THESAURUS and word not in SILENT]
+
+
+def known_words(text: str) -> str:
+    """`text` without the words that the bundled world does not know, and without those that mean nothing."""
+    return " ".join(word for word in split_words(text) if word in THESAURUS)
 
 
 def tokenize(texts: list[str]) -> Tensor:
-    """Token numbers, int64 [B, TEXT_LENGTH]: one for each concept or unknown word, then padding."""
+    """Token numbers, int64 [B, TEXT_LENGTH]: one for each concept or unknown word, then padding.
+
+    Training keeps the unknown words of its captions. A show leaves them out before (`known_words`), since each would
+    take the place of a word that is known, and move the picture.
+    """
     rows = torch.full((len(texts), TEXT_LENGTH), PAD)
     for row, text in zip(rows, texts, strict=True):
-        words = [word for word in _words(text) if word not in SILENT][:TEXT_LENGTH]
+        words = [word for word in split_words(text) if word not in SILENT][:TEXT_LENGTH]
         ids = [FIRST + CONCEPTS.index(THESAURUS[word]) if word in THESAURUS else UNKNOWN for word in words]
         row[: len(ids)] = torch.tensor(ids, dtype=torch.long)
     return rows
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+", text.lower())
 
 
 class TextEncoder(nn.Module):

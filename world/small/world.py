@@ -17,10 +17,12 @@ from world.dit.device import resolve
 from world.dit.dit import Attend, CausalDiT
 from world.info import DialRange, WorldError, WorldInfo
 from world.options import WorldOptions
-from world.small.decoder import Geometry, PictureDecoder
+from world.small.decoder import PictureDecoder
+from world.small.geometry import Geometry, check_picture
 from world.small.layers import GRID, Conditioner, ConvHead, PlacedEmbed, zero
 from world.small.packed import read_packed
-from world.small.text import SILENT, TEXT_LENGTH, THESAURUS, TextEncoder, tokenize
+from world.small.text import TextEncoder, known_words, tokenize
+from world.small.thesaurus import EXAMPLES, SILENT, TEXT_LENGTH, THESAURUS, WORD_GROUPS
 
 TEXT_DIM = 128
 HEAD_DIM = 64
@@ -30,7 +32,7 @@ RANGES = {"zoom": DialRange(low=-0.5)}  # zoomed out farther, rings are too fine
 WINDOW, SINK = 8, 1  # latent frames; a block is one of them
 STEPS, SHIFT = (1000, 750, 500, 250), 5.0
 WEIGHTS = Path(__file__).parent.parent / "assets" / "small.safetensors"
-SHOWPIECE = "slow purple ripples"
+SHOWPIECE = "slow purple ripples"  # also what plays under a prompt without a known word
 
 
 def shape(width: int = WIDTH, layers: int = LAYERS) -> DiTConfig:
@@ -134,17 +136,16 @@ class SmallWorld(nn.Module):
         return world.eval().requires_grad_(False)
 
     def encode(self, text: str) -> TextEncoding:
-        """Encode a prompt: embedding [1, L, 128], pooled [1, 128]."""
-        return TextEncoding(*self.model.text(tokenize([text]).to(self.decoder.enter.weight.device)))
+        """Encode a prompt's known words, or the showpiece if it has none: embedding [1, L, 128], pooled [1, 128]."""
+        words = known_words(text) or SHOWPIECE
+        return TextEncoding(*self.model.text(tokenize([words]).to(self.decoder.enter.weight.device)))
 
 
 def open_small(options: WorldOptions) -> DiffusionWorld:
     """Open the bundled world, or a file like it; raises WorldError for another picture size or unreadable weights."""
     path = WEIGHTS if options.name == "small" else Path(options.name)
+    check_picture(options.picture)
     info = small_info(options.name)
-    if options.picture not in (None, info.picture):
-        asked = "x".join(map(str, options.picture))
-        raise WorldError(f"picture {asked}: this world draws {info.picture[0]}x{info.picture[1]} only")
     device = resolve(options.device)
     world = SmallWorld.load(path).to(device)
     # torch's stubs leave memory_format out
@@ -167,6 +168,10 @@ def small_info(name: str = "small") -> WorldInfo:
         dials={name: RANGES.get(name, DialRange()) for name in DIALS},
         vocabulary=tuple(sorted(THESAURUS)),
         silent=tuple(sorted(SILENT)),
+        word_groups=WORD_GROUPS,
+        examples=EXAMPLES,
+        most_words=TEXT_LENGTH,
+        fallback=SHOWPIECE,
     )
 
 

@@ -14,6 +14,7 @@ from world.dit.device import memory_gib, resolve, working_dtype
 from world.info import WorldError, WorldInfo
 from world.options import WorldOptions
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
+from world.wan.picture import checked_picture
 from world.wan.trial import try_once
 
 SHOWPIECE = (
@@ -49,9 +50,7 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
 def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
     """The DiffusionConfig that follows from config.json at `path` and from the user's options; raises WorldError."""
     dit = read_sizes(path)
-    width, height = options.picture or (832, 480)
-    if width % 16 or height % 16 or min(width, height) < 16:
-        raise WorldError(f"picture {width}x{height}: this world needs multiples of 16, like 832x480")
+    width, height = checked_picture(options.picture)
     latents = LatentConfig(dit.in_dim, height // 8, width // 8, grid=(height // 16, width // 16))
     try:
         return DiffusionConfig(dit, CacheConfig(positions=options.positions), SamplerConfig(), latents)
