@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from loop.cli.signals import CLOSED_PIPE, Interrupted, SignalWatch, end_quietly_from_now_on, flush_or_drop, tell
+from loop.cli.signals import CLOSED_PIPE, SignalWatch, end_quietly_from_now_on, flush_or_drop, tell
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -22,21 +22,14 @@ def main(argv: list[str] | None = None) -> int:
         except BaseException:
             if signals.received is None:
                 raise
-            status = _say_interrupted(signals.received)
+            tell(f"neverblink: {signals.received}", sys.stderr)
+            status = signals.received.status
         finally:
             flush_or_drop(sys.stdout)
             flush_or_drop(sys.stderr)
     if argv is None:
         end_quietly_from_now_on()
     return status
-
-
-def _say_interrupted(interruption: Interrupted) -> int:
-    import logging
-
-    tell(f"neverblink: {interruption}", sys.stderr)
-    logging.disable()  # what libraries still have to say at exit, half loaded perhaps
-    return interruption.status
 
 
 def _run_command(argv: list[str]) -> int:

@@ -76,7 +76,13 @@ class SignalWatch:
 
 
 def end_quietly_from_now_on() -> None:
-    """Let signals end this process by themselves: nothing is left to be closed, and no traceback helps anybody."""
+    """Let signals end this process by themselves, since nothing is left to be closed; and let no library say a word.
+
+    One that was interrupted while it was being loaded would write to the log at exit.
+    """
+    import logging  # here, since this file is to be loaded at once
+
+    logging.disable()
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
