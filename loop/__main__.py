@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from argparse import Namespace
+from typing import TYPE_CHECKING
 
-from loop.cli import options as cli
+from loop.cli.signals import CLOSED_PIPE, SignalWatch, end_quietly_from_now_on, flush_or_drop, tell
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; 0 done, 1 failed at run time, 2 wrong usage or bad input."""
+    """Run one command; the exit status. 0: done. 1: failed at run time. 2: wrong usage or bad input.
+
+    More than 128: ended by a signal (see loop.cli.signals).
+    """
+    with SignalWatch() as signals:  # before anything else is loaded, which takes a moment
+        try:
+            status = _run_command(sys.argv[1:] if argv is None else argv)
+        except BaseException:
+            if signals.received is None:
+                raise
+            tell(f"neverblink: {signals.received}", sys.stderr)
+            status = signals.received.status
+        finally:
+            flush_or_drop(sys.stdout)
+            flush_or_drop(sys.stderr)
+    if argv is None:
+        end_quietly_from_now_on()
+    return status
+
+
+def _run_command(argv: list[str]) -> int:
+    """Run a command; what is wrong with its input or its surroundings is told in one line."""
+    import logging
+
+    from loop.cli import options as cli
+
     logging.basicConfig(level=logging.INFO, format="neverblink: %(message)s", stream=sys.stderr)
     try:
-        options = cli.parse_command_line(sys.argv[1:] if argv is None else argv)
-        return _COMMANDS[options.command](options)
+        options = cli.parse_command_line(argv)
+        status = _COMMANDS[options.command](options)
+        print(end="", flush=True)
+        return status
     except (ValueError, ImportError) as error:
         if not _is_for_the_user(error):
             raise
-        return cli.print_usage_error(error)
+        tell(f"neverblink: {error}", sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read the output has seen enough
+        return CLOSED_PIPE
     except OSError as error:
-        print(f"neverblink: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("neverblink: interrupted", file=sys.stderr)
+        tell(f"neverblink: {error}", sys.stderr)
         return 1
 
 

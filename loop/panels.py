@@ -46,7 +46,7 @@ class Panels:
     def __init__(self, window: Any, clock: Clock) -> None:
         self._window, self._clock = window, clock
         self._hinted = ("", True), ""  # the words last looked up and the hint for them, since that takes a millisecond
-        self._errors = (0, 0)  # how many recordings have failed, and when the last of them was noticed (ns)
+        self._errors = (0, 0)  # how many files cannot be written, and when the last of them was noticed (ns)
         self._statistics = Statistics(clock)
 
     def marks(self, engine: Engine) -> tuple[Mark, ...]:
@@ -64,7 +64,7 @@ class Panels:
             status=model.status or ("frozen" if controls.frozen else ""),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
-            hint=self._recording_error(engine) or self._hint(engine),
+            hint=self._trouble(engine) or self._hint(engine),
             welcome=self._welcome(engine),
             help=help_rows(info.dials if info else {}, info.vocabulary if info else ()) if controls.help else (),
             words=word_rows(info) if info and controls.keyboard.lists_words else (),
@@ -103,9 +103,9 @@ class Panels:
             self._hinted = (words, line is None), hint(words, info, is_finished=line is None)
         return self._hinted[1]
 
-    def _recording_error(self, engine: Engine) -> str:
-        """What a recording failed at, for some seconds after that was seen."""
-        errors = engine.out.recordings.errors if engine.out.recordings else []
+    def _trouble(self, engine: Engine) -> str:
+        """Which file cannot be written any more and why, for some seconds after that was seen."""
+        errors = engine.out.troubles
         if len(errors) > self._errors[0]:
             self._errors = len(errors), self._clock.now_ns()
         return errors[-1] if errors and self._clock.now_ns() - self._errors[1] < ERROR_S * 1e9 else ""

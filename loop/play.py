@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-import signal
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from multiprocessing import resource_tracker
 from typing import Any
 
 from input.script import Script, read_script
 from loop.cli.options import UsageError, drawn_seed, world_options
+from loop.cli.signals import end_with_stdin, sheltered, tell
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
@@ -22,6 +24,7 @@ from loop.supervise.model import Model, StreamOptions
 from loop.supervise.supervisor import ModelProcess
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
+from world.options import WorldOptions
 
 log = logging.getLogger(__name__)
 
@@ -33,34 +36,43 @@ def play(options: Namespace) -> int:
     stream = StreamOptions(
         world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition, options.spare
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a terminated show closes its files too
-    model = LiveModel(stream, ModelProcess, MonotonicClock())  # first, so that the world opens while the window does
+    # first, so that the world opens while the window does
+    model = LiveModel(stream, _start_model_process, MonotonicClock())
     try:
         return show(options, model, script)
     finally:
         model.close()
 
 
+def _start_model_process(options: WorldOptions) -> ModelProcess:
+    with sheltered():
+        resource_tracker.ensure_running()  # started by itself, as it lets Ctrl+C through to what is started with it
+    with sheltered():
+        return ModelProcess(options)
+
+
 def show(options: Namespace, model: Model, script: Script | None) -> int:
     """Play this model on the screen of the options, until the show ends; the exit status."""
+    if options.end_with_stdin:
+        end_with_stdin()
     clock = MonotonicClock()
     can_record = options.record or not options.headless  # without a window, nobody can ask for a recording later
-    recordings = Recordings(options.record, options.record_size) if can_record else None
-    screen, overlay = _screen(options, clock)
-    trace = Trace(options.trace)
-    outputs = Outputs(trace, recordings, clock.now_ns)
-    controls = ShowControls(screen, script, model, recordings)
-    patch = PhotodiodePatch() if options.patch else None
-    engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
-    gc_freeze.freeze()
-    try:
-        engine.run()
-    except KeyboardInterrupt:
-        print("interrupted", flush=True)
-    finally:
-        screen.close()
-        outputs.close()
-    return _verdict(engine, options)
+    recordings = Recordings(options.record, options.record_size, options.overwrite) if can_record else None
+    outputs = Outputs(Trace(options.trace, options.overwrite), recordings, clock.now_ns)
+    with ExitStack() as closing:
+        closing.callback(outputs.close)
+        screen, overlay = _screen(options, clock)
+        closing.callback(screen.close)
+        controls = ShowControls(screen, script, model, recordings)
+        patch = PhotodiodePatch() if options.patch else None
+        engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
+        gc_freeze.freeze()
+        try:
+            engine.run()
+        finally:  # also at a signal
+            closing.close()
+            _tell_result(engine)
+    return _status(engine)
 
 
 def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine], Sequence[Any]]]:
@@ -74,20 +86,23 @@ def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine]
     return window, Panels(window, clock).marks
 
 
-def _verdict(engine: Engine, options: Namespace) -> int:
-    """Say how it went; raises UsageError where the world could not be opened as asked."""
+def _tell_result(engine: Engine) -> None:
+    """Name the files of a show that has ended, and say how smoothly it went."""
+    for line in engine.out.report():
+        tell(line)
+    if engine.shown:
+        counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.ticks.late} late ticks"
+        still = f"longest still picture {engine.longest_still_s:.2f} s"
+        tell(f"shown {engine.shown} frames, {counts}, {still}")
+    for trouble in engine.out.troubles:
+        log.error("%s", trouble)
+
+
+def _status(engine: Engine) -> int:
+    """The exit status of a show; raises UsageError where the world could not be opened as asked."""
     fault = engine.model.fault
     if fault and fault.usage:
         raise UsageError(fault.what)
-    recordings = engine.out.recordings
-    for line in recordings.report() if recordings else ():
-        print(line)
-    counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.ticks.late} late ticks"
-    still = f"longest still picture {engine.longest_still_s:.2f} s"
-    print(f"shown {engine.shown} frames, {counts}, {still}")
     if fault:
         log.error("the model could not run: %s", fault.what)
-    lost = recordings.errors if recordings else []
-    for error in lost:
-        log.error("%s", error)
-    return 1 if fault or lost else 0
+    return 1 if fault or engine.out.troubles else 0

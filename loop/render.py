@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,9 @@ import numpy as np
 from input.script import read_script
 from loop.admission import Admission
 from loop.cli.options import drawn_seed, world_options
+from loop.cli.signals import tell
 from loop.output.mp4 import Mp4
+from loop.output.new_file import whole_file
 from loop.screen.hint import hint
 from loop.worker.sequencer import take
 from world.block import World
@@ -38,60 +41,68 @@ class RenderJob:
     script: Sequence[At]
     seconds: float
     out: Path
+    overwrite: bool = False
 
 
 class _Sink(Protocol):
-    def add(self, pixels: np.ndarray, number: int) -> None: ...
+    def add(self, pixels: np.ndarray) -> None: ...
 
     def close(self) -> None: ...
 
 
 class _NpySink:
-    """uint8 [T, Y, X, 3] in a .npy that is written through a memory map."""
+    """uint8 [T, Y, X, 3] in a .npy, whose room on the disk is reserved at once where the file system can do that.
+
+    It is written frame by frame: a memory map would end the process with SIGBUS where a block cannot be had.
+    """
 
     def __init__(self, path: Path, frames: int, picture: tuple[int, int]) -> None:
         width, height = picture
-        self._array = np.lib.format.open_memmap(path, "w+", np.uint8, (frames, height, width, 3))
+        self._file = path.open("wb")
+        form = {"descr": "|u1", "fortran_order": False, "shape": (frames, height, width, 3)}
+        try:
+            np.lib.format.write_array_header_1_0(self._file, form)
+            self._file.flush()
+            _reserve_room(self._file.fileno(), self._file.tell() + frames * height * width * 3)
+        except OSError:
+            self._file.close()
+            raise
 
-    def add(self, pixels: np.ndarray, number: int) -> None:
-        self._array[number] = pixels
-
-    def close(self) -> None:
-        self._array.flush()
-
-
-class _Mp4Sink:
-    """Frames at the world's own rate."""
-
-    def __init__(self, path: Path, fps: float, picture: tuple[int, int]) -> None:
-        self._file = Mp4(path, picture, fps)
-
-    def add(self, pixels: np.ndarray, number: int) -> None:
-        self._file.add(pixels)
+    def add(self, pixels: np.ndarray) -> None:
+        self._file.write(np.ascontiguousarray(pixels).data)
 
     def close(self) -> None:
         self._file.close()
 
 
-def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> int:
-    """Render `job` into its file, by way of a temporary one beside it; returns the number of frames.
+def _reserve_room(file: int, size_bytes: int) -> None:
+    """Let a disk that is too small be noticed before hours of rendering; raises OSError."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file, 0, size_bytes)
+        except OSError as error:
+            if error.errno in (ENOSPC, EFBIG, EDQUOT):  # else the file system cannot reserve
+                raise
 
-    progress: called after each block with the seconds of video made so far.
+
+def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> tuple[int, Path]:
+    """Render `job` into its file, which appears as a whole; returns the number of frames and the file's path.
+
+    progress: called after each block with the seconds of video made so far. Raises OSError if the file cannot be
+    written; then nothing is left of it, and an older file of that name is as it was.
     """
     job = _admitted(job, world.info)
     frames = max(1, round(job.seconds * world.info.fps))
-    part = job.out.with_name(job.out.name + ".part")
-    sink = _open_sink(part, job.out.suffix, frames, world)
-    try:
-        for number, pixels in enumerate(_stream(world, job, frames)):
-            sink.add(pixels, number)
-            if (number + 1) % world.info.block_frames == 0 or number + 1 == frames:
-                progress((number + 1) / world.info.fps)
-        sink.close()
-        os.replace(part, job.out)
-    finally:
-        part.unlink(missing_ok=True)
-    return frames
+    with whole_file(job.out, job.overwrite) as file:
+        sink = _open_sink(file.part, job.out.suffix.lower(), frames, world)
+        try:
+            for number, pixels in enumerate(_stream(world, job, frames)):
+                sink.add(pixels)
+                if (number + 1) % world.info.block_frames == 0 or number + 1 == frames:
+                    progress((number + 1) / world.info.fps)
+        finally:
+            sink.close()
+    return frames, file.path
 
 
 def _admitted(job: RenderJob, info: WorldInfo) -> RenderJob:
@@ -109,7 +120,7 @@ def _admitted(job: RenderJob, info: WorldInfo) -> RenderJob:
 def _open_sink(path: Path, suffix: str, frames: int, world: World) -> _Sink:
     if suffix == ".npy":
         return _NpySink(path, frames, world.info.picture)
-    return _Mp4Sink(path, world.info.fps, world.info.picture)
+    return Mp4(path, world.info.picture, world.info.fps)
 
 
 def _stream(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
@@ -131,14 +142,12 @@ def render_command(options: Namespace) -> int:
     script = read_script(options.script) if options.script else ()
     world_choice = world_options(options)
     os.environ.setdefault("OMP_NUM_THREADS", str(world_choice.threads))
-    job = RenderJob(drawn_seed(options), options.prompt, script, options.seconds, options.out)
+    job = RenderJob(drawn_seed(options), options.prompt, script, options.seconds, options.out, options.overwrite)
     begun = time.perf_counter()
-    frames = render(open_in_own_process(world_choice), job, _print_progress(job.seconds))
+    frames, path = render(open_in_own_process(world_choice), job, _print_progress(job.seconds))
     took = time.perf_counter() - begun
-    print(
-        f"\r{job.out}: {frames} frames in {took:.1f} s ({job.seconds / took:.2f}x real time, opening included)",
-        file=sys.stderr,
-    )
+    speed = f"{frames} frames in {took:.1f} s ({job.seconds / took:.2f}x real time, opening included)"
+    tell(f"\r{path}: {speed}", sys.stderr)
     return 0
 
 
@@ -147,6 +156,6 @@ def _print_progress(total_s: float) -> Callable[[float], None]:
 
     def show(made_s: float) -> None:
         if sys.stderr.isatty():
-            print(f"\r{made_s:.1f} of {total_s:.1f} s", end="", file=sys.stderr, flush=True)
+            tell(f"\r{made_s:.1f} of {total_s:.1f} s", sys.stderr, end="")
 
     return show

@@ -24,7 +24,7 @@ class Desk:
         controls = ShowControls(FakeWindow(), None, model)
         controls.keyboard.meet({**model.info.dials, **DISPLAY_DIALS})
         counts = {"shown": 0, "skipped": 0, "ticks": SimpleNamespace(tick=0, late=0)}
-        out = SimpleNamespace(recordings=None)
+        out = SimpleNamespace(recordings=None, troubles=[])
         self.engine = SimpleNamespace(controls=controls, model=model, out=out, first_flip_ns=0, playback=None, **counts)
         self.panels = Panels(window, SimpleNamespace(now_ns=lambda: self.t_ns))
 
@@ -87,3 +87,12 @@ def test_a_submitted_text_without_a_known_word_is_told_what_plays():
     assert any(text == "unknown here: zebra" for text in desk.texts())
     desk.press("enter")
     assert any("it plays 'slow purple ripples'" in text for text in desk.texts())
+
+
+def test_a_file_that_cannot_be_written_any_more_is_named_for_a_while():
+    desk = Desk()
+    desk.press("f5")
+    desk.engine.out.troubles.append("the trace a.jsonl stopped: No space left on device")
+    assert desk.texts() == desk.engine.out.troubles
+    desk.t_ns = 60 * SECOND
+    assert desk.texts() == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -112,12 +113,14 @@ def input_file(text: str) -> Path:
 
 def new_file(text: str) -> Path:
     path = Path(text)
-    folder = path.parent
-    if path.is_dir():
-        _fail(text, "a file to write, not a folder")
-    if not folder.is_dir():
-        _fail(text, f"a file in a folder that exists ({folder} does not)")
     try:
+        if path.is_symlink() and not path.exists():
+            path = Path(os.path.realpath(path))  # a link to a file that is not there yet
+        folder = path.parent
+        if path.is_dir():
+            _fail(text, "a file to write, not a folder")
+        if not folder.is_dir():
+            _fail(text, f"a file in a folder that exists ({folder} does not)")
         _try_to_write(path)
     except OSError as error:
         _fail(text, f"a file that can be written ({error.strerror})")
@@ -126,10 +129,12 @@ def new_file(text: str) -> Path:
 
 def _try_to_write(path: Path) -> None:
     """Open `path` for writing without changing its content; raises OSError. The permissions alone would not tell."""
-    is_new = not path.exists()
-    with path.open("ab"):
-        pass
-    if is_new:
+    if path.exists():
+        os.close(
+            os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        )  # else a pipe without a reader waits for one
+    else:
+        path.open("xb").close()
         path.unlink()
 
 

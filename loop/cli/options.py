@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import sys
 from pathlib import Path
 from typing import NoReturn
 
 from loop.cli import accept
+from loop.cli.files import file_mistakes
 from loop.cli.gpu import check_device
+from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
 from world.options import ProbeOptions, WorldOptions, default_threads
@@ -39,7 +40,10 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
         argv = ["play", *argv]
     if first == "train":  # its options are defined in world.train, beside what they are for
         return argparse.Namespace(command="train", rest=argv[1:])
-    return _build_parser().parse_args(argv)
+    options = _build_parser().parse_args(argv)
+    for mistake in file_mistakes(options):
+        raise UsageError(mistake)
+    return options
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -58,6 +62,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_script_option(render)
     render.add_argument("--seconds", type=accept.seconds, required=True, metavar="S", help="length of the video")
     render.add_argument("--out", type=accept.video_file, required=True, metavar="FILE", help="a .mp4 or .npy file")
+    _add_overwrite_option(render)
     _add_bench_parsers(commands.add_parser("bench", help="measure, and say on what"))
     _add_latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
     commands.add_parser("train", help="train the bundled world, stage by stage")
@@ -137,6 +142,11 @@ def _add_measure_options(parser: argparse.ArgumentParser) -> None:
     _add_world_options(parser, PROBE_COSTS)
     parser.add_argument("--window", action="store_true", help="on a display (headless)")
     parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
+    _add_overwrite_option(parser)
+
+
+def _add_overwrite_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="write over files that are there (not over inputs)")
 
 
 def _add_reserve_option(parser: argparse.ArgumentParser) -> None:
@@ -196,6 +206,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--latent", type=accept.latent_size, default=(60, 104), metavar="HxW", help="latent size of wan-1.3b (60x104)"
     )
     parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
+    _add_overwrite_option(parser)
 
 
 def _add_play_options(parser: argparse.ArgumentParser) -> None:
@@ -218,6 +229,10 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trace", type=accept.new_file, metavar="FILE.jsonl", help="write every flip and every event's stages"
+    )
+    _add_overwrite_option(parser)
+    parser.add_argument(
+        "--end-with-stdin", action="store_true", help="end when standard input closes, for programs that start shows"
     )
     parser.add_argument(
         "--patch", choices=("corner",), help="a square that turns with an event's first frame, for a photodiode"
@@ -273,11 +288,5 @@ def drawn_seed(options: argparse.Namespace) -> int:
     if options.seed is not None:
         return options.seed
     seed = secrets.randbelow(2**31)
-    print(f"seed {seed}", flush=True)
+    tell(f"seed {seed}")
     return seed
-
-
-def print_usage_error(error: Exception) -> int:
-    """Print one line on stderr that says what was wrong; returns the exit status."""
-    print(f"neverblink: {error}", file=sys.stderr)
-    return 2

@@ -7,14 +7,20 @@ cells are guarded by a version that is odd while they change.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from errno import ENOSPC
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from world.info import WorldError
+
 _WRITTEN, _RELEASED, _VERSION, _ORDINAL, _DUE, _PERIOD, _HELD = range(7)
 _HEADER_CELLS = 8
+_FOLDER = Path("/dev/shm")  # where Linux has shared memory as files
 _SLOT_CELLS = 5  # frame number, block index, epoch, time of writing, messages sent
 
 
@@ -85,7 +91,11 @@ class FrameRing:
 
     @classmethod
     def attach(cls, name: str, slots: int, picture: tuple[int, int]) -> FrameRing:
-        """The writer's view of the ring that `create` made."""
+        """The writer's view of the ring that `create` made. Raises RingSpaceError if there is no room for its frames.
+
+        The room is reserved here, since that takes a millisecond for each 2 MB, which no tick of the reader has.
+        """
+        _reserve(name, ring_bytes(slots, picture))
         return cls(SharedMemory(name), slots, picture)
 
     @property
@@ -149,3 +159,31 @@ class FrameRing:
 def ring_bytes(slots: int, picture: tuple[int, int]) -> int:
     """The size of the memory that a ring of `slots` frames of (width, height) needs."""
     return (_HEADER_CELLS + slots * _SLOT_CELLS) * 8 + slots * picture[0] * picture[1] * 3
+
+
+class RingSpaceError(WorldError):
+    """There is not enough shared memory for a world's frames; the message is one line for the user."""
+
+
+def _reserve(name: str, size_bytes: int) -> None:
+    """Reserve the memory of a segment, which otherwise ends a process with SIGBUS where it cannot be had."""
+    path = _FOLDER / name
+    if not hasattr(os, "posix_fallocate") or not path.exists():
+        return  # elsewhere than on Linux the system reserves it, or offers no way to
+    file = os.open(path, os.O_RDWR)
+    try:
+        os.posix_fallocate(file, 0, size_bytes)
+    except OSError as error:
+        if error.errno == ENOSPC:
+            raise RingSpaceError(_no_space(size_bytes)) from None
+        raise
+    finally:
+        os.close(file)
+
+
+def _no_space(size_bytes: int) -> str:
+    found = os.statvfs(_FOLDER)
+    need, free = -(-size_bytes // 2**20), found.f_bavail * found.f_frsize // 2**20
+    enough = 1 << (2 * need - 1).bit_length()  # a restarted model has a ring beside the old one for a moment
+    remedy = f"make the picture smaller, or enlarge it (docker run --shm-size={enough}m)"
+    return f"the frame ring needs {need} MB of shared memory, {_FOLDER} has {free} MB free: {remedy}"

@@ -14,6 +14,7 @@ import numpy as np
 
 from input.script import Script, read_script
 from loop.cli.options import parse_command_line, world_options
+from loop.cli.signals import Interrupted, SignalWatch
 from loop.link.message import Fault, Stage, Taken
 from loop.link.ring import FrameMark, Schedule
 from loop.play import show
@@ -88,4 +89,8 @@ def play_bare(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(play_bare(sys.argv[1:]))
+    with SignalWatch():
+        try:
+            sys.exit(play_bare(sys.argv[1:]))
+        except Interrupted as interruption:
+            sys.exit(interruption.status)

@@ -42,7 +42,7 @@ def run_loop_bench(options: Namespace) -> int:
     pairs: list[SegmentPair] = []
     for pair in _measured_pairs(options):
         pairs.append(pair)
-        write_json(options.json, head, loop_figures(pairs))
+        write_json(options, head, loop_figures(pairs))
     if not pairs:
         raise ChildProcessError("no segment ran to its end")
     print_loop_figures(loop_figures(pairs))

@@ -40,7 +40,7 @@ def run_model_bench(options: Namespace) -> int:
     figures = _rates(world, spreads, peak_flops)
     for name, value in figures.items():
         print(f"{name:<44} {value:.4g}")
-    write_json(options.json, head, {"ms": spreads, "figures": figures})
+    write_json(options, head, {"ms": spreads, "figures": figures})
     return 0
 
 

@@ -39,7 +39,7 @@ def run_pace_bench(options: Namespace) -> int:
         figures[name] = pace_figures(recording.since(trial.WARM_S))
         if name == "jumping":
             figures["prompt to pixel"] = latency_by_phase(recording, options.probe_pace_every)
-        write_json(options.json, head, figures)
+        write_json(options, head, figures)
     _print_figures(figures)
     return 0
 

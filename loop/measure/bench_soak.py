@@ -93,7 +93,7 @@ def run_soak_bench(options: Namespace) -> int:
     recording = trial.run_show_keeping_part(_soak_show(options, _choose_dial(options)), watch)
     figures = soak_figures(recording, watch.memory, options.every)
     print_soak_figures(figures)
-    write_json(options.json, head, figures)
+    write_json(options, head, figures)
     return 0
 
 

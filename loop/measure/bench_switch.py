@@ -68,7 +68,7 @@ def run_switch_bench(options: Namespace) -> int:
     rows: dict[SwitchSetting, SwitchRow] = {}
     for recordings in _recordings_by_round(options, idle, bound):
         rows = switch_rows(recordings)
-        write_json(options.json, head, switch_figures(rows, bound))
+        write_json(options, head, switch_figures(rows, bound))
     print_switch_rows(rows, bound)
     return 0
 

@@ -22,9 +22,9 @@ def run_latency(options: Namespace) -> int:
     head = print_environment(trial.configuration(options) | asked, trial.device_name(options))
     measured = measure_latency(options)
     print_latency(measured)
-    write_json(options.json, head, latency_figures(measured))
+    write_json(options, head, latency_figures(measured))
     if options.html:
-        write_latency_page(options.html, head, measured)
+        write_latency_page(options, head, measured)
     return 0
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 import io
 import logging
+from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loop.measure.analysis import TOTAL, times_by_stage
 from loop.measure.latency_shows import LatencyMeasurement
 from loop.measure.report import Spread
+from loop.output.new_file import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,10 +40,10 @@ def check_plotting() -> None:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "neverblink", "font.size": 9})
 
 
-def write_latency_page(path: Path, head: Mapping[str, Any], measured: LatencyMeasurement) -> None:
-    """Write the page to `path`; raises PlottingError."""
+def write_latency_page(options: Namespace, head: Mapping[str, Any], measured: LatencyMeasurement) -> None:
+    """Write the page to the file of --html; raises PlottingError and OSError."""
     check_plotting()
-    path.write_text(latency_page(head, measured), encoding="utf-8")
+    write_text(options.html, latency_page(head, measured), options.overwrite)
 
 
 def latency_page(head: Mapping[str, Any], measured: LatencyMeasurement) -> str:

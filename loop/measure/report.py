@@ -6,11 +6,14 @@ import json
 import os
 import platform
 import subprocess
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from loop.output.new_file import write_text
 
 _PACKAGES = ("neverblink", "torch", "numpy", "pygame-ce", "cupy-cuda13x", "cupy-cuda12x")
 
@@ -81,11 +84,15 @@ def print_spreads(rows: Mapping[str, Spread], unit: str) -> None:
         print(f"{name:<28}{s.n:>6}{s.p50:>10.2f}{s.p95:>10.2f}{s.p99:>10.2f}{s.max:>10.2f}")
 
 
-def write_json(path: Path | None, head: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
-    """Write the environment and the figures to `path`; does nothing if `path` is None."""
-    if path:
+def write_json(options: Namespace, head: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+    """Write the environment and the figures to the file of --json, if one was asked for. Raises OSError.
+
+    A later call replaces the file, which then is the measurement's own.
+    """
+    if options.json:
         whole = {"environment": head, **{name: _json_value(value) for name, value in figures.items()}}
-        path.write_text(json.dumps(whole, indent=1) + "\n")
+        options.json = write_text(options.json, json.dumps(whole, indent=1) + "\n", options.overwrite)
+        options.overwrite = True
 
 
 def _json_value(value: Any) -> Any:

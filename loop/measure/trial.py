@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from loop.measure.recording import Recording, TraceError, read_recording
 log = logging.getLogger(__name__)
 WARM_S = 1.5  # not judged: the processes are cold, and no cost has been measured yet to plan with
 PATIENCE_S = 180  # beyond the show's own length, since a large world takes long to open
+END_S = 5.0  # for a show to close its files and its model once it was asked to end
 PROMPTS = (
     "slow blue plasma",
     "red stripes moving left",
@@ -61,7 +63,7 @@ def run_show(show: Show, watch: Watch | None = None) -> Recording:
     with tempfile.TemporaryDirectory(prefix="neverblink-") as folder:
         script, trace = Path(folder, "script.jsonl"), Path(folder, "trace.jsonl")
         script.write_text("".join(json.dumps(entry) + "\n" for entry in show.script))
-        files = ("--script", str(script), "--trace", str(trace), "--seconds", f"{show.seconds:.3f}")
+        files = ("--script", str(script), "--trace", str(trace), "--seconds", f"{show.seconds:.3f}", "--end-with-stdin")
         try:
             _run_process([sys.executable, "-m", show.module, *show.arguments, *files], show.seconds + PATIENCE_S, watch)
         except ShowFailed as failure:
@@ -114,16 +116,32 @@ def _partial_recording(trace: Path) -> Recording | None:
 
 
 def _run_process(command: list[str], limit_s: float, watch: Watch | None) -> None:
-    """Run `command`; raises ShowFailed for a status other than 0 and after `limit_s`, when the process is killed."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    """Run `command`, a show that ends with its standard input, so that it never outlives this process.
+
+    Raises ShowFailed for a status other than 0 and after `limit_s`, when the show is ended.
+    """
+    theirs, ours = os.pipe()
+    try:
+        process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(theirs)
     try:
         stderr = _wait_for_end(process, limit_s, watch)
-    finally:
-        process.kill()
-        process.wait()
+    finally:  # also at a signal
+        os.close(ours)
+        _make_sure_of_end(process)
     if process.returncode:
         last = stderr.strip().splitlines()[-1:] or ["no word of why"]
         raise ShowFailed(f"the show ended with status {process.returncode}: {last[0]}")
+
+
+def _make_sure_of_end(process: subprocess.Popen[str]) -> None:
+    """Wait for a process that was asked to end, and kill it if it does not."""
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_for_end(process: subprocess.Popen[str], limit_s: float, watch: Watch | None) -> str:

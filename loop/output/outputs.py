@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from loop.output.ledger import Ledger
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from world.info import WorldInfo
+
+log = logging.getLogger(__name__)
 
 
 class Outputs:
@@ -24,14 +27,19 @@ class Outputs:
         self.recordings = recordings
         self.ledger = Ledger(trace, now_ns)
         self._trace, self._now_ns = trace, now_ns
+        self._told: set[str] = set()  # troubles that were logged
 
     def header(self, fields: dict[str, Any]) -> None:
         """Write the trace's first line."""
         self._trace.put("header", **fields, t_ns=self._now_ns())
 
     def flip(self, line: dict[str, Any]) -> None:
-        """Write the line of a tick that showed something."""
+        """Write the line of a tick that showed something, and say in the log what cannot be written any more."""
         self._trace.put("flip", **line)
+        for trouble in self.troubles:
+            if trouble not in self._told:
+                self._told.add(trouble)
+                log.warning("%s; the show goes on", trouble)
 
     def block(self, done: BlockDone) -> None:
         """Write the line of a finished block."""
@@ -50,9 +58,22 @@ class Outputs:
         if self.recordings:
             self.recordings.show(pixels, t_ns, info.fps, blackout)
 
+    @property
+    def troubles(self) -> list[str]:
+        """What cannot be written, one line for each file."""
+        recordings = self.recordings.errors if self.recordings else []
+        return [*recordings, self._trace.trouble] if self._trace.trouble else recordings
+
     def close(self) -> None:
         """End the events that are open, and finish the files."""
         self.ledger.close()
         self._trace.close()
         if self.recordings:
             self.recordings.close()
+
+    def report(self) -> list[str]:
+        """One line on each recording, and on lines of the trace that were lost, for the end of the show."""
+        lines = self.recordings.report() if self.recordings else []
+        if self._trace.lost:
+            lines.append(f"traced {self._trace.written} lines to {self._trace.path}, {self._trace.lost} lost")
+        return lines

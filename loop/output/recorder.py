@@ -96,7 +96,7 @@ class Recorder:
             self._record()
         except Exception as error:  # the show reads it
             self.error = error
-            if self.path:
+            if self.path and self.path.is_file():  # a device stays
                 with suppress(OSError):
                     cut_to_whole_fragments(self.path) if self.recorded else self.path.unlink()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ class Recordings:
     """Every recording of a show. Owned by the engine's outputs.
 
     path: of the first recording, which begins with the first picture; later ones are named after it. None: nothing is
-    recorded until `toggle`, and names are made of date and time. No file is overwritten (see `create_new`).
+    recorded until `toggle`, and names are made of date and time. No file is overwritten (see `create_new`), but for
+    that of the first recording with `overwrite`.
     size: of the films; None is the picture's own. start: begins a recording. is_on: whether there is one, or will be
     from the next picture on. made: all recordings so far, in order.
     """
@@ -28,11 +30,12 @@ class Recordings:
         self,
         path: Path | None,
         size: Size | None = None,
+        overwrite: bool = False,
         start: Callable[[Callable[[], Path], float, Size | None], Recorder] = Recorder,
     ) -> None:
         self.is_on = path is not None
         self.made: list[Recorder] = []
-        self._path, self._size, self._start = path, size, start
+        self._path, self._size, self._overwrite, self._start = path, size, overwrite, start
         self._current: Recorder | None = None
         self._newest: np.ndarray | None = None
         self._was_black = False
@@ -59,7 +62,8 @@ class Recordings:
         if not self.is_on or self._newest is None:
             return
         if self._current is None:
-            self._current, is_new = self._start(self._create, fps, self._size), True
+            create = partial(self._create, is_first=not self.made)
+            self._current, is_new = self._start(create, fps, self._size), True
             self.made.append(self._current)
         if is_new:
             self._current.add(np.zeros_like(self._newest) if is_black else self._newest, t_ns)
@@ -91,7 +95,9 @@ class Recordings:
             if recorder.recorded
         ]
 
-    def _create(self) -> Path:
+    def _create(self, is_first: bool) -> Path:
+        if is_first and self._path and (self._overwrite or (self._path.exists() and not self._path.is_file())):
+            return self._path  # a device or a pipe is written to as well
         return create_new(self._path or Path(f"neverblink-{datetime.now():%Y-%m-%d-%H%M%S}.mp4"))
 
 

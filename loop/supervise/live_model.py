@@ -254,7 +254,7 @@ class LiveModel:
         fault = self._last_words or Fault("the model's process ended without a word (killed, or out of memory)", False)
         self._last_words = self._opened = None
         self._close_next_ring()
-        if fault.usage and self.info is None:
+        if fault.usage and not self.life:  # not opened as asked, or without memory for its frames
             self._lives.end()
             self.fault, self.status = fault, f"the model cannot run: {fault.what}"
             return
