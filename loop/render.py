@@ -23,7 +23,7 @@ from loop.output.mp4 import Mp4
 from loop.output.new_file import whole_file
 from loop.screen.hint import hint
 from loop.worker.sequencer import take
-from world.block import World
+from world.block import Block, Made, Remade, Session, World
 from world.event import Event, Prompt, Scene
 from world.info import WorldInfo
 from world.zoo import open_in_own_process
@@ -131,10 +131,22 @@ def _stream(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
         now_s = made / world.info.fps
         due = [event for at_s, event in waiting if at_s <= now_s + 1e-9]
         waiting = waiting[len(due) :]
-        block = session.step([event for _, event in take(list(enumerate(due)))])
+        block = _next_block(session, [event for _, event in take(list(enumerate(due)))])
         pixels, state = world.decoder.decode(state, block.latents)
         yield from pixels[: frames - made]
         made += len(pixels)
+
+
+def _next_block(session: Session, events: Sequence[Event]) -> Block:
+    """`session.step`, which says so where a block had to be made again."""
+    made: Block | None = None
+    for done in session.begin(events):
+        if isinstance(done, Remade):
+            log.warning("%s", done)
+        elif isinstance(done, Made):
+            made = done.block
+    assert made is not None, "a session makes a block or raises"
+    return made
 
 
 def render_command(options: Namespace) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from loop.render import _next_block
 from tests.tiny import tiny_world
 from world.block import Made, Recached, Remade
 from world.event import Dial, Prompt, Rebuild, Scene
@@ -129,3 +130,11 @@ def test_a_session_that_gave_up_goes_on_when_its_numbers_are_finite_again():
         session.step([Prompt("b")])
     block = session.step()
     assert block.index == 5 and np.isfinite(block.latents).all()
+
+
+def test_a_film_says_which_block_was_made_again(caplog):
+    world = tiny_world()
+    session = started(world, 3)
+    spoil(world, {0})
+    assert _next_block(session, []).index == 3
+    assert "block 3 came out with numbers that are not finite: it is made again from older latents" in caplog.text
