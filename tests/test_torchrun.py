@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -48,6 +50,22 @@ def test_a_kill_ends_the_workers_too(folder: Path):
         assert _within(10, lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     finally:
         run.kill()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc to see other processes")
+def test_ctrl_c_while_the_workers_load_shows_no_traceback(folder: Path):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, as in the background of a script
+    command = [sys.executable, "-m", "loop", "train", "base", "--out", str(folder), "--minutes", "60", "--workers", "2"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert _within(60, lambda: len(_workers(run.pid)) == 2)
+        time.sleep(0.5)
+        os.killpg(run.pid, signal.SIGINT)
+        told = run.communicate(timeout=60)[1]
+        assert (run.returncode, told) == (130, "neverblink: interrupted\n")
+    finally:
+        run.kill()
+        signal.signal(signal.SIGINT, before)
 
 
 def _workers(pid: int) -> list[int]:

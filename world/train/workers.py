@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import resource_tracker
 
 import torch
 import torch.multiprocessing as mp
@@ -16,6 +17,7 @@ from world.dit.device import resolve
 from world.train.job import Job
 from world.train.learn.averaging import join_workers
 
+_TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}
 WorkerBody = Callable[[int, Job], None]  # of a worker's rank
 
 
@@ -35,13 +37,31 @@ def _spawn(work: WorkerBody, job: Job) -> None:
     # a plain kill must end the workers too: daemons end with an interpreter that exits, not with one that is killed
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        mp.spawn(work, (job,), nprocs=job.workers, daemon=True)
+        workers = _start_sheltered(work, job)
+        while not workers.join():
+            pass
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
+def _start_sheltered(work: WorkerBody, job: Job) -> mp.ProcessContext:
+    """Start the workers so that the terminal's signals wait until `enter_worker`.
+
+    Python would answer Ctrl+C with a traceback from each of them while it loads.
+    """
+    resource_tracker.ensure_running()  # which ends the shelter when it is started with the first worker
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINAL_SIGNALS)
+    try:
+        workers = mp.spawn(work, (job,), nprocs=job.workers, daemon=True, join=False)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert workers is not None  # without join
+    return workers
+
+
 def enter_worker(rank: int, job: Job) -> None:
     """Prepare this process as one of the job's workers, with one thread: log, device, connection to the others."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINAL_SIGNALS)
     start_log()
     use_device(job, threads=1, rank=rank)
     join_workers(rank, job.workers, job.out / "meeting")
