@@ -42,6 +42,7 @@ def _spawn(work: WorkerBody, job: Job) -> None:
             pass
     finally:
         signal.signal(signal.SIGTERM, before)
+        (job.out / "meeting").unlink(missing_ok=True)
 
 
 def _start_sheltered(work: WorkerBody, job: Job) -> mp.ProcessContext:

@@ -19,5 +19,8 @@ def save_checkpoint(path: Path, **state: Any) -> None:
     """Replace a checkpoint as a whole: a process killed meanwhile leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+    try:
+        torch.save(state, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
