@@ -19,11 +19,11 @@ def main(argv: list[str] | None = None) -> int:
     with SignalWatch() as signals:  # before anything else is loaded, which takes a moment
         try:
             status = _run_command(sys.argv[1:] if argv is None else argv)
-        except BaseException:
-            if signals.received is None:
+        except BaseException as error:
+            if signals.received is None and not isinstance(error, KeyboardInterrupt):
                 raise
-            tell(f"neverblink: {signals.received}", sys.stderr)
-            status = signals.received.status
+            tell(f"neverblink: {signals.received or 'interrupted'}", sys.stderr)
+            status = signals.received.status if signals.received else 1
         finally:
             flush_or_drop(sys.stdout)
             flush_or_drop(sys.stderr)
