@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from signal import SIGINT
 from typing import TYPE_CHECKING
 
-from loop.cli.signals import CLOSED_PIPE, SignalWatch, end_quietly_from_now_on, flush_or_drop, tell
+from loop.cli.signals import CLOSED_PIPE, Interrupted, SignalWatch, end_quietly_from_now_on, flush_or_drop, tell
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,10 +21,11 @@ def main(argv: list[str] | None = None) -> int:
         try:
             status = _run_command(sys.argv[1:] if argv is None else argv)
         except BaseException as error:
-            if signals.received is None and not isinstance(error, KeyboardInterrupt):
+            ended = signals.received or (Interrupted(SIGINT) if isinstance(error, KeyboardInterrupt) else None)
+            if ended is None:
                 raise
-            tell(f"neverblink: {signals.received or 'interrupted'}", sys.stderr)
-            status = signals.received.status if signals.received else 1
+            tell(f"neverblink: {ended}", sys.stderr)
+            status = ended.status
         finally:
             flush_or_drop(sys.stdout)
             flush_or_drop(sys.stderr)

@@ -222,7 +222,7 @@ def test_an_interrupted_measurement_says_so_on_one_line(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trial, "run_show", interrupt)
-    assert main(["bench", "soak", "--world", "probe"]) == 1
+    assert main(["bench", "soak", "--world", "probe"]) == 130
     assert capsys.readouterr().err == "neverblink: interrupted\n"
 
 
