@@ -5,6 +5,8 @@ The docstring of each test says what went wrong.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.simulation.invariants import complaints
 from tests.simulation.process import Mishap
 from tests.simulation.show import Plan, play
@@ -80,6 +82,32 @@ def test_a_death_within_the_first_block_uses_no_frame_number_twice():
     """Without a block to go on from, numbers begin at 0 again."""
     plans = [Plan(mishaps=(Mishap(0, "death", step),)) for step in range(10, 45)]
     assert [what for plan in plans for what in found("the_first_block_is_shown_once", plan)] == []
+
+
+def test_words_that_two_processes_took_are_not_replaced_by_themselves():
+    """The first one hung with them, the second one took them for a block of a lower number."""
+    mishaps = (Mishap(0, "death", 46), Mishap(1, "hang", 71))
+    script = ((0.197, Dial("zoom", -0.119)), (0.979, Prompt("the first words")))
+    keys = ((0.854, "f2"), (0.928, "f2"), (1.177, "f2"), (1.767, "f2"))
+    slow = Plan(seed=2043, seconds=20.0, fps=30.0, frames=2, block_ms=77.35, recache_ms=92.46, open_ms=288)
+    rest = {"start_ms": 200, "spare": "on", "to_model_ms": 200.0, "to_window_ms": 200.0}
+    plan = replace(slow, transition=3, script=script, keys=keys, mishaps=mishaps, **rest)
+    assert found("every_event_ends_once", plan) == []
+
+
+def test_frames_that_wait_behind_those_of_a_dead_process_are_not_written_over():
+    """Their slots were given back to the new process while the window still showed frames of the old one."""
+    keys, broken = ((0.186, "space"), (1.182, "space")), (Mishap(0, "broken pipe", 74),)
+    slow = Plan(seed=2116, seconds=5.861, mode="overlap", frames=2, block_ms=29.33, recache_ms=6.3, open_ms=87)
+    late = {"to_model_ms": 200.0, "to_window_ms": 200.0, "start_ms": 60}
+    plan = replace(slow, typed=((0.426, "typed 0"),), keys=keys, mishaps=broken, **late)
+    assert found("frames_stay_in_order", plan) == []
+
+
+def test_the_ring_of_a_dead_process_is_given_back_before_the_next_one_is_made():
+    """Both together were more than a small /dev/shm holds, and no process could be started again."""
+    show = play(Plan(open_ms=900, mishaps=death(3.0)))
+    assert complaints(show) == [] and show.rings.most_at_once == 1
 
 
 def _many_prompts() -> tuple[tuple[float, Prompt], ...]:

@@ -73,6 +73,8 @@ class Ledger:
             self.stage(Stage(number, "take", taken.t_ns))
         for number in taken.replaced:
             self._end_replaced(number, taken.t_ns)
+        for block, waiting in self._awaited.items():  # a process that died had taken them for a block of its own
+            self._awaited[block] = tuple(number for number in waiting if number not in taken.applied)
         if any(self._has_words(number) for number in taken.applied):
             self._replace_words(taken.block, taken.t_ns)
         self._awaited[taken.block] = self._awaited.get(taken.block, ()) + taken.applied

@@ -152,12 +152,14 @@ class LiveModel:
 
     def tell(self, schedule: Schedule | None, oldest: FrameMark | None) -> None:
         """Tell the process which frame is due when; slots before frame `oldest` may be filled again (None: all)."""
-        while len(self._readers) > 1 and (oldest is None or oldest.life > self._readers[0].life):
+        kept = 1 if self._lives.is_fed else 0  # a dead process's ring makes room for the next one once it is empty
+        while len(self._readers) > kept and (oldest is None or oldest.life > self._readers[0].life):
             self._readers.pop(0).ring.close()
         if not self._readers:
             return
         reader = self._readers[-1]
-        reader.ring.release(oldest.ordinal if oldest and oldest.life == reader.life else reader.seen)
+        if oldest is None or oldest.life == reader.life:  # else no frame of this ring was shown yet
+            reader.ring.release(oldest.ordinal if oldest else reader.seen)
         if schedule is not None:
             reader.ring.set_schedule(schedule)
 

@@ -69,16 +69,34 @@ class PlainMemory:
         """The reader's or the writer's mapping is dropped."""
 
 
+class _ReadersRing(FrameRing):
+    """The window's end of the ring. unmap(): called when it is closed."""
+
+    def __init__(self, memory: PlainMemory, slots: int, picture: tuple[int, int], unmap: Callable[[], None]) -> None:
+        super().__init__(memory, slots, picture)
+        self._unmap = unmap
+
+    def close(self) -> None:
+        self._unmap()
+        super().close()
+
+
 class Rings:
     """The shared memory of a simulated machine."""
 
     def __init__(self) -> None:
         self._memories: dict[str, PlainMemory] = {}
+        self._mapped = self.most_at_once = 0  # rings that the window's process has mapped, now and at most
 
     def create(self, slots: int, picture: tuple[int, int]) -> FrameRing:
         name = f"ring {len(self._memories)}"
         self._memories[name] = PlainMemory(name, ring_bytes(slots, picture))
-        return FrameRing(self._memories[name], slots, picture)
+        self._mapped += 1
+        self.most_at_once = max(self.most_at_once, self._mapped)
+        return _ReadersRing(self._memories[name], slots, picture, self._unmap)
+
+    def _unmap(self) -> None:
+        self._mapped -= 1
 
     def attach(self, name: str) -> PlainMemory:
         assert self._memories[name].is_named, f"{name} has no name any more"
