@@ -56,13 +56,13 @@ def test_random_shows_whose_model_dies_and_hangs_keep_every_invariant():
 
 
 @pytest.mark.slow
-def test_a_thousand_random_shows_keep_every_invariant():
-    assert wrong(range(1000, 2000), CALM) == ""
+def test_hundreds_of_random_shows_keep_every_invariant():
+    assert wrong(range(1000, 1600), CALM) == ""
 
 
 @pytest.mark.slow
-def test_a_thousand_random_shows_whose_model_dies_and_hangs_keep_every_invariant():
-    assert wrong(range(2000, 3000), Allow()) == ""
+def test_hundreds_of_random_shows_whose_model_dies_and_hangs_keep_every_invariant():
+    assert wrong(range(2000, 2400), Allow()) == ""
 
 
 def test_a_show_goes_the_same_way_each_time():

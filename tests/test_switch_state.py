@@ -140,8 +140,8 @@ TestAnyStream.settings = settings(max_examples=300, stateful_step_count=40, dead
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
-def test_thousands_of_streams_keep_the_law(name: str):
-    for seed in range(500):
+def test_hundreds_of_streams_keep_the_law(name: str):
+    for seed in range(250):
         play(name, seed)
 
 
