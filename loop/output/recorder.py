@@ -51,6 +51,7 @@ class Recorder:
     create: called on that thread at the first picture; creates the file and gives its path. fps: the frame rate of the
     film. size: as in `Mp4`. path: None until the file was created. recorded: frames of the film so far. dropped:
     pictures that were left out because the queue was full or the recording had failed. error: what it failed at.
+    is_named: set once the file was created, or never will be.
     """
 
     def __init__(self, create: Callable[[], Path], fps: float, size: tuple[int, int] | None = None) -> None:
@@ -62,6 +63,7 @@ class Recorder:
         self._queue: SimpleQueue[tuple[np.ndarray, int] | None] = SimpleQueue()
         self._queued = self._encoded = 0  # each is counted by one thread only
         self._now_ns = 0
+        self.is_named = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -103,9 +105,13 @@ class Recorder:
     def _record(self) -> None:
         first = self._queue.get()
         if first is None:
+            self.is_named.set()
             return
         pixels, first_ns = first
-        self.path = self._create()
+        try:
+            self.path = self._create()
+        finally:
+            self.is_named.set()
         film = Mp4(self.path, (pixels.shape[1], pixels.shape[0]), self.fps, self._size)
         try:
             self._follow(film, ConstantRate(self.fps, first_ns), first)

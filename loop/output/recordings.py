@@ -62,7 +62,7 @@ class Recordings:
         if not self.is_on or self._newest is None:
             return
         if self._current is None:
-            create = partial(self._create, is_first=not self.made)
+            create = partial(self._create, self.made[-1] if self.made else None)
             self._current, is_new = self._start(create, fps, self._size), True
             self.made.append(self._current)
         if is_new:
@@ -95,8 +95,11 @@ class Recordings:
             if recorder.recorded
         ]
 
-    def _create(self, is_first: bool) -> Path:
-        if is_first and self._path and (self._overwrite or (self._path.exists() and not self._path.is_file())):
+    def _create(self, earlier: Recorder | None) -> Path:
+        """Create a recording's file, after that of the recording before it: so their names are in order."""
+        if earlier is not None:
+            earlier.is_named.wait()
+        if earlier is None and self._path and (self._overwrite or (self._path.exists() and not self._path.is_file())):
             return self._path  # a device or a pipe is written to as well
         return create_new(self._path or Path(f"neverblink-{datetime.now():%Y-%m-%d-%H%M%S}.mp4"))
 
