@@ -55,3 +55,36 @@ def test_nobody_is_asked_while_it_opens():
 def test_dead_processes_are_tried_again_for_ever_at_growing_intervals():
     delays_s = [retry_delay_ns(deaths) / NS for deaths in range(1, 12)]
     assert delays_s == [0, 0, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+def beating(until_ms: int) -> Watchdog:
+    """A watchdog of a process that has replaced one which ran; it opens since second 10, and beats until then."""
+    watchdog = running()
+    watchdog.begin(Phase.OPENING, 10 * NS)
+    for ms in range(10_250, until_ms + 1, 250):
+        watchdog.beat(ms * NS // 1000)
+    return watchdog
+
+
+def test_a_process_whose_beats_stop_while_it_opens_hangs_after_three_seconds():
+    watchdog = beating(until_ms=12_000)
+    assert watchdog.silence_s(round(14.9 * NS)) is None and watchdog.silence_s(15 * NS) == 3.0
+
+
+def test_a_process_that_beats_and_does_nothing_else_hangs_too():
+    watchdog = beating(until_ms=30_000)
+    assert watchdog.silence_s(19 * NS) is None and watchdog.silence_s(20 * NS) == 10.0
+
+
+def test_beats_that_were_always_far_apart_are_waited_for_longer():
+    watchdog = beating(until_ms=12_000)
+    watchdog.beat(14 * NS)
+    assert watchdog.silence_s(round(17.9 * NS)) is None and watchdog.silence_s(18 * NS) == 4.0
+
+
+def test_after_an_alarm_that_may_be_false_the_patience_doubles_until_a_process_runs():
+    watchdog = beating(until_ms=12_000)
+    assert watchdog.silence_s(15 * NS) == 3.0
+    watchdog.begin(Phase.OPENING, 15 * NS)
+    watchdog.beat(16 * NS)
+    assert watchdog.silence_s(round(21.9 * NS)) is None and watchdog.silence_s(22 * NS) == 6.0

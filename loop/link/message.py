@@ -87,8 +87,13 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Beat:
+    """The process runs, whatever its main thread is at: a thread of its own says so four times a second."""
+
+
+@dataclass(frozen=True)
 class Pong:
-    """The process is alive."""
+    """The main thread of the process makes progress."""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from loop.link.message import Died, Fault, Opened, Ping, WarmUp
+from loop.link.message import Beat, Died, Fault, Opened, Ping, WarmUp
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
 from loop.timing.watchdog import NS, Phase, Watchdog, retry_delay_ns
@@ -15,6 +15,7 @@ from world.options import WorldOptions
 log = logging.getLogger(__name__)
 SPARE_AFTER_NS = 2 * NS  # of running: what a show needs first has the processor to itself
 SPARE_AGAIN_NS = 30 * NS
+SPARE_SILENT_NS = 5 * NS
 
 
 class ModelLives:
@@ -40,6 +41,7 @@ class ModelLives:
         self._spare_messages: list[Any] = []  # what the spare has said so far
         self._pending: list[Any] = []  # what the process said while it was the spare
         self._spare_ns: int | None = None  # when to start one
+        self._spare_beat_ns = 0  # the last Beat of the spare
         self._begin_ns = 0  # when to try the next process
         self._watchdog = Watchdog(clock.now_ns(), round(patience_s * NS))
 
@@ -74,12 +76,15 @@ class ModelLives:
                 self._process = self._launch(self._world)
                 self._watchdog.begin(Phase.OPENING, now_ns)
             return []
-        messages, self._pending = [*self._pending, *self._process.receive()], []
+        messages, has_beaten = _without_beats(self._process.receive())
+        messages, self._pending = [*self._pending, *messages], []
+        if has_beaten:
+            self._watchdog.beat(now_ns)
         if messages:
             self._watchdog.hear(now_ns)
         elif (silence_s := self._watchdog.silence_s(now_ns)) is not None:
             what = f"the model's process made no progress for {silence_s:.1f} s"
-            messages = [Fault(what, usage=False), Died()]
+            messages += [Fault(what, usage=False), Died()]
         if self._watchdog.should_ask(now_ns):
             self._process.send(Ping())
         if self._wants_spare is None and (opened := next((m for m in messages if isinstance(m, Opened)), None)):
@@ -122,9 +127,9 @@ class ModelLives:
         """Start a spare when it is time, and listen to it; one that dies is tried again after a while."""
         if self._spare is None:
             if self._wants_spare and self._spare_ns is not None and now_ns >= self._spare_ns:
-                self._spare = self._launch(self._world)
+                self._spare, self._spare_beat_ns = self._launch(self._world), 0
             return
-        messages = self._spare.receive()
+        messages, has_beaten = _without_beats(self._spare.receive())
         if any(isinstance(message, Died) for message in messages):
             log.warning("the spare model's process ended; another one is started in %d s", SPARE_AGAIN_NS // NS)
             self._spare.kill()
@@ -133,3 +138,14 @@ class ModelLives:
         if any(isinstance(message, Opened) for message in messages):
             self._spare.send(WarmUp())
         self._spare_messages += messages
+        if has_beaten:
+            self._spare_beat_ns = now_ns
+        elif self._spare_beat_ns and now_ns - self._spare_beat_ns > SPARE_SILENT_NS:  # it hangs
+            self._spare.kill()
+            self._spare, self._spare_messages = None, []
+
+
+def _without_beats(messages: Sequence[Any]) -> tuple[list[Any], bool]:
+    """The other messages, and whether there was a Beat among them."""
+    others = [message for message in messages if not isinstance(message, Beat)]
+    return others, len(others) < len(messages)

@@ -6,6 +6,7 @@ from enum import Enum
 
 NS = 1_000_000_000
 TIMES = 5  # so many times the longest that a step ever took, no sign of life means that the process hangs
+BEAT_NS = 3 * NS  # the least patience with a process whose beats have stopped
 PING_NS = NS // 2  # a process that says nothing for so long is asked for a sign of life
 
 
@@ -21,7 +22,9 @@ class Watchdog:
     """Follows one process after another. Owned by the live model.
 
     A process hangs if it gives no sign of life for TIMES the longest that such a step has ever taken, and not for less
-    than its phase asks for. Any message is a sign of life. first_ns: the patience with a step that was never measured.
+    than its phase asks for; any message but a Beat is one. It also hangs if its Beats stop for twice the longest time
+    that ever lay between two, which is noticed sooner while it opens or starts. first_ns: the patience with a step that
+    was never measured.
     """
 
     def __init__(self, now_ns: int, first_ns: int) -> None:
@@ -29,6 +32,8 @@ class Watchdog:
         self._first_ns = first_ns
         self._since_ns = self._heard_ns = self._asked_ns = now_ns
         self._longest_ns: dict[Phase, int] = {}
+        self._beat_ns: int | None = None  # the last one of this process
+        self._longest_gap_ns = self._alarm_ns = 0
 
     def begin(self, phase: Phase, now_ns: int) -> None:
         """The process begins another phase. Opening and starting are over then, and took so long."""
@@ -36,10 +41,20 @@ class Watchdog:
         if self.phase is not Phase.RUNNING and phase is not Phase.OPENING:
             self._longest_ns[self.phase] = max(took_ns, self._longest_ns.get(self.phase, 0))
         self.phase, self._since_ns, self._heard_ns = phase, now_ns, now_ns
+        if phase is Phase.OPENING:
+            self._beat_ns = None
+        elif phase is Phase.RUNNING:
+            self._alarm_ns = 0
 
     def hear(self, now_ns: int) -> None:
         """A message has come."""
         self._heard_ns = now_ns
+
+    def beat(self, now_ns: int) -> None:
+        """A Beat has come."""
+        if self._beat_ns is not None:
+            self._longest_gap_ns = max(self._longest_gap_ns, now_ns - self._beat_ns)
+        self._beat_ns = now_ns
 
     def note_block(self, took_ns: int) -> None:
         """A block has taken so long, its recaches and clean pass included."""
@@ -54,10 +69,24 @@ class Watchdog:
 
     def silence_s(self, now_ns: int) -> float | None:
         """For how long the process has been silent, if that is too long; else None."""
+        if (unbeaten_ns := self._unbeaten_ns(now_ns)) is not None:
+            self._alarm_ns = unbeaten_ns
+            return unbeaten_ns / NS
         silent_ns = now_ns - self._heard_ns
         longest_ns = self._longest_ns.get(self.phase)
         patience_ns = self._first_ns if longest_ns is None else max(self.phase.value, TIMES * longest_ns)
         return silent_ns / NS if silent_ns >= patience_ns else None
+
+    def _unbeaten_ns(self, now_ns: int) -> int | None:
+        """For how long there was no Beat, if that is too long; else None, and before one process has come to run.
+
+        An alarm may be false on a machine that has become slower, so the patience doubles until a process runs.
+        """
+        if self._beat_ns is None or Phase.STARTING not in self._longest_ns:
+            return None
+        unbeaten_ns = now_ns - self._beat_ns
+        longest_ns = max(self._longest_gap_ns, self._alarm_ns)
+        return unbeaten_ns if unbeaten_ns >= max(BEAT_NS, 2 * longest_ns) else None
 
 
 def retry_delay_ns(deaths: int) -> int:

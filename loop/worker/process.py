@@ -9,7 +9,9 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
@@ -29,6 +31,8 @@ from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
 from world.zoo import has_room_for_another, open_in_own_process
+
+BEAT_S = 0.25
 
 
 class SerialDevice:
@@ -57,7 +61,7 @@ def run_process(pipe: Connection, options: WorldOptions) -> None:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     clock = MonotonicClock()
     device = SerialDevice(options.probe.busy, clock)
-    machine = Machine(clock, FrameRing.attach, gc_freeze.freeze, _leaves_room)
+    machine = Machine(clock, FrameRing.attach, gc_freeze.freeze, _leaves_room, _beat)
     serve(pipe, lambda: open_in_own_process(options, device.spend), machine)
 
 
@@ -66,19 +70,21 @@ class Machine:
     """What the model's process needs of the machine that it runs on.
 
     attach(name, slots, picture): the ring that the window's process has made. freeze(): called once all is loaded.
-    leaves_room(world): whether a second process like this one would fit.
+    leaves_room(world): whether a second process like this one would fit. beat(link): begins to send Beats.
     """
 
     clock: Clock
     attach: Callable[[str, int, tuple[int, int]], FrameRing]
     freeze: Callable[[], None]
     leaves_room: Callable[[World], bool]
+    beat: Callable[[WindowLink], None]
 
 
 def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
     """Open the world and run one session in it; a fault is reported through the pipe before it ends the process."""
     link = WindowLink(pipe)
     try:
+        machine.beat(link)
         world = opening()
         link.send(Opened(world.info, _versions(), machine.leaves_room(world)))
         while isinstance(start := link.pipe.recv(), WarmUp):
@@ -96,6 +102,16 @@ def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
     except Exception as error:
         link.send(Fault(f"{type(error).__name__}: {error}", usage=False))
         raise
+
+
+def _beat(link: WindowLink) -> None:
+    def beat() -> None:
+        with suppress(OSError):  # the window's process has gone, which the main thread notices too
+            while True:
+                link.beat()
+                time.sleep(BEAT_S)
+
+    threading.Thread(target=beat, name="beat", daemon=True).start()
 
 
 def _warm_up(world: World) -> None:

@@ -178,9 +178,8 @@ class SimulatedProcess:
 
     def _work(self, opening: Callable[[Clock], World]) -> None:
         try:
-            serve(
-                _WorkersPipe(self), lambda: opening(self), Machine(self, self.attach, lambda: None, lambda world: False)
-            )
+            nothing = {"freeze": lambda: None, "leaves_room": lambda world: False, "beat": lambda link: None}
+            serve(_WorkersPipe(self), lambda: opening(self), Machine(self, self.attach, **nothing))
         finally:
             if self._joining:
                 self._joining.wake_ns = min(self._joining.wake_ns, self._time.now_ns())
