@@ -362,6 +362,7 @@ def test_a_trace_without_a_file_takes_lines_and_keeps_none():
     trace = Trace(None)
     trace.put("flip", tick=1)
     trace.close()
+    assert (trace.written, trace.lost, trace.trouble) == (0, 0, "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a folder opens differently there")

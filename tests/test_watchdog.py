@@ -71,6 +71,18 @@ def test_a_process_whose_beats_stop_while_it_opens_hangs_after_three_seconds():
     assert watchdog.silence_s(round(14.9 * NS)) is None and watchdog.silence_s(15 * NS) == 3.0
 
 
+def test_a_running_process_is_judged_by_its_messages_not_by_its_beats():
+    watchdog = running(block_ns=2 * NS)
+    watchdog.beat(3 * NS)
+    assert watchdog.silence_s(12 * NS) is None and watchdog.silence_s(13 * NS) == 10.0
+
+
+def test_what_came_while_the_window_itself_was_stopped_is_not_missed():
+    watchdog = beating(until_ms=12_000)
+    watchdog.forgive(60 * NS)
+    assert watchdog.silence_s(round(62.9 * NS)) is None and watchdog.silence_s(63 * NS) == 3.0
+
+
 def test_a_process_that_beats_and_does_nothing_else_hangs_too():
     watchdog = beating(until_ms=30_000)
     assert watchdog.silence_s(19 * NS) is None and watchdog.silence_s(20 * NS) == 10.0

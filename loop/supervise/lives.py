@@ -43,6 +43,7 @@ class ModelLives:
         self._spare_ns: int | None = None  # when to start one
         self._spare_beat_ns = 0  # the last Beat of the spare
         self._begin_ns = 0  # when to try the next process
+        self._looked_ns = clock.now_ns()
         self._watchdog = Watchdog(clock.now_ns(), round(patience_s * NS))
 
     def send(self, message: Any) -> None:
@@ -70,6 +71,9 @@ class ModelLives:
         A process that hangs is killed, and has died: the Fault before it says so.
         """
         now_ns = self._clock.now_ns()
+        if now_ns - self._looked_ns > NS:  # this process was stopped itself, by Ctrl+Z or a debugger
+            self._watchdog.forgive(now_ns)
+        self._looked_ns = now_ns
         self._tend_spare(now_ns)
         if self._process is None:
             if now_ns >= self._begin_ns:

@@ -22,8 +22,8 @@ class Watchdog:
     """Follows one process after another. Owned by the live model.
 
     A process hangs if it gives no sign of life for TIMES the longest that such a step has ever taken, and not for less
-    than its phase asks for; any message but a Beat is one. It also hangs if its Beats stop for twice the longest time
-    that ever lay between two, which is noticed sooner while it opens or starts. first_ns: the patience with a step that
+    than its phase asks for; any message but a Beat is one. While it opens or starts it also hangs if its Beats stop for
+    twice the longest time that ever lay between two, which is noticed sooner. first_ns: the patience with a step that
     was never measured.
     """
 
@@ -56,6 +56,11 @@ class Watchdog:
             self._longest_gap_ns = max(self._longest_gap_ns, now_ns - self._beat_ns)
         self._beat_ns = now_ns
 
+    def forgive(self, now_ns: int) -> None:
+        """Nobody looked for a while, since this process itself was stopped: what came meanwhile is not missed."""
+        self._heard_ns = now_ns
+        self._beat_ns = None if self._beat_ns is None else now_ns
+
     def note_block(self, took_ns: int) -> None:
         """A block has taken so long, its recaches and clean pass included."""
         self._longest_ns[Phase.RUNNING] = max(took_ns, self._longest_ns.get(Phase.RUNNING, 0))
@@ -78,13 +83,13 @@ class Watchdog:
         return silent_ns / NS if silent_ns >= patience_ns else None
 
     def _unbeaten_ns(self, now_ns: int) -> int | None:
-        """For how long there was no Beat, if that is too long; else None, and before one process has come to run.
+        """For how long an opening or starting process gave no Beat, if too long; None before one process has ever run.
 
         An alarm may be false on a machine that has become slower, so the patience doubles until a process runs.
         """
-        if self._beat_ns is None or Phase.STARTING not in self._longest_ns:
+        if self._beat_ns is None or self.phase is Phase.RUNNING or Phase.STARTING not in self._longest_ns:
             return None
-        unbeaten_ns = now_ns - self._beat_ns
+        unbeaten_ns = now_ns - max(self._beat_ns, self._heard_ns)
         longest_ns = max(self._longest_gap_ns, self._alarm_ns)
         return unbeaten_ns if unbeaten_ns >= max(BEAT_NS, 2 * longest_ns) else None
 
