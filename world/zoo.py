@@ -7,14 +7,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from world.block import World
+from world.compact.files import form_of
 from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
-from world.small.geometry import check_picture
-from world.small.thesaurus import EXAMPLES, WORD_GROUPS
 from world.wan.picture import checked_picture
 
 NAMES = {
     "small": "the bundled world: text-steered scenes, real time on two CPU cores",
+    "tale": "a storybook: places, weather and travellers from a sentence, real time on two CPU cores",
     "probe": "a test card without a network: frame number, prompt count and a colour from the words",
 }
 
@@ -39,8 +39,8 @@ def open_world(
     `state` is `world.decoder.start()` before the first block. The events that `step` takes are in `world.event`;
     `world.info` says how many frames a second are meant, which dials there are and which words mean something.
 
-    name: `small` (bundled), `probe` (a test card), a .safetensors file written by `neverblink train package`, or a
-        folder of Wan2.1 and LongLive checkpoints.
+    name: `small` or `tale` (bundled), `probe` (a test card), a .safetensors file written by `neverblink train package`,
+        or a folder of Wan2.1 and LongLive checkpoints.
     device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
     picture: width and height in pixels, for the worlds that have a choice.
     positions, decoder, dtype: only for a folder. `relative` positions never end, `absolute` ones are as published;
@@ -80,9 +80,9 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
         from world.probe import ProbeWorld
 
         return ProbeWorld(options.probe, options.picture, spend)
-    from world.small.world import open_small
+    from world.compact.world import open_compact
 
-    return open_small(options)
+    return open_compact(options)
 
 
 def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = no_cost) -> World:
@@ -114,7 +114,7 @@ def has_room_for_another(world: World) -> bool:
 
 def check_name(name: str) -> None:
     """Raise WorldError, with the nearest name if one is close, for a name that no world has. Opens nothing."""
-    if name in NAMES or is_folder(name) or is_small_file(name):
+    if name in NAMES or is_folder(name) or is_compact_file(name):
         return
     nearest = get_close_matches(name.lower(), NAMES, n=1)
     hint = f" (did you mean {nearest[0]}?)" if nearest else ""
@@ -133,16 +133,19 @@ def check_options(options: WorldOptions) -> None:
         return
     _refuse_folder_options(options)
     if options.name != "probe":
-        check_picture(options.picture)
+        form_of(options.name).check_picture(options.picture)
 
 
 def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
     """The words that a world knows, under headings, and prompts as examples; both empty where any word may be used.
 
-    Raises WorldError for a name that no world has. Opens nothing.
+    Raises WorldError for a name that no world has, and for a file that cannot be read. Loads no weights.
     """
     check_name(name)
-    return ((), ()) if name == "probe" or is_folder(name) else (WORD_GROUPS, EXAMPLES)
+    if name == "probe" or is_folder(name):
+        return (), ()
+    language = form_of(name).language
+    return language.groups, language.examples
 
 
 def is_folder(name: str) -> bool:
@@ -150,8 +153,8 @@ def is_folder(name: str) -> bool:
     return name not in NAMES and Path(name).is_dir()
 
 
-def is_small_file(name: str) -> bool:
-    """Whether this is a file like the bundled world's, as `neverblink train package` writes them."""
+def is_compact_file(name: str) -> bool:
+    """Whether this is a file like those of the bundled worlds, as `neverblink train package` writes them."""
     return Path(name).suffix == ".safetensors" and Path(name).is_file()
 
 

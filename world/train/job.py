@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from world.compact.decoder import LinearLatents
+from world.compact.geometry import Geometry
+from world.compact.model import LAYERS, WIDTH, CompactModel, shape, shape_of
 from world.dit.device import resolve
 from world.info import WorldError
-from world.small.decoder import Geometry, LinearLatents
-from world.small.world import LAYERS, WIDTH, SmallModel, shape, shape_of
 from world.train.learn.checkpoint import load_checkpoint
 
 # the stages of `small`, in their order; the gate is no part of it
@@ -51,9 +52,9 @@ class Job:
         latents.load_state_dict(load_checkpoint(self.out / "latents.pt"))
         return latents
 
-    def load_model(self, stage: str) -> SmallModel:
+    def load_model(self, stage: str) -> CompactModel:
         """The averaged model that a stage has left in this folder."""
-        return SmallModel.of(load_checkpoint(self.out / f"{stage}.pt")["average"])
+        return CompactModel.of(load_checkpoint(self.out / f"{stage}.pt")["average"])
 
     def finished_models(self) -> list[str]:
         """The names of the models in this folder, the best one last."""

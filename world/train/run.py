@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from world.small.decoder import Geometry
-from world.small.packed import write
+from world.compact.geometry import Geometry
 from world.train.data.latents import fit_latents
 from world.train.data.library import Library, build_library
 from world.train.job import GATE, STAGES, Job, parse_job
@@ -117,7 +116,7 @@ def _run_gate(job: Job) -> None:
 
 def _run_package(job: Job) -> None:
     """Write the file that the package carries: the paced model, or the newest one before it."""
-    write(job.out / "small.safetensors", exam.assemble_world(job.out, job.finished_models()[-1]).state_dict())
+    exam.assemble_world(job.out, job.finished_models()[-1]).save(job.out / "small.safetensors")
 
 
 STAGE_FUNCTIONS: dict[str, Callable[[Job], None]] = {

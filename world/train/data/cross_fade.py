@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from world.small.decoder import LinearLatents
+from world.compact.decoder import LinearLatents
 
 
 class CrossFade:

@@ -11,13 +11,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from world.compact.geometry import Geometry
+from world.compact.model import HEAD_DIM, CompactModel
+from world.compact.small import SMALL
+from world.compact.text import tokenize
 from world.dit.attend import attention
 from world.dit.rope import rotate, rotation
-from world.small.decoder import Geometry
-from world.small.text import tokenize
-from world.small.world import GRID, HEAD_DIM, SHIFT, STEPS, SmallModel
 
-PLAYED_SIGMAS = tuple(SHIFT * t / (1000 + (SHIFT - 1) * t) for t in STEPS)
+PLAYED_SIGMAS = tuple(SMALL.shift * t / (1000 + (SMALL.shift - 1) * t) for t in SMALL.steps)
+GRID = SMALL.geometry.grid
 BlockKeys = list[tuple[Tensor, Tensor]]  # keys and values of one block in each layer, [B, N, heads, head_dim]
 Prompts = tuple[list[tuple[Tensor, Tensor]], Tensor]  # each layer's keys and values of the texts; their pooled vectors
 Item = TypeVar("Item")
@@ -69,7 +71,7 @@ class Streams:
     """
 
     def __init__(
-        self, model: SmallModel, texts: Sequence[str], recipe: SamplingRecipe, generator: torch.Generator
+        self, model: CompactModel, texts: Sequence[str], recipe: SamplingRecipe, generator: torch.Generator
     ) -> None:
         self.model, self.recipe, self.generator = model, recipe, generator
         self.caches: list[list[BlockKeys]] = [[], []]
@@ -97,7 +99,7 @@ class Streams:
         other.caches, other.generator = list(self.caches), self.generator.clone_state()
         return other
 
-    def with_model(self, model: SmallModel) -> Streams:
+    def with_model(self, model: CompactModel) -> Streams:
         """The same streams as another model continues them. They read the caches of this object, also as these grow."""
         other = copy.copy(self)
         other.model = model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from world.small.decoder import LinearLatents
+from world.compact.decoder import LinearLatents
 
 
 def shift_noise_levels(uniform: Tensor, shift: float) -> Tensor:
