@@ -1,0 +1,81 @@
+"""The library of clips: latents of rendered pairs in the memory of the device, with what is said of them."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from world.compact.decoder import LinearLatents
+from world.train.story.clips import BLOCKS, ClipPairs, in_chunks, join_scenes, phases, random_pairs, render
+from world.train.story.form import TALE
+from world.train.story.spoken import Sentences
+from world.train.tale.scene import Scenes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StoryLibrary:
+    """P pairs of clips on a device.
+
+    latents: float16 [P, 2, blocks, C, h, w]; dials: [P, blocks, 4]; phase: [P, 2, blocks], where in the round of its
+    place a block begins; numbers: int64 [P, 2, attributes]; said: the tokens of the sentences.
+    """
+
+    latents: Tensor
+    dials: Tensor
+    phase: Tensor
+    numbers: Tensor
+    said: Sentences
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the clips lie."""
+        return self.latents.device
+
+
+def render_library(
+    latents: LinearLatents, most: int, chunk: int, seed: int, is_time_up: Callable[[], bool]
+) -> StoryLibrary:
+    """Render pairs, `chunk` at once, until the time is up or there are `most`. The device is that of `latents`."""
+    device, g = latents.basis.device, TALE.geometry
+    generator, rng = torch.Generator().manual_seed(seed), random.Random(seed)
+    pairs = random_pairs(most, generator)
+    first, second = (scenes.described() for scenes in pairs.sides)
+    out = torch.empty(most, 2, BLOCKS, g.channels, g.rows, g.columns, dtype=torch.float16, device=device)
+    said, done = Sentences.empty(most), 0
+    for rows in in_chunks(most, chunk):
+        both = join_scenes([scenes.rows(rows) for scenes in pairs.sides])
+        frames = render(both, pairs.dials[rows].repeat(2, 1, 1), device)
+        out[rows] = latents.encode(frames).unflatten(0, (2, -1)).transpose(0, 1).half()
+        # a GPU is drawing while the CPU finds the words
+        said.write(rows.start, first[rows], second[rows], rng)
+        done = rows.stop
+        if is_time_up():
+            break
+    log.info("library: %d pairs of %d blocks", done, 2 * BLOCKS)
+    return _library(out[:done], _first_rows(pairs, done), said)
+
+
+def _first_rows(pairs: ClipPairs, count: int) -> ClipPairs:
+    rows = slice(count)
+    return ClipPairs(pairs.first.rows(rows), pairs.second.rows(rows), pairs.dials[rows])
+
+
+def _library(latents: Tensor, pairs: ClipPairs, said: Sentences) -> StoryLibrary:
+    device, count = latents.device, len(latents)
+
+    def both(of: Callable[[Scenes], Tensor]) -> Tensor:
+        return torch.stack([of(scenes) for scenes in pairs.sides], 1).to(device)
+
+    tables = (table[:count].to(device) for table in (said.opening, said.running, said.turning))
+    phase = both(lambda scenes: phases(scenes, pairs.dials))
+    return StoryLibrary(latents, pairs.dials.to(device), phase, both(lambda s: s.numbers()), Sentences(*tables))

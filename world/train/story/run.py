@@ -1,0 +1,149 @@
+"""`neverblink train tale`: the storybook from nothing in the minutes that are given, on one device.
+
+Whatever happens, the folder holds the best that there was time for: every stage writes a world that plays, and a stage
+that fails is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from world.compact.decoder import LinearLatents, PictureDecoder
+from world.compact.model import CompactModel, shape
+from world.compact.world import CompactWorld
+from world.dit.device import describe, peak_gib
+from world.train.learn.budget import Budget
+from world.train.story.base import StoryBase, train_base
+from world.train.story.form import TALE
+from world.train.story.library import StoryLibrary, render_library
+from world.train.story.picture import StoryPicture, train_picture
+from world.train.story.principal import fit_principal
+from world.train.story.reader import save_reader, train_reader
+from world.train.story.tune import StoryTuning, tune_streams
+
+log = logging.getLogger(__name__)
+ENDS = {"library": 0.13, "base": 0.62, "tune": 0.78, "decoder": 0.94, "reader": 0.97}  # the used share of the time
+
+
+@dataclass(frozen=True)
+class StoryScale:
+    """How much is made at once. clips: for the fit of the latents; pairs: of the library, at most."""
+
+    clips: int
+    pairs: int
+    chunk: int
+    singles: int
+    sequences: int
+    rolled: int
+    pictures: StoryPicture
+
+
+GPU_SCALE = StoryScale(768, 20_000, 64, 2048, 256, 1024, StoryPicture(0))
+CPU_SCALE = StoryScale(96, 4_000, 4, 48, 6, 24, StoryPicture(0, clips=128, chunk=4, batch=2))
+
+
+@dataclass
+class StoryRun:
+    """One training of the storybook, stage by stage. Owns what the stages have made so far."""
+
+    out: Path
+    budget: Budget
+    device: torch.device
+    scale: StoryScale
+    size: tuple[int, int]  # width and layers
+    seed: int = 0
+    latents: LinearLatents = field(init=False)
+    library: StoryLibrary = field(init=False)
+    model: CompactModel = field(init=False)
+    decoder: PictureDecoder | None = None
+
+    def minutes_until(self, stage: str) -> float:
+        """The time that is left for a stage, a little of it in any case."""
+        return max(0.01, self.budget.minutes * ENDS[stage] - self.budget.used_s / 60)
+
+    def make_library(self) -> None:
+        """Fit the latents and render the library."""
+        stage = Budget(self.minutes_until("library"))
+        self.latents = fit_principal(self.device, self.scale.clips, self.seed)
+        self.library = render_library(
+            self.latents, self.scale.pairs, self.scale.chunk, self.seed + 1, lambda: stage.share >= 1
+        )
+        torch.manual_seed(self.seed)
+        self.model = CompactModel(shape(*self.size, TALE), TALE).to(self.device)
+
+    def learn_base(self) -> None:
+        """Train the base."""
+        config = StoryBase(self.minutes_until("base"), self.scale.singles, self.scale.sequences, seed=self.seed)
+        self._take("base", train_base(config, self.model, self.library, self.latents, self._saver("base")))
+
+    def tune(self) -> None:
+        """Tune the base on its own streams."""
+        config = StoryTuning(self.minutes_until("tune"), self.scale.rolled, self.scale.sequences, seed=self.seed + 1)
+        self._take("tuned", tune_streams(config, self.model, self.library, self.latents))
+
+    def learn_pictures(self) -> None:
+        """Train the decoder."""
+        config = self.scale.pictures
+        config = StoryPicture(self.minutes_until("decoder"), config.clips, config.chunk, config.batch)
+        self.decoder = train_picture(config, self.latents, self.model)
+        self.save("tale")
+
+    def learn_to_read(self) -> None:
+        """Train the recogniser of the evaluation, on rendered clips alone."""
+        save_reader(self.out / "reader.safetensors", train_reader(self.library, self.minutes_until("reader")))
+
+    def save(self, name: str) -> None:
+        """Write what there is as a world that plays."""
+        save_world(self.out / f"{name}.safetensors", self.model, self.latents, self.decoder)
+
+    def _saver(self, name: str) -> Callable[[CompactModel], None]:
+        return lambda model: save_world(self.out / f"{name}.safetensors", model, self.latents, self.decoder)
+
+    def _take(self, name: str, model: CompactModel) -> None:
+        """Go on with a stage's model, unless it has come to nothing."""
+        if not all(bool(torch.isfinite(weights).all()) for weights in model.parameters()):
+            log.error("%s: weights are not finite; going on without it", name)
+            return
+        self.model = model.requires_grad_(True)
+        self.save(name)
+        self.save("tale")
+
+
+def save_world(path: Path, model: CompactModel, latents: LinearLatents, decoder: PictureDecoder | None) -> None:
+    """Write a world's file; without a decoder its pictures are the linear ones, enlarged."""
+    world = CompactWorld(model.dit.config, TALE)
+    world.model.load_state_dict(model.state_dict())
+    if decoder is None:
+        world.decoder.linear.load_state_dict(latents.state_dict())
+    else:
+        world.decoder.load_state_dict(decoder.state_dict())
+    part = path.with_suffix(".part")
+    world.save(part)
+    part.replace(path)
+
+
+def train_tale(run: StoryRun) -> bool:
+    """Run all stages; False if one of them failed. Its trace is in the log, `log.txt` in the folder."""
+    run.out.mkdir(parents=True, exist_ok=True)
+    written = logging.FileHandler(run.out / "log.txt")
+    written.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.getLogger().addHandler(written)
+    log.info("%s, torch %s, width %d, %d layers", describe(run.device), torch.__version__, *run.size)
+    failed = []
+    for stage in (run.make_library, run.learn_base, run.tune, run.learn_pictures, run.learn_to_read):
+        try:
+            stage()
+        except Exception:  # what was made before must not be lost with it
+            log.exception("%s failed", stage.__name__)
+            failed.append(stage.__name__)
+        peak = peak_gib(run.device)
+        memory = "" if peak is None else f", at most {peak:.1f} GiB"
+        log.info("%s: %.0f s used of %.0f%s", stage.__name__, run.budget.used_s, 60 * run.budget.minutes, memory)
+    logging.getLogger().removeHandler(written)
+    written.close()
+    return not failed
