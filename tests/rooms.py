@@ -25,6 +25,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.small": _WORLD | {"world.dit", "world.diffusion"},
     "world.wan": _WORLD | {"world.dit", "world.diffusion"},
     "world.train.learn": {"world.dit", "world.small"},
+    "world.train.tale": _WORLD,
     "world.train.data": {"world.small", "world.train.learn"},
     "world.train.stages": {"world.small", "world.train.learn", "world.train.data"},
     "world.train.judge": {"world.small", "world.train.learn", "world.train.data"},
