@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from world.train.tale.paper import Paper, box, chance_of, disc, ellipse, triangle_wave, union
+from world.train.tale.paper import Paper, box, chance_of, disc, ellipse, paint, triangle_wave, union
 from world.train.tale.sky import sun_place, veil
 from world.train.tale.stage import Groups, Stage, pick
 from world.train.tale.words import PLACES, TIMES, WEATHERS
@@ -22,11 +22,12 @@ _GROUND = (
     ((246, 208, 146), (234, 160, 84), (190, 100, 52)),
     ((150, 128, 198), (112, 104, 166), (70, 64, 116)),
 )
-_SNOW = ((240, 245, 252),)
-_WINDOW = ((255, 214, 112),)
+_SNOW = (240, 245, 252)
+_WINDOW = (255, 214, 112)
 _HAZED = (0.45, 0.18, 0.0)  # how much haze lies before each layer
-_FOGGED = (0.72, 0.42, 0.06)  # and how much more in fog
-_RIM, _SNOW_RIM = 0.035, 0.10  # how wide the lit edge of a layer is
+_FOGGED = (0.70, 0.32, 0.05)  # and how much more in fog
+_RIM = 0.035  # how wide the lit edge of a layer is
+_SNOWED = (0.06, 0.08, 0.10)  # how deep snow lies on each layer
 Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -169,12 +170,28 @@ def lay_ground(paper: Paper, stage: Stage, groups: Groups, number: int) -> None:
         distance[rows] = shape(x[rows], y[rows], stage.clock[rows])
     paper.shade(distance, 0.30)
     paper.lay(distance, _layer_colour(stage, sites, distance, number))
+    if "snow" in groups.weather:
+        _snow_cover(paper, stage, groups, distance, number)
     for (place, at), detail in _DETAILS.items():
         if at == number and place in sites:
             rows = sites[place]
             part = paper.rows(rows)
             detail(part, stage.rows(rows), distance[rows])
             paper.put(rows, part)
+
+
+def _snow_cover(paper: Paper, stage: Stage, groups: Groups, distance: Tensor, number: int) -> None:
+    """Snow on all that is open to the sky: what lies inside while the place above it does not."""
+    sites = groups.snowy_near if number == 2 else groups.snowy_place
+    for place, rows in sites.items():
+        part, view = paper.rows(rows), stage.rows(rows)
+        x, y = view.layer(number)
+        deep = _SNOWED[number] * (0.5 if place == "sea" else 1.0)
+        above = _LAYERS[place][number](x, y - deep, view.clock)
+        white = view.weathered(paint(_SNOW, x)) * (0.30 + 0.70 * view.light)
+        white = torch.lerp(white, view.weathered(view.haze), _HAZED[number] * 0.6)
+        part.lay(torch.maximum(distance[rows], -above), white)
+        paper.put(rows, part)
 
 
 def _layer_colour(stage: Stage, sites: dict[str, Tensor], distance: Tensor, number: int) -> Tensor:
@@ -184,18 +201,15 @@ def _layer_colour(stage: Stage, sites: dict[str, Tensor], distance: Tensor, numb
         colour[rows] = pick((_GROUND[PLACES.index(place)][number],), torch.zeros_like(rows))
     colour = stage.weathered(colour * stage.light)
     fog = _five(stage.when("weather", WEATHERS.index("fog")))
-    snow = _five(stage.when("weather", WEATHERS.index("snow")))
     storm = _five(stage.when("weather", WEATHERS.index("storm")))
     haze = stage.weathered(stage.haze)
-    face = torch.lerp(colour, haze, _HAZED[number] + (_FOGGED[number] - 0.5 * _HAZED[number]) * fog)
-    foot = torch.lerp(face * 0.72, haze, fog * (0.9 - 0.35 * number))
-    rim = torch.lerp(face * 1.12, haze, 0.25 + 0.25 * storm)
-    rim = torch.lerp(
-        rim, stage.weathered(pick(_SNOW, stage.scenes.place * 0)) * (0.35 + 0.65 * stage.light), 0.9 * snow
+    face = torch.lerp(
+        colour, haze, _HAZED[number] * (1 + 0.35 * storm) + (_FOGGED[number] - 0.5 * _HAZED[number]) * fog
     )
+    foot = torch.lerp(face * 0.72, haze, fog * (0.9 - 0.35 * number))
+    rim = torch.lerp(face * 1.12, (haze * 1.25 + 0.08).clamp(max=1), 0.25 + 0.30 * storm)
     depth = (-distance / 0.7).clamp(0, 1).unsqueeze(2)
-    wide = _RIM + (_SNOW_RIM - _RIM) * snow.squeeze(2)
-    edge = ((distance + wide) / (0.6 * stage.pixel) + 0.5).clamp(0, 1).unsqueeze(2)
+    edge = ((distance + _RIM) / (0.6 * stage.pixel) + 0.5).clamp(0, 1).unsqueeze(2)
     return torch.lerp(torch.lerp(face, foot, depth), rim, edge)
 
 
@@ -209,7 +223,7 @@ def _caps(paper: Paper, stage: Stage, distance: Tensor) -> None:
     zigzag = 0.07 * triangle_wave(x * 5)
     caps = [torch.maximum(_peak(_local(x, 2.0, at), y, top, 1.15), y - top - deep + zigzag) for at, top, deep in
             ((0.45, -0.62, 0.36), (1.45, -0.34, 0.26))]  # fmt: skip
-    white = stage.weathered(pick(_SNOW, stage.scenes.place * 0)) * (0.4 + 0.6 * stage.light)
+    white = stage.weathered(paint(_SNOW, stage.x)) * (0.4 + 0.6 * stage.light)
     fog = _five(stage.when("weather", WEATHERS.index("fog")))
     paper.lay(union(*caps), torch.lerp(white, stage.weathered(stage.haze), 0.15 + 0.5 * fog))
 
@@ -217,8 +231,8 @@ def _caps(paper: Paper, stage: Stage, distance: Tensor) -> None:
 def _shaded_sides(paper: Paper, stage: Stage, distance: Tensor) -> None:
     """The dark side of the pyramids."""
     x, _ = stage.layer(0)
-    side = union(*(torch.maximum(-_local(x, 2.0, at), _local(x, 2.0, at) - 0.9) for at in (0.5, 1.45)))
-    paper.shade(torch.maximum(distance, side) * 4, 0.22, 1e-3)
+    side = union(*((_local(x, 2.0, at) - 0.5 * wide).abs() - 0.5 * wide for at, wide in ((0.5, 0.66), (1.45, 0.34))))
+    paper.darken(torch.maximum(distance, side), 0.25)
 
 
 def _windows(paper: Paper, stage: Stage, distance: Tensor) -> None:
@@ -231,7 +245,7 @@ def _windows(paper: Paper, stage: Stage, distance: Tensor) -> None:
     window = torch.maximum(box(u, v, 0.052, 0.058), distance + 0.05)
     lit = (chance_of(column + 3 * row, 10, 0.6) > 0.25) | (stage.when("time", TIMES.index("day")) > 0)
     day = _five(stage.when("time", TIMES.index("day")))
-    warm = pick(_WINDOW, stage.scenes.place * 0)
+    warm = paint(_WINDOW, stage.x)
     dark = stage.weathered(stage.light * 0.80) * 0.9
     gloom = _five(stage.when("weather", WEATHERS.index("storm"), WEATHERS.index("fog"), WEATHERS.index("rain")))
     colour = torch.lerp(warm, torch.lerp(dark, warm, 0.8 * gloom), day)
@@ -253,7 +267,7 @@ def _craters(paper: Paper, stage: Stage, distance: Tensor) -> None:
     x, y = stage.layer(2)
     holes = [ellipse(_local(x, 2.5, at), y - deep, wide, 0.45 * wide) for at, deep, wide in
              ((0.4, 0.88, 0.22), (1.3, 0.84, 0.12), (2.0, 0.92, 0.16))]  # fmt: skip
-    paper.shade(union(*holes) * 4, 0.30, 1e-3)
+    paper.darken(union(*holes), 0.30)
 
 
 def _lamps(paper: Paper, stage: Stage, distance: Tensor) -> None:
@@ -261,7 +275,7 @@ def _lamps(paper: Paper, stage: Stage, distance: Tensor) -> None:
     x, y = stage.layer(2)
     lamp = disc(_local(x, 10 / 6, 0.4), y - 0.28, 0.075)
     dim = stage.when("time", TIMES.index("day")) * stage.when("weather", WEATHERS.index("clear"))
-    colour = pick(_WINDOW, stage.scenes.place * 0)
+    colour = paint(_WINDOW, stage.x)
     paper.glow(lamp, colour, 0.30, 0.55 * (1 - dim) * stage.spark)
     paper.lay(lamp + 0.015, torch.lerp(colour, stage.light * 0.9, _five(dim)))
 

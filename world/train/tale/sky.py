@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from world.train.tale.paper import Paper, chance_of, disc, ellipse
+from world.train.tale.paper import Paper, chance_of, disc, ellipse, paint
 from world.train.tale.stage import Stage, pick
 from world.train.tale.words import TIMES
 
@@ -13,7 +13,7 @@ _SUN_X = (-1.05, 1.10, 0.80, 1.10)  # by time of day
 _SUN_Y = (-0.12, -0.56, -0.04, -0.56)
 _SUN_RADIUS = (0.27, 0.22, 0.42, 0.24)
 _VEILED = (0.0, 0.45, 0.25, 0.55, 0.45)  # how much of the sun each weather takes
-_STAR = ((255, 250, 225),)
+_STAR = (255, 250, 225)
 _PLANET_AT = (-0.72, -0.30, 0.42)
 _PLANET = ((236, 176, 150), (226, 150, 96), (226, 104, 120), (150, 120, 214))  # by time of day
 _TURN = (0.93, -0.36)  # cosine and sine of the ring's slant
@@ -39,9 +39,7 @@ def lay_stars(paper: Paper, stage: Stage, seen: Tensor) -> None:
     radius = 0.022 + 0.026 * chance_of(number, 32, 2.9)
     radius = radius * (1 + 0.25 * torch.sin(2.5 * stage.clock + 20 * chance))
     # four points: a diamond with hollow sides
-    paper.lay(
-        torch.sqrt(u.abs() * v.abs() * 1.6 + u**2 + v**2) - radius, pick(_STAR, stage.scenes.place * 0), alpha=seen
-    )
+    paper.lay(torch.sqrt(u.abs() * v.abs() * 1.6 + u**2 + v**2) - radius, paint(_STAR, stage.x), alpha=seen)
 
 
 def sun_place(stage: Stage) -> tuple[Tensor, Tensor, Tensor]:

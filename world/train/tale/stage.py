@@ -19,11 +19,11 @@ PARALLAX = (0.2, 0.5, 1.0)  # of the far, the middle and the near layer
 _LIFT = (0.4, 0.7, 1.0)  # how much of the tilt each of them follows
 
 # For each time of day, and then for each time in space: the top and the bottom of the sky, and the haze.
-_TOP = ((104, 142, 206), (52, 152, 226), (98, 36, 118), (10, 16, 56),
+_TOP = ((118, 138, 216), (52, 152, 226), (98, 36, 118), (10, 16, 56),
         (92, 74, 150), (36, 62, 150), (78, 20, 84), (6, 6, 30))  # fmt: skip
-_BOTTOM = ((255, 206, 178), (208, 240, 246), (255, 166, 66), (62, 96, 176),
+_BOTTOM = ((255, 194, 158), (208, 240, 246), (255, 166, 66), (62, 96, 176),
            (236, 160, 190), (120, 150, 226), (232, 88, 96), (52, 34, 106))  # fmt: skip
-_HAZE = ((240, 200, 196), (198, 230, 240), (246, 128, 88), (54, 78, 146),
+_HAZE = ((250, 196, 188), (198, 230, 240), (246, 128, 88), (54, 78, 146),
          (214, 150, 190), (120, 140, 210), (206, 80, 100), (60, 46, 116))  # fmt: skip
 _LIGHT = ((232, 204, 224), (255, 255, 255), (208, 132, 134), (84, 104, 182))
 _SUN = ((255, 226, 178), (255, 238, 150), (255, 214, 104), (246, 242, 214))
@@ -31,7 +31,7 @@ _SLATE = ((140, 138, 170), (126, 150, 174), (124, 78, 116), (48, 58, 110))  # wh
 _STORM = ((84, 88, 132), (66, 86, 122), (92, 44, 86), (30, 38, 84))
 # For each weather: how far colours turn grey, their brightness, and how far the sky turns to slate.
 _GREY = (0.0, 0.30, 0.15, 0.25, 0.25)
-_BRIGHT = (1.0, 0.86, 1.0, 1.0, 0.74)
+_BRIGHT = (1.0, 0.86, 1.0, 1.0, 0.84)
 _SLATED = (0.0, 0.65, 0.30, 0.10, 0.90)
 
 
@@ -136,6 +136,27 @@ def _colours(scenes: Scenes) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
+class Pose:
+    """A subject as it is to be drawn: u goes forwards from its middle, [B, T, 1, X]; v down, [B, T, Y, 1].
+
+    clock: seconds; pace: 0, 0.5 or 1; dark: how much of its lamps is seen; spark: how bright lights are; each
+    [B, T or 1, 1, 1]. Colours [B or 1, 1, 3, 1, 1]: colour is its own, trim goes with it, ink is nearly black, lamp is
+    warm.
+    """
+
+    u: Tensor
+    v: Tensor
+    clock: Tensor
+    pace: Tensor
+    dark: Tensor
+    spark: Tensor
+    colour: Tensor
+    trim: Tensor
+    ink: Tensor
+    lamp: Tensor
+
+
+@dataclass(frozen=True)
 class Groups:
     """Which clips of a batch show what: the value of an attribute -> their numbers, int64.
 
@@ -145,6 +166,8 @@ class Groups:
 
     place: dict[str, Tensor]
     near: dict[str, Tensor]
+    snowy_place: dict[str, Tensor]
+    snowy_near: dict[str, Tensor]
     weather: dict[str, Tensor]
     grounded: dict[str, Tensor]
     flying: dict[str, Tensor]
@@ -172,7 +195,9 @@ def group(scenes: Scenes) -> Groups:
         return {kind: torch.tensor([n for n, v in enumerate(values) if v == kind], device=device) for kind in kinds}
 
     near = ["sea" if subject == "boat" else place for place, subject in pairs]
-    return Groups(split(places), split(near), split(weathers), split(grounded), split(flying))
+    snow = [weather == "snow" for weather in weathers]
+    snowy = [[p if s else "" for p, s in zip(sites, snow, strict=True)] for sites in (places, near)]
+    return Groups(split(places), split(near), *map(split, snowy), split(weathers), split(grounded), split(flying))
 
 
 def pick(rows: tuple, index: Tensor) -> Tensor:

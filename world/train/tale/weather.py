@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from world.train.tale.paper import Paper, box, chance_of, disc, limb, union
+from world.train.tale.paper import Paper, box, chance_of, disc, limb, paint, union
 from world.train.tale.stage import PARALLAX, Groups, Stage, pick
-from world.train.tale.words import TIMES
+from world.train.tale.words import WEATHERS
 
-_DROP, _FLAKE, _BOLT = ((222, 236, 252),), ((255, 255, 255),), ((255, 246, 190),)
+_DROP, _FLAKE, _BOLT = (222, 236, 252), (255, 255, 255), (255, 246, 190)
 _BANKS = ((0.30, 0.02, 0.23), (0.62, -0.12, 0.05), (0.8, 0.30, 0.18))  # alpha, level, and where, of the fog by layer
+
+
+_LOBES = ((0.0, 0.30, 0.0), (0.42, 0.24, 0.10), (0.84, 0.27, 0.04))  # where, how large and how high, of a cloud
 
 
 def lay_clouds(paper: Paper, stage: Stage, groups: Groups) -> None:
@@ -21,37 +24,35 @@ def lay_clouds(paper: Paper, stage: Stage, groups: Groups) -> None:
             part, view = paper.rows(rows), stage.rows(rows)
             if weather == "storm":
                 _lightning(part, view)
-            for number in range(banks):
-                _cloud_bank(part, view, number, banks)
+            for number in range(2 - banks, 2):
+                _cloud_bank(part, view, number)
             paper.put(rows, part)
 
 
-def _cloud_bank(paper: Paper, stage: Stage, number: int, banks: int) -> None:
-    x = stage.x + (0.06 + 0.06 * number) * stage.travel + 0.03 * stage.clock
-    y = stage.y - 0.2 * stage.tilt
-    length, level = (0.9, -0.60) if number == banks - 1 and banks == 2 else (1.1, -0.66)
-    if number == banks - 1 and banks == 2:
-        level = -0.78
-    lobe = torch.remainder(x + 0.4 * number, length) - length / 2
-    distance = disc(lobe, y - level + 0.30, 0.56) * 0.9
-    bright = 1.25 - 0.35 * number if banks == 2 else 1.3
+def _cloud_bank(paper: Paper, stage: Stage, number: int) -> None:
+    """The back bank (0) of clouds, which hangs lower, or the front one (1)."""
+    drift, low, bright = ((0.04, -0.56, 1.45), (0.10, -0.68, 1.05))[number]
+    x = stage.x + drift * stage.travel + 0.03 * stage.clock + 0.3 * number
+    y = stage.y - 0.2 * stage.tilt - low
+    lobes = [disc(torch.remainder(x - at, 1.25) - 0.625, y + r + up, r) for at, r, up in _LOBES]
+    distance = union(*lobes, y + 0.20)
     colour = stage.weathered((stage.slate * bright).clamp(max=1))
-    rim = ((distance + 0.04) / stage.pixel + 0.5).clamp(0, 1).unsqueeze(2)
-    paper.shade(distance, 0.25)
-    paper.lay(distance, torch.lerp(colour, (colour * 1.35).clamp(max=1), rim))
+    rim = ((distance + 0.035) / (0.6 * stage.pixel) + 0.5).clamp(0, 1).unsqueeze(2)
+    paper.shade(distance, 0.30)
+    paper.lay(distance, torch.lerp(colour, torch.lerp(colour, stage.haze, 0.5), rim))
 
 
 def _lightning(paper: Paper, stage: Stage) -> None:
     """A bolt of paper that burns for half of every two seconds, now on the left, now on the right."""
     turn = stage.clock / 2
     number = torch.floor(turn)
-    burning = ((0.55 - (turn - number)) * 12).clamp(0, 1) * (0.8 + 0.2 * torch.sin(40 * turn))
-    side = 1 - 2 * torch.remainder(number, 2)
-    x, y = (stage.x - 1.05 * side) * side, stage.y - 0.2 * stage.tilt
-    corners = ((0.10, -0.62), (-0.06, -0.22), (0.10, -0.26), (-0.08, 0.22))
-    bolt = union(*(limb(x, y, ends, (0.055, 0.035)) for ends in zip(corners, corners[1:], strict=False)))
-    light = pick(_BOLT, stage.scenes.place * 0)
-    paper.rgb.lerp_(light, (0.16 * burning).unsqueeze(2))
+    burning = ((0.6 - (turn - number)) * 12).clamp(0, 1) * (0.8 + 0.2 * torch.sin(40 * turn))
+    at = torch.where(torch.remainder(number, 2) > 0, -1.15, 0.68)
+    x, y = stage.x - at, stage.y - 0.2 * stage.tilt
+    corners = ((0.12, -0.66), (-0.10, -0.20), (0.12, -0.26), (-0.10, 0.34))
+    bolt = union(*(limb(x, y, ends, (0.062, 0.040)) for ends in zip(corners, corners[1:], strict=False)))
+    light = paint(_BOLT, stage.x)
+    paper.rgb.lerp_(light, (0.20 * burning).unsqueeze(2))
     paper.glow(bolt, light, 0.35, 0.55 * burning)
     paper.lay(bolt, light, alpha=burning)
 
@@ -70,7 +71,7 @@ def lay_fog(paper: Paper, stage: Stage, groups: Groups, layer: int) -> None:
         period = 10 * PARALLAX[layer] / max(1, round(10 * PARALLAX[layer] / 2.0))
         u = torch.remainder(x - at, period) - period / 2
         strips.append(box(u, y - level - down, wide, 0.075, 0.075))
-    pale = (view.weathered(view.haze) * 0.75 + 0.25 * view.light).clamp(max=1)
+    pale = torch.lerp(view.weathered(view.haze), (view.light * 1.15).clamp(max=1), 0.45)
     part.lay(union(*strips), pale, alpha=strength)
     paper.put(rows, part)
 
@@ -88,12 +89,12 @@ def lay_falling(paper: Paper, stage: Stage, groups: Groups) -> None:
 def _rain(paper: Paper, stage: Stage) -> None:
     """Slanting drops in lanes that stand still on the screen; they lean back from the way that is gone."""
     x, y = stage.x, stage.y
-    lean = -stage.way * (0.10 + 0.35 * stage.pace)
+    lean = -stage.way * (0.08 + 0.30 * stage.pace + 0.30 * stage.when("weather", WEATHERS.index("storm")))
     lane = (x - lean * y) * 2.3
     number = torch.floor(lane)
     along = torch.remainder((y - 1.5 * stage.clock) / 1.0 + chance_of(number, 5, 0.2), 1)
     drop = torch.maximum((lane - number - 0.5).abs() / 2.3 - 0.022, (along - 0.5).abs() * 1.0 - 0.17)
-    paper.lay(drop, pick(_DROP, stage.scenes.place * 0), alpha=0.8)
+    paper.lay(drop, paint(_DROP, stage.x), alpha=0.8)
 
 
 def _snow(paper: Paper, stage: Stage) -> None:
@@ -105,4 +106,4 @@ def _snow(paper: Paper, stage: Stage) -> None:
     chance = chance_of(column + 3 * row, 8, 0.7)
     u = x - column - 0.5 - 0.22 * torch.sin(1.6 * stage.clock + 6 * chance)
     v = y - row - 0.35 - 0.3 * chance
-    paper.lay(disc(u, v, 0.0) / 1.6 - 0.045 - 0.025 * chance, pick(_FLAKE, stage.scenes.place * 0), shadow=0.12)
+    paper.lay(disc(u, v, 0.0) / 1.6 - 0.045 - 0.025 * chance, paint(_FLAKE, stage.x), shadow=0.12)
