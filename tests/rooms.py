@@ -25,10 +25,12 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.compact": _WORLD | {"world.dit", "world.diffusion"},
     "world.wan": _WORLD | {"world.dit", "world.diffusion"},
     "world.train.learn": {"world.dit", "world.compact"},
+    "world.train.tale": _WORLD,
     "world.train.data": {"world.compact", "world.train.learn"},
     "world.train.stages": {"world.compact", "world.train.learn", "world.train.data"},
     "world.train.judge": {"world.compact", "world.train.learn", "world.train.data"},
-    "world.train": _WORLD | {"world.dit", "world.compact"} | _TRAIN,
+    "world.train.story": _WORLD | {"world.dit", "world.compact", "world.train.tale"} | _TRAIN,
+    "world.train": _WORLD | {"world.dit", "world.compact", "world.train.story"} | _TRAIN,
     # it prepares the process that a world is to have for itself
     "world.zoo": _WORLD | {"world.dit", "world.compact", "world.wan"},
     "input": _WORLD,
