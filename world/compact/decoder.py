@@ -106,10 +106,12 @@ class PictureDecoder(nn.Module):
         """latents and those before them, [B, C, h, w] each -> frames [B, 6, 3, Y, X], about -1 to 1."""
         plain = self.linear.decode(latents.unsqueeze(1))
         extra = self.leave(self.body(self.enter(torch.cat([before, latents], 1))))
-        if extra.shape[-2:] != plain.shape[-2:]:
-            wide = F.interpolate(plain.flatten(1, 2), extra.shape[-2:], mode="bilinear", align_corners=False)
-            plain = wide.unflatten(1, plain.shape[1:3])
-        return plain + extra.unflatten(1, plain.shape[1:3])
+        if extra.shape[-2:] == plain.shape[-2:]:
+            return plain + extra.unflatten(1, plain.shape[1:3])
+        # in the memory order of `extra`, on one thread of a CPU, this takes a third of the time
+        narrow = plain.flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        wide = F.interpolate(narrow, extra.shape[-2:], mode="bilinear", align_corners=False)
+        return (wide + extra).unflatten(1, plain.shape[1:3])
 
     def start(self) -> Tensor | None:
         """The state at the start of a stream: None, so that the first latent frame counts as the one before it."""
@@ -121,4 +123,4 @@ class PictureDecoder(nn.Module):
         current = as_tensor(latents).to(self.enter.weight)[0]
         first = current[:1] if state is None else state
         frames = self(current, torch.cat([first, current[:-1]]))
-        return to_uint8(frames.flatten(0, 1) / 2 + 0.5).cpu().numpy(), current[-1:]
+        return to_uint8(frames.flatten(0, 1).div_(2).add_(0.5)).cpu().numpy(), current[-1:]
