@@ -21,7 +21,10 @@ GATE = "gate"
 TALE = "tale"
 STORY = "tale.safetensors"
 TALE_WIDTH, TALE_LAYERS = 256, 8
-STAGE_HELP = "small: every stage in turn; tale: all of the storybook; gate: whether twenty minutes of base are worth going on with"
+STAGE_HELP = (
+    "small: every stage in turn; tale: all of the storybook;"
+    " gate: whether twenty minutes of base are worth going on with"
+)
 LIBRARY, DECODER = "library/kinds.json", "decoder.pt"
 NEEDED_FILES = {  # the files that a stage reads, each with the stage that makes it
     "base": {LIBRARY: "latents"},
