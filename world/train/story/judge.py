@@ -15,7 +15,7 @@ from world.train.judge.report import Figure, mean_of_values, share_of_hits
 from world.train.learn.rollout import SamplingRecipe, Streams
 from world.train.story.clips import join_scenes
 from world.train.story.form import SIGMAS, TALE
-from world.train.story.pixels import layout_likeness, motion_values
+from world.train.story.pixels import layout_likeness, shown_way
 from world.train.story.reader import SceneReader
 from world.train.story.spoken import opening_attributes
 from world.train.tale.scene import Scenes, changed, random_scenes
@@ -25,7 +25,7 @@ from world.train.tale.words import ATTRIBUTES, SceneWords, must_name
 SECOND = 4  # blocks
 BATCH = 50  # streams at once
 MODES = ("recache", "keep", "reset")
-WAY, SPEED = ATTRIBUTES.index("way"), ATTRIBUTES.index("speed")
+WAY = ATTRIBUTES.index("way")
 Table = dict[str, dict[str, Figure]]
 
 
@@ -65,10 +65,9 @@ class StoryJudge:
         return torch.cat(parts).unflatten(0, (len(blocks), -1)).flatten(1, 2).clamp(-1, 1)
 
     def read(self, pair: Tensor) -> Tensor:
-        """The values of all attributes in blocks [B, 2, C, h, w]: by the reader, but motion by pixels."""
+        """The values of all attributes in blocks [B, 2, C, h, w]: by the reader, but the way by pixels."""
         values = self.reader.read(pair)
-        linear = self.world.decoder.linear.decode(pair)
-        values[:, WAY], values[:, SPEED] = motion_values(linear)
+        values[:, WAY] = shown_way(self.world.decoder.linear.decode(pair))
         return values
 
     @torch.no_grad()

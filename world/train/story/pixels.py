@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from world.train.story.form import TALE
-from world.train.tale.stage import SPEED
 
 LUMA = (0.299, 0.587, 0.114)
-FPS = 24.0
 APART = 3  # pictures between the two whose shift is measured
 FURTHEST = 0.22  # half picture heights: the farthest shift that is looked for
 GROUND = 0.62  # where the band begins that shows the near layer, as a share of the height
-SPEED_LIMITS = tuple((a * b) ** 0.5 for a, b in pairwise(SPEED))  # between two neighbours, by ratio
 
 
 def brightness(frames: Tensor) -> Tensor:
@@ -24,10 +19,11 @@ def brightness(frames: Tensor) -> Tensor:
     return (frames * torch.tensor(LUMA, device=frames.device).view(3, 1, 1)).sum(-3)
 
 
-def sideways_speed(frames: Tensor) -> Tensor:
-    """How fast the near ground goes by in clips [B, T, 3, Y, X]: half heights a second, positive where it goes left.
+def shown_way(frames: Tensor) -> Tensor:
+    """The value of the way that the near ground of clips [B, T, 3, Y, X] shows: int64 [B].
 
-    The shift between pictures three apart that makes their lower bands most alike, summed over the clip.
+    The shift between pictures three apart that makes their lower bands most alike says which way the ground goes; how
+    far it goes is hidden by what stands still.
     """
     height = frames.shape[-2]
     band = brightness(frames)[..., int(height * GROUND) :, :]
@@ -45,14 +41,7 @@ def sideways_speed(frames: Tensor) -> Tensor:
     inner = best.clamp(1, 2 * most - 1)
     left, middle, right = (score.gather(1, (inner + k)[:, None])[:, 0] for k in (-1, 0, 1))
     bend = (left - 2 * middle + right).clamp(max=-1e-6)
-    pixels = inner - most + (0.5 * (left - right) / bend).clamp(-0.5, 0.5)
-    return pixels * FPS / APART * 2 / height
-
-
-def motion_values(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """The values of way and speed that the near ground of clips shows: int64 [B] each."""
-    speed = sideways_speed(frames)
-    return (speed > 0).long(), sum((speed.abs() > limit).long() for limit in SPEED_LIMITS)
+    return (inner - most + (0.5 * (left - right) / bend).clamp(-0.5, 0.5) > 0).long()
 
 
 def edge_strength(frames: Tensor) -> float:
