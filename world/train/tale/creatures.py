@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from world.train.tale.paper import Paper, disc, ellipse, limb, paint, polygon, triangle_wave, union
+from world.train.tale.paper import Paper, disc, ellipse, limb, polygon, tint, triangle_wave, union
 from world.train.tale.stage import Pose
 
 _BEAK, _FOAM = (244, 164, 48), (238, 246, 252)
@@ -33,7 +33,7 @@ def lay_bird(paper: Paper, p: Pose) -> None:
     near = wing(-0.02, 0.0)
     paper.glow(union(whole, near), p.lamp, 0.25, 0.30 * p.dark * p.spark)
     paper.lay(wing(0.08, 0.10), p.colour * 0.72, 0.2)
-    paper.lay(polygon(u, v, [(0.44, -0.14), (0.60, -0.06), (0.44, -0.02)]), paint(_BEAK, u))
+    paper.lay(polygon(u, v, [(0.44, -0.14), (0.60, -0.06), (0.44, -0.02)]), tint(_BEAK, u))
     paper.lay(whole, p.colour, 0.3)
     paper.lay(torch.maximum(body, 0.045 - v), p.trim)
     paper.lay(near, p.colour, 0.3)
@@ -57,7 +57,7 @@ def lay_whale(paper: Paper, p: Pose) -> None:
         limb(side, v, ((0.0, -0.54 + rise), (0.16, -0.64 + rise)), (0.05, 0.06)),
         disc(side - 0.24, v + 0.52 - rise, 0.05),
     )
-    paper.lay(spout, p.trim * 0.35 + paint(_FOAM, u) * 0.65, 0.15)
+    paper.lay(spout, p.trim * 0.35 + tint(_FOAM, u) * 0.65, 0.15)
     paper.lay(whole, p.colour, 0.35)
     paper.lay(torch.maximum(body + 0.015, 0.10 + 0.25 * (u - 0.2) ** 2 - v), p.trim)
     paper.lay(limb(u, v, ((0.06, 0.14), (-0.12, 0.36 - 0.5 * lift)), (0.10, 0.03)), p.colour * 0.8, 0.25)
@@ -76,5 +76,5 @@ def lay_comet(paper: Paper, p: Pose) -> None:
     paper.lay(tail, bright, 0.2)
     paper.lay(limb(u, v, ((0.0, 0.0), (-0.75 * long, 0.01)), (0.10, 0.012)), p.trim)
     points = triangle_wave((torch.atan2(v, u) + 0.6 * p.clock) * 2.5 / math.pi)
-    paper.lay((disc(u, v, 0.0) - 0.15 - 0.16 * points) * 0.8, bright, 0.25)
+    paper.lay((disc(u, v, 0.0) - 0.12 - 0.20 * points**1.5) * 0.7, bright, 0.25)
     paper.lay(disc(u, v, 0.10), p.trim)

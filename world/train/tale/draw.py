@@ -7,9 +7,9 @@ from torch import Tensor
 
 from world.train.tale.paper import Paper
 from world.train.tale.places import lay_ground
-from world.train.tale.scene import Scenes, scenes_of
+from world.train.tale.scene import Groups, Scenes, group, scenes_of
 from world.train.tale.sky import begin_sky, lay_planet, lay_stars, lay_sun
-from world.train.tale.stage import Groups, Stage, group, set_stage
+from world.train.tale.stage import Staging, set_stage
 from world.train.tale.subjects import lay_subjects, lay_wind
 from world.train.tale.weather import lay_clouds, lay_falling, lay_fog
 from world.train.tale.words import PLACES, TIMES, WEATHERS, SceneWords
@@ -36,7 +36,7 @@ def draw(scenes: Scenes, dials: Tensor, size: tuple[int, int]) -> Tensor:
     return paper.rgb.clamp_(0, 1).mul_(2).sub_(1)
 
 
-def _lay_heavens(paper: Paper, stage: Stage, groups: Groups) -> None:
+def _lay_heavens(paper: Paper, stage: Staging, groups: Groups) -> None:
     starry = (stage.when("place", PLACES.index("space")) + stage.when("time", TIMES.index("night"))).clamp(max=1)
     starry = starry * stage.when("weather", WEATHERS.index("clear")) + 0.5 * stage.when("place", PLACES.index("space"))
     lay_stars(paper, stage, starry.clamp(max=1))

@@ -55,7 +55,7 @@ def limb(u: Tensor, v: Tensor, ends: tuple[Point, Point], radii: tuple[Number, N
     return disc(u - x0 - along * step_x, v - y0 - along * step_y, 0.0) - (radii[0] + (radii[1] - radii[0]) * along)
 
 
-def paint(rgb: tuple[int, int, int], like: Tensor) -> Tensor:
+def tint(rgb: tuple[int, int, int], like: Tensor) -> Tensor:
     """A colour, 0 to 255, as [1, 1, 3, 1, 1] from 0 to 1 on the device of `like`."""
     return torch.tensor(rgb, dtype=torch.float32, device=like.device).view(1, 1, 3, 1, 1) / 255
 
@@ -103,10 +103,6 @@ class Paper:
         """Darken what lies round a shape, as far as `reach`."""
         near = (1 - distance.clamp(min=0) / reach).clamp(min=0)
         self.rgb.mul_((1 - strength * near**2).unsqueeze(2))
-
-    def darken(self, distance: Tensor, strength: float) -> None:
-        """Darken what lies inside a shape."""
-        self.rgb.mul_(1 - strength * self.cover(distance))
 
     def darken(self, distance: Tensor, strength: float) -> None:
         """Darken what lies inside a shape."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from world.train.tale.words import ATTRIBUTES, HABITS, VALUES, SceneWords
+from world.train.tale.words import ATTRIBUTES, HABITS, PLACES, SUBJECTS, VALUES, WEATHERS, SceneWords
 
 _HABIT = tuple(VALUES["colour"].index(HABITS[subject]) for subject in VALUES["subject"])
 _NONE = VALUES["subject"].index("none")
@@ -105,3 +105,49 @@ def _draw(values: int, count: int, generator: torch.Generator, device: torch.dev
 
 def _habit(subject: Tensor) -> Tensor:
     return torch.tensor(_HABIT, device=subject.device)[subject]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which scenes of a batch show what: for each value that occurs the numbers of its scenes, int64.
+
+    near: the place whose near layer is drawn; a boat brings water to any place. snowy and snowy_near: `place` and
+    `near` of the scenes with snow. grounded and flying: the subjects that stand behind and before the near layer.
+    """
+
+    place: dict[str, Tensor]
+    near: dict[str, Tensor]
+    snowy: dict[str, Tensor]
+    snowy_near: dict[str, Tensor]
+    weather: dict[str, Tensor]
+    grounded: dict[str, Tensor]
+    flying: dict[str, Tensor]
+
+
+def group(scenes: Scenes) -> Groups:
+    """The groups of a batch. Copies three numbers a scene to the CPU: the only time that drawing waits for a GPU."""
+    rows = torch.stack([scenes.place, scenes.weather, scenes.subject], 1).tolist()
+    shown = [(PLACES[place], WEATHERS[weather], SUBJECTS[subject]) for place, weather, subject in rows]
+
+    def split(kinds: Iterable[str]) -> dict[str, Tensor]:
+        found: dict[str, list[int]] = {}
+        for number, kind in enumerate(kinds):
+            if kind:
+                found.setdefault(kind, []).append(number)
+        return {kind: torch.tensor(numbers, device=scenes.place.device) for kind, numbers in found.items()}
+
+    near = ["sea" if subject == "boat" else place for place, _, subject in shown]
+    is_snowy = [weather == "snow" for _, weather, _ in shown]
+    is_grounded = [subject in ("boat", "train") or (place, subject) == ("sea", "whale") for place, _, subject in shown]
+    return Groups(
+        place=split(place for place, _, _ in shown),
+        near=split(near),
+        snowy=split(place * snow for (place, _, _), snow in zip(shown, is_snowy, strict=True)),
+        snowy_near=split(place * snow for place, snow in zip(near, is_snowy, strict=True)),
+        weather=split(weather for _, weather, _ in shown),
+        grounded=split(subject * stands for (_, _, subject), stands in zip(shown, is_grounded, strict=True)),
+        flying=split(
+            subject * (subject != "none" and not stands)
+            for (_, _, subject), stands in zip(shown, is_grounded, strict=True)
+        ),
+    )

@@ -36,8 +36,10 @@ _ALONE = {
     "dawn": "dawn breaks|the morning comes|it becomes morning|now it is dawn|a new morning begins//at last, sunrise",
     "day": "it is day again|the day comes|broad daylight|now it is noon|it becomes day//the afternoon begins",
     "sunset": "evening comes|dusk falls|the setting sun|now it is sunset|it becomes evening//twilight falls",
-    "night": "night falls|it gets dark|the stars come out|the moon rises|now it is night|darkness falls//midnight strikes",
-    "clear": "the sky clears|it clears up|the weather becomes fair|now the sky is clear|it is dry again//a cloudless sky",
+    "night": "night falls|it gets dark|the stars come out|the moon rises|now it is night"
+    "|darkness falls//midnight strikes",
+    "clear": "the sky clears|it clears up|the weather becomes fair|now the sky is clear"
+    "|it is dry again//a cloudless sky",
     "rain": "it rains|rain falls|it begins to rain|a shower comes down|now it is raining|it pours//a drizzle begins",
     "snow": "it snows|snow falls|it begins to snow|a blizzard comes|now it is snowing|winter comes//snowflakes fall",
     "fog": "fog comes up|a mist rises|it gets foggy|the fog comes in|now it is misty//haze covers everything",

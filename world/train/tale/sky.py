@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from world.train.tale.paper import Paper, chance_of, disc, ellipse, paint
-from world.train.tale.stage import Stage, pick
+from world.train.tale.paper import Paper, chance_of, disc, ellipse, tint
+from world.train.tale.stage import Staging, pick
 from world.train.tale.words import TIMES
 
 _SUN_X = (-1.05, 1.10, 0.80, 1.10)  # by time of day
@@ -19,7 +19,7 @@ _PLANET = ((236, 176, 150), (226, 150, 96), (226, 104, 120), (150, 120, 214))  #
 _TURN = (0.93, -0.36)  # cosine and sine of the ring's slant
 
 
-def begin_sky(stage: Stage) -> Paper:
+def begin_sky(stage: Staging) -> Paper:
     """The paper of a batch of clips with the sky on it."""
     share = ((stage.y - 0.2 * stage.tilt + 1) / 1.15).clamp(0, 1).unsqueeze(2)
     rgb = torch.lerp(stage.top, stage.bottom, share**1.3)
@@ -28,7 +28,7 @@ def begin_sky(stage: Stage) -> Paper:
     return paper
 
 
-def lay_stars(paper: Paper, stage: Stage, seen: Tensor) -> None:
+def lay_stars(paper: Paper, stage: Staging, seen: Tensor) -> None:
     """Large, few stars that stand still and twinkle; seen: 0 to 1, [B, 1, 1, 1]."""
     x, y = stage.x + 0.02 * stage.travel, stage.y - 0.2 * stage.tilt
     column, row = torch.floor(x * 1.9), torch.floor(y * 1.9)
@@ -39,21 +39,21 @@ def lay_stars(paper: Paper, stage: Stage, seen: Tensor) -> None:
     radius = 0.022 + 0.026 * chance_of(number, 32, 2.9)
     radius = radius * (1 + 0.25 * torch.sin(2.5 * stage.clock + 20 * chance))
     # four points: a diamond with hollow sides
-    paper.lay(torch.sqrt(u.abs() * v.abs() * 1.6 + u**2 + v**2) - radius, paint(_STAR, stage.x), alpha=seen)
+    paper.lay(torch.sqrt(u.abs() * v.abs() * 1.6 + u**2 + v**2) - radius, tint(_STAR, stage.x), alpha=seen)
 
 
-def sun_place(stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
+def sun_place(stage: Staging) -> tuple[Tensor, Tensor, Tensor]:
     """x, y and radius of the sun or the moon, [B, 1, 1, 1] each."""
     x, y, radius = (pick(table, stage.scenes.time).squeeze(2) for table in (_SUN_X, _SUN_Y, _SUN_RADIUS))
     return x, y, radius
 
 
-def veil(stage: Stage) -> Tensor:
+def veil(stage: Staging) -> Tensor:
     """How much of the sun's light the weather takes, 0 to 1, [B, 1, 1, 1]."""
     return pick(_VEILED, stage.scenes.weather).squeeze(2)
 
 
-def lay_sun(paper: Paper, stage: Stage) -> None:
+def lay_sun(paper: Paper, stage: Staging) -> None:
     """The sun, in two rings of paper, or the sickle of the moon."""
     at_x, at_y, radius = sun_place(stage)
     x, y = stage.x - at_x, stage.y - 0.2 * stage.tilt - at_y
@@ -67,7 +67,7 @@ def lay_sun(paper: Paper, stage: Stage) -> None:
     paper.lay(shape, stage.sun, alpha=seen)
 
 
-def lay_planet(paper: Paper, stage: Stage) -> None:
+def lay_planet(paper: Paper, stage: Staging) -> None:
     """A large planet with a ring, which stands behind everything."""
     x, y = stage.x - _PLANET_AT[0] + 0.02, stage.y - 0.2 * stage.tilt - _PLANET_AT[1]
     colour = pick(_PLANET, stage.scenes.time)

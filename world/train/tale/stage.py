@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from world.train.tale.scene import Scenes
-from world.train.tale.words import PLACES, SUBJECTS, TIMES, WEATHERS
+from world.train.tale.words import PLACES, TIMES, WEATHERS
 
 FRAME_S = 1 / 24
 SPEED = (0.15, 0.45, 1.25)  # of the values in SPEEDS, in half picture heights a second
@@ -36,12 +36,13 @@ _SLATED = (0.0, 0.65, 0.30, 0.10, 0.90)
 
 
 @dataclass(frozen=True)
-class Stage:
+class Staging:
     """A batch of B clips of T pictures as the camera sees them, in half picture heights from the middle.
 
     x: [B, T, 1, X] and y: [B, T, Y, 1], the place of each pixel; pixel: its size. travel: how far the camera has gone,
     clock: seconds that waves and wings have lived, tilt: how far the camera looks up, aside: how far it has outrun the
-    subject, spark: how bright lights are. pace: 0, 0.5 or 1, how fast the subject goes; way: -1 or 1. All [B or 1, T or 1, 1, 1].
+    subject, spark: how bright lights are; [B, T, 1, 1] each. pace: 0, 0.5 or 1, how fast the subject goes; way: -1 or
+    1; [B, 1, 1, 1] each.
     Colours, 0 to 1, [B, 1, 3, 1, 1]: top, bottom and haze of the sky, light on things, slate of clouds, sun.
     """
 
@@ -63,10 +64,10 @@ class Stage:
     slate: Tensor
     sun: Tensor
 
-    def rows(self, index: Tensor) -> Stage:
+    def rows(self, index: Tensor) -> Staging:
         """The stage of some of the clips."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Stage(**{name: part.rows(index) if name == "scenes" else part[index] for name, part in parts.items()})
+        return Staging(**{name: part.rows(index) if name == "scenes" else part[index] for name, part in parts.items()})
 
     def layer(self, number: int) -> tuple[Tensor, Tensor]:
         """x [B, T, 1, X] and y [B, T, Y, 1] on the far (0), middle (1) or near (2) layer of the ground."""
@@ -75,7 +76,7 @@ class Stage:
     def when(self, attribute: str, *values: int) -> Tensor:
         """1.0 where an attribute has one of these values, [B, 1, 1, 1]."""
         found = getattr(self.scenes, attribute)
-        return sum((found == value).float() for value in values).view(-1, 1, 1, 1)  # type: ignore[union-attr]
+        return sum((found == value).float() for value in values).view(-1, 1, 1, 1)
 
     def weathered(self, colour: Tensor) -> Tensor:
         """A colour [B, 1, 3, 1, 1] as the weather leaves it."""
@@ -84,7 +85,7 @@ class Stage:
         return torch.lerp(colour, colour.mean(2, keepdim=True).expand_as(colour), grey) * bright
 
 
-def set_stage(scenes: Scenes, dials: Tensor, size: tuple[int, int]) -> Stage:
+def set_stage(scenes: Scenes, dials: Tensor, size: tuple[int, int]) -> Staging:
     """The stage of scenes under dials [B, T, 4] of each picture, -1 to 1, seen at a size of width and height in pixels.
 
     pan_x makes the camera travel to the right, pan_y look up, zoom come closer; energy makes all that moves faster.
@@ -97,7 +98,7 @@ def set_stage(scenes: Scenes, dials: Tensor, size: tuple[int, int]) -> Stage:
     steps = FRAME_S * (way * speed * haste + PAN_SPEED * pan_x)
     x = ((torch.arange(width, device=dials.device) + 0.5) * 2 - width) / height
     y = ((torch.arange(height, device=dials.device) + 0.5) * 2 - height) / height
-    return Stage(
+    return Staging(
         scenes,
         x=x * scale,
         y=y.view(-1, 1) * scale,
@@ -154,50 +155,6 @@ class Pose:
     trim: Tensor
     ink: Tensor
     lamp: Tensor
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Which clips of a batch show what: the value of an attribute -> their numbers, int64.
-
-    near: the place whose near layer a clip has; a boat brings water to any place. grounded and flying: the subjects that
-    stand behind and before the near layer.
-    """
-
-    place: dict[str, Tensor]
-    near: dict[str, Tensor]
-    snowy_place: dict[str, Tensor]
-    snowy_near: dict[str, Tensor]
-    weather: dict[str, Tensor]
-    grounded: dict[str, Tensor]
-    flying: dict[str, Tensor]
-
-
-def group(scenes: Scenes) -> Groups:
-    """The groups of a batch. Copies three numbers a clip to the CPU: the only time that drawing waits for a GPU."""
-    device = scenes.place.device
-    rows = torch.stack([scenes.place, scenes.weather, scenes.subject]).tolist()
-    places, weathers, subjects = (
-        [values[n] for n in row] for values, row in zip((PLACES, WEATHERS, SUBJECTS), rows, strict=True)
-    )
-    pairs = list(zip(places, subjects, strict=True))
-    grounded = [
-        subject if subject in ("boat", "train") or pair == ("sea", "whale") else ""
-        for pair in pairs
-        for subject in pair[1:]
-    ]
-    flying = [
-        subject if not here and subject != "none" else "" for here, subject in zip(grounded, subjects, strict=True)
-    ]
-
-    def split(values: list[str]) -> dict[str, Tensor]:
-        kinds = [value for value in dict.fromkeys(values) if value]
-        return {kind: torch.tensor([n for n, v in enumerate(values) if v == kind], device=device) for kind in kinds}
-
-    near = ["sea" if subject == "boat" else place for place, subject in pairs]
-    snow = [weather == "snow" for weather in weathers]
-    snowy = [[p if s else "" for p, s in zip(sites, snow, strict=True)] for sites in (places, near)]
-    return Groups(split(places), split(near), *map(split, snowy), split(weathers), split(grounded), split(flying))
 
 
 def pick(rows: tuple, index: Tensor) -> Tensor:

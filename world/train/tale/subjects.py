@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from world.train.tale.creatures import lay_bird, lay_comet, lay_whale
-from world.train.tale.paper import Paper, box, paint, union
-from world.train.tale.stage import Pose, Stage, pick
+from world.train.tale.paper import Paper, box, tint, union
+from world.train.tale.stage import Pose, Staging, pick
 from world.train.tale.vehicles import RAIL, lay_balloon, lay_boat, lay_track, lay_train
 from world.train.tale.words import PLACES, TIMES, WEATHERS
 
@@ -45,7 +45,7 @@ _SHAPES: dict[str, Callable[[Paper, Pose], None]] = {
 }
 
 
-def lay_subjects(paper: Paper, stage: Stage, groups: dict[str, Tensor]) -> None:
+def lay_subjects(paper: Paper, stage: Staging, groups: dict[str, Tensor]) -> None:
     """Lay the subject of each clip in these groups."""
     for subject, rows in groups.items():
         part, view = paper.rows(rows), stage.rows(rows)
@@ -55,7 +55,7 @@ def lay_subjects(paper: Paper, stage: Stage, groups: dict[str, Tensor]) -> None:
         paper.put(rows, part)
 
 
-def pose_of(stage: Stage, subject: str) -> Pose:
+def pose_of(stage: Staging, subject: str) -> Pose:
     """The pose of clips that all show `subject`."""
     at_x, at_y = _AT[subject]
     u = (stage.x + stage.aside) * stage.way - at_x
@@ -78,19 +78,19 @@ def pose_of(stage: Stage, subject: str) -> Pose:
         spark=stage.spark,
         colour=lit(pick(_COLOURS, stage.scenes.colour)),
         trim=lit(pick(_TRIM, stage.scenes.colour)),
-        ink=lit(paint(_INK, u)),
-        lamp=paint(_LAMP, u),
+        ink=lit(tint(_INK, u)),
+        lamp=tint(_LAMP, u),
     )
 
 
-def _darkness(stage: Stage) -> Tensor:
+def _darkness(stage: Staging) -> Tensor:
     """How much of its lamps is seen, 0 to 1."""
     gloom = stage.when("weather", WEATHERS.index("storm"), WEATHERS.index("fog"))
     night, sunset = (stage.when("time", TIMES.index(time)) for time in ("night", "sunset"))
     return (night + 0.5 * sunset + 0.5 * gloom).clamp(max=1)
 
 
-def lay_wind(paper: Paper, stage: Stage) -> None:
+def lay_wind(paper: Paper, stage: Staging) -> None:
     """Streaks of wind that trail behind whoever goes fast."""
     u = (stage.x + stage.aside) * stage.way
     y = stage.y - stage.tilt
@@ -99,4 +99,4 @@ def lay_wind(paper: Paper, stage: Stage) -> None:
         slide = 0.25 * torch.sin(6 * stage.clock + beat)
         streaks.append(box(u - at - slide, y - level, 0.30, 0.028, 0.028))
     alpha = 0.75 * (2 * stage.pace - 1).clamp(min=0)
-    paper.lay(union(*streaks), torch.lerp(paint(_FOAM, u), stage.sun, 0.2), alpha=alpha)
+    paper.lay(union(*streaks), torch.lerp(tint(_FOAM, u), stage.sun, 0.2), alpha=alpha)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from world.train.tale.paper import Paper, box, disc, limb, paint, polygon, union
-from world.train.tale.stage import Pose, Stage
+from world.train.tale.paper import Paper, box, disc, limb, polygon, tint, union
+from world.train.tale.stage import Pose, Staging
 
 RAIL = 0.56  # the level of the track, in half picture heights
 _FOAM, _STONE = (238, 246, 252), (150, 122, 112)
@@ -29,7 +29,7 @@ def lay_boat(paper: Paper, p: Pose) -> None:
     paper.lay(torch.maximum(hull, v + 0.045), p.trim)
     paper.lay(union(*(disc(u - at, v - 0.03, 0.045) for at in (-0.22, 0.04, 0.30))), p.lamp)
     bow = limb(u, v - 0.16, ((0.42, 0.0), (0.62, -0.06 + 0.02 * torch.sin(6 * p.clock))), (0.06, 0.05))
-    paper.lay(bow, paint(_FOAM, u) * p.trim, alpha=p.pace)
+    paper.lay(bow, tint(_FOAM, u) * p.trim, alpha=p.pace)
 
 
 def lay_balloon(paper: Paper, p: Pose) -> None:
@@ -74,11 +74,11 @@ def lay_train(paper: Paper, p: Pose) -> None:
     paper.lay(wheels + 0.06, p.trim)
 
 
-def lay_track(paper: Paper, stage: Stage) -> None:
+def lay_track(paper: Paper, stage: Staging) -> None:
     """A viaduct that carries the train through any place; it runs past with the near layer."""
     x, y = stage.layer(2)
     u = torch.remainder(x, 10 / 12) - 10 / 24
     arch = union(disc(u, y - RAIL - 0.42, 0.30), box(u, y - RAIL - 0.92, 0.30, 0.5))
-    stone = torch.lerp(stage.weathered(paint(_STONE, x) * stage.light), stage.weathered(stage.haze), 0.15)
+    stone = torch.lerp(stage.weathered(tint(_STONE, x) * stage.light), stage.weathered(stage.haze), 0.15)
     paper.lay(torch.maximum(RAIL + 0.01 - y, -arch), stone, 0.3)
     paper.lay((y - RAIL - 0.03).abs() - 0.03 + 0 * x, stone * 0.55)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from itertools import pairwise
 
-from world.train.tale.paper import Paper, box, chance_of, disc, limb, paint, union
-from world.train.tale.stage import PARALLAX, Groups, Stage, pick
+import torch
+
+from world.train.tale.paper import Paper, box, chance_of, disc, limb, tint, union
+from world.train.tale.scene import Groups
+from world.train.tale.stage import PARALLAX, ROUND, Staging
 from world.train.tale.words import WEATHERS
 
 _DROP, _FLAKE, _BOLT = (222, 236, 252), (255, 255, 255), (255, 246, 190)
@@ -16,7 +18,7 @@ _BANKS = ((0.30, 0.02, 0.23), (0.62, -0.12, 0.05), (0.8, 0.30, 0.18))  # alpha, 
 _LOBES = ((0.0, 0.30, 0.0), (0.42, 0.24, 0.10), (0.84, 0.27, 0.04))  # where, how large and how high, of a cloud
 
 
-def lay_clouds(paper: Paper, stage: Stage, groups: Groups) -> None:
+def lay_clouds(paper: Paper, stage: Staging, groups: Groups) -> None:
     """A bank of cloud for rain, two for a storm, and the storm's lightning between them and the ground."""
     for weather, banks in (("rain", 1), ("storm", 2)):
         if weather in groups.weather:
@@ -29,7 +31,7 @@ def lay_clouds(paper: Paper, stage: Stage, groups: Groups) -> None:
             paper.put(rows, part)
 
 
-def _cloud_bank(paper: Paper, stage: Stage, number: int) -> None:
+def _cloud_bank(paper: Paper, stage: Staging, number: int) -> None:
     """The back bank (0) of clouds, which hangs lower, or the front one (1)."""
     drift, low, bright = ((0.04, -0.56, 1.45), (0.10, -0.68, 1.05))[number]
     x = stage.x + drift * stage.travel + 0.03 * stage.clock + 0.3 * number
@@ -42,7 +44,7 @@ def _cloud_bank(paper: Paper, stage: Stage, number: int) -> None:
     paper.lay(distance, torch.lerp(colour, torch.lerp(colour, stage.haze, 0.5), rim))
 
 
-def _lightning(paper: Paper, stage: Stage) -> None:
+def _lightning(paper: Paper, stage: Staging) -> None:
     """A bolt of paper that burns for half of every two seconds, now on the left, now on the right."""
     turn = stage.clock / 2
     number = torch.floor(turn)
@@ -50,14 +52,14 @@ def _lightning(paper: Paper, stage: Stage) -> None:
     at = torch.where(torch.remainder(number, 2) > 0, -1.15, 0.68)
     x, y = stage.x - at, stage.y - 0.2 * stage.tilt
     corners = ((0.12, -0.66), (-0.10, -0.20), (0.12, -0.26), (-0.10, 0.34))
-    bolt = union(*(limb(x, y, ends, (0.062, 0.040)) for ends in zip(corners, corners[1:], strict=False)))
-    light = paint(_BOLT, stage.x)
+    bolt = union(*(limb(x, y, ends, (0.062, 0.040)) for ends in pairwise(corners)))
+    light = tint(_BOLT, stage.x)
     paper.rgb.lerp_(light, (0.20 * burning).unsqueeze(2))
     paper.glow(bolt, light, 0.35, 0.55 * burning)
     paper.lay(bolt, light, alpha=burning)
 
 
-def lay_fog(paper: Paper, stage: Stage, groups: Groups, layer: int) -> None:
+def lay_fog(paper: Paper, stage: Staging, groups: Groups, layer: int) -> None:
     """A bank of fog before one of the layers of the ground: strips of thin paper with round ends."""
     if "fog" not in groups.weather:
         return
@@ -68,7 +70,7 @@ def lay_fog(paper: Paper, stage: Stage, groups: Groups, layer: int) -> None:
     x = x + drift * view.clock
     strips = []
     for at, down, wide in ((0.0, 0.0, 0.62), (1.0, 0.13, 0.5)):
-        period = 10 * PARALLAX[layer] / max(1, round(10 * PARALLAX[layer] / 2.0))
+        period = ROUND * PARALLAX[layer] / max(1, round(ROUND * PARALLAX[layer] / 2.0))
         u = torch.remainder(x - at, period) - period / 2
         strips.append(box(u, y - level - down, wide, 0.075, 0.075))
     pale = torch.lerp(view.weathered(view.haze), (view.light * 1.15).clamp(max=1), 0.45)
@@ -76,7 +78,7 @@ def lay_fog(paper: Paper, stage: Stage, groups: Groups, layer: int) -> None:
     paper.put(rows, part)
 
 
-def lay_falling(paper: Paper, stage: Stage, groups: Groups) -> None:
+def lay_falling(paper: Paper, stage: Staging, groups: Groups) -> None:
     """Drops or flakes before everything else."""
     for weather, lay in (("rain", _rain), ("storm", _rain), ("snow", _snow)):
         if weather in groups.weather:
@@ -86,7 +88,7 @@ def lay_falling(paper: Paper, stage: Stage, groups: Groups) -> None:
             paper.put(rows, part)
 
 
-def _rain(paper: Paper, stage: Stage) -> None:
+def _rain(paper: Paper, stage: Staging) -> None:
     """Slanting drops in lanes that stand still on the screen; they lean back from the way that is gone."""
     x, y = stage.x, stage.y
     lean = -stage.way * (0.08 + 0.30 * stage.pace + 0.30 * stage.when("weather", WEATHERS.index("storm")))
@@ -94,10 +96,10 @@ def _rain(paper: Paper, stage: Stage) -> None:
     number = torch.floor(lane)
     along = torch.remainder((y - 1.5 * stage.clock) / 1.0 + chance_of(number, 5, 0.2), 1)
     drop = torch.maximum((lane - number - 0.5).abs() / 2.3 - 0.022, (along - 0.5).abs() * 1.0 - 0.17)
-    paper.lay(drop, paint(_DROP, stage.x), alpha=0.8)
+    paper.lay(drop, tint(_DROP, stage.x), alpha=0.8)
 
 
-def _snow(paper: Paper, stage: Stage) -> None:
+def _snow(paper: Paper, stage: Staging) -> None:
     """Large flakes that sway as they fall."""
     x = (stage.x + 0.15 * stage.travel) * 1.6
     column = torch.floor(x)
@@ -106,4 +108,4 @@ def _snow(paper: Paper, stage: Stage) -> None:
     chance = chance_of(column + 3 * row, 8, 0.7)
     u = x - column - 0.5 - 0.22 * torch.sin(1.6 * stage.clock + 6 * chance)
     v = y - row - 0.35 - 0.3 * chance
-    paper.lay(disc(u, v, 0.0) / 1.6 - 0.045 - 0.025 * chance, paint(_FLAKE, stage.x), shadow=0.12)
+    paper.lay(disc(u, v, 0.0) / 1.6 - 0.045 - 0.025 * chance, tint(_FLAKE, stage.x), shadow=0.12)

@@ -1,4 +1,4 @@
-"""The words that the storybook understands, and the scene that a sentence asks for. No torch: any process can read them."""
+"""The words that the storybook understands, and the scene that a sentence asks for. No torch here."""
 
 from __future__ import annotations
 
@@ -44,9 +44,11 @@ START: SceneWords = {  # what a story begins with where its first sentence says 
 GONE = "gone"  # the concept that ends what stands before it, or after it: "the snow stops", "no boat"
 # The order is that of the rows of the trained embedding.
 SYNONYMS = {
-    "sea": "sea seas ocean oceans water waters waves wave seaside surf harbour harbor bay coast shore beach lagoon river",
+    "sea": "sea seas ocean oceans water waters waves wave seaside surf harbour harbor bay coast shore beach"
+    " lagoon river",
     "mountains": "mountains mountain peaks peak alps alpine summit summits hills hill cliffs highlands valley ridge",
-    "city": "city cities town towns skyline skyscrapers streets street towers rooftops downtown buildings houses village"
+    "city": "city cities town towns skyline skyscrapers streets street towers rooftops downtown buildings"
+    " houses village"
     " metropolis",
     "forest": "forest forests woods wood woodland trees tree pines pine firs fir jungle grove",
     "desert": "desert deserts dunes dune sand sands sahara pyramids pyramid cactus cacti oasis",
@@ -59,7 +61,8 @@ SYNONYMS = {
     "rain": "rain rains rainy raining raindrops drizzle drizzles drizzly downpour shower showers pours pouring wet",
     "snow": "snow snows snowy snowing snowfall snowflakes snowflake blizzard winter wintry flurries",
     "fog": "fog fogs foggy mist mists misty haze hazy",
-    "storm": "storm storms stormy thunder thunders thunderstorm thunderstorms lightning tempest gale gales hurricane squall",
+    "storm": "storm storms stormy thunder thunders thunderstorm thunderstorms lightning tempest gale gales"
+    " hurricane squall",
     "none": "none nothing nobody empty deserted uninhabited unpeopled",
     "boat": "boat boats ship ships sailboat sailboats yacht yachts schooner vessel galleon dinghy",
     "bird": "bird birds gull gulls seagull seagulls dove doves swallow eagle hawk sparrow albatross pigeon",
@@ -76,28 +79,36 @@ SYNONYMS = {
     "white": "white silver silvery ivory pearly pale",
     "left": "left leftwards leftward west westward westwards",
     "right": "right rightwards rightward east eastward eastwards",
-    "slow": "slow slows slowly slower gently gentle lazily lazy softly drifts drift drifting idly leisurely creeps crawls",
+    "slow": "slow slows slowly slower gently gentle lazily lazy softly drifts drift drifting idly leisurely"
+    " creeps crawls",
     "normal": "steadily steady normal normally evenly cruises cruising",
-    "fast": "fast faster quick quickly rapid rapidly swift swiftly races racing speeds speeding rushes rushing hurries hurry"
+    "fast": "fast faster quick quickly rapid rapidly swift swiftly races racing speeds speeding rushes rushing"
+    " hurries hurry"
     " hurrying dashes hurtles",
-    GONE: "gone stops stop stopped ends end ended away vanishes vanish vanished disappears disappear disappeared leaves"
+    GONE: "gone stops stop stopped ends end ended away vanishes vanish vanished disappears disappear"
+    " disappeared leaves"
     " leave fades fade faded no without",
 }
 CONCEPTS = tuple(SYNONYMS)
 THESAURUS = {word: concept for concept, words in SYNONYMS.items() for word in words.split()}
 _SILENT = (  # words that mean nothing here and get no token
-    "a an the this that these those its it is are was be been there here i we you they he she his her my our your me us"
-    " and or but so as if while when where then now again soon still yet already once upon time times suddenly finally"
+    "a an the this that these those its it is are was be been there here i we you they he she his her my our"
+    " your me us"
+    " and or but so as if while when where then now again soon still yet already once upon time times suddenly"
+    " finally"
     " later next meanwhile at in on of to from into onto over under above below across through along by near past"
     " towards toward with behind before after between among around beyond out off up down back far for"
-    " falls fall falling comes come coming goes go going gets grows grow turns turn turning becomes become begins begin"
+    " falls fall falling comes come coming goes go going gets grows grow turns turn turning becomes become"
+    " begins begin"
     " starts start appears appear arrives arrive returns return rises rise rising sails sail sailing flies fly flying"
     " floats float floating swims swim swimming rolls rolling chugs chugging puffs rattles glides glide gliding soars"
-    " soaring hovers hangs rocks leaps dives shines shining burns blazes streaks breaks strikes lies lie stands sits sits"
+    " soaring hovers hangs rocks leaps dives shines shining burns blazes streaks breaks strikes lies lie stands"
+    " sits sits"
     " travels travel travelling moves move moving crosses cross passes pass heads head heading rides wanders voyages"
     " blows blowing set sets covers fills follows meets waits sees see look looks behold watch imagine show"
     " tell story tale says said make paint painted let lets has have had keeps keep carries takes wind winds"
-    " little small tiny big great huge old young lonely lone brave happy sad proud lovely beautiful dreamy magic magical"
+    " little small tiny big great huge old young lonely lone brave happy sad proud lovely beautiful dreamy"
+    " magic magical"
     " strange mighty wild calm quiet quietly bright pretty whole wide open deep high low outer hot air steam shooting"
     " sky skies sun sunlight weather cloud clouds light world scene picture everything everyone everybody one another"
     " new first early late every all more very quite just only some any last long short full speed way side direction"
