@@ -104,7 +104,8 @@ class PictureDecoder(nn.Module):
 
     def forward(self, latents: Tensor, before: Tensor) -> Tensor:
         """latents and those before them, [B, C, h, w] each -> frames [B, 6, 3, Y, X], about -1 to 1."""
-        plain = self.linear.decode(latents.unsqueeze(1))
+        with torch.autocast(latents.device.type, enabled=False):  # in bfloat16 it would be off by a grey level or two
+            plain = self.linear.decode(latents.float().unsqueeze(1))
         extra = self.leave(self.body(self.enter(torch.cat([before, latents], 1))))
         if extra.shape[-2:] == plain.shape[-2:]:
             return plain + extra.unflatten(1, plain.shape[1:3])

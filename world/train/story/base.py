@@ -14,7 +14,7 @@ from world.compact.model import CompactModel
 from world.train.learn.budget import Budget
 from world.train.story.library import StoryLibrary
 from world.train.story.loss import SequenceLoss
-from world.train.story.predict import run_layer
+from world.train.story.predict import LayerCall, run_layer
 from world.train.story.sequences import SequenceSource, StoryBatch
 from world.train.story.steps import Learner, LossLog, cosine_rate, seconds_a_step
 
@@ -44,41 +44,46 @@ def train_base(
     library: StoryLibrary,
     latents: LinearLatents,
     save: Callable[[CompactModel], None],
-) -> CompactModel:
-    """Train `model` for the minutes of `config`; gives the averaged one. `save` is called with it every minute."""
+) -> tuple[CompactModel, LayerCall]:
+    """Train `model` for the minutes of `config`; gives the averaged one, and what ran its layers fastest.
+
+    `save` is called with the averaged model every minute.
+    """
     source, loss = SequenceSource(library, latents, config.seed), SequenceLoss(latents, config.seed)
     learner, budget = Learner(model, config.rates), Budget(config.minutes)
     meter, rng, saved_s, is_tried = LossLog("base", budget), random.Random(config.seed), 0.0, False
 
-    def step() -> None:
-        kind, batch = draw_kind(source, config, budget.share, rng)
-        value = loss(model, batch)
+    def learn(kind: str) -> None:
+        value = loss(model, draw_batch(source, config, kind))
         learner.descend(value, cosine_rate(learner.step, budget.share))
         meter.add(kind, value)
 
     while budget.share < 1:
         if budget.share >= config.openings_until and not is_tried:
-            choose_layer(loss, step, library.device)
+            choose_layer(loss, lambda: learn("stream"), library.device)
             is_tried = True
-        step()
+        learn(choose_kind(config, budget.share, rng))
         if budget.used_s - saved_s > CHECK_EVERY_S:
             save(learner.average)
             saved_s = budget.used_s
     meter.write()
-    return learner.average
+    return learner.average, loss.forcing.layer
 
 
-def draw_kind(source: SequenceSource, config: StoryBase, share: float, rng: random.Random) -> tuple[str, StoryBatch]:
-    """The next batch and its kind, when `share` of the time is used."""
+def choose_kind(config: StoryBase, share: float, rng: random.Random) -> str:
+    """The kind of the next batch, when `share` of the time is used."""
     if share < config.openings_until:
-        kinds = ["opening"]
-    else:
-        kinds = ["opening", "stream"] if share < config.streams_until else [*SHARES]
-    kind = rng.choices(kinds, [SHARES[kind] for kind in kinds])[0]
+        return "opening"
+    kinds = ["opening", "stream"] if share < config.streams_until else [*SHARES]
+    return rng.choices(kinds, [SHARES[kind] for kind in kinds])[0]
+
+
+def draw_batch(source: SequenceSource, config: StoryBase, kind: str) -> StoryBatch:
+    """The next batch of a kind."""
     if kind == "opening":
-        return kind, source.openings(config.singles)
+        return source.openings(config.singles)
     draw = {"stream": source.streams, "switch": source.switches, "stale": source.stale}[kind]
-    return kind, draw(config.sequences, config.length)
+    return draw(config.sequences, config.length)
 
 
 def choose_layer(loss: SequenceLoss, step: Callable[[], None], device: torch.device) -> None:

@@ -35,11 +35,12 @@ LayerCall = Callable[[TransformerBlock, Tensor, Tensor, tuple[Tensor, Tensor], R
 
 
 class TeacherForcing:
-    """Predicts the blocks of sequences from their histories. Owns the tables of positions; `layer` runs a layer."""
+    """Predicts blocks of sequences from their histories. Owns tables of positions and masks; `layer` runs a layer."""
 
     def __init__(self, device: torch.device, layer: LayerCall = run_layer) -> None:
         self.device, self.layer = device, layer
         self.turns: dict[int, Rotation] = {}
+        self.masks: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(
         self,
@@ -95,6 +96,9 @@ class TeacherForcing:
 
     def _mask(self, n: int, cut: int, stale: int, frames: int) -> Tensor:
         """Who sees whom, between tokens: bool [F * N, F * N]."""
-        mask = teacher_forcing(n, 1)[-frames:, -frames:]
-        mask[stale:cut, :cut] = True
-        return expand_to_tokens(mask, GRID[0] * GRID[1]).to(self.device, non_blocking=True)
+        key = n, cut, stale, frames
+        if key not in self.masks:
+            mask = teacher_forcing(n, 1)[-frames:, -frames:]
+            mask[stale:cut, :cut] = True
+            self.masks[key] = expand_to_tokens(mask, GRID[0] * GRID[1]).to(self.device)
+        return self.masks[key]

@@ -22,6 +22,7 @@ from world.train.story.base import StoryBase, train_base
 from world.train.story.form import TALE
 from world.train.story.library import StoryLibrary, render_library
 from world.train.story.picture import StoryPicture, train_picture
+from world.train.story.predict import LayerCall, run_layer
 from world.train.story.principal import fit_principal
 from world.train.story.reader import save_reader, train_reader
 from world.train.story.tune import StoryTuning, tune_streams
@@ -61,6 +62,7 @@ class StoryRun:
     library: StoryLibrary = field(init=False)
     model: CompactModel = field(init=False)
     decoder: PictureDecoder | None = None
+    layer: LayerCall = run_layer
 
     def minutes_until(self, stage: str) -> float:
         """The time that is left for a stage, a little of it in any case."""
@@ -79,12 +81,13 @@ class StoryRun:
     def learn_base(self) -> None:
         """Train the base."""
         config = StoryBase(self.minutes_until("base"), self.scale.singles, self.scale.sequences, seed=self.seed)
-        self._take("base", train_base(config, self.model, self.library, self.latents, self._saver("base")))
+        model, self.layer = train_base(config, self.model, self.library, self.latents, self._saver("base"))
+        self._take("base", model)
 
     def tune(self) -> None:
         """Tune the base on its own streams."""
         config = StoryTuning(self.minutes_until("tune"), self.scale.rolled, self.scale.sequences, seed=self.seed + 1)
-        self._take("tuned", tune_streams(config, self.model, self.library, self.latents))
+        self._take("tuned", tune_streams(config, self.model, self.library, self.latents, self.layer))
 
     def learn_pictures(self) -> None:
         """Train the decoder."""

@@ -22,6 +22,7 @@ from world.train.learn.rollout import SamplingRecipe, Streams
 from world.train.story.form import SIGMAS, TALE
 from world.train.story.library import StoryLibrary
 from world.train.story.loss import SequenceLoss
+from world.train.story.predict import LayerCall, run_layer
 from world.train.story.sequences import SequenceSource, StoryBatch
 from world.train.story.steps import Learner, LossLog, cosine_rate
 
@@ -46,9 +47,10 @@ def tune_streams(
     model: CompactModel,
     library: StoryLibrary,
     latents: LinearLatents,
+    layer: LayerCall = run_layer,
 ) -> CompactModel:
-    """Tune `model` for the minutes of `config`; gives the averaged one."""
-    source, loss = SequenceSource(library, latents, config.seed), SequenceLoss(latents, config.seed)
+    """Tune `model` for the minutes of `config`; gives the averaged one. `layer` runs a layer."""
+    source, loss = SequenceSource(library, latents, config.seed), SequenceLoss(latents, config.seed, layer)
     learner, budget, rng = Learner(model, config.rates, kept=0.99), Budget(config.minutes), random.Random(config.seed)
     meter = LossLog("tune", budget)
     while budget.share < 1:
