@@ -135,7 +135,9 @@ def train_tale(run: StoryRun) -> bool:
     run.out.mkdir(parents=True, exist_ok=True)
     written = logging.FileHandler(run.out / "log.txt")
     written.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logging.getLogger().addHandler(written)
+    told = logging.getLogger("world.train")
+    told.setLevel(logging.INFO)
+    told.addHandler(written)
     log.info("%s, torch %s, width %d, %d layers", describe(run.device), torch.__version__, *run.size)
     failed = []
     for stage in (run.make_library, run.learn_base, run.tune, run.learn_pictures, run.learn_to_read):
@@ -147,6 +149,6 @@ def train_tale(run: StoryRun) -> bool:
         peak = peak_gib(run.device)
         memory = "" if peak is None else f", at most {peak:.1f} GiB"
         log.info("%s: %.0f s used of %.0f%s", stage.__name__, run.budget.used_s, 60 * run.budget.minutes, memory)
-    logging.getLogger().removeHandler(written)
+    told.removeHandler(written)
     written.close()
     return not failed

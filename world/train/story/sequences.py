@@ -16,7 +16,7 @@ from world.train.data.cross_fade import CrossFade
 from world.train.story.clips import BLOCKS, SEAM
 from world.train.story.library import StoryLibrary
 
-FOREIGN = 0.4  # the share of full windows whose sink is of another clip: words have changed since
+FOREIGN = 0.5  # the share of full windows whose sink is of another clip
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class SequenceSource:
     def streams(self, count: int, length: int, is_full: bool | None = None) -> StoryBatch:
         """Sequences that go on as they are.
 
-        is_full: whether the window is full and its sink is stale, as also below; None for every other batch.
+        is_full: whether the window is full and has a sink, as also below; None for every other batch.
         """
         return self._running(count, length, self._is_full(is_full))
 
@@ -111,7 +111,8 @@ class SequenceSource:
             new=new,
             counted=counted,
             phase=library.phase[row, side, start],
-            stale=stale or int(is_full),
+            # a sink that was in a recache is under the present words, and another under its own
+            stale=stale or int(is_full and self.rng.random() < 0.5),
         )
         return self._with_sinks(batch, row, side) if is_full else batch
 
@@ -119,9 +120,11 @@ class SequenceSource:
         """The batch in full windows: its first blocks are from elsewhere in the clip, or from another clip."""
         library, count = self.library, len(row)
         old = batch.old
-        if batch.stale == 1:  # the words of the sink are its own
-            foreign = self._chance(count, FOREIGN)
-            row, side = torch.where(foreign, self._rows(count), row), torch.where(foreign, self._sides(count), side)
+        if batch.stale <= 1:  # words have changed since, perhaps: the sink is of another clip, often of the other side
+            foreign, is_far = self._chance(count, FOREIGN), self._chance(count, 0.5)
+            row = torch.where(foreign & is_far, self._rows(count), row)
+            side = torch.where(foreign, 1 - side, side)
+        if batch.stale == 1:
             old = self._said(library.said.running, row, side)
         block = self._numbers(BLOCKS, count)
         latents, dials, counted = batch.latents.clone(), batch.dials.clone(), batch.counted.clone()
