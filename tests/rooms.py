@@ -30,7 +30,8 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.train.stages": {"world.compact", "world.train.learn", "world.train.data"},
     "world.train.judge": {"world.compact", "world.train.learn", "world.train.data"},
     "world.train.story": _WORLD | {"world.dit", "world.compact", "world.train.tale"} | _TRAIN,
-    "world.train": _WORLD | {"world.dit", "world.compact", "world.train.story"} | _TRAIN,
+    "world.train.marks": {"world.compact", "world.train.tale", "world.train.story"} | _TRAIN,
+    "world.train": _WORLD | {"world.dit", "world.compact", "world.train.story", "world.train.marks"} | _TRAIN,
     # it prepares the process that a world is to have for itself
     "world.zoo": _WORLD | {"world.dit", "world.compact", "world.wan"},
     "input": _WORLD,

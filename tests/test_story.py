@@ -17,16 +17,16 @@ from world.dit.attend import Dense, teacher_forcing
 from world.event import Prompt
 from world.train.job import parse_job
 from world.train.learn.budget import Budget
+from world.train.marks.judge import StoryJudge, one_thing_changed, switch_table
+from world.train.marks.pixels import layout_likeness, seam_ratio, shown_way
 from world.train.story import run as story_run
 from world.train.story.base import StoryBase, choose_kind, draw_batch
-from world.train.story.clips import BLOCKS, SEAM, phases, random_pairs, render, travelled
+from world.train.story.clips import BLOCKS, SEAM, phases, random_pairs, render_scenes, travelled
 from world.train.story.form import SIGMAS, TALE
-from world.train.story.judge import StoryJudge, one_thing_changed, switch_table
 from world.train.story.library import StoryLibrary, render_library
 from world.train.story.loss import SequenceLoss
 from world.train.story.noise import draw_levels, layout_waves, tell_phase
 from world.train.story.picture import StoryPicture
-from world.train.story.pixels import layout_likeness, seam_ratio, shown_way
 from world.train.story.predict import GRID, TeacherForcing
 from world.train.story.principal import fit_principal
 from world.train.story.reader import SceneReader, load_reader, save_reader
@@ -86,7 +86,7 @@ def test_a_camera_goes_as_fast_as_its_scene_says_whatever_block_it_is():
 
 def test_latents_are_half_whitened_and_of_unit_variance(latents: LinearLatents):
     pairs = random_pairs(24, torch.Generator().manual_seed(0), blocks=1, seam=0)
-    variance = latents.encode(render(pairs.first, pairs.dials, CPU)).var((0, 1, 3, 4))
+    variance = latents.encode(render_scenes(pairs.first, pairs.dials, CPU)).var((0, 1, 3, 4))
     assert variance.mean() == pytest.approx(1, abs=0.1)
     ratio = variance[0] / variance[-1]
     spread = (latents.scale[0] / latents.scale[-1]) ** 2
@@ -225,7 +225,7 @@ def test_a_reader_comes_back_from_its_file(tmp_path: Path, library: StoryLibrary
 
 def test_pixels_show_which_way_the_ground_goes():
     pairs = random_pairs(12, torch.Generator().manual_seed(7), blocks=2, seam=1)
-    frames = render(pairs.first, pairs.dials * 0, CPU)
+    frames = render_scenes(pairs.first, pairs.dials * 0, CPU)
     assert (shown_way(frames) == pairs.first.way).float().mean() > 0.9
     assert seam_ratio(frames) == pytest.approx(1, abs=0.4)
 
@@ -234,7 +234,7 @@ def test_a_layout_is_like_itself_at_another_time_of_day_and_unlike_another_place
     pairs = random_pairs(6, torch.Generator().manual_seed(8), blocks=1, seam=0)
     scenes = replace(pairs.first, place=torch.ones(6).long(), weather=torch.zeros(6).long())
     pictures = [
-        render(replace(scenes, time=torch.full((6,), time), place=torch.full((6,), place)), pairs.dials, CPU)[:, 0]
+        render_scenes(replace(scenes, time=torch.full((6,), time), place=torch.full((6,), place)), pairs.dials, CPU)[:, 0]
         for time, place in ((1, 1), (2, 1), (1, 2))
     ]
     same, other = (layout_likeness(pictures[0], picture) for picture in pictures[1:])

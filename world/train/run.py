@@ -18,12 +18,12 @@ from world.train.judge.evaluate import Judge
 from world.train.judge.scores import Marker
 from world.train.learn.budget import Budget
 from world.train.learn.rollout import SamplingRecipe
+from world.train.marks.exam import examine_tale
 from world.train.stages.base import BaseConfig, BaseTrainer
 from world.train.stages.decoder import train_decoder
 from world.train.stages.pace import PaceConfig, PaceTuner
 from world.train.stages.teacher import TeacherTrainer
 from world.train.stages.tune import TuneConfig, Tuner
-from world.train.story.exam import examine_tale
 from world.train.story.run import CPU_SCALE, GPU_SCALE, StoryRun, train_tale
 from world.train.workers import enter_worker, run_workers, start_log, use_device
 

@@ -85,7 +85,7 @@ def phases(scenes: Scenes, dials: Tensor) -> Tensor:
     return (scenes.phase[:, None] + travelled(scenes, dials)[:, :-1] / ROUND) % 1
 
 
-def render(scenes: Scenes, dials: Tensor, device: torch.device, size: tuple[int, int] = PICTURE) -> Tensor:
+def render_scenes(scenes: Scenes, dials: Tensor, device: torch.device, size: tuple[int, int] = PICTURE) -> Tensor:
     """The clips [B, T, 3, Y, X], -1 to 1, on `device`, of scenes and dials [B, blocks, 4] on the CPU."""
     per_frame = dials_per_frame(dials)[..., 0, 0].mT.contiguous()
     return draw(scenes_on(scenes, device), per_frame.to(device), size)

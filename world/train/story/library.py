@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from world.compact.decoder import LinearLatents
-from world.train.story.clips import BLOCKS, ClipPairs, in_chunks, join_scenes, phases, random_pairs, render
+from world.train.story.clips import BLOCKS, ClipPairs, in_chunks, join_scenes, phases, random_pairs, render_scenes
 from world.train.story.form import TALE
 from world.train.story.spoken import Sentences
 from world.train.tale.scene import Scenes
@@ -54,7 +54,7 @@ def render_library(
     said, done = Sentences.empty(most), 0
     for rows in in_chunks(most, chunk):
         both = join_scenes([scenes.rows(rows) for scenes in pairs.sides])
-        frames = render(both, pairs.dials[rows].repeat(2, 1, 1), device)
+        frames = render_scenes(both, pairs.dials[rows].repeat(2, 1, 1), device)
         out[rows] = latents.encode(frames).unflatten(0, (2, -1)).transpose(0, 1).half()
         # a GPU is drawing while the CPU finds the words
         said.write(rows.start, first[rows], second[rows], rng)

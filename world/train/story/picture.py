@@ -15,7 +15,7 @@ from world.compact.model import CompactModel
 from world.compact.text import tokenize
 from world.train.learn.budget import Budget
 from world.train.stages.decoder import picture_loss
-from world.train.story.clips import in_chunks, random_pairs, render
+from world.train.story.clips import in_chunks, random_pairs, render_scenes
 from world.train.story.form import SIGMAS, TALE
 from world.train.story.predict import TeacherForcing
 from world.train.story.spoken import opening_attributes
@@ -109,10 +109,10 @@ def render_pictures(
     rng = random.Random(config.seed)
     for rows in in_chunks(config.clips, config.chunk):
         scenes, dials = pairs.first.rows(rows), pairs.dials[rows]
-        z = latents.encode(render(scenes, dials, device))
+        z = latents.encode(render_scenes(scenes, dials, device))
         words = [sentence(told, opening_attributes(told, rng), rng) for told in scenes.described()]
         tokens = tokenize(words, TALE.language).to(device)
-        pixels = ((render(scenes, dials, device, TALE.geometry.picture) + 1) * 127.5).round().byte()
+        pixels = ((render_scenes(scenes, dials, device, TALE.geometry.picture) + 1) * 127.5).round().byte()
         parts.append((z.half(), redraw(model, forcing, z, tokens, dials.to(device), noise), pixels))
         if is_time_up():
             break

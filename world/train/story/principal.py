@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from world.compact.decoder import LinearLatents
-from world.train.story.clips import in_chunks, random_pairs, render
+from world.train.story.clips import in_chunks, random_pairs, render_scenes
 from world.train.story.form import TALE
 
 CHUNK = 64
@@ -23,7 +23,7 @@ def fit_principal(device: torch.device, clips: int = 512, seed: int = 0) -> Line
     square = torch.zeros(numbers, numbers, dtype=torch.float64, device=device)
     count = 0
     for rows in in_chunks(clips, CHUNK):
-        cells = latents.cells(render(pairs.first.rows(rows), pairs.dials[rows], device)).flatten(0, 3).double()
+        cells = latents.cells(render_scenes(pairs.first.rows(rows), pairs.dials[rows], device)).flatten(0, 3).double()
         total, square, count = total + cells.sum(0), square + cells.T @ cells, count + len(cells)
     mean = total / count
     variances, basis = torch.linalg.eigh(square / count - mean[:, None] * mean)

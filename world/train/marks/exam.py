@@ -13,11 +13,11 @@ from torch import Tensor
 from world.compact.world import CompactWorld
 from world.train.judge.report import Figure, markdown_table, mean_of_values
 from world.train.judge.sheet import tile_pictures, write_png
-from world.train.story.clips import random_pairs, render
+from world.train.marks.judge import MODES, SECOND, StoryJudge, Table, go_on, switch_table
+from world.train.marks.pixels import edge_strength, seam_ratio
+from world.train.story.clips import random_pairs, render_scenes
 from world.train.story.form import TALE
-from world.train.story.judge import MODES, SECOND, StoryJudge, Table, go_on, switch_table
 from world.train.story.library import render_library
-from world.train.story.pixels import edge_strength, seam_ratio
 from world.train.story.reader import SceneReader, load_reader, save_reader, train_reader
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def examine_tale(folder: Path, device: torch.device, trials: int, seed: int = 0)
     """Mark the world in `folder`, print the tables, and write marks.json and two sheets."""
     world = CompactWorld.load(folder / "tale.safetensors").to(device)
     judge = StoryJudge(world, _reader(folder, world, device, seed), device, seed + 11)
-    write_sheets(judge, folder)
+    write_story_sheets(judge, folder)
     trial_switches = judge.switches(trials)
     tables = {
         "sentences": {"rendered clips": rendered_marks(judge, trials)} | judge.sentences(trials),
@@ -75,7 +75,7 @@ def rendered_marks(judge: StoryJudge, count: int) -> dict[str, Figure]:
     pairs = random_pairs(count, torch.Generator().manual_seed(judge.seed + 5), blocks=2, seam=1)
     parts = []
     for rows in torch.arange(count).split(16):
-        frames = render(pairs.first.rows(rows), pairs.dials[rows] * 0, judge.device)
+        frames = render_scenes(pairs.first.rows(rows), pairs.dials[rows] * 0, judge.device)
         parts.append(judge.world.decoder.linear.encode(frames))
     return judge.rendered(torch.cat(parts), pairs.first)
 
@@ -91,8 +91,8 @@ def picture_marks(judge: StoryJudge, count: int) -> Table:
     for number in range(count):
         one = slice(number, number + 1)
         scenes, dials = pairs.first.rows(one), pairs.dials[one] * 0
-        true = render(scenes, dials, judge.device, TALE.geometry.picture)[:, TALE.geometry.frames :]
-        latents = judge.world.decoder.linear.encode(render(scenes, dials, judge.device))
+        true = render_scenes(scenes, dials, judge.device, TALE.geometry.picture)[:, TALE.geometry.frames :]
+        latents = judge.world.decoder.linear.encode(render_scenes(scenes, dials, judge.device))
         decoded = judge.frames(latents)
         for name, frames in (("rendered", true), ("decoded", decoded), ("made", judge.frames(made[one]))):
             cells = measured.setdefault(name, {"edges": [], "seams": [], "dB": []})
@@ -108,7 +108,7 @@ def picture_marks(judge: StoryJudge, count: int) -> Table:
 
 
 @torch.no_grad()
-def write_sheets(judge: StoryJudge, folder: Path) -> None:
+def write_story_sheets(judge: StoryJudge, folder: Path) -> None:
     """Two sheets as PNG files: streams from their first picture on, and what a switch makes of each of them.
 
     The second shows the last picture before, then half a second, one and two seconds after with a recache, and two

@@ -13,9 +13,9 @@ from torch import Tensor
 from world.compact.world import CompactWorld
 from world.train.judge.report import Figure, mean_of_values, share_of_hits
 from world.train.learn.rollout import SamplingRecipe, Streams
+from world.train.marks.pixels import layout_likeness, shown_way
 from world.train.story.clips import join_scenes
 from world.train.story.form import SIGMAS, TALE
-from world.train.story.pixels import layout_likeness, shown_way
 from world.train.story.reader import SceneReader
 from world.train.story.spoken import opening_attributes
 from world.train.tale.scene import Scenes, changed, random_scenes
