@@ -16,9 +16,9 @@ _BIRD = 1.3  # how much larger a bird is than it is drawn
 
 def lay_bird(paper: Paper, p: Pose) -> None:
     """A bird from the side, whose wings beat faster as it goes faster."""
-    turn = (5.0 + 6.0 * p.pace) * p.clock
+    turn = (3.0 + 3.0 * p.pace) * p.clock
     # wings rest at the ends of their stroke, where they are best seen
-    beat, late = torch.tanh(2 * torch.sin(turn)), torch.tanh(2 * torch.sin(turn - 0.7))
+    beat, late = torch.tanh(1.3 * torch.sin(turn)), torch.tanh(1.3 * torch.sin(turn - 0.7))
     u, v = p.u / _BIRD, (p.v + 0.05 * beat) / _BIRD
 
     def wing(shoulder: float, forward: float) -> Tensor:
