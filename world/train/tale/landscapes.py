@@ -92,7 +92,7 @@ def _pines(x: Tensor, y: Tensor, trees: int, width: float, tall: float) -> Tenso
         rise = (end - begin) * height / (wide * half)
         above = foot - height * (1 - begin) + from_stem * rise - y
         tiers.append(torch.maximum(above * torch.rsqrt(1 + rise**2), y - (foot - height * (1 - end))))
-    return union(*tiers, foot - 0.02 - y)
+    return union(*tiers, foot - 0.12 - y)
 
 
 def _forest_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
