@@ -234,7 +234,9 @@ def test_a_layout_is_like_itself_at_another_time_of_day_and_unlike_another_place
     pairs = random_pairs(6, torch.Generator().manual_seed(8), blocks=1, seam=0)
     scenes = replace(pairs.first, place=torch.ones(6).long(), weather=torch.zeros(6).long())
     pictures = [
-        render_scenes(replace(scenes, time=torch.full((6,), time), place=torch.full((6,), place)), pairs.dials, CPU)[:, 0]
+        render_scenes(replace(scenes, time=torch.full((6,), time), place=torch.full((6,), place)), pairs.dials, CPU)[
+            :, 0
+        ]
         for time, place in ((1, 1), (2, 1), (1, 2))
     ]
     same, other = (layout_likeness(pictures[0], picture) for picture in pictures[1:])

@@ -15,15 +15,17 @@ _BIRD = 1.3  # how much larger a bird is than it is drawn
 
 
 def lay_bird(paper: Paper, p: Pose) -> None:
-    """A bird from the side, whose wings beat faster as it goes faster."""
-    turn = (5.0 + 6.0 * p.pace) * p.clock
-    # wings rest at the ends of their stroke, where they are best seen
-    beat, late = torch.tanh(2 * torch.sin(turn)), torch.tanh(2 * torch.sin(turn - 0.7))
+    """A bird from the side, whose wings beat faster as it goes faster.
+
+    They beat slowly: what crosses its own length within a block, the latents blur.
+    """
+    turn = (2.5 + 3.0 * p.pace) * p.clock
+    beat, late = torch.sin(turn), torch.sin(turn - 0.7)
     u, v = p.u / _BIRD, (p.v + 0.05 * beat) / _BIRD
 
     def wing(shoulder: float, forward: float) -> Tensor:
-        wrist = (shoulder + forward, -0.12 - 0.26 * beat)
-        tip = (shoulder - 0.34 + forward, -0.16 - 0.58 * late)
+        wrist = (shoulder + forward, -0.20 - 0.12 * beat)
+        tip = (shoulder - 0.34 + forward, -0.36 - 0.27 * late)
         arm = limb(u, v, ((shoulder, 0.0), wrist), (0.19, 0.15))
         return union(arm, limb(u, v, (wrist, tip), (0.15, 0.02)))
 

@@ -19,8 +19,8 @@ from world.train.tale.words import PLACES, TIMES, WEATHERS, SceneWords
 def draw(scenes: Scenes, dials: Tensor, size: tuple[int, int]) -> Tensor:
     """Clips [B, T, 3, Y, X], float32, -1 to 1, of B scenes under dials [B, T, 4] of each picture, at a size X, Y.
 
-    Everything is made on the device of `scenes`. It takes about 20 times the memory of the clips; to draw more than
-    that, draw some of the rows at a time.
+    Everything is made on the device of `scenes`, in about nine times the memory of the clips: draw many a part at a
+    time (`Scenes.rows`).
     """
     stage, groups = set_stage(scenes, dials, size), group(scenes)
     paper = begin_sky(stage)

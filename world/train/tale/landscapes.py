@@ -82,25 +82,25 @@ def _city_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
     return union(0.76 - y + 0 * x, box(post, y - 0.60, 0.022, 0.30), disc(post, y - 0.28, 0.075))
 
 
-def _pines(x: Tensor, y: Tensor, width: float, foot: float, tall: float) -> Tensor:
-    """A row of pines of three tiers each, which repeats after five trees."""
+def _pines(x: Tensor, y: Tensor, trees: int, width: float, tall: float) -> Tensor:
+    """A row of pines of three tiers each, which repeats after so many trees."""
     number = torch.floor(x / width)
-    height = tall * (0.68 + 0.32 * chance_of(number, 5, 0.3))
+    height = tall * (0.68 + 0.32 * chance_of(number, trees, 0.3))
     from_stem = (x - (number + 0.5) * width).abs()
-    half, tiers = 0.5 * width, []
+    foot, half, tiers = tall - 0.36, 0.5 * width, []
     for begin, end, wide in ((0.0, 0.46, 0.62), (0.24, 0.74, 0.82), (0.5, 1.1, 1.0)):
         rise = (end - begin) * height / (wide * half)
         above = foot - height * (1 - begin) + from_stem * rise - y
         tiers.append(torch.maximum(above * torch.rsqrt(1 + rise**2), y - (foot - height * (1 - end))))
-    return union(*tiers, foot - 0.02 - y)
+    return union(*tiers, foot - 0.12 - y)
 
 
 def _forest_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return _pines(x, y, 0.40, 0.34, 0.72)
+    return _pines(x, y, 5, 0.40, 0.72)
 
 
 def _forest_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return _pines(x, y, 0.625, 0.66, 1.0)
+    return _pines(x, y, 8, 0.625, 1.0)
 
 
 def _desert_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ _VERBS = {
     "balloon": "floats|flies|rises|hovers|hangs//travels",
     "whale": "swims|glides|leaps|rises|dives//wanders",
     "train": "rolls|chugs|puffs|rattles|comes rolling//travels",
-    "comet": "flies|shines|burns|blazes|streaks//rises",
+    "comet": "flies|shines|burns|blazes|streaks//comes down",
 }
 _FAST_VERBS, _SLOW_VERBS = "races|rushes|hurries|speeds//dashes", "drifts|creeps|slows down//crawls"
 _SIZES = "| | |little|small|big|great|old|lonely|brave|beautiful|huge"
@@ -98,8 +98,8 @@ def sentence(
 ) -> str:
     """A sentence that names these attributes of `scene` and no other, read back by `named_values`.
 
-    before: the scene that it changes, so that it can say what ends. A scene without a subject has no colour to name.
-    held_out: in words and an order that no other sentence has.
+    before: the scene that it changes, so that it can say what ends. A scene without a subject has no colour to name; of
+    nothing the sentence is empty. held_out: in words, and an order of them, that no other sentence has.
     """
     return _Teller(random, held_out).tell(scene, set(attributes), before)
 
@@ -113,41 +113,30 @@ class _Teller:
     def tell(self, scene: SceneWords, named: set[str], before: SceneWords | None) -> str:
         if scene["subject"] == "none":
             named = named - {"colour"}
+        if not named:
+            return ""
         if not self.held_out and self.random.random() < TELEGRAM:
-            return self._telegram(scene, named)
+            return " ".join(self._word(scene[name]) for name in self._order(sorted(named)))
         endings = self._endings(scene, named, before)
-        rest = named - set(endings)
-        parts = self._parts(scene, rest)
-        names = self._order([*parts, *endings])
-        said = [{**parts, **endings}[name] for name in names]
-        if len(endings) == 1 and self.random.random() < 0.3:
+        parts = self._parts(scene, named - set(endings)) | endings
+        order = self._order(sorted(parts))
+        if before and len(endings) == 1 and self.random.random() < 0.3:
             (name,) = endings
-            said.remove(endings[name])
-            said.insert(0, self._pick(_NO_MORE).format(self._word_before(name, before)))
-        return self._joined(said)
-
-    def _telegram(self, scene: SceneWords, named: set[str]) -> str:
-        words = [self.random.choice(SYNONYMS[scene[name]].split()) for name in named]
-        return " ".join(self.random.sample(sorted(words), len(words)))
+            parts[name] = self._pick(_NO_MORE).format(self._noun(before[name]))
+            order = [name, *(other for other in order if other != name)]
+        return self._joined([parts[name] for name in order])
 
     def _endings(self, scene: SceneWords, named: set[str], before: SceneWords | None) -> dict[str, str]:
         """What ends: the weather that clears up, the subject that leaves."""
         banks = {"weather": ("clear", _STOPS), "subject": ("none", _LEAVES)}
         found = {}
         for name, (nothing, bank) in banks.items():
-            ends = before is not None and name in named and scene[name] == nothing != before[name]
-            if ends and self.random.random() < 0.7:
-                found[name] = self._pick(bank).format(self._word_before(name, before))
+            if before and name in named and scene[name] == nothing != before[name] and self.random.random() < 0.7:
+                found[name] = self._pick(bank).format(self._noun(before[name]))
         return found
-
-    def _word_before(self, name: str, before: SceneWords | None) -> str:
-        assert before is not None
-        return self._noun(before[name])
 
     def _parts(self, scene: SceneWords, named: set[str]) -> dict[str, str]:
         """A phrase for each attribute but those that another phrase holds."""
-        if not named:
-            return {}
         parts = {}
         if "subject" in named and scene["subject"] != "none":
             parts["subject"], named = self._subject(scene, named)

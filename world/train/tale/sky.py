@@ -14,7 +14,7 @@ _SUN_Y = (-0.12, -0.56, -0.04, -0.56)
 _SUN_RADIUS = (0.27, 0.22, 0.42, 0.24)
 _VEILED = (0.0, 0.45, 0.25, 0.55, 0.45)  # how much of the sun each weather takes
 _STAR = (255, 250, 225)
-_PLANET_AT = (-0.72, -0.30, 0.42)
+_PLANET_AT = (-0.74, -0.30, 0.42)  # x, y, radius
 _PLANET = ((236, 176, 150), (226, 150, 96), (226, 104, 120), (150, 120, 214))  # by time of day
 _TURN = (0.93, -0.36)  # cosine and sine of the ring's slant
 
@@ -24,8 +24,7 @@ def begin_sky(stage: Staging) -> Paper:
     share = ((stage.y - 0.2 * stage.tilt + 1) / 1.15).clamp(0, 1).unsqueeze(2)
     rgb = torch.lerp(stage.top, stage.bottom, share**1.3)
     shape = (*stage.x.shape[:2], 3, stage.y.shape[2], stage.x.shape[3])
-    paper = Paper(stage.weathered(rgb).expand(shape).contiguous(), stage.pixel)
-    return paper
+    return Paper(stage.weathered(rgb).expand(shape).contiguous(), stage.pixel)
 
 
 def lay_stars(paper: Paper, stage: Staging, seen: Tensor) -> None:
@@ -69,7 +68,7 @@ def lay_sun(paper: Paper, stage: Staging) -> None:
 
 def lay_planet(paper: Paper, stage: Staging) -> None:
     """A large planet with a ring, which stands behind everything."""
-    x, y = stage.x - _PLANET_AT[0] + 0.02, stage.y - 0.2 * stage.tilt - _PLANET_AT[1]
+    x, y = stage.x - _PLANET_AT[0], stage.y - 0.2 * stage.tilt - _PLANET_AT[1]
     colour = pick(_PLANET, stage.scenes.time)
     ball = disc(x, y, _PLANET_AT[2])
     u, v = _TURN[0] * x + _TURN[1] * y, _TURN[0] * y - _TURN[1] * x

@@ -63,7 +63,7 @@ def pose_of(stage: Staging, subject: str) -> Pose:
     if subject == "whale":
         v = v - (_SURFACE - at_y) * stage.when("place", PLACES.index("sea"))
     # its colour must be known in any light
-    light = 0.62 + 0.38 * stage.light
+    light = 0.70 + 0.30 * stage.light
     fog = stage.when("weather", WEATHERS.index("fog")).unsqueeze(2)
 
     def lit(colour: Tensor) -> Tensor:

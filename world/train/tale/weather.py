@@ -13,21 +13,19 @@ from world.train.tale.words import WEATHERS
 
 _DROP, _FLAKE, _BOLT = (222, 236, 252), (255, 255, 255), (255, 246, 190)
 _BANKS = ((0.30, 0.02, 0.23), (0.62, -0.12, 0.05), (0.8, 0.30, 0.18))  # alpha, level, and where, of the fog by layer
-
-
 _LOBES = ((0.0, 0.30, 0.0), (0.42, 0.24, 0.10), (0.84, 0.27, 0.04))  # where, how large and how high, of a cloud
 
 
 def lay_clouds(paper: Paper, stage: Staging, groups: Groups) -> None:
     """A bank of cloud for rain, two for a storm, and the storm's lightning between them and the ground."""
-    for weather, banks in (("rain", 1), ("storm", 2)):
+    for weather in ("rain", "storm"):
         if weather in groups.weather:
             rows = groups.weather[weather]
             part, view = paper.rows(rows), stage.rows(rows)
             if weather == "storm":
                 _lightning(part, view)
-            for number in range(2 - banks, 2):
-                _cloud_bank(part, view, number)
+                _cloud_bank(part, view, 0)
+            _cloud_bank(part, view, 1)
             paper.put(rows, part)
 
 
@@ -45,7 +43,7 @@ def _cloud_bank(paper: Paper, stage: Staging, number: int) -> None:
 
 
 def _lightning(paper: Paper, stage: Staging) -> None:
-    """A bolt of paper that burns for half of every two seconds, now on the left, now on the right."""
+    """A bolt of paper that burns for more than half of every two seconds, now on the left, now on the right."""
     turn = stage.clock / 2
     number = torch.floor(turn)
     burning = ((0.6 - (turn - number)) * 12).clamp(0, 1) * (0.8 + 0.2 * torch.sin(40 * turn))
@@ -94,8 +92,8 @@ def _rain(paper: Paper, stage: Staging) -> None:
     lean = -stage.way * (0.08 + 0.30 * stage.pace + 0.30 * stage.when("weather", WEATHERS.index("storm")))
     lane = (x - lean * y) * 2.3
     number = torch.floor(lane)
-    along = torch.remainder((y - 1.5 * stage.clock) / 1.0 + chance_of(number, 5, 0.2), 1)
-    drop = torch.maximum((lane - number - 0.5).abs() / 2.3 - 0.022, (along - 0.5).abs() * 1.0 - 0.17)
+    along = torch.remainder(y - 1.5 * stage.clock + chance_of(number, 5, 0.2), 1)
+    drop = torch.maximum((lane - number - 0.5).abs() / 2.3 - 0.022, (along - 0.5).abs() - 0.17)
     paper.lay(drop, tint(_DROP, stage.x), alpha=0.8)
 
 
