@@ -49,6 +49,7 @@ class TextEncoder(nn.Module):
         hidden = ~is_word
         hidden[:, 0] = False
         mask = torch.zeros(hidden.shape, dtype=self.position.dtype, device=hidden.device).masked_fill(hidden, -1e9)
-        states = self.norm(self.layer(self.embedding(tokens) + self.position, src_key_padding_mask=mask))
+        with torch.autocast(tokens.device.type, enabled=False):  # not every device takes such a mask in half precision
+            states = self.norm(self.layer(self.embedding(tokens) + self.position, src_key_padding_mask=mask))
         embedding = states * is_word.unsqueeze(-1)
         return embedding, embedding.sum(1) / is_word.sum(1, keepdim=True).clamp(min=1)

@@ -8,6 +8,7 @@ from torch import Tensor
 from world.compact.decoder import LinearLatents
 from world.compact.model import CompactModel
 from world.train.learn.x0 import X0Loss, noise_latents
+from world.train.story.form import SIGMAS
 from world.train.story.noise import draw_levels, layout_waves, lightly_noised, tell_phase
 from world.train.story.predict import LayerCall, TeacherForcing, run_layer
 from world.train.story.sequences import StoryBatch
@@ -22,13 +23,13 @@ class SequenceLoss:
         device = latents.basis.device
         self.generator = torch.Generator(device).manual_seed(seed)
         self.x0_loss = X0Loss(latents, MOTION).to(device)
-        self.waves = layout_waves(device)
+        self.waves, self.played = layout_waves(device), torch.tensor(SIGMAS, device=device)
         self.singles, self.forcing = TeacherForcing(device), TeacherForcing(device, layer)
 
     def __call__(self, model: CompactModel, batch: StoryBatch, history: Tensor | None = None) -> Tensor:
         """The loss of a batch, as a number on its device; history: what stands in place of its own clean blocks."""
         true, n = batch.latents, batch.latents.shape[1]
-        sigma = draw_levels((len(true), n), self.generator)
+        sigma = draw_levels((len(true), n), self.played, self.generator)
         noisy = noise_latents(true, sigma, self._noise(batch, sigma))
         words, spans = (batch.old, batch.new), (batch.cut, batch.stale)
         clean = None if n == 1 else lightly_noised(true if history is None else history, self.generator)

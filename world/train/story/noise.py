@@ -8,17 +8,16 @@ import torch
 from torch import Tensor
 
 from world.train.learn.x0 import shift_noise_levels
-from world.train.story.form import SIGMAS, TALE
+from world.train.story.form import TALE
 
 PLAYED = 0.7  # the share of noise levels that are those of the steps of play
 HISTORY_NOISE, NOISED_HISTORY = 0.15, 0.6  # the most noise in the history, and the share of sequences that have any
 
 
-def draw_levels(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Noise levels: mostly those of play, and otherwise any, moved towards noise as in play."""
+def draw_levels(shape: tuple[int, int], played: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise levels: mostly those that are `played` [n], and otherwise any, moved towards noise as in play."""
     device = generator.device
-    played = torch.tensor(SIGMAS, device=device)
-    number = torch.randint(len(SIGMAS), shape, generator=generator, device=device)
+    number = torch.randint(len(played), shape, generator=generator, device=device)
     uniform = torch.rand(shape, generator=generator, device=device)
     is_played = torch.rand(shape, generator=generator, device=device) < PLAYED
     return torch.where(is_played, played[number], shift_noise_levels(uniform, TALE.shift))
