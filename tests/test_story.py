@@ -21,11 +21,11 @@ from world.train.marks.judge import StoryJudge, one_thing_changed, switch_table
 from world.train.marks.pixels import layout_likeness, seam_ratio, shown_way
 from world.train.story import run as story_run
 from world.train.story.base import StoryBase, choose_kind, draw_batch
-from world.train.story.clips import BLOCKS, SEAM, phases, random_pairs, render_scenes, travelled
+from world.train.story.clips import BLOCKS, SEAM, VIEWS, random_pairs, render_scenes, travelled
 from world.train.story.form import SIGMAS, TALE
-from world.train.story.library import StoryLibrary, render_library
+from world.train.story.library import Openings, StoryLibrary, render_library, render_openings
 from world.train.story.loss import SequenceLoss
-from world.train.story.noise import draw_levels, layout_waves, tell_phase
+from world.train.story.noise import draw_levels, tell_view
 from world.train.story.picture import StoryPicture
 from world.train.story.predict import GRID, TeacherForcing
 from world.train.story.principal import fit_principal
@@ -37,11 +37,14 @@ from world.train.story.steps import Learner, cosine_rate
 from world.train.story.tune import StoryTuning, own_streams, roll_out
 from world.train.tale.scene import random_scenes
 from world.train.tale.sentences import sentence
+from world.train.tale.stage import ROUND
 from world.train.tale.words import ATTRIBUTES, START, scene_after
 from world.zoo import listed_words, open_world
 
 CPU = torch.device("cpu")
-TINY = StoryScale(clips=12, pairs=2, chunk=1, singles=4, sequences=2, rolled=2, pictures=StoryPicture(0, 2, 1, 1))
+TINY = StoryScale(
+    clips=12, openings=4, pairs=2, chunk=1, singles=4, sequences=2, rolled=2, pictures=StoryPicture(0, 2, 1, 1)
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +57,14 @@ def library(latents: LinearLatents) -> StoryLibrary:
     return render_library(latents, 2, 1, seed=3, is_time_up=lambda: False)
 
 
+@pytest.fixture(scope="module")
+def shelf(latents: LinearLatents) -> Openings:
+    return render_openings(latents, 6, 3, seed=4, is_time_up=lambda: False)
+
+
 @pytest.fixture
-def source(library: StoryLibrary, latents: LinearLatents) -> SequenceSource:
-    return SequenceSource(library, latents, seed=3)
+def source(library: StoryLibrary, shelf: Openings, latents: LinearLatents) -> SequenceSource:
+    return SequenceSource(library, shelf, latents, seed=3)
 
 
 def tiny_model(branches: bool = False) -> CompactModel:
@@ -71,8 +79,8 @@ def tiny_model(branches: bool = False) -> CompactModel:
 
 def test_both_clips_of_a_pair_are_at_one_place_at_the_seam():
     pairs = random_pairs(32, torch.Generator().manual_seed(1))
-    first, second = (phases(scenes, pairs.dials) for scenes in pairs.sides)
-    apart = (first - second)[:, SEAM].remainder(1)
+    first, second = (ROUND * scenes.phase + travelled(scenes, pairs.dials)[:, SEAM] for scenes in pairs.sides)
+    apart = ((first - second) / ROUND).remainder(1)
     assert torch.minimum(apart, 1 - apart).max() < 1e-4
     assert (pairs.first.numbers() != pairs.second.numbers()).any(1).float().mean() > 0.8
 
@@ -107,19 +115,28 @@ def test_a_turning_sentence_leads_from_the_one_scene_to_the_other():
 
 
 def test_every_clip_has_sentences_that_fit_the_text_encoder(library: StoryLibrary):
-    for table in (library.said.opening, library.said.running, library.said.turning):
+    for table in (library.said.running, library.said.turning):
         assert table.shape == (2, 2, 3, TALE.language.most_words)
         assert (table[..., 0] != PAD).all()
 
 
-def test_pure_noise_tells_the_phase_and_keeps_its_length():
-    waves, phase = layout_waves(CPU), torch.rand(64)
+def test_pure_noise_tells_the_view_and_keeps_its_length():
+    view, uniform = torch.randint(VIEWS, (64,)), torch.rand(64)
     noise = torch.randn(64, TALE.geometry.channels, 8, 14)
-    told = tell_phase(noise, phase, waves)
-    shown = torch.einsum("bchw,kchw->bk", told, waves)
-    angle = torch.atan2(shown[:, 1], shown[:, 0]) / (2 * math.pi)
-    torch.testing.assert_close(angle.remainder(1), phase, atol=1e-4, rtol=0)
-    torch.testing.assert_close(told.flatten(1).norm(dim=1), noise.flatten(1).norm(dim=1))
+    told = tell_view(noise, view, uniform)
+    differs = (told != noise).flatten(2).any(2).any(0)
+    place = (told != noise).any(1).flatten(1).any(0)
+    assert differs.nonzero().flatten().tolist() == [62, 63] and int(place.sum()) == 1
+    cosine, sine = told.flatten(2)[:, -2:, place][..., 0].unbind(1)
+    angle = (torch.atan2(sine, cosine) / (2 * math.pi)).remainder(1)
+    assert torch.equal((angle * VIEWS).long(), view)
+    torch.testing.assert_close(noise.flatten(1).norm(dim=1), told.flatten(1).norm(dim=1))
+
+
+def test_openings_are_seen_from_few_places_and_told_in_full(source: SequenceSource):
+    batch = source.openings(5)
+    assert batch.latents.shape[:2] == (5, 1) and batch.counted.all()
+    assert batch.view is not None and set(batch.view.tolist()) <= set(range(VIEWS))
 
 
 def test_noise_levels_are_mostly_those_of_play():

@@ -12,7 +12,6 @@ import torch
 from world.compact.decoder import LinearLatents
 from world.compact.model import CompactModel
 from world.train.learn.budget import Budget
-from world.train.story.library import StoryLibrary
 from world.train.story.loss import SequenceLoss
 from world.train.story.predict import LayerCall, run_layer
 from world.train.story.sequences import SequenceSource, StoryBatch
@@ -41,7 +40,7 @@ class StoryBase:
 def train_base(
     config: StoryBase,
     model: CompactModel,
-    library: StoryLibrary,
+    source: SequenceSource,
     latents: LinearLatents,
     save: Callable[[CompactModel], None],
 ) -> tuple[CompactModel, LayerCall]:
@@ -49,7 +48,7 @@ def train_base(
 
     `save` is called with the averaged model every minute.
     """
-    source, loss = SequenceSource(library, latents, config.seed), SequenceLoss(latents, config.seed)
+    loss = SequenceLoss(latents, config.seed)
     learner, budget = Learner(model, config.rates), Budget(config.minutes)
     meter, rng, saved_s, is_tried = LossLog("base", budget), random.Random(config.seed), 0.0, False
 
@@ -60,7 +59,7 @@ def train_base(
 
     while budget.share < 1:
         if budget.share >= config.openings_until and not is_tried:
-            choose_layer(loss, lambda: learn("stream"), library.device)
+            choose_layer(loss, lambda: learn("stream"), source.library.device)
             is_tried = True
         learn(choose_kind(config, budget.share, rng))
         if budget.used_s - saved_s > CHECK_EVERY_S:

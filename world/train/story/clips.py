@@ -22,6 +22,7 @@ from world.train.tale.words import ATTRIBUTES
 
 BLOCKS, SEAM = 14, 7  # of a clip, and of them before the seam
 FRAMES = 6  # pixel frames in a block
+VIEWS = 4  # places from which a stream may begin to see its scene
 CHANGES = (0.55, 0.25, 0.15, 0.05)  # the shares of pairs that differ in one, two, three and four attributes
 
 
@@ -80,9 +81,10 @@ def travelled(scenes: Scenes, dials: Tensor) -> Tensor:
     return torch.cat([torch.zeros(len(by_block), 1), by_block], 1)
 
 
-def phases(scenes: Scenes, dials: Tensor) -> Tensor:
-    """Where in the round of its place each block of a clip begins, 0 to 1: [B, blocks]."""
-    return (scenes.phase[:, None] + travelled(scenes, dials)[:, :-1] / ROUND) % 1
+def random_openings(count: int, generator: torch.Generator) -> tuple[Scenes, Tensor]:
+    """Scenes in which streams begin, each seen from one of a few places, and the number of that place: int64 [B]."""
+    view = torch.randint(VIEWS, (count,), generator=generator)
+    return replace(random_scenes(count, generator), phase=view / VIEWS), view
 
 
 def render_scenes(scenes: Scenes, dials: Tensor, device: torch.device, size: tuple[int, int] = PICTURE) -> Tensor:

@@ -11,10 +11,18 @@ import torch
 from torch import Tensor
 
 from world.compact.decoder import LinearLatents
-from world.train.story.clips import BLOCKS, ClipPairs, in_chunks, join_scenes, phases, random_pairs, render_scenes
+from world.train.data.render import random_dials
+from world.train.story.clips import (
+    BLOCKS,
+    ClipPairs,
+    in_chunks,
+    join_scenes,
+    random_openings,
+    random_pairs,
+    render_scenes,
+)
 from world.train.story.form import TALE
-from world.train.story.spoken import Sentences
-from world.train.tale.scene import Scenes
+from world.train.story.spoken import Sentences, opening_tokens
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +31,12 @@ log = logging.getLogger(__name__)
 class StoryLibrary:
     """P pairs of clips on a device.
 
-    latents: float16 [P, 2, blocks, C, h, w]; dials: [P, blocks, 4]; phase: [P, 2, blocks], where in the round of its
-    place a block begins; numbers: int64 [P, 2, attributes]; said: the tokens of the sentences.
+    latents: float16 [P, 2, blocks, C, h, w]; dials: [P, blocks, 4]; numbers: int64 [P, 2, attributes]; said: the tokens
+    of the sentences.
     """
 
     latents: Tensor
     dials: Tensor
-    phase: Tensor
     numbers: Tensor
     said: Sentences
 
@@ -62,20 +69,43 @@ def render_library(
         if is_time_up():
             break
     log.info("library: %d pairs of %d blocks", done, 2 * BLOCKS)
-    return _library(out[:done], _first_rows(pairs, done), said)
-
-
-def _first_rows(pairs: ClipPairs, count: int) -> ClipPairs:
-    rows = slice(count)
-    return ClipPairs(pairs.first.rows(rows), pairs.second.rows(rows), pairs.dials[rows])
+    return _library(out[:done], pairs, said)
 
 
 def _library(latents: Tensor, pairs: ClipPairs, said: Sentences) -> StoryLibrary:
     device, count = latents.device, len(latents)
+    numbers = torch.stack([scenes.numbers() for scenes in pairs.sides], 1)[:count].to(device)
+    tables = (table[:count].to(device) for table in (said.running, said.turning))
+    return StoryLibrary(latents, pairs.dials[:count].to(device), numbers, Sentences(*tables))
 
-    def both(of: Callable[[Scenes], Tensor]) -> Tensor:
-        return torch.stack([of(scenes) for scenes in pairs.sides], 1).to(device)
 
-    tables = (table[:count].to(device) for table in (said.opening, said.running, said.turning))
-    phase = both(lambda scenes: phases(scenes, pairs.dials))
-    return StoryLibrary(latents, pairs.dials.to(device), phase, both(lambda s: s.numbers()), Sentences(*tables))
+@dataclass(frozen=True)
+class Openings:
+    """N first blocks of streams on a device.
+
+    latents: float16 [N, C, h, w]; dials: [N, 4]; view: int64 [N], from which of a few places the scene is seen; tokens:
+    uint8 [N, VARIANTS, L] of sentences that say all of it.
+    """
+
+    latents: Tensor
+    dials: Tensor
+    view: Tensor
+    tokens: Tensor
+
+
+def render_openings(
+    latents: LinearLatents, most: int, chunk: int, seed: int, is_time_up: Callable[[], bool]
+) -> Openings:
+    """Render first blocks, `chunk` at once, until the time is up or there are `most`, on the device of `latents`."""
+    device, generator, rng = latents.basis.device, torch.Generator().manual_seed(seed), random.Random(seed)
+    scenes, view = random_openings(most, generator)
+    dials, told, parts, tokens = random_dials(most, 1, generator), scenes.described(), list[Tensor](), list[Tensor]()
+    done = 0
+    for rows in in_chunks(most, chunk):
+        parts.append(latents.encode(render_scenes(scenes.rows(rows), dials[rows], device))[:, 0].half())
+        tokens.append(opening_tokens(told[rows], rng))
+        done = rows.stop
+        if is_time_up():
+            break
+    log.info("openings: %d blocks", done)
+    return Openings(torch.cat(parts), dials[:done, 0].to(device), view[:done].to(device), torch.cat(tokens).to(device))

@@ -9,7 +9,7 @@ from world.compact.decoder import LinearLatents
 from world.compact.model import CompactModel
 from world.train.learn.x0 import X0Loss, noise_latents
 from world.train.story.form import SIGMAS
-from world.train.story.noise import draw_levels, layout_waves, lightly_noised, tell_phase
+from world.train.story.noise import draw_levels, lightly_noised, tell_view
 from world.train.story.predict import LayerCall, TeacherForcing, run_layer
 from world.train.story.sequences import StoryBatch
 
@@ -23,7 +23,7 @@ class SequenceLoss:
         device = latents.basis.device
         self.generator = torch.Generator(device).manual_seed(seed)
         self.x0_loss = X0Loss(latents, MOTION).to(device)
-        self.waves, self.played = layout_waves(device), torch.tensor(SIGMAS, device=device)
+        self.played = torch.tensor(SIGMAS, device=device)
         self.singles, self.forcing = TeacherForcing(device), TeacherForcing(device, layer)
 
     def __call__(self, model: CompactModel, batch: StoryBatch, history: Tensor | None = None) -> Tensor:
@@ -39,8 +39,10 @@ class SequenceLoss:
         return self.x0_loss(made.float(), true, sigma, batch.counted)
 
     def _noise(self, batch: StoryBatch, sigma: Tensor) -> Tensor:
-        """Noise like the batch's latents; pure noise of a first block tells where its scene begins."""
+        """Noise like the batch's latents; pure noise of a block that begins a stream tells the view of its scene."""
         noise = torch.randn(batch.latents.shape, generator=self.generator, device=sigma.device)
-        first = tell_phase(noise[:, 0], batch.phase, self.waves)
-        noise[:, 0] = torch.where((sigma[:, 0] == 1).view(-1, 1, 1, 1), first, noise[:, 0])
+        if batch.view is not None:
+            uniform = torch.rand(len(noise), generator=self.generator, device=sigma.device)
+            told = tell_view(noise[:, 0], batch.view, uniform)
+            noise[:, 0] = torch.where((sigma[:, 0] == 1).view(-1, 1, 1, 1), told, noise[:, 0])
         return noise

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from world.train.learn.x0 import shift_noise_levels
+from world.train.story.clips import VIEWS
 from world.train.story.form import TALE
 
 PLAYED = 0.7  # the share of noise levels that are those of the steps of play
@@ -23,25 +24,20 @@ def draw_levels(shape: tuple[int, int], played: Tensor, generator: torch.Generat
     return torch.where(is_played, played[number], shift_noise_levels(uniform, TALE.shift))
 
 
-def layout_waves(device: torch.device) -> Tensor:
-    """Two patterns [2, C, h, w], orthogonal and of length one, in which pure noise tells where a scene begins."""
-    g = TALE.geometry
-    waves = torch.zeros(2, g.channels, g.rows, g.columns, device=device)
-    waves[0, -2], waves[1, -1] = 1, 1
-    return waves / (g.rows * g.columns) ** 0.5
+def tell_view(noise: Tensor, view: Tensor, uniform: Tensor) -> Tensor:
+    """The noise [B, C, h, w], turned so that it tells from which place, view [B], a scene is seen.
 
-
-def tell_phase(noise: Tensor, phase: Tensor, waves: Tensor) -> Tensor:
-    """The noise [B, C, h, w], turned so that its two waves tell the phase [B], 0 to 1, of a scene's layout.
-
-    The angle between the waves becomes the phase, and their length stays. Where phases are evenly spread, the noise
-    stays normal and white; a world that starts from plain noise so takes from it where a scene begins, and need not
-    choose between all places at once, which shows as a blur.
+    The angle between two numbers in the middle of the last two channels falls into the view's share of the circle, at a
+    place that `uniform` [B] decides, and their length stays. With views that are evenly spread the noise stays normal
+    and white, so a world that starts from plain noise takes from it where to begin, and need not choose between all
+    places at once, which would show as a blur.
     """
-    told = torch.einsum("bchw,kchw->bk", noise, waves)
-    angle = 2 * math.pi * phase
-    asked = told.norm(dim=1, keepdim=True) * torch.stack([angle.cos(), angle.sin()], 1)
-    return noise + torch.einsum("bk,kchw->bchw", asked - told, waves)
+    row, column = noise.shape[-2] // 2 - 1, noise.shape[-1] // 2
+    pair = noise[:, -2:, row, column]
+    angle = 2 * math.pi * (view + uniform) / VIEWS
+    told = noise.clone()
+    told[:, -2:, row, column] = pair.norm(dim=1, keepdim=True) * torch.stack([angle.cos(), angle.sin()], 1)
+    return told
 
 
 def lightly_noised(clean: Tensor, generator: torch.Generator) -> Tensor:

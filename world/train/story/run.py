@@ -20,22 +20,25 @@ from world.dit.device import describe, peak_gib
 from world.train.learn.budget import Budget
 from world.train.story.base import StoryBase, train_base
 from world.train.story.form import TALE
-from world.train.story.library import StoryLibrary, render_library
+from world.train.story.library import StoryLibrary, render_library, render_openings
 from world.train.story.picture import StoryPicture, train_picture
 from world.train.story.predict import LayerCall, run_layer
 from world.train.story.principal import fit_principal
 from world.train.story.reader import save_reader, train_reader
+from world.train.story.sequences import SequenceSource
 from world.train.story.tune import StoryTuning, tune_streams
 
 log = logging.getLogger(__name__)
+OPENINGS_END = 0.3  # of the time of the library
 ENDS = {"library": 0.13, "base": 0.62, "tune": 0.78, "decoder": 0.94, "reader": 0.97}  # the used share of the time
 
 
 @dataclass(frozen=True)
 class StoryScale:
-    """How much is made at once. clips: for the fit of the latents; pairs: of the library, at most."""
+    """How much is made at once. clips: for the fit of the latents; openings, pairs: of the library, at most."""
 
     clips: int
+    openings: int
     pairs: int
     chunk: int
     singles: int
@@ -44,8 +47,8 @@ class StoryScale:
     pictures: StoryPicture
 
 
-GPU_SCALE = StoryScale(768, 20_000, 64, 2048, 256, 1024, StoryPicture(0))
-CPU_SCALE = StoryScale(96, 4_000, 4, 48, 6, 24, StoryPicture(0, clips=128, chunk=4, batch=2))
+GPU_SCALE = StoryScale(768, 40_000, 20_000, 64, 2048, 256, 1024, StoryPicture(0))
+CPU_SCALE = StoryScale(96, 1_200, 4_000, 4, 48, 6, 24, StoryPicture(0, clips=128, chunk=4, batch=2))
 
 
 @dataclass
@@ -60,6 +63,7 @@ class StoryRun:
     seed: int = 0
     latents: LinearLatents = field(init=False)
     library: StoryLibrary = field(init=False)
+    source: SequenceSource = field(init=False)
     model: CompactModel = field(init=False)
     decoder: PictureDecoder | None = None
     layer: LayerCall = run_layer
@@ -70,24 +74,26 @@ class StoryRun:
 
     def make_library(self) -> None:
         """Fit the latents and render the library."""
-        stage = Budget(self.minutes_until("library"))
-        self.latents = fit_principal(self.device, self.scale.clips, self.seed)
-        self.library = render_library(
-            self.latents, self.scale.pairs, self.scale.chunk, self.seed + 1, lambda: stage.share >= 1
+        stage, scale = Budget(self.minutes_until("library")), self.scale
+        self.latents = fit_principal(self.device, scale.clips, self.seed)
+        shelf = render_openings(
+            self.latents, scale.openings, 8 * scale.chunk, self.seed + 2, lambda: stage.share >= OPENINGS_END
         )
+        self.library = render_library(self.latents, scale.pairs, scale.chunk, self.seed + 1, lambda: stage.share >= 1)
+        self.source = SequenceSource(self.library, shelf, self.latents, self.seed)
         torch.manual_seed(self.seed)
         self.model = CompactModel(shape(*self.size, TALE), TALE).to(self.device)
 
     def learn_base(self) -> None:
         """Train the base."""
         config = StoryBase(self.minutes_until("base"), self.scale.singles, self.scale.sequences, seed=self.seed)
-        model, self.layer = train_base(config, self.model, self.library, self.latents, self._saver("base"))
+        model, self.layer = train_base(config, self.model, self.source, self.latents, self._saver("base"))
         self._take("base", model)
 
     def tune(self) -> None:
         """Tune the base on its own streams."""
         config = StoryTuning(self.minutes_until("tune"), self.scale.rolled, self.scale.sequences, seed=self.seed + 1)
-        self._take("tuned", tune_streams(config, self.model, self.library, self.latents, self.layer))
+        self._take("tuned", tune_streams(config, self.model, self.source, self.latents, self.layer))
 
     def learn_pictures(self) -> None:
         """Train the decoder."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from world.compact.decoder import LinearLatents
 from world.train.data.cross_fade import CrossFade
 from world.train.story.clips import BLOCKS, SEAM
-from world.train.story.library import StoryLibrary
+from world.train.story.library import Openings, StoryLibrary
 
 FOREIGN = 0.5  # the share of full windows whose sink is of another clip
 
@@ -24,8 +24,8 @@ class StoryBatch:
     """B sequences of n blocks.
 
     latents: [B, n, C, h, w]; dials: [B, n, 4]; old, new: tokens [B, L] before and after the change of words; counted:
-    bool [B, n], true for the blocks in the loss; phase: [B], of the first block, should it begin a stream. cut: how
-    many first blocks were re-encoded together under `new`. stale: how many are still encoded under `old`.
+    bool [B, n], true for the blocks in the loss. cut: how many first blocks were re-encoded together under `new`.
+    stale: how many are still encoded under `old`. view: [B], from where the scene is seen, where streams begin.
     """
 
     latents: Tensor
@@ -33,32 +33,30 @@ class StoryBatch:
     old: Tensor
     new: Tensor
     counted: Tensor
-    phase: Tensor
     cut: int = 0
     stale: int = 0
+    view: Tensor | None = None
 
 
 class SequenceSource:
     """Draws batches. Owns its random numbers: `generator` on the device for the rows, `rng` for what a batch shares."""
 
-    def __init__(self, library: StoryLibrary, latents: LinearLatents, seed: int) -> None:
-        self.library, self.cross_fade = library, CrossFade(latents)
+    def __init__(self, library: StoryLibrary, shelf: Openings, latents: LinearLatents, seed: int) -> None:
+        self.library, self.shelf, self.cross_fade = library, shelf, CrossFade(latents)
         self.rng = random.Random(seed)
         self.generator = torch.Generator(library.device).manual_seed(seed)
 
     def openings(self, count: int) -> StoryBatch:
         """Single blocks: a scene from nothing."""
-        row, side = self._rows(count), self._sides(count)
-        block = self._numbers(BLOCKS, count)
-        library = self.library
-        words = self._said(library.said.opening, row, side)
+        row = self._numbers(len(self.shelf.latents), count)
+        words = self.shelf.tokens[row, self._numbers(self.shelf.tokens.shape[1], count)].long()
         return StoryBatch(
-            latents=library.latents[row, side, block].unsqueeze(1).float(),
-            dials=library.dials[row, block].unsqueeze(1),
+            latents=self.shelf.latents[row].unsqueeze(1).float(),
+            dials=self.shelf.dials[row].unsqueeze(1),
             old=words,
             new=words,
-            counted=torch.ones(count, 1, dtype=torch.bool, device=library.device),
-            phase=library.phase[row, side, block],
+            counted=torch.ones(count, 1, dtype=torch.bool, device=self.library.device),
+            view=self.shelf.view[row],
         )
 
     def streams(self, count: int, length: int, is_full: bool | None = None) -> StoryBatch:
@@ -85,7 +83,6 @@ class SequenceSource:
             old=self._said(library.said.running, row, 1 - side),
             new=self._said(library.said.turning, row, side),
             counted=(torch.arange(length, device=library.device) >= cut).expand(count, -1),
-            phase=library.phase[row, 1 - side, blocks[:, 0]],
             cut=cut,
             stale=int(cut > 1 and self._is_full(is_full)),
         )
@@ -97,20 +94,15 @@ class SequenceSource:
         row, side = self._rows(count), self._sides(count)
         start = self._numbers(BLOCKS - length + 1, count)
         blocks = start[:, None] + torch.arange(length, device=library.device)
-        opens = self._chance(count, 0.5)
         running = self._said(library.said.running, row, side)
-        if stale:
-            new, counted = self._said(library.said.turning, row, 1 - side), blocks - start[:, None] >= stale
-        else:
-            new = torch.where(opens[:, None], self._said(library.said.opening, row, side), running)
-            counted = (blocks > start[:, None]) | opens[:, None]
+        new = self._said(library.said.turning, row, 1 - side) if stale else running
         batch = StoryBatch(
             latents=self._clips(row, side, blocks),
             dials=library.dials[row[:, None], blocks],
             old=running,
             new=new,
-            counted=counted,
-            phase=library.phase[row, side, start],
+            # the first block does not follow from words that leave things out
+            counted=(blocks - start[:, None]) >= max(1, stale),
             # a sink that was in a recache is under the present words, and another under its own
             stale=stale or int(is_full and self.rng.random() < 0.5),
         )

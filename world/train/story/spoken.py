@@ -25,11 +25,10 @@ VARIANTS = 3  # sentences of each kind for each clip
 class Sentences:
     """Tokens of P pairs, uint8 [P, 2, VARIANTS, most_words]; the second axis is the clip that a sentence is said of.
 
-    opening: they say all that a stream needs which begins with them. running: they say some of what is seen. turning:
-    they name what differs from the other clip of the pair, and little else.
+    running: they say some of what is seen. turning: they name what differs from the other clip of the pair, and little
+    else.
     """
 
-    opening: Tensor
     running: Tensor
     turning: Tensor
 
@@ -46,9 +45,17 @@ class Sentences:
                 for variant in range(VARIANTS):
                     place = number, side, variant
                     before = pair[1 - side]
-                    _put(self.opening[place], sentence(scene, opening_attributes(scene, rng), rng))
                     _put(self.running[place], sentence(scene, running_attributes(scene, rng), rng))
                     _put(self.turning[place], sentence(scene, turning_attributes(scene, before, rng), rng, before))
+
+
+def opening_tokens(scenes: Sequence[SceneWords], rng: random.Random) -> Tensor:
+    """Sentences that say all of a scene in which a stream begins: tokens uint8 [B, VARIANTS, most_words]."""
+    tokens = torch.full((len(scenes), VARIANTS, TALE.language.most_words), PAD, dtype=torch.uint8)
+    for rows, scene in zip(tokens, scenes, strict=True):
+        for row in rows:
+            _put(row, sentence(scene, opening_attributes(scene, rng), rng))
+    return tokens
 
 
 def _put(row: Tensor, text: str) -> None:

@@ -20,7 +20,6 @@ from world.compact.model import CompactModel
 from world.train.learn.budget import Budget
 from world.train.learn.rollout import SamplingRecipe, Streams
 from world.train.story.form import SIGMAS, TALE
-from world.train.story.library import StoryLibrary
 from world.train.story.loss import SequenceLoss
 from world.train.story.predict import LayerCall, run_layer
 from world.train.story.sequences import SequenceSource, StoryBatch
@@ -45,12 +44,12 @@ class StoryTuning:
 def tune_streams(
     config: StoryTuning,
     model: CompactModel,
-    library: StoryLibrary,
+    source: SequenceSource,
     latents: LinearLatents,
     layer: LayerCall = run_layer,
 ) -> CompactModel:
     """Tune `model` for the minutes of `config`; gives the averaged one. `layer` runs a layer."""
-    source, loss = SequenceSource(library, latents, config.seed), SequenceLoss(latents, config.seed, layer)
+    loss = SequenceLoss(latents, config.seed, layer)
     learner, budget, rng = Learner(model, config.rates, kept=0.99), Budget(config.minutes), random.Random(config.seed)
     meter = LossLog("tune", budget)
     while budget.share < 1:
