@@ -11,7 +11,7 @@ from world.train.tale.scene import Scenes
 from world.train.tale.words import PLACES, TIMES, WEATHERS
 
 FRAME_S = 1 / 24
-SPEED = (0.15, 0.45, 1.25)  # of the values in SPEEDS, in half picture heights a second
+SPEED = (0.20, 0.58, 1.50)  # of the values in SPEEDS, in half picture heights a second
 PAN_SPEED = 0.9  # half picture heights a second at a full dial
 TILT, SIDESTEP = 0.3, 0.35  # how far full dials pan_y and pan_x move what stands on the ground, in half heights
 ROUND = 10.0  # half picture heights after which every layer repeats
