@@ -85,6 +85,15 @@ def test_both_clips_of_a_pair_are_at_one_place_at_the_seam():
     assert (pairs.first.numbers() != pairs.second.numbers()).any(1).float().mean() > 0.8
 
 
+def test_pairs_differ_in_every_attribute_wherever_one_looks():
+    pairs = random_pairs(400, torch.Generator().manual_seed(1), blocks=2, seam=1)
+    differs = pairs.first.numbers() != pairs.second.numbers()
+    for part in differs.split(200):
+        assert part.any(0).all()
+    count = differs.sum(1).float()
+    assert (count == 1).float().mean() > 0.3 and count.max() >= 3
+
+
 def test_a_camera_goes_as_fast_as_its_scene_says_whatever_block_it_is():
     scenes = random_scenes(4, torch.Generator().manual_seed(2))
     way = travelled(scenes, torch.zeros(4, 6, 4))

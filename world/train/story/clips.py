@@ -51,9 +51,9 @@ def random_pairs(count: int, generator: torch.Generator, blocks: int = BLOCKS, s
 
 
 def _changed_somewhere(scenes: Scenes, generator: torch.Generator) -> Scenes:
-    """The scenes with one to four random attributes changed, the same ones for a sixteenth of them each."""
+    """The scenes with one to four random attributes changed, the same ones for every four in a row."""
     parts = []
-    for rows in torch.arange(len(scenes)).chunk(min(16, len(scenes))):
+    for rows in torch.arange(len(scenes)).split(4):
         count = 1 + int(torch.multinomial(torch.tensor(CHANGES), 1, generator=generator))
         # a change that is seen at once is asked for more often
         weights = torch.tensor([1.0 if name in ("colour", "way", "speed") else 1.6 for name in ATTRIBUTES])
