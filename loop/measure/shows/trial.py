@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from loop.cli.options import world_options
-from loop.measure.recording import Recording, TraceError, read_recording
+from loop.measure.trace.recording import Recording, TraceError, read_recording
 
 log = logging.getLogger(__name__)
 WARM_S = 1.5  # not judged: the processes are cold, and no cost has been measured yet to plan with
@@ -179,11 +179,11 @@ def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
 def bare_show(
     options: Namespace, fps: float, picture: Sequence[int], script: tuple[ScriptEntry, ...], seconds: float
 ) -> Show:
-    """A show without a model (loop.measure.bare), on the screen that `options` ask for. picture: (width, height)."""
+    """A show without a model (loop.measure.shows.bare), on the screen of `options`. picture: (width, height)."""
     screen = () if options.window else ("--headless",)
     size = "x".join(map(str, picture))
     arguments = ("--world", "probe", "--probe-fps", str(fps), "--picture", size, *screen)
-    return Show(arguments, script, seconds, "loop.measure.bare")
+    return Show(arguments, script, seconds, "loop.measure.shows.bare")
 
 
 def seed_of(options: Namespace) -> int:
