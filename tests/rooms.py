@@ -38,7 +38,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "net": _WORLD,
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
-    "loop.worker": _WORLD | {"world.zoo", "loop.link", "loop.timing"},
+    "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
     "loop.screen": _WORLD | {"input"},
     "loop.output": _WORLD | {"loop.link", "loop.timing"},
