@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from pathlib import Path
 from typing import NoReturn
 
 from loop.cli import accept
@@ -14,7 +13,7 @@ from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
 from world.options import ProbeOptions, WorldOptions, default_threads
-from world.zoo import check_name, check_options
+from world.zoo import check_name, check_options, is_wan
 
 COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words")
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
@@ -276,7 +275,7 @@ def _given_folder_options(options: argparse.Namespace) -> dict[str, str]:
     """The options given that only a folder of checkpoints has; raises UsageError if the world is not a folder."""
     asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
     given = {option: value for option, value in asked.items() if value}
-    if given and not Path(options.world).is_dir():
+    if given and not is_wan(options.world):
         raise UsageError(
             f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own"
         )
