@@ -20,7 +20,7 @@ _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.
 _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
-_COMMANDS = {"loop.measure.shows", "loop.measure.latency", "loop.measure.model"}
+_COMMANDS = {"loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
 ALLOWED: Mapping[str, set[str]] = {
     "world": set(),
     "world.dit": _WORLD,
@@ -51,6 +51,10 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.measure.latency": _MEASURE | {"loop.measure.shows", "loop.output"},
     # a benchmark of the model looks into it
     "loop.measure.model": {"loop.measure", "loop.cli", "world.zoo"} | _WORLD | _MODEL,
+    "loop.measure.gpu": _MEASURE
+    | _WORLD
+    | _MODEL
+    | {"loop.measure.shows", "loop.cli", "loop.link", "loop.worker", "loop.timing", "loop.output", "world.zoo"},
     "loop.__main__": _WORLD | {"world.zoo", "world.train", "loop", "loop.cli"} | _COMMANDS,
 }
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from world.info import WorldError
 
+SPEEDS = ("exact",)  # the ways of running a Wan world
+
 
 @dataclass(frozen=True)
 class ProbeOptions:

@@ -145,6 +145,13 @@ def leaves_half(device: torch.device) -> bool:
     return free > 1.1 * torch.cuda.max_memory_reserved(device)
 
 
+def forget_peak(device: torch.device) -> None:
+    """Give a GPU's unused memory back to it, and let `peak_gib` count anew."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_gib(device: torch.device) -> float | None:
     """The most GPU memory that tensors of this process took at any one time; None for a CPU."""
     return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None

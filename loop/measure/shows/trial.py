@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,12 +51,14 @@ class Show:
     """What to run.
 
     arguments: options of `play`, without --script, --trace and --seconds. module: what `python -m` runs.
+    trace: a file that gets a copy of the trace; None for none.
     """
 
     arguments: tuple[str, ...]
     script: tuple[ScriptEntry, ...]
     seconds: float
     module: str = "loop"
+    trace: Path | None = None
 
 
 def run_show(show: Show, watch: Watch | None = None) -> Recording:
@@ -69,6 +72,9 @@ def run_show(show: Show, watch: Watch | None = None) -> Recording:
         except ShowFailed as failure:
             failure.recording = _partial_recording(trace)
             raise
+        finally:
+            if show.trace and trace.exists():
+                shutil.copyfile(trace, show.trace)
         return read_recording(trace)
 
 

@@ -1,0 +1,88 @@
+"""What `bench gpu` measures on: the device, the sizes, and the world in each way of running it."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from loop.cli.options import UsageError
+from world.diffusion.world import DiffusionWorld
+from world.dit.device import resolve, use_threads, wait, working_dtype
+from world.options import WorldOptions, default_threads
+from world.wan.picture import checked_picture
+from world.zoo import open_in_own_process
+
+
+@dataclass(frozen=True)
+class GpuSetting:
+    """The sizes of a measurement. The world has random weights at the sizes of its name (world.wan.random.SIZES).
+
+    side: of the square matrices of the plain product. copy_mib: size of the copies on the device. blocks: timed for each
+    stage, once the window is full.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    world: WorldOptions
+    side: int
+    copy_mib: int
+    blocks: int
+
+    @property
+    def picture(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return checked_picture(self.world.picture)
+
+
+def open_at_speed(options: WorldOptions, speed: str, decoder: str = "taehv") -> DiffusionWorld:
+    """A world of random weights in one of its ways of running; raises WorldError where it cannot run so."""
+    world = open_in_own_process(replace(options, decoder=decoder, **_of_speed(speed)))
+    assert isinstance(world, DiffusionWorld)  # as every world of random weights is
+    return world
+
+
+def _of_speed(speed: str) -> dict[str, Any]:
+    """The options of a world that is to run in this way. There is only one way yet, which needs no option."""
+    assert speed == "exact"
+    return {}
+
+
+def speed_arguments(speed: str) -> tuple[str, ...]:
+    """The same for a command line."""
+    assert speed == "exact"
+    return ()
+
+
+def gpu_setting(options: Namespace) -> GpuSetting:
+    """The setting that the command's options ask for; raises UsageError without a GPU, unless it is to be tiny."""
+    device = resolve("auto")
+    if device.type != "cuda" and not options.tiny:
+        raise UsageError("bench gpu: torch sees no GPU here; --tiny runs the same at a tiny size on a CPU")
+    use_threads(default_threads())
+    name, picture = ("random-wan-tiny", (32, 16)) if options.tiny else ("random-wan", None)
+    world = WorldOptions(name, device.type, default_threads(), picture)
+    dtype = working_dtype(device)
+    return (
+        GpuSetting(device, dtype, world, 256, 4, 3)
+        if options.tiny
+        else GpuSetting(device, dtype, world, 8192, 1024, 24)
+    )
+
+
+def timed_ms(device: torch.device, work: Callable[[], Any], repeats: int, warm_up: int = 2) -> list[float]:
+    """Milliseconds of `work`, begun on an idle device and waited for each time."""
+    for _ in range(warm_up):
+        work()
+    wait(device)
+    times = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        work()
+        wait(device)
+        times.append((time.perf_counter() - begun) * 1e3)
+    return times
