@@ -22,8 +22,8 @@ from world.zoo import open_in_own_process
 class GpuSetting:
     """The sizes of a measurement. The world has random weights at the sizes of its name (world.wan.random.SIZES).
 
-    side: of the square matrices of the plain product. copy_mib: size of the copies on the device. blocks: timed for each
-    stage, once the window is full.
+    side: of the square matrices of the plain product. copy_mib: size of the copies on the device.
+    blocks: timed for each stage, once the window is full.
     """
 
     device: torch.device
@@ -64,14 +64,10 @@ def gpu_setting(options: Namespace) -> GpuSetting:
     if device.type != "cuda" and not options.tiny:
         raise UsageError("bench gpu: torch sees no GPU here; --tiny runs the same at a tiny size on a CPU")
     use_threads(default_threads())
-    name, picture = ("random-wan-tiny", (32, 16)) if options.tiny else ("random-wan", None)
+    name, picture = ("random-wan-tiny", (16, 16)) if options.tiny else ("random-wan", None)
     world = WorldOptions(name, device.type, default_threads(), picture)
-    dtype = working_dtype(device)
-    return (
-        GpuSetting(device, dtype, world, 256, 4, 3)
-        if options.tiny
-        else GpuSetting(device, dtype, world, 8192, 1024, 24)
-    )
+    side, copy_mib, blocks = (256, 4, 3) if options.tiny else (8192, 1024, 24)
+    return GpuSetting(device, working_dtype(device), world, side, copy_mib, blocks)
 
 
 def timed_ms(device: torch.device, work: Callable[[], Any], repeats: int, warm_up: int = 2) -> list[float]:
