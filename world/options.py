@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from world.info import WorldError
 
-SPEEDS = ("exact",)  # the ways of running a Wan world
+SPEEDS = ("exact", "fast", "fp8", "int8")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class ProbeOptions:
 class WorldOptions:
     """The options of `open_world`, which explains them.
 
+    speed: "exact", "fast", "fp8", "int8"; None for what suits the device.
     threads: CPU threads for torch. Opening a world does not apply it, since the whole process has one such number: the
         process that runs the model does (`zoo.open_in_own_process`).
     """
@@ -63,6 +64,7 @@ class WorldOptions:
     positions: str = "relative"
     decoder: str = "vae"
     dtype: str | None = None
+    speed: str | None = None
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
 

@@ -28,6 +28,7 @@ def open_world(
     positions: str = "relative",
     decoder: str = "vae",
     dtype: str | None = None,
+    speed: str | None = None,
     probe: ProbeOptions | None = None,
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
@@ -46,6 +47,8 @@ def open_world(
     picture: width and height in pixels, for the worlds that have a choice.
     positions, decoder, dtype: only for a folder. `relative` positions never end, `absolute` ones are as published;
         the decoder is Wan's own `vae` or the fast `taehv`; dtype is `float32`, `bfloat16`, or what suits the device.
+    speed: `exact`; `fast`, which compiles the model for this machine; `fp8` or `int8`, fast and in eight bits. None is
+        `fast` on a GPU and `exact` on a CPU.
     probe: the test card's geometry and made-up costs.
 
     Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
@@ -58,6 +61,7 @@ def open_world(
         positions=positions,
         decoder=decoder,
         dtype=dtype,
+        speed=speed,
         probe=probe or ProbeOptions(),
     )
     return open_options(options)
@@ -104,6 +108,8 @@ def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = 
     world = open_options(options, spend)
     if is_wan(options.name):
         take_precedence(resolve(options.device))
+    if hasattr(world, "prepare"):
+        world.prepare()
     return world
 
 

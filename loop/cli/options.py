@@ -78,6 +78,7 @@ def _build_parser() -> argparse.ArgumentParser:
 def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
     _add_world_option(parser)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
+    parser.add_argument("--speed", choices=SPEEDS, help="of the model: as written, compiled, in 8 bits (fast on a GPU)")
     parser.add_argument(
         "--seed", type=accept.seed_number, metavar="N", help="the same seed, the same world; drawn if not given"
     )
@@ -141,7 +142,7 @@ def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
 def _add_gpu_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tiny", action="store_true", help="a tiny world, also on a CPU, to try the command itself")
     parser.add_argument(
-        "--speed", type=accept.speeds, default=SPEEDS, metavar="S[,S...]", help=f"ways to run ({','.join(SPEEDS)})"
+        "--speed", type=accept.speeds, metavar="S[,S...]", help=f"of {','.join(SPEEDS)} (what runs here; tiny: exact)"
     )
     parser.add_argument("--seconds", type=accept.segment_seconds, metavar="S", help="length of the show (60; tiny: 6)")
     parser.add_argument(
@@ -284,6 +285,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         device=options.device,
         threads=options.threads or default_threads(),
         picture=options.picture,
+        speed=options.speed,
         probe=probe,
         **_given_folder_options(options),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -122,6 +123,20 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def time_ms(run: Callable[[], object], device: torch.device) -> float:
+    """Milliseconds that a call takes, its work on the device included. For measurements only."""
+    if device.type != "cuda":
+        begun = time.perf_counter()
+        run()
+        return (time.perf_counter() - begun) * 1e3
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    run()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end)
+
+
 def describe(device: torch.device) -> str:
     """The device's name, to be printed beside measured numbers."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
@@ -137,6 +152,11 @@ def describe_cuda() -> str | None:
 def memory_gib(device: torch.device) -> float | None:
     """The size of a GPU's memory; None for a CPU."""
     return torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else None
+
+
+def fp8_is_fast(device: torch.device) -> bool:
+    """Whether the device is a GPU that multiplies FP8 on its tensor cores."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
 
 
 def leaves_half(device: torch.device) -> bool:

@@ -13,6 +13,7 @@ from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig
 from world.dit.device import resolve, working_dtype
 from world.dit.dit import CausalDiT
+from world.dit.speed import accelerate, speed_for
 from world.info import WorldError
 from world.options import WorldOptions
 from world.wan.picture import checked_picture
@@ -32,14 +33,10 @@ def open_random(options: WorldOptions) -> DiffusionWorld:
     """The world of random weights that has this name (SIZES), opened as a folder of checkpoints would be."""
     width, height = checked_picture(options.picture)
     device = resolve(options.device)
-    return random_wan(
-        (height // 8, width // 8),
-        device,
-        working_dtype(device, options.dtype),
-        SIZES[options.name],
-        options.decoder,
-        options.positions,
-    )
+    dtype = working_dtype(device, options.dtype)
+    speed = speed_for(device, options.speed, dtype)
+    latent, sizes = (height // 8, width // 8), SIZES[options.name]
+    return random_wan(latent, device, dtype, sizes, options.decoder, options.positions, speed)
 
 
 def random_wan(
@@ -49,11 +46,13 @@ def random_wan(
     dit: DiTConfig | None = None,
     decoder: str = "vae",
     positions: str = "relative",
+    speed: str = "exact",
 ) -> DiffusionWorld:
     """Wan2.1-T2V-1.3B with random weights: a window of 12 latent frames, a sink of 3, blocks of 3.
 
     latent: height and width of a latent frame; raises WorldError unless both are even.
     dit: other sizes of the transformer. decoder: "vae" or "taehv". positions: "relative" or "absolute".
+    speed: as `world.dit.speed.speed_for` gives it.
     """
     height, width = latent
     if height % 2 or width % 2:
@@ -68,7 +67,8 @@ def random_wan(
         generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
         return TextEncoding(torch.randn(1, sizes.text_len, sizes.text_dim, generator=generator).to(device, dtype))
 
-    return DiffusionWorld(config, _randomized(sizes, device, dtype), encode, pixels, info, device=device)
+    transformer = accelerate(_randomized(sizes, device, dtype), config, device, speed)
+    return DiffusionWorld(config, transformer, encode, pixels, info, device=device)
 
 
 def _randomized(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> CausalDiT:

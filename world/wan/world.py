@@ -11,6 +11,7 @@ from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
 from world.dit.device import memory_gib, resolve, working_dtype
+from world.dit.speed import accelerate, speed_for
 from world.info import WorldError, WorldInfo
 from world.options import WorldOptions
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
@@ -31,6 +32,7 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
     sizes = configure(files.config, options)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
+    speed = speed_for(device, options.speed, dtype)
     prompts = read_prompts(files, sizes.dit, _text_device(device))
     decoder = read_decoder(files.decoder, dtype, device)
     if decoder.config.channels != sizes.dit.in_dim:
@@ -44,7 +46,8 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
         return TextEncoding(prompts(text).to(device))
 
     info = wan_info(sizes, decoder.memory)
-    return DiffusionWorld(sizes, dit, encode, decoder, info, device=device, slow_words=True)
+    transformer = accelerate(dit, sizes, device, speed)
+    return DiffusionWorld(sizes, transformer, encode, decoder, info, device=device, slow_words=True)
 
 
 def configure(path: Path, options: WorldOptions) -> DiffusionConfig:

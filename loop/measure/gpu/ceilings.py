@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from loop.measure.gpu.setting import GpuSetting, timed_ms
+from loop.measure.gpu.setting import GpuSetting, times_ms
 from loop.measure.report import Spread
 from world.dit.config import CacheConfig
 from world.wan.random import SIZES
@@ -30,7 +30,7 @@ def measure_ceilings(setting: GpuSetting) -> dict[str, Any]:
 
 def _product(setting: GpuSetting) -> dict[str, Any]:
     a, b = (torch.randn(setting.side, setting.side, device=setting.device).to(setting.dtype) for _ in range(2))
-    ms = Spread.of(timed_ms(setting.device, lambda: a @ b, _REPEATS))
+    ms = Spread.of(times_ms(setting.device, lambda: a @ b, _REPEATS))
     return {"product": {"side": setting.side, "ms": ms, "TFLOP/s": 2 * setting.side**3 / ms.p50 / 1e9}}
 
 
@@ -38,7 +38,7 @@ def _copy_on_device(setting: GpuSetting) -> dict[str, Any]:
     """Bytes read and bytes written both count."""
     source = torch.randint(256, (setting.copy_mib * 2**20,), dtype=torch.uint8, device=setting.device)
     target = torch.empty_like(source)
-    ms = Spread.of(timed_ms(setting.device, lambda: target.copy_(source), _REPEATS))
+    ms = Spread.of(times_ms(setting.device, lambda: target.copy_(source), _REPEATS))
     return {"copy on the device": {"MiB": setting.copy_mib, "ms": ms, "GB/s": 2 * source.nbytes / ms.p50 / 1e6}}
 
 
@@ -53,7 +53,7 @@ def _frames_to_host(setting: GpuSetting) -> dict[str, Any]:
 
 
 def _frame_copy(setting: GpuSetting, frames: Tensor, target: Tensor) -> dict[str, Any]:
-    times = timed_ms(setting.device, lambda: target.copy_(frames, non_blocking=True), _REPEATS)
+    times = times_ms(setting.device, lambda: target.copy_(frames, non_blocking=True), _REPEATS)
     ms = Spread.of([time / len(frames) for time in times])
     return {"ms": ms, "GB/s": frames[0].nbytes / ms.p50 / 1e6}
 
@@ -77,5 +77,5 @@ def measure_attention(setting: GpuSetting) -> dict[str, Any]:
 
 
 def _attention_ms(setting: GpuSetting, qkv: tuple[Tensor, Tensor, Tensor], flop: int) -> dict[str, Any]:
-    ms = Spread.of(timed_ms(setting.device, lambda: F.scaled_dot_product_attention(*qkv), _REPEATS))
+    ms = Spread.of(times_ms(setting.device, lambda: F.scaled_dot_product_attention(*qkv), _REPEATS))
     return {"ms": ms, "TFLOP/s": flop / ms.p50 / 1e9}

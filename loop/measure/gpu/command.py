@@ -26,7 +26,7 @@ from loop.measure.gpu.modes import (
     measure_vae,
 )
 from loop.measure.gpu.sections import Figures, SectionRun
-from loop.measure.gpu.setting import GpuSetting, gpu_setting, open_at_speed
+from loop.measure.gpu.setting import GpuSetting, gpu_setting, open_at_speed, speeds_here
 from loop.measure.gpu.show import measure_show
 from loop.measure.gpu.table import gpu_table
 from loop.measure.report import print_environment, write_json
@@ -42,6 +42,7 @@ _TRACE = "show.jsonl"
 def run_gpu_bench(options: Namespace) -> int:
     """Measure, print a table, and write the files that were asked for; the exit status is 1 if a section failed."""
     setting = gpu_setting(options)
+    options.speed = options.speed or (("exact",) if options.tiny else speeds_here(setting))
     seconds = options.seconds or (6.0 if options.tiny else 60.0)
     trace = _prepare_folder(options)
     head = print_environment(_configuration(setting, options, seconds), describe(setting.device))
@@ -104,8 +105,10 @@ def _measure_opened(
 def _open(setting: GpuSetting, speed: str, opened: list[TimedStream]) -> dict[str, float]:
     """Open the world and run every shape once; the seconds that both take."""
     begun = time.perf_counter()
-    stream = TimedStream(open_at_speed(setting.world, speed))
+    world = open_at_speed(setting.world, speed)
     between = time.perf_counter()
+    world.prepare()
+    stream = TimedStream(world)
     stream.fill()
     measure_switches(stream, 1)
     opened.append(stream)

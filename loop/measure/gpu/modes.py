@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from loop.measure.gpu.blocks import TimedStream, gather_times
-from loop.measure.gpu.setting import GpuSetting, timed_ms
+from loop.measure.gpu.setting import GpuSetting, times_ms
 from loop.measure.report import Spread
 from world.block import Block, Snapshot
 from world.diffusion.world import DiffusionWorld
 from world.dit.device import peak_gib, wait
+from world.dit.dit import CausalDiT
+from world.dit.fast import FastDiT
 from world.dit.flops import attention_flops, linear_flops
+from world.dit.speed import has_compiler
 from world.event import Prompt
 
 SEED = 7
@@ -129,19 +132,24 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def measure_linears(setting: GpuSetting, world: DiffusionWorld) -> dict[str, Any]:
-    """The linear layers of one pass, called one after another on random numbers: no norm, attention or modulation."""
+    """The linear layers of one pass, called one after another on random numbers: no norm, attention or modulation.
+
+    A fast model's are compiled one by one, as they are compiled within its layers.
+    """
     sizes, latents = world.config.dit, world.config.latents
     tokens = world.config.cache.block * latents.grid[0] * latents.grid[1]
     wide = torch.randn(1, tokens, sizes.dim, device=setting.device).to(setting.dtype)
     wider = torch.randn(1, tokens, sizes.ffn_dim, device=setting.device).to(setting.dtype)
     calls = list(_linears(world, wide, wider))
+    is_compiled = isinstance(world.dit, FastDiT) and has_compiler()
+    call = torch.compile(_call, dynamic=False) if is_compiled else _call
 
     def work() -> None:
         for linear, x in calls:
-            linear(x)
+            call(linear, x)
 
     with torch.inference_mode():
-        ms = Spread.of(timed_ms(setting.device, work, _LINEAR_REPEATS))
+        ms = Spread.of(times_ms(setting.device, work, _LINEAR_REPEATS))
     flop = linear_flops(sizes, tokens)
     window = world.config.cache.window * latents.grid[0] * latents.grid[1]
     return {
@@ -152,8 +160,20 @@ def measure_linears(setting: GpuSetting, world: DiffusionWorld) -> dict[str, Any
     }
 
 
+def _call(linear: nn.Module, x: Tensor) -> Tensor:
+    made: Tensor = linear(x)
+    return made
+
+
 def _linears(world: DiffusionWorld, wide: Tensor, wider: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:
     """The linear layers of a pass in order, each with an input of its width."""
+    if isinstance(world.dit, FastDiT):
+        for block in world.dit.blocks:
+            for linear in (block.qkv, block.o, block.cross.q, block.cross.o, block.up):
+                yield linear, wide
+            yield block.down, wider
+        return
+    assert isinstance(world.dit, CausalDiT)  # there is no other kind
     for layer in world.dit.layers:
         own, cross = layer.self_attn, layer.cross_attn
         for linear in (own.q, own.k, own.v, own.o, cross.q, cross.o, layer.ffn[0]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,10 +11,12 @@ import torch
 
 from loop.cli.options import UsageError
 from world.diffusion.world import DiffusionWorld
-from world.dit.device import resolve, use_threads, wait, working_dtype
-from world.options import WorldOptions, default_threads
+from world.dit.device import resolve, take_precedence, time_ms, use_threads, wait, working_dtype
+from world.dit.speed import speed_for
+from world.info import WorldError
+from world.options import SPEEDS, WorldOptions, default_threads
 from world.wan.picture import checked_picture
-from world.zoo import open_in_own_process
+from world.zoo import open_options
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,22 @@ class GpuSetting:
 
 
 def open_at_speed(options: WorldOptions, speed: str, decoder: str = "taehv") -> DiffusionWorld:
-    """A world of random weights in one of its ways of running; raises WorldError where it cannot run so."""
-    world = open_in_own_process(replace(options, decoder=decoder, **_of_speed(speed)))
+    """A world of random weights in one of its ways of running, not warm; raises WorldError where it cannot run so."""
+    world = open_options(replace(options, decoder=decoder, speed=speed))
     assert isinstance(world, DiffusionWorld)  # as every world of random weights is
     return world
 
 
-def _of_speed(speed: str) -> dict[str, Any]:
-    """The options of a world that is to run in this way. There is only one way yet, which needs no option."""
-    assert speed == "exact"
-    return {}
+def speeds_here(setting: GpuSetting) -> tuple[str, ...]:
+    """The ways of running that the device has."""
+    return tuple(speed for speed in SPEEDS if _is_here(setting, speed))
 
 
-def speed_arguments(speed: str) -> tuple[str, ...]:
-    """The same for a command line."""
-    assert speed == "exact"
-    return ()
+def _is_here(setting: GpuSetting, speed: str) -> bool:
+    try:
+        return speed_for(setting.device, speed, setting.dtype) == speed
+    except WorldError:
+        return False
 
 
 def gpu_setting(options: Namespace) -> GpuSetting:
@@ -64,21 +65,16 @@ def gpu_setting(options: Namespace) -> GpuSetting:
     if device.type != "cuda" and not options.tiny:
         raise UsageError("bench gpu: torch sees no GPU here; --tiny runs the same at a tiny size on a CPU")
     use_threads(default_threads())
+    take_precedence(device)  # as a process does that runs a model alone
     name, picture = ("random-wan-tiny", (16, 16)) if options.tiny else ("random-wan", None)
     world = WorldOptions(name, device.type, default_threads(), picture)
     side, copy_mib, blocks = (256, 4, 3) if options.tiny else (8192, 1024, 24)
     return GpuSetting(device, working_dtype(device), world, side, copy_mib, blocks)
 
 
-def timed_ms(device: torch.device, work: Callable[[], Any], repeats: int, warm_up: int = 2) -> list[float]:
-    """Milliseconds of `work`, begun on an idle device and waited for each time."""
+def times_ms(device: torch.device, work: Callable[[], Any], repeats: int, warm_up: int = 2) -> list[float]:
+    """Milliseconds of `work`, several times in a row after a few that do not count."""
     for _ in range(warm_up):
         work()
     wait(device)
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        work()
-        wait(device)
-        times.append((time.perf_counter() - begun) * 1e3)
-    return times
+    return [time_ms(work, device) for _ in range(repeats)]

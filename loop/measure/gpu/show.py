@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-from loop.measure.gpu.setting import speed_arguments
 from loop.measure.report import Spread
 from loop.measure.shows.trial import WARM_S, Show, prompt_script, run_show
 from loop.measure.trace.analysis import new_frames, smoothness, switch_times_ms, times_by_stage
@@ -52,7 +51,7 @@ def _arguments(world: WorldOptions, speed: str) -> tuple[str, ...]:
     """The options of `play`; without a spare process, which would load the device while the show begins."""
     given = ("--world", world.name, "--device", world.device, "--threads", str(world.threads), "--decoder", "taehv")
     picture = ("--picture", "x".join(map(str, world.picture))) if world.picture else ()
-    return (*given, *picture, *speed_arguments(speed), "--headless", "--seed", "0", "--spare", "off")
+    return (*given, *picture, "--speed", speed, "--headless", "--seed", "0", "--spare", "off")
 
 
 def _times(seconds: float) -> list[float]:

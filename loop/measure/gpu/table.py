@@ -36,7 +36,7 @@ def _ceiling_lines(figures: Figures) -> Iterator[str]:
 
 
 def _rate(found: Figures) -> str:
-    rates = [f"{found[unit]:.0f} {unit}" for unit in ("TFLOP/s", "GB/s") if unit in found]
+    rates = [f"{found[unit]:.4g} {unit}" for unit in ("TFLOP/s", "GB/s") if unit in found]
     return (rates or [found.get("not here", NOTHING)])[0]
 
 
