@@ -45,8 +45,8 @@ class TimedStream:
         self._begun = 0.0
 
     def fill(self) -> None:
-        """Make blocks until the window is full and every stage has run once."""
-        for _ in range(-(-self.world.config.cache.window // self.world.config.cache.block) + 1):
+        """Make blocks until the window is full, and some more: a fast model captures each kind of pass the second time."""
+        for _ in range(self.world.config.cache.blocks + 3):
             self.block()
 
     def block(self, events: Sequence[Event] = (), after_step: Callable[[], None] | None = None) -> dict[str, float]:
