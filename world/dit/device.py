@@ -97,6 +97,36 @@ class SideStream:
         return self._done is not None and not self._done.query()
 
 
+class CapturedCall:
+    """A function of tensors as one CUDA graph: called with tensors of the same shapes, it gives new tensors each time.
+
+    function: must do the same work in every call, and wait for nothing. inputs: examples of what it is called with.
+    One thread may use it, on one stream at a time. Raises RuntimeError if the function cannot be captured.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...]) -> None:
+        self._inputs = [tensor.clone() for tensor in inputs]
+        device = self._inputs[0].device
+        aside = torch.cuda.Stream(device)
+        aside.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(aside):  # a graph holds no first calls, which compile, choose and allocate
+            for _ in range(3):
+                function(*self._inputs)
+        torch.cuda.current_stream(device).wait_stream(aside)
+        self._graph = torch.cuda.CUDAGraph()
+        # other threads may go on using the GPU meanwhile
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            self._outputs = list(function(*self._inputs))
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What the function gives for `inputs`, in memory of its own."""
+        torch._foreach_copy_(self._inputs, list(inputs))
+        self._graph.replay()
+        outputs = [torch.empty_like(tensor) for tensor in self._outputs]
+        torch._foreach_copy_(outputs, self._outputs)
+        return tuple(outputs)
+
+
 def take_precedence(device: torch.device) -> None:
     """Put the calling thread's work on a GPU before that of every `SideStream`: on a CUDA stream of higher priority.
 
