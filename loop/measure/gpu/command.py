@@ -15,11 +15,11 @@ from loop.cli.options import UsageError
 from loop.measure.gpu.blocks import TimedStream
 from loop.measure.gpu.ceilings import measure_attention, measure_ceilings
 from loop.measure.gpu.first_frame import measure_first_frame
+from loop.measure.gpu.linears import measure_linears
 from loop.measure.gpu.modes import (
     ReferenceBlocks,
     make_reference,
     measure_error,
-    measure_linears,
     measure_overlap,
     measure_stages,
     measure_switches,
