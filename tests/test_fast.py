@@ -100,9 +100,8 @@ def as_graphs() -> PassGraphs:
 @pytest.mark.parametrize("seed", range(4))
 @torch.inference_mode()
 def test_a_film_of_captured_passes_comes_out_the_same(seed):
-    plain, fast = (
-        Film(world.session(7, "first words"), seed) for world in (plain_world(), fast_world(graphs=as_graphs()))
-    )
+    worlds = plain_world(), fast_world(graphs=as_graphs())
+    plain, fast = (Film(world.session(7, "first words"), seed) for world in worlds)
     plain.play(24), fast.play(24)
     for index, block in plain.blocks.items():
         assert abs(block.latents - fast.blocks[index].latents).max() < 1e-4
@@ -110,7 +109,6 @@ def test_a_film_of_captured_passes_comes_out_the_same(seed):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@torch.inference_mode()
 def test_nothing_is_compiled_again_in_a_show():
     """A capture fails where a layer is compiled in it, and a show would stand still."""
     world = fast_world(graphs=as_graphs(), is_compiled=True)
