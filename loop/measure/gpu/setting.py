@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import torch
 
 from loop.cli.options import UsageError
 from world.diffusion.world import DiffusionWorld
-from world.dit.device import resolve, take_precedence, time_ms, use_threads, wait, working_dtype
+from world.dit.device import gpu_ms, resolve, take_precedence, use_threads, wait, working_dtype
 from world.dit.speed import speed_for
 from world.info import WorldError
 from world.options import SPEEDS, WorldOptions, default_threads
@@ -77,4 +78,10 @@ def times_ms(device: torch.device, work: Callable[[], Any], repeats: int, warm_u
     for _ in range(warm_up):
         work()
     wait(device)
-    return [time_ms(work, device) for _ in range(repeats)]
+    return [gpu_ms(work) if device.type == "cuda" else _cpu_ms(work) for _ in range(repeats)]
+
+
+def _cpu_ms(work: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    work()
+    return (time.perf_counter() - begun) * 1e3
