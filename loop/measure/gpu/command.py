@@ -134,7 +134,7 @@ def _configuration(setting: GpuSetting, options: Namespace, seconds: float) -> d
     """What the numbers depend on."""
     return {
         "cuda": describe_cuda() or "none",
-        "uploads": describe_uploads()[0],
+        "uploads": describe_uploads()[0] if setting.device.type == "cuda" else "plain copies",
         "world": f"{setting.world.name}, random weights",
         "picture": "x".join(map(str, setting.picture)),
         "dtype": str(setting.dtype).removeprefix("torch."),
