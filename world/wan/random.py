@@ -36,7 +36,8 @@ def open_random(options: WorldOptions) -> DiffusionWorld:
     dtype = working_dtype(device, options.dtype)
     speed = speed_for(device, options.speed, dtype)
     latent, sizes = (height // 8, width // 8), SIZES[options.name]
-    return random_wan(latent, device, dtype, sizes, options.decoder, options.positions, speed)
+    world = random_wan(latent, device, dtype, sizes, options.decoder, options.positions, speed)
+    return replace(world, slow_words=True)  # they are encoded beside the blocks, as those of a folder are
 
 
 def random_wan(
