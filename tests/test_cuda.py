@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from world.diffusion import session as session_module
 from world.diffusion.session import DiffusionSession
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig
+from world.dit.device import capture
 from world.dit.fast import FastDiT
+from world.dit.pass_graph import PassGraphs
 from world.event import Dial, Prompt
 from world.options import WorldOptions
 from world.zoo import open_options
@@ -38,7 +41,9 @@ def world_on(device: str, cache: CacheConfig | None = None, is_fast: bool = Fals
     """The tiny world; fast: with captured graphs, not compiled."""
     world = tiny_world(cache, stored="float32", device=device)
     if is_fast:
-        object.__setattr__(world, "dit", FastDiT(copy.deepcopy(world.dit), is_compiled=False))
+        fast = FastDiT(copy.deepcopy(world.dit), is_compiled=False, graphs=PassGraphs(capture))
+        fast.config = replace(fast.config, text_len=3)  # rows of text that the graphs are made for
+        object.__setattr__(world, "dit", fast)
     return world
 
 
