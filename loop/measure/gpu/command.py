@@ -71,7 +71,7 @@ def _measure_all(run: SectionRun, setting: GpuSetting, speeds: tuple[str, ...], 
     for speed in speeds:
         _measure_mode(run, setting, speed, reference)
         gc.collect()
-        forget_peak(setting.device)
+        run.attempt(f"memory after {speed}", partial(forget_peak, setting.device))
     run.keep_s = 0.0
     run.section(("show",), show_s, partial(show, _fastest(run.figures, speeds)))
     for speed in speeds:
@@ -85,7 +85,8 @@ def _measure_mode(run: SectionRun, setting: GpuSetting, speed: str, reference: l
     run.section(("modes", speed, "open"), opening_s, lambda: _open(setting, speed, opened))
     if opened:
         _measure_opened(run, setting, speed, opened[0], reference)
-        opened[0].close()
+        # where the device has failed, this fails too, and the show runs in a process of its own
+        run.attempt(f"closing {speed}", opened[0].close)
 
 
 def _measure_opened(
