@@ -30,6 +30,7 @@ ALLOWED: Mapping[str, set[str]] = {
     # it knows the weights by their released names, not the plain modules
     "world.wan.fast": {"world.dit", "world.diffusion"},
     "world.train.learn": {"world.dit", "world.small"},
+    "world.train.tale": _WORLD,
     "world.train.data": {"world.small", "world.train.learn"},
     "world.train.stages": {"world.small", "world.train.learn", "world.train.data"},
     "world.train.judge": {"world.small", "world.train.learn", "world.train.data"},
