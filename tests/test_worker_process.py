@@ -9,6 +9,7 @@ from loop.link.message import Beat, Close, Died, Fault, Opened, Start, Started
 from loop.supervise.supervisor import ModelProcess
 from loop.timing.clock import MonotonicClock
 from loop.worker.process import Machine, SerialDevice, serve
+from loop.worker.window_link import WindowLink
 from tests.shows import wait_until
 from tests.simulation.process import Rings, _WorkersRing
 from world.info import WorldError
@@ -63,7 +64,7 @@ def served(pipe, opening=card):
         return _WorkersRing(rings.attach(name), slots, picture, lambda: None)
 
     machine = Machine(Jumping(), attach, lambda: frozen.append(True), lambda world: True, lambda link: None)
-    serve(pipe, opening, machine)
+    serve(WindowLink(pipe), opening, machine)
     return len(frozen)
 
 

@@ -52,6 +52,7 @@ class WorldOptions:
 
     threads: CPU threads for torch. Opening a world does not apply it, since the whole process has one such number: the
         process that runs the model does (`zoo.open_in_own_process`).
+    ranks: processes that make each block together, on a GPU each.
     """
 
     name: str = "small"
@@ -61,6 +62,7 @@ class WorldOptions:
     positions: str = "relative"
     decoder: str = "vae"
     dtype: str | None = None
+    ranks: int = 1
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
 

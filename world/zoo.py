@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from world.block import World
 from world.info import WordGroups, WorldError
@@ -12,6 +13,12 @@ from world.options import ProbeOptions, WorldOptions
 from world.small.geometry import check_picture
 from world.small.thesaurus import EXAMPLES, WORD_GROUPS
 from world.wan.picture import checked_picture
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+    from world.diffusion.world import DiffusionWorld
+    from world.dit.parallel import Ranks
 
 NAMES = {
     "small": "the bundled world: text-steered scenes, real time on two CPU cores",
@@ -72,6 +79,8 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
     spend: called by the test card with the seconds of its made-up costs, since a world has no clock of its own.
     """
     check_options(options)
+    if options.ranks > 1:
+        raise WorldError(f"{options.ranks} ranks make a stream for `neverblink play` only: leave --ranks out")
     if is_folder(options.name):
         from world.wan.world import open_wan
 
@@ -100,6 +109,42 @@ def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = 
     if is_folder(options.name):
         take_precedence(resolve(options.device))
     return world
+
+
+def lead_world(options: WorldOptions, start: Callable[[int], None]) -> World:
+    """Open a folder of checkpoints that `options.ranks` processes share, in the one that leads them, which is rank 0.
+
+    As `open_in_own_process`. start: called with a port of this machine, starts the others, which `follow_world` there.
+    """
+    from world.diffusion.lockstep import lead
+    from world.dit.parallel import new_meeting
+
+    meeting = new_meeting(options.ranks)
+    start(meeting.port)
+    return lead(*_join(options, 0, meeting))
+
+
+def follow_world(options: WorldOptions, rank: int, port: int) -> NoReturn:
+    """Open the same folder as rank `rank`, and do what rank 0 does, which holds the meeting at `port`."""
+    from world.diffusion.lockstep import follow
+    from world.dit.parallel import meeting_at
+
+    follow(*_join(options, rank, meeting_at(port, options.ranks)))
+
+
+def _join(options: WorldOptions, rank: int, meeting: dist.Store) -> tuple[DiffusionWorld, Ranks]:
+    """The world, open in this process, and the processes that share it."""
+    from world.dit.device import resolve, take_precedence, use_gpu, use_threads
+    from world.dit.parallel import Ranks
+    from world.wan.world import open_wan
+
+    device = resolve(options.device)
+    if device.type == "cuda":
+        use_gpu(rank, options.ranks)
+    use_threads(max(1, options.threads // options.ranks))
+    world = open_wan(Path(options.name), options, has_text=rank == 0)
+    take_precedence(device)
+    return world, Ranks(meeting, rank, options.ranks, device)
 
 
 def has_room_for_another(world: World) -> bool:
@@ -157,6 +202,6 @@ def is_small_file(name: str) -> bool:
 
 def _refuse_folder_options(options: WorldOptions) -> None:
     defaults = WorldOptions()
-    for option in ("positions", "decoder", "dtype"):
+    for option in ("positions", "decoder", "dtype", "ranks"):
         if getattr(options, option) != getattr(defaults, option):
             raise WorldError(f"{option} is for a folder of checkpoints: the world {options.name!r} has its own")

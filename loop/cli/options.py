@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from loop.cli import accept
 from loop.cli.files import file_mistakes
@@ -114,6 +114,12 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         help="in the window, so that a stream never ends (relative, the default), or in the stream, as published",
     )
     folder.add_argument("--decoder", choices=("vae", "taehv"), help="Wan's own (vae, the default), or the fast one")
+    folder.add_argument(
+        "--ranks",
+        type=accept.count,
+        metavar="N",
+        help="processes that make each block together, each on a GPU of its own (1)",
+    )
     folder.add_argument("--dtype", choices=("float32", "bfloat16"), help="of weights (bfloat16 on a GPU, else float32)")
 
 
@@ -272,9 +278,9 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
     return chosen
 
 
-def _given_folder_options(options: argparse.Namespace) -> dict[str, str]:
+def _given_folder_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options given that only a folder of checkpoints has; raises UsageError if the world is not a folder."""
-    asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
+    asked = {name: getattr(options, name) for name in ("positions", "decoder", "dtype", "ranks")}
     given = {option: value for option, value in asked.items() if value}
     if given and not Path(options.world).is_dir():
         raise UsageError(

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from loop.link.message import Fault, Opened, Start, Started, WarmUp
-from loop.link.pipe import Pipe
 from loop.link.ring import FrameRing
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
+from loop.worker.followers import Followers
 from loop.worker.stream import Stream
 from loop.worker.window_link import WindowLink
 from world.block import World
@@ -62,7 +62,10 @@ def run_process(pipe: Connection, options: WorldOptions) -> None:
     clock = MonotonicClock()
     device = SerialDevice(options.probe.busy, clock)
     machine = Machine(clock, FrameRing.attach, gc_freeze.freeze, _leaves_room, _beat)
-    serve(pipe, lambda: open_in_own_process(options, device.spend), machine)
+    link = WindowLink(pipe)
+    followers = Followers(options, link)
+    serve(link, followers.open if options.ranks > 1 else lambda: open_in_own_process(options, device.spend), machine)
+    followers.close()
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,8 @@ class Machine:
     beat: Callable[[WindowLink], None]
 
 
-def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
+def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> None:
     """Open the world and run one session in it; a fault is reported through the pipe before it ends the process."""
-    link = WindowLink(pipe)
     try:
         machine.beat(link)
         world = opening()

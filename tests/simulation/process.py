@@ -12,6 +12,7 @@ from loop.link.message import Close, Died
 from loop.link.ring import FrameMark, FrameRing, ring_bytes
 from loop.timing.clock import Clock
 from loop.worker.process import Machine, serve
+from loop.worker.window_link import WindowLink
 from tests.simulation.virtual_time import NEVER, START_NS, Killed, Task, VirtualTime
 from world.block import World
 
@@ -179,7 +180,7 @@ class SimulatedProcess:
     def _work(self, opening: Callable[[Clock], World]) -> None:
         try:
             nothing = {"freeze": lambda: None, "leaves_room": lambda world: False, "beat": lambda link: None}
-            serve(_WorkersPipe(self), lambda: opening(self), Machine(self, self.attach, **nothing))
+            serve(WindowLink(_WorkersPipe(self)), lambda: opening(self), Machine(self, self.attach, **nothing))
         finally:
             if self._joining:
                 self._joining.wake_ns = min(self._joining.wake_ns, self._time.now_ns())

@@ -38,6 +38,17 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
+def use_gpu(number: int, count: int) -> None:
+    """Let "cuda" mean GPU `number` in the calling thread, one of `count`; raises WorldError if there are fewer.
+
+    For the owner of the process to call.
+    """
+    found = torch.cuda.device_count()
+    if found < count:
+        raise WorldError(f"{count} ranks need a GPU each, and torch sees {found} here: use --ranks {max(1, found)}")
+    torch.cuda.set_device(number)
+
+
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy `tensor` from the CPU to `device` without stalling the stream: a GPU reads it from pinned memory."""
     if device.type != "cuda":

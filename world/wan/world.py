@@ -11,6 +11,7 @@ from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
 from world.dit.device import memory_gib, resolve, working_dtype
+from world.dit.parallel import shared_config
 from world.info import WorldError, WorldInfo
 from world.options import WorldOptions
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
@@ -25,13 +26,17 @@ FPS = 16.0
 TEXT_ROOM_GIB = 30.0  # on a smaller GPU the text encoder (10.6 GiB) stays on the CPU; the rest takes about 18
 
 
-def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
-    """Open the world whose checkpoints are in `folder`; raises WorldError, one line, if anything is wrong with them."""
+def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> DiffusionWorld:
+    """Open the world whose checkpoints are in `folder`; raises WorldError, one line, if anything is wrong with them.
+
+    has_text: whether prompts are encoded here, and not by another process that shares this world.
+    """
     files = survey(folder, options.decoder)
     sizes = configure(files.config, options)
+    shared_config(sizes, options.ranks)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
-    prompts = read_prompts(files, sizes.dit, _text_device(device))
+    prompts = read_prompts(files, sizes.dit, _text_device(device)) if has_text else None
     decoder = read_decoder(files.decoder, dtype, device)
     if decoder.config.channels != sizes.dit.in_dim:
         raise WorldError(
@@ -41,6 +46,7 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
     try_once(files, prompts, dit, decoder)
 
     def encode(text: str) -> TextEncoding:
+        assert prompts is not None, "prompts are encoded by another process"
         return TextEncoding(prompts(text).to(device))
 
     info = wan_info(sizes, decoder.memory)
