@@ -152,7 +152,7 @@ def test_remembering_writes_what_predicting_writes():
     words, banks = dit.words(torch.ones(1, 6, 12)), [CacheBank(CacheConfig(6, 2, 3), TINY, GRID) for _ in range(2)]
     with torch.no_grad():
         dit(latents, timesteps, words, banks[0].attend(0, 3))
-        dit.remember(latents, timesteps, words, banks[1].attend(0, 3))
+        dit.remember(latents, dit.modulation(dit.time(timesteps)), words, banks[1].attend(0, 3))
     for ours, theirs in zip(banks[0].keys + banks[0].values, banks[1].keys + banks[1].values, strict=True):
         assert torch.equal(ours, theirs) and ours.any()
 

@@ -31,9 +31,9 @@ class Counted(CausalDiT):
 
     passes = 0
 
-    def forward(self, *inputs):
+    def predict(self, *inputs):
         self.passes += 1
-        return super().forward(*inputs)
+        return super().predict(*inputs)
 
     def remember(self, *inputs):
         self.passes += 1

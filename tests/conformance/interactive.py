@@ -37,7 +37,8 @@ class Zero(Keep):
     def _do(self, work: Iterable[Work]) -> None:
         pieces = list(work)
         if any(isinstance(piece, Recache) for piece in pieces):
-            for buffer in (*self.banks.front.keys, *self.banks.front.values):
+            bank = self.banks.front
+            for buffer in (*bank.keys, *bank.values, *bank.sink_keys):
                 buffer.zero_()
         super()._do(pieces)
 

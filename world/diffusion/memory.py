@@ -11,6 +11,7 @@ from world.diffusion.model import DiffusionModel
 from world.diffusion.recache import Encoder, append, rebuild
 from world.dit.cache import BankPair, CacheBank
 from world.dit.device import SideStream
+from world.dit.dit import TimeEmbeddings
 from world.prompt_mix import Words
 
 
@@ -21,8 +22,8 @@ class StreamMemory:
     reads the front bank's sink, which stays, and latents, which are kept for several blocks more.
     """
 
-    def __init__(self, model: DiffusionModel, prompts: EncodedPrompts) -> None:
-        self._model, self._prompts = model, prompts
+    def __init__(self, model: DiffusionModel, prompts: EncodedPrompts, times: TimeEmbeddings) -> None:
+        self._model, self._prompts, self._times = model, prompts, times
         self.banks = BankPair(self._new_bank(), self._new_bank())
         self.history, self.side = LatentHistory(model.device), SideStream(model.device)
 
@@ -58,7 +59,7 @@ class StreamMemory:
             append(self._encoder(work.words), self.banks.back, block)
 
     def _encoder(self, words: Words) -> Encoder:
-        return Encoder(self._model.dit, self._prompts[words].words, self._model.config.sampler.clean)
+        return Encoder(self._model.dit, self._times, self._prompts[words].words, self._model.config.sampler.clean)
 
     def _new_bank(self) -> CacheBank:
         config = self._model.config

@@ -7,9 +7,9 @@ released checkpoints. In the shapes below, F is latent frames, N tokens in a fra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,16 @@ EPS = 1e-6
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (layer, q, k, v), all [B, T, heads, head_dim]
 LayerAttend = Callable[[Tensor, Tensor, Tensor], Tensor]  # (q, k, v) of one layer
 TextKV = list[tuple[Tensor, Tensor]]  # the prompt's keys and values for each layer: [B, L, heads, head_dim] each
+
+
+class Modulation(NamedTuple):
+    """What the timesteps and the condition of F frames do to a pass; F is 1 where all frames are alike.
+
+    embedding: [B, F, dim], for the head. of_layers: [B, F, 6, dim], to which each layer adds its own.
+    """
+
+    embedding: Tensor
+    of_layers: Tensor
 
 
 class CacheAttention(Protocol):
@@ -199,6 +209,11 @@ class CausalDiT(nn.Module):
         """The time embedding of timesteps [B, F] (0 to 1000): [B, F, dim]."""
         return self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(self.dtype))
 
+    def modulation(self, embedding: Tensor, condition: Tensor | None = None) -> Modulation:
+        """The modulation by a time embedding [B, F, dim] and a condition [B, F, dim] that is added to it."""
+        e = embedding if condition is None else embedding + condition.type_as(embedding)
+        return Modulation(e, self.time_projection(e).unflatten(-1, (6, -1)))
+
     def forward(
         self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: Attend, condition: Tensor | None = None
     ) -> Tensor:
@@ -207,25 +222,39 @@ class CausalDiT(nn.Module):
         words: of one prompt for each sequence (B rows) or for each frame (B * F rows).
         condition: [B, F, dim], added to the time embedding.
         """
-        x, e, modulation = self._embed(latents, timesteps, condition)
-        for layer, block in enumerate(self.blocks):
-            x = block(x, modulation, words[layer], partial(attend, layer))
-        return self.head(x.flatten(1, 2), e, latents.to(self.dtype))
+        return self.predict(latents, self.modulation(self.time(timesteps), condition), words, attend)
 
-    def remember(
-        self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: CacheAttention, condition: Tensor | None = None
-    ) -> None:
-        """`forward` for the sake of the cache: no prediction, and the last layer stops at its keys and values."""
-        x, _, modulation = self._embed(latents, timesteps, condition)
+    def predict(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: Attend) -> Tensor:
+        """The prediction [B, F, C, h, w] for latents [B, F, C, h, w] under a modulation."""
+        x = self._tokens(latents)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, modulation.of_layers, words[layer], partial(attend, layer))
+        return self.head(x.flatten(1, 2), modulation.embedding, latents.to(self.dtype))
+
+    def remember(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: CacheAttention) -> None:
+        """`predict` for the sake of the cache: no prediction, and the last layer stops at its keys and values."""
+        x = self._tokens(latents)
         *others, last = self.layers
         for layer, block in enumerate(others):
-            x = block(x, modulation, words[layer], partial(attend, layer))
-        attend.write(len(others), *last.memory(x, modulation))
+            x = block(x, modulation.of_layers, words[layer], partial(attend, layer))
+        attend.write(len(others), *last.memory(x, modulation.of_layers))
 
-    def _embed(self, latents: Tensor, timesteps: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens [B, F, N, dim], the time embedding [B, F, dim], and the modulation [B, F, 6, dim] computed from it."""
-        e = self.time(timesteps)
-        if condition is not None:
-            e = e + condition.type_as(e)
-        x = self.patch_embedding(latents.to(self.dtype)).unflatten(1, (latents.shape[1], -1))
-        return x, e, self.time_projection(e).unflatten(-1, (6, -1))
+    def _tokens(self, latents: Tensor) -> Tensor:
+        """latents [B, F, C, h, w] -> tokens [B, F, N, dim]."""
+        return self.patch_embedding(latents.to(self.dtype)).unflatten(1, (latents.shape[1], -1))
+
+
+class TimeEmbeddings:
+    """The embeddings of the few timesteps that a stream uses, computed once."""
+
+    def __init__(self, dit: CausalDiT, timesteps: Sequence[float]) -> None:
+        self._dit = dit
+        device = next(dit.parameters()).device
+        with torch.inference_mode():
+            embeddings = dit.time(torch.tensor(list(timesteps), device=device)[:, None])  # [n, 1, dim]
+            self._plain = {t: dit.modulation(e[None]) for t, e in zip(timesteps, embeddings, strict=True)}
+
+    def modulation(self, timestep: float, condition: Tensor | None) -> Modulation:
+        """The modulation of frames at `timestep` under a condition [B, F, dim]; of one frame for all without one."""
+        plain = self._plain[timestep]
+        return plain if condition is None else self._dit.modulation(plain.embedding, condition)
