@@ -51,7 +51,7 @@ class LeadingWorld(DiffusionModel):
 
 
 def lead(world: DiffusionWorld, ranks: Ranks) -> LeadingWorld:
-    """`world`, which is open on every rank, shared by all of them; for rank 0. Its transformer is taken over.
+    """`world`, which is open on every rank, shared by all of them; for rank 0.
 
     Raises WorldError where the work cannot be shared out evenly.
     """

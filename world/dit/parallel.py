@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.constants import default_pg_timeout
 
 from world.dit.config import DiffusionConfig
-from world.dit.dit import Attend, CacheAttention, CausalDiT, TextKV
+from world.dit.dit import Attend, CacheAttention, CausalDiT, Modulation, TextKV
 from world.info import WorldError
 
 HOST = "127.0.0.1"
@@ -90,40 +90,28 @@ def shared_config(config: DiffusionConfig, size: int) -> DiffusionConfig:
     return replace(config, dit=replace(config.dit, dim=config.dit.dim // size, num_heads=heads // size))
 
 
-class SharedDiT(nn.Module):
-    """Called like the CausalDiT `dit`, which it takes over, by all ranks at once with the same arguments.
+class SharedDiT(CausalDiT):
+    """The transformer `dit`, whose weights it uses, called by all ranks at once with the same arguments.
 
     The prediction is whole, and the same on every rank. `attend` sees all tokens and this rank's share of the heads.
     """
 
     def __init__(self, dit: CausalDiT, ranks: Ranks) -> None:
-        super().__init__()
-        self.config, self.dit, self._ranks = dit.config, dit, ranks
-        dit.patch_embedding = _OwnTokens(dit.patch_embedding, ranks)
-        dit.head = _WholeFrames(dit.head, ranks)
+        nn.Module.__init__(self)  # it has no parts of its own
+        self.config, self._ranks = dit.config, ranks
+        for name, part in dit.named_children():
+            self.add_module(name, part)
+        self.patch_embedding = _OwnTokens(dit.patch_embedding, ranks)
+        self.head = _WholeFrames(dit.head, ranks)
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the weights, and so of the activations."""
-        return self.dit.dtype
-
-    def words(self, embedding: Tensor) -> TextKV:
-        """As `CausalDiT.words`: every rank reads the whole prompt, with all heads."""
-        return self.dit.words(embedding)
-
-    def forward(
-        self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: Attend, condition: Tensor | None = None
-    ) -> Tensor:
-        """As `CausalDiT.forward`."""
+    def predict(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: Attend) -> Tensor:
+        """As `CausalDiT.predict`."""
         exchanged = ExchangedAttention(attend, self._ranks, latents.shape[1])
-        return self.dit(latents, timesteps, words, exchanged, condition)
+        return super().predict(latents, modulation, words, exchanged)
 
-    def remember(
-        self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: CacheAttention, condition: Tensor | None = None
-    ) -> None:
+    def remember(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: CacheAttention) -> None:
         """As `CausalDiT.remember`."""
-        exchanged = ExchangedCache(attend, self._ranks, latents.shape[1])
-        self.dit.remember(latents, timesteps, words, exchanged, condition)
+        super().remember(latents, modulation, words, ExchangedCache(attend, self._ranks, latents.shape[1]))
 
 
 class ExchangedAttention:
