@@ -12,10 +12,12 @@ from safetensors.torch import save_file
 
 from tests.wan_folder import LONGLIVE, WAN, Sizes, lora, transformer, write_folder
 from world.block import Recached
+from world.dit.offload import HostLinear
 from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
 from world.wan.files import read_prompts, read_sizes, read_transformer, survey
+from world.wan.umt5 import UMT5, UMT5Config
 from world.zoo import open_in_own_process, open_world
 
 CPU = torch.device("cpu")
@@ -117,6 +119,29 @@ def test_words_change_what_is_seen(sound):
     world = opened(sound)
     fox, rain = (world.session(1, text).step().latents.astype(float) for text in ("a red fox", "rain"))
     assert np.abs(fox - rain).max() > 1e-2
+
+
+def test_prompts_are_encoded_alike_with_the_weights_left_in_host_memory(sound):
+    files = survey(sound, "vae")
+    sizes = read_sizes(files.config)
+    there, here = (read_prompts(files, sizes, CPU, offload) for offload in (False, True))
+    assert torch.equal(there("a red fox"), here("a red fox"))
+
+
+def test_a_text_device_that_the_model_is_not_on_is_refused(sound):
+    told = "text-device offload: the model runs on the CPU, and prompts are encoded there too"
+    assert complaint(sound, text_device="offload") == told
+    assert opened(sound, text_device="cpu").session(1, "a red fox").step().index == 0
+
+
+def test_weights_that_stay_in_host_memory_are_not_part_of_what_is_moved(sound):
+    model = UMT5(UMT5Config(vocabulary=9, dim=8, attention_dim=8, ffn_dim=16, heads=2, layers=1))
+    held = model.blocks[0].attn["q"].weight.data_ptr()
+    model.offload(torch.device("meta"))
+    linears = [part for part in model.modules() if isinstance(part, HostLinear)]
+    assert len(linears) == 7 and all(part._weight.device == CPU for part in linears)
+    assert model.blocks[0].attn["q"]._weight.data_ptr() == held, "and they are not copied"
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
 
 
 def test_the_fast_decoder_is_used_when_asked_for(sound):

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 
 from world.info import WorldError
 
+# where a folder's prompts are encoded: on the GPU with the encoder's weights there, on the GPU with weights that stay
+# in host memory and are copied for each prompt, or on the CPU
+TEXT_DEVICES = ("cuda", "offload", "cpu")
+
 
 @dataclass(frozen=True)
 class ProbeOptions:
@@ -62,6 +66,7 @@ class WorldOptions:
     positions: str = "relative"
     decoder: str = "vae"
     dtype: str | None = None
+    text_device: str = "auto"
     ranks: int = 1
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 

@@ -12,6 +12,7 @@ from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
 from world.small.geometry import check_picture
 from world.small.thesaurus import EXAMPLES, WORD_GROUPS
+from world.wan.fit import Setting, smaller_options
 from world.wan.picture import checked_picture
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def open_world(
     positions: str = "relative",
     decoder: str = "vae",
     dtype: str | None = None,
+    text_device: str = "auto",
     probe: ProbeOptions | None = None,
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
@@ -50,8 +52,10 @@ def open_world(
         folder of Wan2.1 and LongLive checkpoints.
     device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
     picture: width and height in pixels, for the worlds that have a choice.
-    positions, decoder, dtype: only for a folder. `relative` positions never end, `absolute` ones are as published;
-        the decoder is Wan's own `vae` or the fast `taehv`; dtype is `float32`, `bfloat16`, or what suits the device.
+    positions, decoder, dtype, text_device: only for a folder. `relative` positions never end, `absolute` ones are as
+        published; the decoder is Wan's own `vae` or the fast `taehv`; dtype is `float32`, `bfloat16`, or what suits the
+        device. Prompts are encoded on the GPU, with the encoder's weights there (`cuda`) or copied there each time
+        (`offload`), or on the `cpu`; `auto` takes the first of them that fits.
     probe: the test card's geometry and made-up costs.
 
     Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
@@ -64,6 +68,7 @@ def open_world(
         positions=positions,
         decoder=decoder,
         dtype=dtype,
+        text_device=text_device,
         probe=probe or ProbeOptions(),
     )
     return open_options(options)
@@ -157,6 +162,15 @@ def has_room_for_another(world: World) -> bool:
     return leaves_half(device)
 
 
+def memory_advice(options: WorldOptions) -> str:
+    """What to change where the memory of the device is too small for the world, for the user."""
+    if not is_folder(options.name):
+        return "use --device cpu"
+    text = "cuda" if options.text_device == "auto" else options.text_device
+    smaller = smaller_options(Setting(checked_picture(options.picture), options.decoder, text=text))
+    return f"try {', '.join(smaller)}" if smaller else "no setting is smaller, use --device cpu"
+
+
 def check_name(name: str) -> None:
     """Raise WorldError, with the nearest name if one is close, for a name that no world has. Opens nothing."""
     if name in NAMES or is_folder(name) or is_small_file(name):
@@ -202,6 +216,8 @@ def is_small_file(name: str) -> bool:
 
 def _refuse_folder_options(options: WorldOptions) -> None:
     defaults = WorldOptions()
-    for option in ("positions", "decoder", "dtype", "ranks"):
+    for option in ("positions", "decoder", "dtype", "text_device", "ranks"):
         if getattr(options, option) != getattr(defaults, option):
-            raise WorldError(f"{option} is for a folder of checkpoints: the world {options.name!r} has its own")
+            raise WorldError(
+                f"{option.replace('_', '-')} is for a folder of checkpoints: the world {options.name!r} has its own"
+            )

@@ -13,7 +13,7 @@ from loop.cli.gpu import check_device
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
-from world.options import ProbeOptions, WorldOptions, default_threads
+from world.options import TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options
 
 COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words")
@@ -114,6 +114,11 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         help="in the window, so that a stream never ends (relative, the default), or in the stream, as published",
     )
     folder.add_argument("--decoder", choices=("vae", "taehv"), help="Wan's own (vae, the default), or the fast one")
+    folder.add_argument(
+        "--text-device",
+        choices=("auto", *TEXT_DEVICES),
+        help="where prompts are encoded; offload: on the GPU, with weights that stay in host memory (auto: what fits)",
+    )
     folder.add_argument(
         "--ranks",
         type=accept.count,
@@ -280,12 +285,11 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
 
 def _given_folder_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options given that only a folder of checkpoints has; raises UsageError if the world is not a folder."""
-    asked = {name: getattr(options, name) for name in ("positions", "decoder", "dtype", "ranks")}
+    asked = {name: getattr(options, name) for name in ("positions", "decoder", "dtype", "text_device", "ranks")}
     given = {option: value for option, value in asked.items() if value}
     if given and not Path(options.world).is_dir():
-        raise UsageError(
-            f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own"
-        )
+        option = next(iter(given)).replace("_", "-")
+        raise UsageError(f"--{option} is for a folder of checkpoints: the world {options.world!r} has its own")
     return given
 
 

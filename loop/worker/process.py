@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import platform
@@ -30,7 +31,7 @@ from world.block import World
 from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
-from world.zoo import has_room_for_another, open_in_own_process
+from world.zoo import has_room_for_another, memory_advice, open_in_own_process
 
 BEAT_S = 0.25
 
@@ -59,9 +60,10 @@ def run_process(pipe: Connection, options: WorldOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group: the window's process decides
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning OpenMP threads starve the window's process
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    logging.basicConfig(level=logging.INFO, format="neverblink: %(message)s", stream=sys.stderr)
     clock = MonotonicClock()
     device = SerialDevice(options.probe.busy, clock)
-    machine = Machine(clock, FrameRing.attach, gc_freeze.freeze, _leaves_room, _beat)
+    machine = Machine(clock, FrameRing.attach, gc_freeze.freeze, _leaves_room, _beat, memory_advice(options))
     link = WindowLink(pipe)
     followers = Followers(options, link)
     serve(link, followers.open if options.ranks > 1 else lambda: open_in_own_process(options, device.spend), machine)
@@ -74,6 +76,7 @@ class Machine:
 
     attach(name, slots, picture): the ring that the window's process has made. freeze(): called once all is loaded.
     leaves_room(world): whether a second process like this one would fit. beat(link): begins to send Beats.
+    memory_advice: what to change where its memory is too small, for the user.
     """
 
     clock: Clock
@@ -81,10 +84,12 @@ class Machine:
     freeze: Callable[[], None]
     leaves_room: Callable[[World], bool]
     beat: Callable[[WindowLink], None]
+    memory_advice: str
 
 
 def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> None:
     """Open the world and run one session in it; a fault is reported through the pipe before it ends the process."""
+    is_opening = True
     try:
         machine.beat(link)
         world = opening()
@@ -96,14 +101,25 @@ def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> N
             stream = Stream(world, start, ring, link, machine.clock)
             machine.freeze()
             link.send(Started())
+            is_opening = False
             stream.run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the window's process has gone
     except WorldError as error:
         link.send(Fault(str(error), usage=True))
     except Exception as error:
+        if _is_out_of_memory(error):
+            link.send(Fault(f"out of memory: {machine.memory_advice}", usage=is_opening))
+            return
         link.send(Fault(f"{type(error).__name__}: {error}", usage=False))
         raise
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the host's or the device's memory did not suffice; torch and CUDA's libraries each say it their way."""
+    told = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "alloc_failed")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(sign in told for sign in signs))
 
 
 def _beat(link: WindowLink) -> None:

@@ -128,9 +128,9 @@ def describe_cuda() -> str | None:
     return f"CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
 
 
-def memory_gib(device: torch.device) -> float | None:
-    """The size of a GPU's memory; None for a CPU."""
-    return torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else None
+def free_gib(device: torch.device) -> float | None:
+    """How much of a GPU's memory is free, other processes considered; None for a CPU."""
+    return torch.cuda.mem_get_info(device)[0] / 2**30 if device.type == "cuda" else None
 
 
 def leaves_half(device: torch.device) -> bool:

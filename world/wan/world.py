@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,20 +12,22 @@ import torch
 from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
-from world.dit.device import memory_gib, resolve, working_dtype
+from world.dit.device import free_gib, resolve, working_dtype
 from world.dit.parallel import shared_config
 from world.info import WorldError, WorldInfo
 from world.options import WorldOptions
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
+from world.wan.fit import Setting, fitted, memory_need
 from world.wan.picture import checked_picture
 from world.wan.trial import try_once
+
+log = logging.getLogger(__name__)
 
 SHOWPIECE = (
     "A lighthouse on a cliff at dusk, waves breaking on the rocks below, warm light in its windows, "
     "the camera circles it slowly, cinematic, detailed"
 )
 FPS = 16.0
-TEXT_ROOM_GIB = 30.0  # on a smaller GPU the text encoder (10.6 GiB) stays on the CPU; the rest takes about 18
 
 
 def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> DiffusionWorld:
@@ -36,7 +40,8 @@ def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> Diff
     shared_config(sizes, options.ranks)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
-    prompts = read_prompts(files, sizes.dit, _text_device(device)) if has_text else None
+    text = _place_for_text(sizes, options if has_text else replace(options, text_device="cpu"), device, dtype.itemsize)
+    prompts = read_prompts(files, sizes.dit, *_encoding(text, device)) if has_text else None
     decoder = read_decoder(files.decoder, dtype, device)
     if decoder.config.channels != sizes.dit.in_dim:
         raise WorldError(
@@ -77,6 +82,24 @@ def wan_info(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
     )
 
 
-def _text_device(device: torch.device) -> torch.device:
-    room = memory_gib(device)
-    return device if room is None or room >= TEXT_ROOM_GIB else torch.device("cpu")
+def _place_for_text(sizes: DiffusionConfig, options: WorldOptions, device: torch.device, number_bytes: int) -> str:
+    """Where prompts are encoded (world.options.TEXT_DEVICES), and what the world needs is told.
+
+    Raises WorldError where it does not fit into the GPU's memory.
+    """
+    free, text = free_gib(device), options.text_device
+    if free is None:
+        if text not in ("auto", "cpu"):
+            raise WorldError(f"text-device {text}: the model runs on the CPU, and prompts are encoded there too")
+        return "cpu"
+    picture = checked_picture(options.picture)
+    setting = Setting(picture, options.decoder, number_bytes, text, ranks=options.ranks)
+    setting = fitted(sizes.dit, sizes.cache, setting, free)
+    need = memory_need(sizes.dit, sizes.cache, setting)
+    log.info("GPU memory: needs about %s of %.1f GiB free; text encoder: %s", need, free, setting.text)
+    return setting.text
+
+
+def _encoding(text: str, device: torch.device) -> tuple[torch.device, bool]:
+    """The device that prompts are encoded on, and whether the encoder's weights stay in host memory."""
+    return (torch.device("cpu") if text == "cpu" else device), text == "offload"

@@ -1,0 +1,168 @@
+"""How much GPU memory a folder of checkpoints needs: the estimate against the real modules, and what is advised."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.peak_memory import PeakBytes
+from tests.tiny import tiny_world
+from world.dit.cache import CacheBank
+from world.dit.config import CacheConfig, DiTConfig
+from world.dit.dit import CausalDiT, TimeEmbeddings
+from world.info import WorldError
+from world.wan.fit import (
+    DECODERS,
+    TEXT_WEIGHTS,
+    TEXT_WORK,
+    Setting,
+    cache_numbers,
+    fitted,
+    memory_need,
+    options_that_fit,
+    parameters,
+    pass_numbers,
+    smaller_options,
+)
+from world.wan.taehv import TAEHV
+from world.wan.umt5 import UMT5
+from world.wan.vae import WanVAE
+
+META = torch.device("meta")
+WAN, CACHE = DiTConfig(), CacheConfig()
+CARDS_GIB = {80: 79.2, 24: 23.5, 16: 15.4, 8: 7.6}
+
+
+def counted(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def bytes_of(tensors):
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+# the estimate against the real modules
+
+
+@pytest.mark.parametrize("sizes", [DiTConfig(), DiTConfig(dim=48, ffn_dim=80, num_heads=4, num_layers=3, text_dim=8)])
+def test_the_weights_of_the_transformer_are_counted_exactly(sizes):
+    with META:
+        assert parameters(sizes) == counted(CausalDiT(sizes))
+
+
+def test_what_a_tiny_world_keeps_is_counted_exactly():
+    world = tiny_world()
+    banks, grid = world.session(0, "a").banks, world.config.latents.grid
+    kept = [tensor for bank in (banks.front, banks.back) for tensor in (*bank.keys, *bank.values, *bank.sink_keys)]
+    numbers = cache_numbers(world.config.dit, world.config.cache, grid[0] * grid[1])
+    assert bytes_of(kept) == 4 * 2 * numbers
+    need = memory_need(world.config.dit, world.config.cache, Setting(picture=(48, 32), number_bytes=4))
+    assert need.parts["caches"] == bytes_of(kept)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("vae", WanVAE), ("taehv", TAEHV)])
+def test_the_sizes_of_the_decoders_are_those_of_the_modules(name, kind):
+    with META:
+        decoder = kind()
+    assert counted(decoder) == DECODERS[name].parameters
+    decoder, latents = decoder.to(META, torch.bfloat16), torch.zeros(1, 1, 16, 30, 52, device=META)
+    _, first = decoder.decode_tensor((), latents)
+    with PeakBytes() as memory:
+        _, state = decoder.decode_tensor(first, latents)
+    assert bytes_of(state) == 2 * 30 * 52 * DECODERS[name].state
+    work = memory.peak - bytes_of(state)
+    assert 0.95 < work / (2 * 30 * 52 * DECODERS[name].work) < 1.05
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_pass_takes_no_more_than_is_counted_and_not_much_less(dtype):
+    with META:
+        dit = CausalDiT(WAN).to(dtype)
+    bank = CacheBank(CACHE, WAN, (30, 52), 1, META, dtype)
+    modulation = TimeEmbeddings(dit, [0.0]).modulation(0.0, None)
+    words = dit.words(torch.zeros(1, 9, WAN.text_dim, device=META))
+    for frames in (CACHE.block, CACHE.size):
+        bank.reset(frames)
+        with torch.inference_mode(), PeakBytes() as memory:
+            attend = bank.attend(0, frames)
+            dit.remember(torch.zeros(1, frames, 16, 60, 104, device=META), modulation, words, attend)
+        counted_bytes = dtype.itemsize * pass_numbers(WAN, frames, Setting(picture=(832, 480)))
+        assert 0.8 * counted_bytes < memory.peak < counted_bytes
+
+
+def test_the_text_encoder_is_counted_with_its_weights_and_without_them():
+    with META:
+        encoder = UMT5().to(torch.bfloat16)
+    assert 2 * counted(encoder) == TEXT_WEIGHTS
+    encoder.blocks = encoder.blocks[:2]
+    encoder.offload(META)
+    assert counted(encoder) < 1e5
+    ids = torch.ones(1, 512, dtype=torch.long, device=META)
+    with PeakBytes() as memory:
+        encoder.embed(ids, ids)
+    assert memory.peak + 2 * max(part.numel() for part in weights_on_host(encoder)) * 2 < TEXT_WORK
+
+
+def weights_on_host(encoder):
+    return [part._weight for name, part in encoder.named_modules() if "blocks" in name and hasattr(part, "_weight")]
+
+
+def test_processes_that_share_the_work_share_the_caches_and_the_activations():
+    one, two = (memory_need(WAN, CACHE, Setting(ranks=ranks)).parts for ranks in (1, 2))
+    assert {name for name in one if two[name] < one[name]} == {"caches", "passes"}
+    assert two["caches"] == one["caches"] / 2
+
+
+# what is advised
+
+
+def test_the_text_encoder_stays_on_a_gpu_that_has_room_for_it_and_else_in_host_memory():
+    auto = Setting(decoder="taehv", text="auto")
+    assert fitted(WAN, CACHE, auto, 79.0).text == "cuda"
+    assert fitted(WAN, CACHE, auto, 20.0).text == "offload"
+    assert fitted(WAN, CACHE, replace(auto, text="cpu"), 79.0).text == "cpu"
+
+
+def test_a_world_that_does_not_fit_is_refused_in_one_line_with_what_to_try():
+    with pytest.raises(WorldError) as caught:
+        fitted(WAN, CACHE, Setting(text="auto"), 16.0)
+    told = r"this world needs [\d.]+ GiB of GPU memory, and 16.0 GiB are free: try --decoder taehv"
+    assert re.fullmatch(told, str(caught.value))
+    with pytest.raises(WorldError, match="no setting fits, use --device cpu"):
+        fitted(WAN, CACHE, Setting(text="auto"), 2.0)
+
+
+@pytest.mark.parametrize("free_gib", [4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 40.0])
+def test_what_is_advised_does_fit(free_gib):
+    options = options_that_fit(WAN, CACHE, Setting(), free_gib)
+    asked = dict(re.findall(r"--(\S+) (\S+)", options or ""))
+    width, height = map(int, asked.get("picture", "832x480").split("x"))
+    setting = Setting((width, height), asked.get("decoder", "vae"), text=asked.get("text-device", "cuda"))
+    assert (options is None) or memory_need(WAN, CACHE, setting).gib <= free_gib
+
+
+def test_only_settings_that_need_less_are_tried():
+    assert smaller_options(Setting((480, 272), "taehv", text="offload")) == ["--text-device cpu"]
+    assert smaller_options(Setting((480, 272), "taehv", text="cpu")) == []
+    assert smaller_options(Setting())[0] == "--text-device offload"
+
+
+def test_the_table_of_cards_in_the_documents_is_what_the_estimate_says():
+    page = Path(__file__).parent.parent / "docs/checkpoints.md"
+    assert "\n".join(card_table()) in page.read_text()
+
+
+def card_table():
+    """The lines of the table: for each card the first setting that fits."""
+    lines = ["| card | free | options | needs about |", "|---|---|---|---|"]
+    for card, free_gib in CARDS_GIB.items():
+        options = options_that_fit(WAN, CACHE, Setting(), free_gib)
+        assert options is not None
+        asked = dict(re.findall(r"--(\S+) (\S+)", options))
+        width, height = map(int, asked.get("picture", "832x480").split("x"))
+        setting = Setting((width, height), asked.get("decoder", "vae"), text=asked.get("text-device", "cuda"))
+        shown = " ".join(f"`{option}`" for option in re.findall(r"--\S+ \S+", options)) or "none"
+        lines.append(f"| {card} GB | {free_gib} GiB | {shown} | {memory_need(WAN, CACHE, setting)} |")
+    return lines
