@@ -24,6 +24,8 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.diffusion": _WORLD | {"world.dit"},
     "world.small": _WORLD | {"world.dit", "world.diffusion"},
     "world.wan": _WORLD | {"world.dit", "world.diffusion"},
+    # it knows the weights by their released names, not the plain modules
+    "world.wan.fast": {"world.dit", "world.diffusion"},
     "world.train.learn": {"world.dit", "world.small"},
     "world.train.data": {"world.small", "world.train.learn"},
     "world.train.stages": {"world.small", "world.train.learn", "world.train.data"},

@@ -1,5 +1,6 @@
 """How much GPU memory a folder of checkpoints needs: the estimate against the real modules, and what is advised."""
 
+import inspect
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,22 +9,28 @@ import pytest
 import torch
 
 from tests.peak_memory import PeakBytes
-from tests.tiny import tiny_world
+from tests.tiny import SIZES, tiny_world
+from world.diffusion.encoded_prompts import EncodedPrompts
 from world.dit.cache import CacheBank
 from world.dit.config import CacheConfig, DiTConfig
 from world.dit.dit import CausalDiT, TimeEmbeddings
+from world.dit.fast import FastDiT
+from world.dit.quantised import Int8Linear
 from world.info import WorldError
 from world.wan.fit import (
     DECODERS,
+    PROMPTS,
     TEXT_WEIGHTS,
     TEXT_WORK,
     Setting,
     cache_numbers,
+    eight_bit_numbers,
     fitted,
     memory_need,
     options_that_fit,
     parameters,
-    pass_numbers,
+    pass_bytes,
+    prompt_numbers,
     smaller_options,
 )
 from world.wan.taehv import TAEHV
@@ -76,20 +83,41 @@ def test_the_sizes_of_the_decoders_are_those_of_the_modules(name, kind):
     assert 0.95 < work / (2 * 30 * 52 * DECODERS[name].work) < 1.05
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_a_pass_takes_no_more_than_is_counted_and_not_much_less(dtype):
+@pytest.mark.parametrize(
+    ("dtype", "speed"), [(torch.bfloat16, "exact"), (torch.float32, "exact"), (torch.bfloat16, "int8")]
+)
+def test_a_pass_takes_no_more_than_is_counted_and_not_much_less(dtype, speed):
+    sizes = replace(WAN, num_layers=2) if speed == "int8" else WAN
     with META:
-        dit = CausalDiT(WAN).to(dtype)
-    bank = CacheBank(CACHE, WAN, (30, 52), 1, META, dtype)
+        dit = CausalDiT(sizes).to(dtype)
     modulation = TimeEmbeddings(dit, [0.0]).modulation(0.0, None)
-    words = dit.words(torch.zeros(1, 9, WAN.text_dim, device=META))
+    dit = dit if speed == "exact" else FastDiT(dit, speed, is_compiled=False)
+    bank = CacheBank(CACHE, sizes, (30, 52), 1, META, dtype)
+    words = dit.words(torch.zeros(1, 9, sizes.text_dim, device=META))
     for frames in (CACHE.block, CACHE.size):
         bank.reset(frames)
         with torch.inference_mode(), PeakBytes() as memory:
             attend = bank.attend(0, frames)
-            dit.remember(torch.zeros(1, frames, 16, 60, 104, device=META), modulation, words, attend)
-        counted_bytes = dtype.itemsize * pass_numbers(WAN, frames, Setting(picture=(832, 480)))
-        assert 0.8 * counted_bytes < memory.peak < counted_bytes
+            dit.predict(torch.zeros(1, frames, 16, 60, 104, device=META), modulation, words, attend)
+        setting = Setting(picture=(832, 480), number_bytes=dtype.itemsize, speed=speed)
+        assert 0.8 * pass_bytes(sizes, frames, setting) < memory.peak < pass_bytes(sizes, frames, setting)
+
+
+def test_weights_in_eight_bits_are_counted_exactly():
+    sizes = DiTConfig(dim=96, ffn_dim=128, num_heads=4, num_layers=3, text_dim=8)
+    fast = FastDiT(CausalDiT(sizes).to(torch.bfloat16), "int8", is_compiled=False)
+    layers = [layer for block in fast.blocks for layer in block.modules() if isinstance(layer, Int8Linear)]
+    assert sum(layer.weight.numel() for layer in layers) == eight_bit_numbers(sizes)
+    assert all(layer.weight.element_size() == 1 for layer in layers)
+    exact, eight = (memory_need(sizes, CACHE, Setting(speed=speed)).parts["weights"] for speed in ("exact", "int8"))
+    assert exact - eight == eight_bit_numbers(sizes)
+
+
+def test_the_prompts_that_a_session_keeps_are_counted_exactly():
+    assert inspect.signature(EncodedPrompts).parameters["capacity"].default == PROMPTS
+    sizes = replace(SIZES, text_len=5)
+    words = CausalDiT(sizes).words(torch.zeros(1, 3, sizes.text_dim))
+    assert sum(k.numel() + v.numel() for k, v in words) == prompt_numbers(sizes)
 
 
 def test_the_text_encoder_is_counted_with_its_weights_and_without_them():
@@ -136,16 +164,13 @@ def test_a_world_that_does_not_fit_is_refused_in_one_line_with_what_to_try():
 
 @pytest.mark.parametrize("free_gib", [4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 40.0])
 def test_what_is_advised_does_fit(free_gib):
-    options = options_that_fit(WAN, CACHE, Setting(), free_gib)
-    asked = dict(re.findall(r"--(\S+) (\S+)", options or ""))
-    width, height = map(int, asked.get("picture", "832x480").split("x"))
-    setting = Setting((width, height), asked.get("decoder", "vae"), text=asked.get("text-device", "cuda"))
-    assert (options is None) or memory_need(WAN, CACHE, setting).gib <= free_gib
+    options = options_that_fit(WAN, CACHE, setting_with(""), free_gib)
+    assert (options is None) or memory_need(WAN, CACHE, setting_with(options)).gib <= free_gib
 
 
 def test_only_settings_that_need_less_are_tried():
-    assert smaller_options(Setting((480, 272), "taehv", text="offload")) == ["--text-device cpu"]
-    assert smaller_options(Setting((480, 272), "taehv", text="cpu")) == []
+    assert smaller_options(Setting((480, 272), "taehv", text="offload", speed="int8")) == ["--text-device cpu"]
+    assert smaller_options(Setting((480, 272), "taehv", text="cpu", speed="fp8")) == []
     assert smaller_options(Setting())[0] == "--text-device offload"
 
 
@@ -154,15 +179,20 @@ def test_the_table_of_cards_in_the_documents_is_what_the_estimate_says():
     assert "\n".join(card_table()) in page.read_text()
 
 
+def setting_with(options):
+    """The default setting with these options of the command line."""
+    asked = dict(re.findall(r"--(\S+) (\S+)", options or ""))
+    width, height = map(int, asked.get("picture", "832x480").split("x"))
+    text, speed = asked.get("text-device", "cuda"), asked.get("speed", "fast")
+    return Setting((width, height), asked.get("decoder", "vae"), text=text, speed=speed)
+
+
 def card_table():
     """The lines of the table: for each card the first setting that fits."""
     lines = ["| card | free | options | needs about |", "|---|---|---|---|"]
     for card, free_gib in CARDS_GIB.items():
-        options = options_that_fit(WAN, CACHE, Setting(), free_gib)
+        options = options_that_fit(WAN, CACHE, setting_with(""), free_gib)
         assert options is not None
-        asked = dict(re.findall(r"--(\S+) (\S+)", options))
-        width, height = map(int, asked.get("picture", "832x480").split("x"))
-        setting = Setting((width, height), asked.get("decoder", "vae"), text=asked.get("text-device", "cuda"))
         shown = " ".join(f"`{option}`" for option in re.findall(r"--\S+ \S+", options)) or "none"
-        lines.append(f"| {card} GB | {free_gib} GiB | {shown} | {memory_need(WAN, CACHE, setting)} |")
+        lines.append(f"| {card} GB | {free_gib} GiB | {shown} | {memory_need(WAN, CACHE, setting_with(options))} |")
     return lines

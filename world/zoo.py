@@ -35,6 +35,7 @@ def open_world(
     positions: str = "relative",
     decoder: str = "vae",
     dtype: str | None = None,
+    speed: str | None = None,
     text_device: str = "auto",
     probe: ProbeOptions | None = None,
 ) -> World:
@@ -56,6 +57,8 @@ def open_world(
         published; the decoder is Wan's own `vae` or the fast `taehv`; dtype is `float32`, `bfloat16`, or what suits the
         device. Prompts are encoded on the GPU, with the encoder's weights there (`cuda`) or copied there each time
         (`offload`), or on the `cpu`; `auto` takes the first of them that fits.
+    speed: `exact`; `fast`, which compiles the model for this machine; `fp8` or `int8`, fast and in eight bits. None is
+        `fast` on a GPU and `exact` on a CPU.
     probe: the test card's geometry and made-up costs.
 
     Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
@@ -68,6 +71,7 @@ def open_world(
         positions=positions,
         decoder=decoder,
         dtype=dtype,
+        speed=speed,
         text_device=text_device,
         probe=probe or ProbeOptions(),
     )
@@ -113,6 +117,8 @@ def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = 
     world = open_options(options, spend)
     if is_folder(options.name):
         take_precedence(resolve(options.device))
+    if hasattr(world, "prepare"):
+        world.prepare()
     return world
 
 
@@ -167,7 +173,8 @@ def memory_advice(options: WorldOptions) -> str:
     if not is_folder(options.name):
         return "use --device cpu"
     text = "cuda" if options.text_device == "auto" else options.text_device
-    smaller = smaller_options(Setting(checked_picture(options.picture), options.decoder, text=text))
+    speed = options.speed or "fast"
+    smaller = smaller_options(Setting(checked_picture(options.picture), options.decoder, text=text, speed=speed))
     return f"try {', '.join(smaller)}" if smaller else "no setting is smaller, use --device cpu"
 
 

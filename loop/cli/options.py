@@ -13,7 +13,7 @@ from loop.cli.gpu import check_device
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
-from world.options import TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
+from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options
 
 COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words")
@@ -78,6 +78,7 @@ def _build_parser() -> argparse.ArgumentParser:
 def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
     _add_world_option(parser)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
+    parser.add_argument("--speed", choices=SPEEDS, help="of the model: as written, compiled, in 8 bits (fast on a GPU)")
     parser.add_argument(
         "--seed", type=accept.seed_number, metavar="N", help="the same seed, the same world; drawn if not given"
     )
@@ -276,6 +277,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         device=options.device,
         threads=options.threads or default_threads(),
         picture=options.picture,
+        speed=options.speed,
         probe=probe,
         **_given_folder_options(options),
     )

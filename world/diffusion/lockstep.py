@@ -18,6 +18,7 @@ from world.diffusion.encoded_prompts import meaningful_parts
 from world.diffusion.model import DiffusionModel, TextEncoding
 from world.diffusion.session import DiffusionSession
 from world.diffusion.world import DiffusionWorld
+from world.dit.dit import CausalDiT
 from world.dit.parallel import Ranks, SharedDiT, shared_config
 from world.event import Event, words_of
 from world.prompt_mix import parts_of
@@ -83,6 +84,7 @@ def follow(world: DiffusionWorld, ranks: Ranks) -> NoReturn:
 
 def _shared_parts(world: DiffusionWorld, ranks: Ranks) -> dict[str, Any]:
     """The parts of `world` by name, with the transformer shared and the sizes of this rank's cache."""
+    assert isinstance(world.dit, CausalDiT), "only a plain transformer can be shared"
     parts = {part.name: getattr(world, part.name) for part in fields(world)}
     return parts | {"config": shared_config(world.config, ranks.size), "dit": SharedDiT(world.dit, ranks)}
 

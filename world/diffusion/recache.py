@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from world.dit.cache import BankPair, CacheBank
-from world.dit.dit import CausalDiT, TextKV, TimeEmbeddings
+from world.dit.dit import TextKV, TimeEmbeddings, Transformer
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Stretch:
 class Encoder:
     """What writes a cache: the model under a prompt's words, at the timestep of clean latents."""
 
-    model: CausalDiT
+    model: Transformer
     times: TimeEmbeddings
     words: TextKV
     timestep: float = 0.0

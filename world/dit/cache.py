@@ -41,6 +41,7 @@ class CacheBank:
         self._sink_keys = torch.zeros(of_sink, device=device, dtype=dtype)
         self.keys, self.values = list(self._keys), list(self._values)
         self.sink_keys = list(self._sink_keys)
+        self.slot_numbers = torch.arange(config.size, device=device)
         self.table = RotationTable(config.size, grid, dit.head_dim, self.device)
         self._sink_table = RotationTable(config.sink, grid, dit.head_dim, self.device)
         self._sink_at: list[int] | None = None  # the positions that the sink's keys are rotated to
@@ -128,6 +129,7 @@ class CachedPass:
         self.visible = SlotView(placement.visible, bank.device)
         self._written = SlotView(placement.written, bank.device)
         self.rotation = bank.table.at(placement.positions)
+        self.is_steady = self._is_steady()
         self._sunk = slice(*_span([slot for slot in placement.written if slot < bank.config.sink]))
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -144,6 +146,23 @@ class CachedPass:
         sunk = self._sunk.stop - self._sunk.start
         if sunk:
             self.bank.sink_keys[layer][:, self._sunk] = self._by_frame(k)[:, dropped : dropped + sunk]
+
+    @property
+    def written(self) -> Tensor:
+        """The slots that a steady pass writes: int64 [F], on the bank's device."""
+        first = self.placement.written[0]
+        return self.bank.slot_numbers[first : first + self.frames]
+
+    def _is_steady(self) -> bool:
+        """Whether the pass is like those of a full window: it sees every slot, and writes neighbours behind the sink.
+
+        All such passes over as many frames have the same shapes, so that one compiled function makes them.
+        """
+        placement, config = self.placement, self.bank.config
+        first = placement.written[0] if placement.written else 0
+        neighbours = list(range(first, first + self.frames))
+        sees_all = placement.visible == list(range(config.size))
+        return sees_all and placement.written == neighbours and first >= config.sink
 
     def _by_frame(self, x: Tensor) -> Tensor:
         """x [B, F * N, ...] -> [B, F, N, ...]."""

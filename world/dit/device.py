@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -90,6 +91,36 @@ class SideStream:
         return self._done is not None and not self._done.query()
 
 
+class CapturedCall:
+    """A function of tensors as one CUDA graph: called with tensors of the same shapes, it gives new tensors each time.
+
+    function: must do the same work in every call, and wait for nothing. inputs: examples of what it is called with.
+    One thread may use it, on one stream at a time. Raises RuntimeError if the function cannot be captured.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...]) -> None:
+        self._inputs = [tensor.clone() for tensor in inputs]
+        device = self._inputs[0].device
+        aside = torch.cuda.Stream(device)
+        aside.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(aside):  # a graph holds no first calls, which compile, choose and allocate
+            for _ in range(3):
+                function(*self._inputs)
+        torch.cuda.current_stream(device).wait_stream(aside)
+        self._graph = torch.cuda.CUDAGraph()
+        # other threads may go on using the GPU meanwhile
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            self._outputs = list(function(*self._inputs))
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What the function gives for `inputs`, in memory of its own."""
+        torch._foreach_copy_(self._inputs, list(inputs))
+        self._graph.replay()
+        outputs = [torch.empty_like(tensor) for tensor in self._outputs]
+        torch._foreach_copy_(outputs, self._outputs)
+        return tuple(outputs)
+
+
 def take_precedence(device: torch.device) -> None:
     """Put the calling thread's work on a GPU before that of every `SideStream`: on a CUDA stream of higher priority.
 
@@ -116,6 +147,20 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def time_ms(run: Callable[[], object], device: torch.device) -> float:
+    """Milliseconds that a call takes, its work on the device included. For measurements only."""
+    if device.type != "cuda":
+        begun = time.perf_counter()
+        run()
+        return (time.perf_counter() - begun) * 1e3
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    run()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end)
+
+
 def describe(device: torch.device) -> str:
     """The device's name, to be printed beside measured numbers."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
@@ -131,6 +176,11 @@ def describe_cuda() -> str | None:
 def free_gib(device: torch.device) -> float | None:
     """How much of a GPU's memory is free, other processes considered; None for a CPU."""
     return torch.cuda.mem_get_info(device)[0] / 2**30 if device.type == "cuda" else None
+
+
+def fp8_is_fast(device: torch.device) -> bool:
+    """Whether the device is a GPU that multiplies FP8 on its tensor cores."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
 
 
 def leaves_half(device: torch.device) -> bool:

@@ -7,9 +7,9 @@ released checkpoints. In the shapes below, F is latent frames, N tokens in a fra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +42,27 @@ class CacheAttention(Protocol):
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> None:
         """Store keys and values of a layer without attending to them."""
+
+
+class Transformer(Protocol):
+    """What a stream calls of a transformer; `CausalDiT` explains each."""
+
+    config: DiTConfig
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def words(self, embedding: Tensor) -> TextKV: ...
+
+    def time(self, timesteps: Tensor) -> Tensor: ...
+
+    def modulation(self, embedding: Tensor, condition: Tensor | None = None) -> Modulation: ...
+
+    def predict(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: Any) -> Tensor: ...
+
+    def remember(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: Any) -> None: ...
 
 
 class RMSNorm(nn.Module):
@@ -198,12 +219,17 @@ class CausalDiT(nn.Module):
 
         Rows up to text_len are padded with zeros, which are not masked. Raises ValueError when there are more.
         """
+        text = self.text(embedding)
+        return [block.cross_attn.memory(text) for block in self.layers]
+
+    def text(self, embedding: Tensor) -> Tensor:
+        """A prompt's embedding [B, L, text_dim] as the layers read it: padded, [B, text_len, dim]."""
         missing = self.config.text_len - embedding.shape[1] if self.config.text_len else 0
         if missing < 0:
             rows, most = embedding.shape[1], self.config.text_len
             raise ValueError(f"{rows} rows of text: this world reads {most}, shorten the prompt")
-        text = self.text_embedding(F.pad(embedding.to(self.dtype), (0, 0, 0, missing)))
-        return [block.cross_attn.memory(text) for block in self.layers]
+        text: Tensor = self.text_embedding(F.pad(embedding.to(self.dtype), (0, 0, 0, missing)))
+        return text
 
     def time(self, timesteps: Tensor) -> Tensor:
         """The time embedding of timesteps [B, F] (0 to 1000): [B, F, dim]."""
@@ -226,20 +252,20 @@ class CausalDiT(nn.Module):
 
     def predict(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: Attend) -> Tensor:
         """The prediction [B, F, C, h, w] for latents [B, F, C, h, w] under a modulation."""
-        x = self._tokens(latents)
+        x = self.tokens(latents)
         for layer, block in enumerate(self.blocks):
             x = block(x, modulation.of_layers, words[layer], partial(attend, layer))
         return self.head(x.flatten(1, 2), modulation.embedding, latents.to(self.dtype))
 
     def remember(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: CacheAttention) -> None:
         """`predict` for the sake of the cache: no prediction, and the last layer stops at its keys and values."""
-        x = self._tokens(latents)
+        x = self.tokens(latents)
         *others, last = self.layers
         for layer, block in enumerate(others):
             x = block(x, modulation.of_layers, words[layer], partial(attend, layer))
         attend.write(len(others), *last.memory(x, modulation.of_layers))
 
-    def _tokens(self, latents: Tensor) -> Tensor:
+    def tokens(self, latents: Tensor) -> Tensor:
         """latents [B, F, C, h, w] -> tokens [B, F, N, dim]."""
         return self.patch_embedding(latents.to(self.dtype)).unflatten(1, (latents.shape[1], -1))
 
@@ -247,7 +273,7 @@ class CausalDiT(nn.Module):
 class TimeEmbeddings:
     """The embeddings of the few timesteps that a stream uses, computed once."""
 
-    def __init__(self, dit: CausalDiT, timesteps: Sequence[float]) -> None:
+    def __init__(self, dit: Transformer, timesteps: Sequence[float]) -> None:
         self._dit = dit
         device = next(dit.parameters()).device
         with torch.inference_mode():

@@ -46,7 +46,7 @@ def rotate(x: Tensor, by: Tensor) -> Tensor:
 
 
 def rotate_pairs(x: Tensor, by: Tensor) -> Tensor:
-    """As `rotate`, by a rotation in its real form [T, 1, head_dim / 2, 2]: for code that is compiled into one kernel."""
+    """As `rotate`, by a rotation in its real form [T, 1, head_dim / 2, 2]: for code that is compiled."""
     (even, odd), (cos, sin) = x.float().unflatten(-1, (-1, 2)).unbind(-1), by.unbind(-1)
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2).type_as(x)
 

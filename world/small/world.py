@@ -15,6 +15,7 @@ from world.dit.attend import Dense, teacher_forcing
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.device import resolve
 from world.dit.dit import Attend, CausalDiT
+from world.dit.speed import accelerate, speed_for
 from world.info import DialRange, WorldError, WorldInfo
 from world.options import WorldOptions
 from world.small.decoder import PictureDecoder
@@ -152,7 +153,9 @@ def open_small(options: WorldOptions) -> DiffusionWorld:
     world.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = world.model
     config = sizes(options.positions, model.dit.config)
-    return DiffusionWorld(config, model.dit, world.encode, world.decoder, info, model.condition, device)
+    speed = speed_for(device, options.speed, model.dit.dtype)
+    transformer = accelerate(model.dit, config, device, speed)
+    return DiffusionWorld(config, transformer, world.encode, world.decoder, info, model.condition, device)
 
 
 def small_info(name: str = "small") -> WorldInfo:

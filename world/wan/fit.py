@@ -6,7 +6,7 @@ time where they come and go (`tests/test_fit.py` holds both against the real mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from world.dit.config import CacheConfig, DiTConfig
 from world.info import WorldError
 
 GIB = 2**30
+EIGHT_BIT = ("fp8", "int8")
+PROMPTS = 8  # whose keys and values a session keeps
 SPARE_STATES = 2  # decoder states besides those of the reserve: after the block on the screen, and after the next one
 WORKING_STATES = 2  # the one that is read and the one that is written while a latent frame is decoded
 MARGIN = 1.1  # what the allocator loses by rounding and gaps; a guess
@@ -40,13 +42,14 @@ DECODERS: Mapping[str, DecoderSize] = {
 }
 TEXT_WEIGHTS = 5_680_910_336 * 2  # bytes of UMT5-XXL in bfloat16
 TEXT_WORK = 0.45 * GIB  # its largest weight twice, and what 512 tokens take beside it
-SMALLER: Sequence[tuple[str, Mapping[str, Any]]] = (
-    ("--text-device offload", {"text": "offload"}),
-    ("--decoder taehv", {"decoder": "taehv"}),
-    ("--picture 640x368", {"picture": (640, 368)}),
-    ("--picture 480x272", {"picture": (480, 272)}),
-    ("--text-device cpu", {"text": "cpu"}),
-)
+SMALLER: Mapping[str, Mapping[str, Any]] = {  # options that need less, the one that costs the least quality first
+    "--text-device offload": {"text": "offload"},
+    "--speed fp8": {"speed": "fp8"},
+    "--decoder taehv": {"decoder": "taehv"},
+    "--picture 640x368": {"picture": (640, 368)},
+    "--picture 480x272": {"picture": (480, 272)},
+    "--text-device cpu": {"text": "cpu"},
+}
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,15 @@ class Setting:
     """What the need depends on besides the transformer's sizes; the defaults are those of the command line.
 
     picture: width and height in pixels. number_bytes: of weights and activations, 2 or 4. text: where prompts are
-    encoded (world.options.TEXT_DEVICES), or "auto" for what fits. reserve: blocks held ready. ranks: processes that
-    make each block together.
+    encoded (world.options.TEXT_DEVICES), or "auto" for what fits. speed: one of world.options.SPEEDS. reserve:
+    blocks held ready. ranks: processes that make each block together.
     """
 
     picture: tuple[int, int] = (832, 480)
     decoder: str = "vae"
     number_bytes: int = 2
     text: str = "cuda"
+    speed: str = "exact"
     reserve: int = 0
     ranks: int = 1
 
@@ -93,12 +97,17 @@ def memory_need(dit: DiTConfig, cache: CacheConfig, setting: Setting) -> Need:
     decoder, each = DECODERS[setting.decoder], setting.number_bytes
     pixels = 4 * setting.tokens  # of a latent frame
     states = SPARE_STATES + WORKING_STATES + setting.reserve
+    graphs = 0 if setting.speed == "exact" else 2  # one for each bank, with words and activations of its own
+    saved = (each - 1) * eight_bit_numbers(dit) if setting.speed in EIGHT_BIT else 0
+    passes = pass_bytes(dit, cache.block, setting) + pass_bytes(dit, cache.size, setting)
+    passes += graphs * pass_bytes(dit, cache.block, replace(setting, speed="fast"))  # quantised on the way
     text = {"cuda": TEXT_WEIGHTS + TEXT_WORK, "offload": TEXT_WORK, "cpu": 0.0}
     return Need(
         {
-            "weights": each * parameters(dit),
+            "weights": each * parameters(dit) - saved,
             "caches": 2 * each * cache_numbers(dit, cache, setting.tokens) / setting.ranks,
-            "passes": each * (pass_numbers(dit, cache.block, setting) + pass_numbers(dit, cache.size, setting)),
+            "prompts": (PROMPTS + graphs) * each * prompt_numbers(dit),
+            "passes": passes,
             "decoder": each * (decoder.parameters + pixels * decoder.work),
             "decoder states": each * pixels * decoder.state * states,
             "text encoder": text[setting.text],
@@ -117,19 +126,36 @@ def parameters(dit: DiTConfig) -> int:
     return ends + text + time + dit.num_layers * (2 * attention + feed_forward + 6 * dim + 2 * dim)
 
 
+def eight_bit_numbers(dit: DiTConfig) -> int:
+    """Numbers in those weights that are kept in eight bits at the speeds fp8 and int8 (world.dit.fast)."""
+    return dit.num_layers * (3 * dit.dim**2 + 2 * dit.dim * dit.ffn_dim)
+
+
+def prompt_numbers(dit: DiTConfig) -> int:
+    """Numbers in the keys and values of one prompt."""
+    return dit.num_layers * 2 * dit.text_len * dit.dim
+
+
 def cache_numbers(dit: DiTConfig, cache: CacheConfig, tokens: int) -> int:
     """Numbers in one bank: keys and values of its slots, and the sink's keys once more. tokens: of a latent frame."""
     return dit.num_layers * tokens * dit.dim * (2 * cache.size + cache.sink)
 
 
-def pass_numbers(dit: DiTConfig, frames: int, setting: Setting) -> float:
-    """Numbers that live at most at any one time in a pass over so many latent frames: those around the feed-forward."""
-    return frames * setting.tokens * (2 * dit.ffn_dim + 5 * dit.dim) / setting.ranks
+def pass_bytes(dit: DiTConfig, frames: int, setting: Setting) -> float:
+    """What lives at most at any one time in a pass over so many latent frames: what is around the feed-forward.
+
+    In eight bits, inputs are quantised from float32, and products come as 32-bit numbers, unless layers are compiled,
+    which they are not in the first window of a scene.
+    """
+    token = setting.number_bytes * (2 * dit.ffn_dim + 5 * dit.dim)
+    if setting.speed in EIGHT_BIT:
+        token += 7 * dit.ffn_dim
+    return frames * setting.tokens * token / setting.ranks
 
 
 def smaller_options(setting: Setting) -> list[str]:
     """The options of the command line that make this setting smaller, the one that costs the least quality first."""
-    return [option for option, _ in _smaller(DiTConfig(), CacheConfig(), setting)]
+    return _smaller(DiTConfig(), CacheConfig(), setting)
 
 
 def fitted(dit: DiTConfig, cache: CacheConfig, setting: Setting, free_gib: float) -> Setting:
@@ -150,19 +176,30 @@ def fitted(dit: DiTConfig, cache: CacheConfig, setting: Setting, free_gib: float
 
 def options_that_fit(dit: DiTConfig, cache: CacheConfig, setting: Setting, free_gib: float) -> str | None:
     """The options to add to `setting` so that it fits, "" if it does already; None if nothing makes it fit."""
-    if memory_need(dit, cache, setting).gib <= free_gib:
-        return ""
-    asked: dict[str, str] = {}
-    while smaller := _smaller(dit, cache, setting):
-        option, setting = smaller[0]
-        asked[option.split()[0]] = option  # takes the place of an earlier value of the same option
-        if memory_need(dit, cache, setting).gib <= free_gib:
-            return " ".join(asked.values())
-    return None
+
+    def fits(asked: Mapping[str, str]) -> bool:
+        return memory_need(dit, cache, _changed(setting, asked.values())).gib <= free_gib
+
+    asked: dict[str, str] = {}  # by the name of the option, of which the last value counts
+    while not fits(asked):
+        smaller = _smaller(dit, cache, _changed(setting, asked.values()))
+        if not smaller:
+            return None
+        asked[smaller[0].split()[0]] = smaller[0]
+    for name in list(asked):
+        without = {other: option for other, option in asked.items() if other != name}
+        asked = without if fits(without) else asked
+    return " ".join(asked.values())
 
 
-def _smaller(dit: DiTConfig, cache: CacheConfig, setting: Setting) -> list[tuple[str, Setting]]:
-    """Each option that makes `setting` smaller, and the setting with it."""
+def _smaller(dit: DiTConfig, cache: CacheConfig, setting: Setting) -> list[str]:
+    """Each option that makes `setting` smaller."""
     need = memory_need(dit, cache, setting).gib
-    changed = [(option, replace(setting, **change)) for option, change in SMALLER]
-    return [(option, other) for option, other in changed if memory_need(dit, cache, other).gib < need]
+    return [option for option in SMALLER if memory_need(dit, cache, _changed(setting, [option])).gib < need]
+
+
+def _changed(setting: Setting, options: Iterable[str]) -> Setting:
+    """`setting` with these options of SMALLER in force."""
+    for option in options:
+        setting = replace(setting, **SMALLER[option])
+    return setting

@@ -12,6 +12,7 @@ from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig
 from world.dit.dit import CausalDiT
+from world.dit.speed import accelerate
 from world.info import WorldError
 from world.wan.taehv import TAEHV
 from world.wan.vae import WanVAE
@@ -28,11 +29,13 @@ def random_wan(
     dit: DiTConfig | None = None,
     decoder: str = "vae",
     positions: str = "relative",
+    speed: str = "exact",
 ) -> DiffusionWorld:
     """Wan2.1-T2V-1.3B with random weights: a window of 12 latent frames, a sink of 3, blocks of 3.
 
     latent: height and width of a latent frame; raises WorldError unless both are even.
     dit: other sizes of the transformer. decoder: "vae" or "taehv". positions: "relative" or "absolute".
+    speed: as `world.dit.speed.speed_for` gives it.
     """
     height, width = latent
     if height % 2 or width % 2:
@@ -47,7 +50,8 @@ def random_wan(
         generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
         return TextEncoding(torch.randn(1, sizes.text_len, sizes.text_dim, generator=generator).to(device, dtype))
 
-    return DiffusionWorld(config, _randomized(sizes, device, dtype), encode, pixels, info, device=device)
+    transformer = accelerate(_randomized(sizes, device, dtype), config, device, speed)
+    return DiffusionWorld(config, transformer, encode, pixels, info, device=device)
 
 
 def _randomized(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> CausalDiT:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
 from world.dit.device import free_gib, resolve, working_dtype
 from world.dit.parallel import shared_config
+from world.dit.speed import accelerate, speed_for
 from world.info import WorldError, WorldInfo
 from world.options import WorldOptions
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
@@ -40,7 +40,10 @@ def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> Diff
     shared_config(sizes, options.ranks)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
-    text = _place_for_text(sizes, options if has_text else replace(options, text_device="cpu"), device, dtype.itemsize)
+    speed = _speed(options, device, dtype)
+    picture, asked = checked_picture(options.picture), options.text_device if has_text else "cpu"
+    setting = Setting(picture, options.decoder, dtype.itemsize, asked, speed, ranks=options.ranks)
+    text = _place_for_text(sizes, setting, device)
     prompts = read_prompts(files, sizes.dit, *_encoding(text, device)) if has_text else None
     decoder = read_decoder(files.decoder, dtype, device)
     if decoder.config.channels != sizes.dit.in_dim:
@@ -55,7 +58,8 @@ def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> Diff
         return TextEncoding(prompts(text).to(device))
 
     info = wan_info(sizes, decoder.memory)
-    return DiffusionWorld(sizes, dit, encode, decoder, info, device=device, slow_words=True)
+    transformer = accelerate(dit, sizes, device, speed)
+    return DiffusionWorld(sizes, transformer, encode, decoder, info, device=device, slow_words=True)
 
 
 def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
@@ -82,18 +86,27 @@ def wan_info(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
     )
 
 
-def _place_for_text(sizes: DiffusionConfig, options: WorldOptions, device: torch.device, number_bytes: int) -> str:
-    """Where prompts are encoded (world.options.TEXT_DEVICES), and what the world needs is told.
+def _speed(options: WorldOptions, device: torch.device, dtype: torch.dtype) -> str:
+    """The speed that the options stand for here; raises WorldError for one that cannot be had."""
+    if options.ranks == 1:
+        return speed_for(device, options.speed, dtype)
+    if options.speed not in (None, "exact"):
+        raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
+    return "exact"
+
+
+def _place_for_text(sizes: DiffusionConfig, setting: Setting, device: torch.device) -> str:
+    """Where prompts are encoded (world.options.TEXT_DEVICES). What the world needs is told.
 
     Raises WorldError where it does not fit into the GPU's memory.
     """
-    free, text = free_gib(device), options.text_device
+    free = free_gib(device)
     if free is None:
-        if text not in ("auto", "cpu"):
-            raise WorldError(f"text-device {text}: the model runs on the CPU, and prompts are encoded there too")
+        if setting.text not in ("auto", "cpu"):
+            raise WorldError(
+                f"text-device {setting.text}: the model runs on the CPU, and prompts are encoded there too"
+            )
         return "cpu"
-    picture = checked_picture(options.picture)
-    setting = Setting(picture, options.decoder, number_bytes, text, ranks=options.ranks)
     setting = fitted(sizes.dit, sizes.cache, setting, free)
     need = memory_need(sizes.dit, sizes.cache, setting)
     log.info("GPU memory: needs about %s of %.1f GiB free; text encoder: %s", need, free, setting.text)
