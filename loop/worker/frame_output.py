@@ -27,6 +27,8 @@ class FrameOutput:
         self._decoder, self._decode = world.decoder, _decode_of(world)
         self._states: OrderedDict[int, Any] = OrderedDict()  # after each of the newest blocks
         self._states_kept = states
+        self._first_ordinals: dict[int, int] = {}  # of the frames of those blocks
+        self._epoch = 0  # of the newest frames
         self._upload: HostUpload | CudaUpload | None = None
         self._dropped_before = 0  # frames before this ordinal were dropped or have been scheduled
 
@@ -60,6 +62,7 @@ class FrameOutput:
 
         So the first pixels do not wait for the last. A block continues its parent, a hard cut nothing.
         """
+        self._forget_shown()
         state = self._states[block.parent] if block.start else self._decoder.start()
         for frame in range(block.latents.shape[1]):
             pixels, state = self._decode(state, block.latents[:, frame : frame + 1])
@@ -68,6 +71,8 @@ class FrameOutput:
 
     def publish(self, frames: Any, first_number: int, block: int, epoch: int) -> None:
         """Put decoded frames into the ring, in order, numbered from `first_number` on."""
+        self._first_ordinals.setdefault(block, self._ring.written)
+        self._epoch = epoch
         self._upload = self._upload or uploader(self._ring, frames)
         first = self._ring.written
         self._upload.write(first, frames)
@@ -112,6 +117,17 @@ class FrameOutput:
         """Keep the state after a block for as long as the blocks after it may be taken back."""
         self._states[block] = state
         while len(self._states) > self._states_kept:
+            self._states.popitem(last=False)
+
+    def _forget_shown(self) -> None:
+        """Forget the states before the newest block that is on the screen: it cannot be taken back any more.
+
+        They are large: of Wan's own decoder 1.8 GiB each.
+        """
+        passed = self._ring.passed(self._epoch)
+        self._first_ordinals = {b: first for b, first in self._first_ordinals.items() if b in self._states}
+        shown = [block for block in self._states if self._first_ordinals.get(block, passed) < passed]
+        while shown and next(iter(self._states)) != shown[-1]:
             self._states.popitem(last=False)
 
 
