@@ -12,6 +12,7 @@ from world.dit.attend import attention
 from world.dit.config import CacheConfig
 from world.dit.fast import FastDiT
 from world.dit.kernels import AttentionKernel, fastest_kernel
+from world.dit.pass_graph import PassGraphs
 from world.dit.quantised import Float8Linear, Int8Linear
 from world.dit.speed import accelerate, speed_for
 from world.event import Prompt
@@ -36,6 +37,14 @@ def fast_world(cache: CacheConfig | None = None, **options) -> DiffusionWorld:
     options.setdefault("is_compiled", False)
     object.__setattr__(world, "dit", FastDiT(copy.deepcopy(world.dit), **options))
     return world
+
+
+class NoDecoder:
+    def start(self):
+        return None
+
+    def decode(self, state, latents):
+        return None, None
 
 
 class InParts(AttentionKernel):
@@ -81,6 +90,34 @@ def test_compiled_layers_come_out_the_same():
     for words in "aaaaabb":
         ours, theirs = fast.step([Prompt(words)]), plain.step([Prompt(words)])
         assert abs(ours.latents - theirs.latents).max() < 1e-4
+
+
+def as_graphs() -> PassGraphs:
+    """Graphs on a CPU: what is captured is called again, on the memory that a graph would read."""
+    return PassGraphs(lambda function, pool: function)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@torch.inference_mode()
+def test_a_film_of_captured_passes_comes_out_the_same(seed):
+    worlds = plain_world(), fast_world(graphs=as_graphs())
+    plain, fast = (Film(world.session(7, "first words"), seed) for world in worlds)
+    plain.play(24), fast.play(24)
+    for index, block in plain.blocks.items():
+        assert abs(block.latents - fast.blocks[index].latents).max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_nothing_is_compiled_again_in_a_show():
+    """A capture fails where a layer is compiled in it, and a show would stand still."""
+    world = fast_world(graphs=as_graphs(), is_compiled=True)
+    object.__setattr__(world, "decoder", NoDecoder())
+    world.prepare()
+    with torch.compiler.set_stance("fail_on_recompile"):
+        session = world.session(7, "a")
+        for words in "aaaaaabbbbc":
+            session.step([Prompt(words)])
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])

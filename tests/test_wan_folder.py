@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 
 from tests.wan_folder import LONGLIVE, WAN, Sizes, lora, transformer, write_folder
 from world.block import Recached
-from world.dit.offload import HostLinear
 from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
 from world.wan.files import read_prompts, read_sizes, read_transformer, survey
 from world.wan.umt5 import UMT5, UMT5Config
+from world.wan.weights import HostLinear
 from world.zoo import open_in_own_process, open_world
 
 CPU = torch.device("cpu")

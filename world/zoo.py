@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -25,6 +26,7 @@ NAMES = {
     "small": "the bundled world: text-steered scenes, real time on two CPU cores",
     "probe": "a test card without a network: frame number, prompt count and a colour from the words",
 }
+RANDOM = ("random-wan", "random-wan-tiny")  # random weights, for measurements only: nobody is told of them
 
 
 def open_world(
@@ -94,6 +96,10 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
         from world.wan.world import open_wan
 
         return open_wan(Path(options.name), options)
+    if options.name in RANDOM:
+        from world.wan.random import open_random
+
+        return open_random(options)
     if options.name == "probe":
         from world.probe import ProbeWorld
 
@@ -106,7 +112,7 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
 def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = no_cost) -> World:
     """`open_options`, for a process whose only task is to run this world: it also sets what is global there.
 
-    torch uses `options.threads` CPU threads from now on. For a folder of checkpoints on a GPU, the calling thread's
+    torch uses `options.threads` CPU threads from now on. For a Wan world on a GPU, the calling thread's
     work goes on a stream of high priority. The test card does neither, and imports no torch.
     """
     if options.name == "probe":
@@ -115,7 +121,7 @@ def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = 
 
     use_threads(options.threads)
     world = open_options(options, spend)
-    if is_folder(options.name):
+    if is_wan(options.name):
         take_precedence(resolve(options.device))
     if hasattr(world, "prepare"):
         world.prepare()
@@ -123,7 +129,7 @@ def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = 
 
 
 def lead_world(options: WorldOptions, start: Callable[[int], None]) -> World:
-    """Open a folder of checkpoints that `options.ranks` processes share, in the one that leads them, which is rank 0.
+    """Open a Wan world that `options.ranks` processes share, in the one that leads them, which is rank 0.
 
     As `open_in_own_process`. start: called with a port of this machine, starts the others, which `follow_world` there.
     """
@@ -136,7 +142,7 @@ def lead_world(options: WorldOptions, start: Callable[[int], None]) -> World:
 
 
 def follow_world(options: WorldOptions, rank: int, port: int) -> NoReturn:
-    """Open the same folder as rank `rank`, and do what rank 0 does, which holds the meeting at `port`."""
+    """Open the same world as rank `rank`, and do what rank 0 does, which holds the meeting at `port`."""
     from world.diffusion.lockstep import follow
     from world.dit.parallel import meeting_at
 
@@ -147,13 +153,16 @@ def _join(options: WorldOptions, rank: int, meeting: dist.Store) -> tuple[Diffus
     """The world, open in this process, and the processes that share it."""
     from world.dit.device import resolve, take_precedence, use_gpu, use_threads
     from world.dit.parallel import Ranks
+    from world.wan.random import open_random
     from world.wan.world import open_wan
 
-    device = resolve(options.device)
+    check_options(options)
+    options, device = replace(options, speed="exact"), resolve(options.device)
     if device.type == "cuda":
         use_gpu(rank, options.ranks)
     use_threads(max(1, options.threads // options.ranks))
-    world = open_wan(Path(options.name), options, has_text=rank == 0)
+    is_random = options.name in RANDOM
+    world = open_random(options) if is_random else open_wan(Path(options.name), options, has_text=rank == 0)
     take_precedence(device)
     return world, Ranks(meeting, rank, options.ranks, device)
 
@@ -170,7 +179,7 @@ def has_room_for_another(world: World) -> bool:
 
 def memory_advice(options: WorldOptions) -> str:
     """What to change where the memory of the device is too small for the world, for the user."""
-    if not is_folder(options.name):
+    if not is_wan(options.name):
         return "use --device cpu"
     text = "cuda" if options.text_device == "auto" else options.text_device
     speed = options.speed or "fast"
@@ -180,7 +189,7 @@ def memory_advice(options: WorldOptions) -> str:
 
 def check_name(name: str) -> None:
     """Raise WorldError, with the nearest name if one is close, for a name that no world has. Opens nothing."""
-    if name in NAMES or is_folder(name) or is_small_file(name):
+    if name in NAMES or is_wan(name) or is_small_file(name):
         return
     nearest = get_close_matches(name.lower(), NAMES, n=1)
     hint = f" (did you mean {nearest[0]}?)" if nearest else ""
@@ -194,8 +203,10 @@ def check_options(options: WorldOptions) -> None:
     It is quick and imports no torch, so that a mistake is told before a window opens.
     """
     check_name(options.name)
-    if is_folder(options.name):
+    if is_wan(options.name):
         checked_picture(options.picture)
+        if options.ranks > 1 and options.speed not in (None, "exact"):
+            raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
         return
     _refuse_folder_options(options)
     if options.name != "probe":
@@ -208,12 +219,17 @@ def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
     Raises WorldError for a name that no world has. Opens nothing.
     """
     check_name(name)
-    return ((), ()) if name == "probe" or is_folder(name) else (WORD_GROUPS, EXAMPLES)
+    return ((), ()) if name == "probe" or is_wan(name) else (WORD_GROUPS, EXAMPLES)
 
 
 def is_folder(name: str) -> bool:
     """Whether this names a folder, of checkpoints it is hoped, and not a world of ours."""
     return name not in NAMES and Path(name).is_dir()
+
+
+def is_wan(name: str) -> bool:
+    """Whether this names a world of Wan's sizes: a folder of checkpoints, or random weights in their place."""
+    return name in RANDOM or is_folder(name)
 
 
 def is_small_file(name: str) -> bool:

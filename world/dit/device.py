@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,6 +57,23 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
+def download(tensor: Tensor) -> Tensor:
+    """Begin to copy `tensor` to the CPU; from a GPU into pinned memory, behind the work that this thread has begun.
+
+    Only after a `fence` made from now on may the copy be read.
+    """
+    if tensor.device.type != "cuda":
+        return tensor
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
+def fence(device: torch.device) -> Callable[[], None]:
+    """A function that waits until `device` has done all work that this thread has begun before the call of `fence`."""
+    if device.type != "cuda":
+        return lambda: None
+    return torch.cuda.current_stream(device).record_event().synchronize
+
+
 class SideStream:
     """Side work, which runs beside the other work of a device: on a GPU on a CUDA stream of its own, of low priority.
 
@@ -91,6 +108,39 @@ class SideStream:
         return self._done is not None and not self._done.query()
 
 
+Replay = Callable[[], Any]
+
+
+def capture(function: Callable[[], Any], pool: Any = None) -> Replay:
+    """A function without arguments as one CUDA graph: each call does its work again on the same memory.
+
+    function: must wait for nothing. It is run twice first, since a graph holds no first calls, which compile, choose
+    and allocate. Its tensors are returned as they are, and written again by the next call.
+    pool: memory that several graphs share, so that only one of them runs at a time, as `graph_pool` gives it.
+    Raises RuntimeError if the function cannot be captured.
+    """
+    aside, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    aside.wait_stream(current)
+    with torch.cuda.stream(aside):
+        function(), function()
+    current.wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    # other threads may go on using the GPU meanwhile
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        outputs = function()
+
+    def replay() -> Any:
+        graph.replay()
+        return outputs
+
+    return replay
+
+
+def graph_pool(device: torch.device) -> Any:
+    """Memory for graphs of which only one runs at a time; None on a CPU."""
+    return torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+
+
 class CapturedCall:
     """A function of tensors as one CUDA graph: called with tensors of the same shapes, it gives new tensors each time.
 
@@ -100,24 +150,14 @@ class CapturedCall:
 
     def __init__(self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...]) -> None:
         self._inputs = [tensor.clone() for tensor in inputs]
-        device = self._inputs[0].device
-        aside = torch.cuda.Stream(device)
-        aside.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(aside):  # a graph holds no first calls, which compile, choose and allocate
-            for _ in range(3):
-                function(*self._inputs)
-        torch.cuda.current_stream(device).wait_stream(aside)
-        self._graph = torch.cuda.CUDAGraph()
-        # other threads may go on using the GPU meanwhile
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            self._outputs = list(function(*self._inputs))
+        self._replay = capture(lambda: function(*self._inputs))
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """What the function gives for `inputs`, in memory of its own."""
         torch._foreach_copy_(self._inputs, list(inputs))
-        self._graph.replay()
-        outputs = [torch.empty_like(tensor) for tensor in self._outputs]
-        torch._foreach_copy_(outputs, self._outputs)
+        made = list(self._replay())
+        outputs = [torch.empty_like(tensor) for tensor in made]
+        torch._foreach_copy_(outputs, made)
         return tuple(outputs)
 
 
@@ -147,12 +187,8 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def time_ms(run: Callable[[], object], device: torch.device) -> float:
-    """Milliseconds that a call takes, its work on the device included. For measurements only."""
-    if device.type != "cuda":
-        begun = time.perf_counter()
-        run()
-        return (time.perf_counter() - begun) * 1e3
+def gpu_ms(run: Callable[[], object]) -> float:
+    """Milliseconds that a GPU takes for the work of a call. It waits for it: for measurements only."""
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     begin.record()
     run()
@@ -187,6 +223,13 @@ def leaves_half(device: torch.device) -> bool:
     """Whether a GPU's free memory is a tenth more than the most that this process has taken of it."""
     free, _ = torch.cuda.mem_get_info(device)
     return free > 1.1 * torch.cuda.max_memory_reserved(device)
+
+
+def forget_peak(device: torch.device) -> None:
+    """Give a GPU's unused memory back to it, and let `peak_gib` count anew."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_gib(device: torch.device) -> float | None:

@@ -95,10 +95,16 @@ class FastDiT:
 
     speed: "fast", or "fp8" or "int8" for the largest products in eight bits. kernel: of self-attention in a block.
     is_compiled: whether layers are compiled; without a compiler they run as they are written.
+    graphs: how whole passes are replayed; None for not at all.
     """
 
     def __init__(
-        self, dit: CausalDiT, speed: str = "fast", kernel: AttentionKernel | None = None, is_compiled: bool = True
+        self,
+        dit: CausalDiT,
+        speed: str = "fast",
+        kernel: AttentionKernel | None = None,
+        is_compiled: bool = True,
+        graphs: PassGraphs | None = None,
     ) -> None:
         self.speed, self.kernel = speed, kernel or AttentionKernel()
         self._edges, self.config = dit, dit.config
@@ -106,7 +112,7 @@ class FastDiT:
         steady, write = FastBlock.steady, FastBlock.steady_write
         self._steady = torch.compile(steady, dynamic=False) if is_compiled else steady
         self._steady_write = torch.compile(write, dynamic=False) if is_compiled else write
-        self._graphs = PassGraphs()
+        self._graphs = graphs or PassGraphs()
 
     @property
     def dtype(self) -> torch.dtype:

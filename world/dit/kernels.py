@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from world.dit.attend import attention
-from world.dit.device import time_ms
+from world.dit.device import gpu_ms
 
-PARTS = (1, 2, 4)
+CANDIDATES = [("sdpa", 1), ("cudnn", 1), ("cudnn", 2), ("flash", 1), ("flash", 2)]
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,25 @@ class AttentionKernel:
         return out[0], out[1]
 
 
-def fastest_kernel(queries: int, keys: int, shape: tuple[int, int], device: torch.device) -> AttentionKernel:
+def fastest_kernel(
+    queries: int, keys: int, shape: tuple[int, int], device: torch.device, is_compiled: bool = True
+) -> AttentionKernel:
     """The kernel that takes least time here for so many queries and keys; shape: heads and their width.
 
-    Measured once, on random numbers, in a few milliseconds. On a CPU it is torch's own choice.
+    Measured once on a GPU, on random numbers and compiled as it will be; on a CPU it is torch's own choice. The parts
+    of an attention that is not compiled cost more to put together than they save.
     """
     if device.type != "cuda":
         return AttentionKernel()
+    call = torch.compile(AttentionKernel.__call__, dynamic=False) if is_compiled else AttentionKernel.__call__
     q, k, v = (torch.randn(1, n, *shape, device=device, dtype=torch.bfloat16) for n in (queries, keys, keys))
-    named = [AttentionKernel(name, parts) for name in ("cudnn", "flash") for parts in PARTS if keys % parts == 0]
-    return min((AttentionKernel(), *named), key=lambda kernel: _time(partial(kernel, q, k, v), device))
+    kernels = [AttentionKernel(name, parts) for name, parts in CANDIDATES if keys % parts == 0]
+    return min(kernels, key=lambda kernel: _time(partial(call, kernel, q, k, v)))
 
 
-def _time(run: Callable[[], object], device: torch.device) -> float:
+def _time(run: Callable[[], object]) -> float:
     """Milliseconds of a call, the median of some; infinite where this machine cannot do it."""
     try:
-        return statistics.median(time_ms(run, device) for _ in range(8))
+        return statistics.median(gpu_ms(run) for _ in range(8))
     except RuntimeError:
         return float("inf")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from world.dit.cache import CacheBank, CachedPass
+from world.dit.device import Replay, graph_pool
 from world.dit.dit import Modulation, TextKV
 
 
@@ -36,6 +38,7 @@ class PassInputs(NamedTuple):
 
 
 Run = Callable[[PassInputs], Tensor | None]
+Capture = Callable[[Callable[[], Any], Any], Replay]  # (function, pool)
 
 
 def memory_of(attend: CachedPass, written: Tensor) -> list[Memory]:
@@ -48,10 +51,11 @@ def memory_of(attend: CachedPass, written: Tensor) -> list[Memory]:
 class PassGraphs:
     """The graphs of a model, for each bank and kind of pass. A kind is made once without a graph, then captured.
 
-    On a CPU every pass is made without one.
+    capture: turns a function into its replay; None to make every pass as it is written, as on a CPU.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capture: Capture | None = None) -> None:
+        self._capture = capture
         self._banks: WeakKeyDictionary[CacheBank, BankGraphs] = WeakKeyDictionary()
 
     def run(
@@ -59,10 +63,11 @@ class PassGraphs:
     ) -> Tensor | None:
         """Make a steady pass. Passes over more frames than a block has are made without a graph."""
         inputs = PassInputs(latents, modulation, words, memory_of(attend, attend.written))
-        if latents.device.type != "cuda" or attend.frames != attend.bank.config.block:
+        if self._capture is None or attend.frames != attend.bank.config.block:
             return kind(inputs)
-        graphs = self._banks.setdefault(attend.bank, BankGraphs())
-        return graphs.run(kind, inputs, attend)
+        if attend.bank not in self._banks:
+            self._banks[attend.bank] = BankGraphs(self._capture, graph_pool(latents.device))
+        return self._banks[attend.bank].run(kind, inputs, attend)
 
 
 class BankGraphs:
@@ -71,33 +76,32 @@ class BankGraphs:
     Passes over another bank may run beside them, which is what a recache ahead does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capture: Capture, pool: Any) -> None:
+        self._capture, self._pool = capture, pool
         self._inputs: PassInputs | None = None
         self._words: TextKV | None = None  # those that lie in the inputs
-        self._graphs: dict[str, tuple[torch.cuda.CUDAGraph, Tensor | None]] = {}
-        self._seen: set[str] = set()
-        self._pool = torch.cuda.graph_pool_handle()
+        self._replays: dict[str, Replay | None] = {}
 
     def run(self, kind: Run, inputs: PassInputs, attend: CachedPass) -> Tensor | None:
         """Make a pass: by its graph from the second time on."""
         name = kind.__name__
-        if name not in self._seen:
-            self._seen.add(name)
+        if name not in self._replays:
+            self._replays[name] = None
             return kind(inputs)
-        self._fill(inputs, attend)
-        if name not in self._graphs:
-            self._graphs[name] = self._capture(kind)
-        graph, out = self._graphs[name]
-        graph.replay()
-        return None if out is None else out.clone()
+        own = self._fill(inputs, attend)
+        replay = self._replays[name]
+        if replay is None:
+            replay = self._replays[name] = self._capture(partial(kind, own), self._pool)
+        made = replay()
+        return None if made is None else made.clone()
 
-    def _fill(self, inputs: PassInputs, attend: CachedPass) -> None:
+    def _fill(self, inputs: PassInputs, attend: CachedPass) -> PassInputs:
         """Copy what changes from pass to pass to where the graphs read it."""
         if self._inputs is None:
-            modulation = Modulation(*(part.clone() for part in inputs.modulation))
-            words = [(k.clone(), v.clone()) for k, v in inputs.words]
-            memory = memory_of(attend, attend.written.clone())
-            self._inputs, self._words = PassInputs(inputs.latents.clone(), modulation, words, memory), inputs.words
+            words = [(_copy(k), _copy(v)) for k, v in inputs.words]
+            modulation = Modulation(*map(_copy, inputs.modulation))
+            memory = memory_of(attend, _copy(attend.written))
+            self._inputs, self._words = PassInputs(_copy(inputs.latents), modulation, words, memory), inputs.words
         own = self._inputs
         own.latents.copy_(inputs.latents)
         own.memory[0].written.copy_(attend.written)
@@ -105,11 +109,10 @@ class BankGraphs:
         if self._words is not inputs.words:
             self._words = inputs.words
             torch._foreach_copy_([x for pair in own.words for x in pair], [x for pair in inputs.words for x in pair])
+        return own
 
-    def _capture(self, kind: Run) -> tuple[torch.cuda.CUDAGraph, Tensor | None]:
-        graph = torch.cuda.CUDAGraph()
-        assert self._inputs is not None
-        # other threads may use the device meanwhile: one of them encodes prompts
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            out = kind(self._inputs)
-        return graph, out
+
+def _copy(x: Tensor) -> Tensor:
+    """A copy that compiled code takes for the same kind of tensor: made in inference mode, or not."""
+    with torch.inference_mode(x.is_inference()):
+        return x.clone()

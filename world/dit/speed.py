@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 from world.dit.config import DiffusionConfig
-from world.dit.device import fp8_is_fast
+from world.dit.device import capture, fp8_is_fast
 from world.dit.dit import CausalDiT
 from world.dit.fast import FastDiT
 from world.dit.kernels import AttentionKernel, fastest_kernel
+from world.dit.pass_graph import PassGraphs
 from world.info import WorldError
 from world.options import SPEEDS
 
@@ -47,7 +48,8 @@ def accelerate(dit: CausalDiT, config: DiffusionConfig, device: torch.device, sp
         log.warning("no C++ compiler found: the model runs uncompiled, at about four fifths of its speed")
     kernel = kernel_for(config, device, dit.dtype)
     log.info("speed %s, attention by %s in %d parts", speed, kernel.name, kernel.parts)
-    return FastDiT(dit, speed, kernel, is_compiled=has_compiler())
+    graphs = PassGraphs(capture if device.type == "cuda" else None)
+    return FastDiT(dit, speed, kernel, has_compiler(), graphs)
 
 
 def kernel_for(config: DiffusionConfig, device: torch.device, dtype: torch.dtype) -> AttentionKernel:
@@ -56,7 +58,7 @@ def kernel_for(config: DiffusionConfig, device: torch.device, dtype: torch.dtype
         return AttentionKernel()
     tokens = config.latents.grid[0] * config.latents.grid[1]
     shape = config.dit.num_heads, config.dit.head_dim
-    return fastest_kernel(config.cache.block * tokens, config.cache.size * tokens, shape, device)
+    return fastest_kernel(config.cache.block * tokens, config.cache.size * tokens, shape, device, has_compiler())
 
 
 def has_compiler() -> bool:

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.dit.offload import HostEmbedding, leave_on_host
 from world.info import WorldError
 from world.wan.checkpoint import told
+from world.wan.weights import HostEmbedding, leave_on_host
 
 TEXT_LENGTH = 512  # tokens, the end mark included
 

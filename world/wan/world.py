@@ -40,7 +40,7 @@ def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> Diff
     shared_config(sizes, options.ranks)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
-    speed = _speed(options, device, dtype)
+    speed = speed_for(device, options.speed, dtype)
     picture, asked = checked_picture(options.picture), options.text_device if has_text else "cpu"
     setting = Setting(picture, options.decoder, dtype.itemsize, asked, speed, ranks=options.ranks)
     text = _place_for_text(sizes, setting, device)
@@ -84,15 +84,6 @@ def wan_info(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
         showpiece=SHOWPIECE,
         memory_blocks=math.ceil(max(sizes.cache.window, decoder_memory) / block),
     )
-
-
-def _speed(options: WorldOptions, device: torch.device, dtype: torch.dtype) -> str:
-    """The speed that the options stand for here; raises WorldError for one that cannot be had."""
-    if options.ranks == 1:
-        return speed_for(device, options.speed, dtype)
-    if options.speed not in (None, "exact"):
-        raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
-    return "exact"
 
 
 def _place_for_text(sizes: DiffusionConfig, setting: Setting, device: torch.device) -> str:
