@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from loop.cli.doctor import _published
 from tests.peak_memory import PeakBytes
 from tests.tiny import SIZES, tiny_world
 from world.diffusion.encoded_prompts import EncodedPrompts
@@ -16,9 +17,11 @@ from world.dit.config import CacheConfig, DiTConfig
 from world.dit.dit import CausalDiT, TimeEmbeddings
 from world.dit.fast import FastDiT
 from world.dit.quantised import Int8Linear
+from world.event import Prompt
 from world.info import WorldError
 from world.wan.fit import (
     DECODERS,
+    GIB,
     PROMPTS,
     TEXT_WEIGHTS,
     TEXT_WORK,
@@ -32,10 +35,12 @@ from world.wan.fit import (
     pass_bytes,
     prompt_numbers,
     smaller_options,
+    what_fits,
 )
 from world.wan.taehv import TAEHV
 from world.wan.umt5 import UMT5
 from world.wan.vae import WanVAE
+from world.zoo import open_world
 
 META = torch.device("meta")
 WAN, CACHE = DiTConfig(), CacheConfig()
@@ -143,6 +148,20 @@ def test_processes_that_share_the_work_share_the_caches_and_the_activations():
     assert two["caches"] == one["caches"] / 2
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_world_on_a_gpu_takes_no_more_than_is_counted_and_not_much_less():
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() / GIB
+    world = open_world("random-wan", device="cuda", decoder="taehv", speed="exact")
+    session, state = world.session(0, "a"), world.decoder.start()
+    for words in "aaaaabbc":
+        _, state = world.decoder.decode_tensor(state, session.step([Prompt(words)]).latents)
+    measured, setting = torch.cuda.max_memory_allocated() / GIB - before, Setting(decoder="taehv", text="cpu")
+    counted_gib = sum(memory_need(WAN, CACHE, setting).parts.values()) / GIB
+    assert 0.7 * counted_gib < measured < counted_gib
+
+
 # what is advised
 
 
@@ -172,6 +191,22 @@ def test_only_settings_that_need_less_are_tried():
     assert smaller_options(Setting((480, 272), "taehv", text="offload", speed="int8")) == ["--text-device cpu"]
     assert smaller_options(Setting((480, 272), "taehv", text="cpu", speed="fp8")) == []
     assert smaller_options(Setting())[0] == "--text-device offload"
+
+
+def test_the_doctor_says_which_options_fit_the_free_memory_of_a_gpu(monkeypatch):
+    monkeypatch.setattr("world.dit.device.free_gib", lambda device: 15.4)
+    ((subject, found, remedy),) = _published()
+    assert (subject, remedy) == ("Wan, LongLive", "")
+    assert re.match(
+        r"15\.4 GiB free: --text-device offload --decoder taehv, takes about 15\.\d GiB \(weights 2\.6", found
+    )
+    assert what_fits(Setting(), 79.0).startswith("no option is needed, takes about 3")
+    assert what_fits(Setting(), 2.0) == "too little at any setting"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_the_doctor_says_nothing_of_its_memory():
+    assert list(_published()) == []
 
 
 def test_the_table_of_cards_in_the_documents_is_what_the_estimate_says():

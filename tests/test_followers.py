@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.wan_folder import write_folder
 
@@ -57,6 +58,17 @@ def test_two_processes_play_a_show_with_a_switch_and_a_hard_cut(folder, tmp_path
     ends = {line["id"]: line["stage"] for line in lines if line["kind"] == "stage"}
     assert list(ends.values()) == ["flip", "flip"]
     assert not [line for line in lines if line["kind"] == "fault"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_gpus_play_a_show_with_a_switch(tmp_path):
+    script = tmp_path / "script.jsonl"
+    script.write_text('{"at_s": 1, "prompt": "rain falls on roofs"}\n')
+    world = ["--world", "random-wan", "--decoder", "taehv", "--device", "cuda", "--ranks", "2", "--seed", "1"]
+    show = [sys.executable, "-m", "loop", "play", *world, "--headless", "--seconds", "10", "--script", str(script)]
+    done = subprocess.run(show, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_that_cannot_be_shared_out_ends_with_one_line(folder):

@@ -128,10 +128,36 @@ def test_prompts_are_encoded_alike_with_the_weights_left_in_host_memory(sound):
     assert torch.equal(there("a red fox"), here("a red fox"))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_encodes_prompts_alike_with_the_weights_on_it_and_in_host_memory(sound):
+    files, cuda = survey(sound, "vae"), torch.device("cuda")
+    there, here = (read_prompts(files, read_sizes(files.config), cuda, offload) for offload in (False, True))
+    assert here("a red fox").device.type == "cuda"
+    assert torch.allclose(there("a red fox"), here("a red fox"), atol=1e-2)
+
+
 def test_a_text_device_that_the_model_is_not_on_is_refused(sound):
     told = "text-device offload: the model runs on the CPU, and prompts are encoded there too"
     assert complaint(sound, text_device="offload") == told
     assert opened(sound, text_device="cpu").session(1, "a red fox").step().index == 0
+
+
+def test_what_the_world_needs_of_a_gpu_is_told_before_it_is_loaded(sound, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("world.wan.world.free_gib", lambda device: 100.0)
+    assert opened(sound).session(1, "a red fox").step().index == 0
+    told = r"GPU memory: needs about [\d.]+ GiB \(.*\) of 100\.0 GiB free; text encoder: cuda"
+    assert re.fullmatch(told, caplog.messages[0])
+    assert opened(sound, text_device="offload").session(1, "a red fox").step().index == 0
+    assert caplog.messages[1].endswith("text encoder: offload")
+
+
+def test_a_world_that_does_not_fit_is_refused_before_a_weight_is_read(sound, monkeypatch):
+    monkeypatch.setattr("world.wan.world.free_gib", lambda device: 0.3)
+    monkeypatch.setattr("world.wan.files.read_checkpoint", lambda path: pytest.fail("a file was read"))
+    told = r"this world needs [\d.]+ GiB of GPU memory, and 0\.3 GiB are free: no setting fits, use --device cpu"
+    assert re.fullmatch(told, complaint(sound))
 
 
 def test_weights_that_stay_in_host_memory_are_not_part_of_what_is_moved(sound):

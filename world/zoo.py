@@ -13,7 +13,7 @@ from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
 from world.small.geometry import check_picture
 from world.small.thesaurus import EXAMPLES, WORD_GROUPS
-from world.wan.fit import Setting, smaller_options
+from world.wan.fit import Setting, smaller_options, what_fits
 from world.wan.picture import checked_picture
 
 if TYPE_CHECKING:
@@ -175,6 +175,11 @@ def has_room_for_another(world: World) -> bool:
     from world.dit.device import leaves_half
 
     return leaves_half(device)
+
+
+def checkpoints_fit(free_gib: float) -> str:
+    """With which options the published checkpoints fit a GPU with so much free memory, and what they need."""
+    return what_fits(Setting(text="cuda", speed="fast"), free_gib)
 
 
 def memory_advice(options: WorldOptions) -> str:

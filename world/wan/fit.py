@@ -6,6 +6,7 @@ time where they come and go (`tests/test_fit.py` holds both against the real mod
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -172,6 +173,16 @@ def fitted(dit: DiTConfig, cache: CacheConfig, setting: Setting, free_gib: float
     options = options_that_fit(dit, cache, tried[-1], free_gib)
     remedy = f"try {options}" if options else "no setting fits, use --device cpu"
     raise WorldError(f"this world needs {needed:.1f} GiB of GPU memory, and {free_gib:.1f} GiB are free: {remedy}")
+
+
+def what_fits(setting: Setting, free_gib: float) -> str:
+    """With which options the released sizes fit into so much memory, and what they need, for people to read."""
+    dit, cache = DiTConfig(), CacheConfig()
+    options = options_that_fit(dit, cache, setting, free_gib)
+    if options is None:
+        return "too little at any setting"
+    need = memory_need(dit, cache, _changed(setting, re.findall(r"--\S+ \S+", options)))
+    return f"{options or 'no option is needed'}, takes about {need}"
 
 
 def options_that_fit(dit: DiTConfig, cache: CacheConfig, setting: Setting, free_gib: float) -> str | None:
