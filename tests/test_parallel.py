@@ -27,7 +27,7 @@ def leading():
     yield lead(tiny_world(stored="float32"), ranks)
     other.kill()
     other.wait()
-    ranks.leave()
+    torch.distributed.destroy_process_group()
 
 
 @pytest.fixture

@@ -66,10 +66,6 @@ class Ranks:
         dist.broadcast_object_list(heard, src=0, device=torch.device("cpu"))
         return heard[0]
 
-    def leave(self) -> None:
-        """Leave the group. For a process that goes on without it."""
-        dist.destroy_process_group()
-
 
 def _as_bytes(tensor: Tensor) -> Tensor:
     # gloo does not know every dtype of ours, and what is exchanged is not computed with
