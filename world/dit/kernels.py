@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch import Tensor
 from world.dit.attend import attention
 from world.dit.device import gpu_ms
 
+log = logging.getLogger(__name__)
 CANDIDATES = [("sdpa", 1), ("cudnn", 1), ("cudnn", 2), ("flash", 1), ("flash", 2)]
 
 
@@ -28,6 +30,9 @@ class AttentionKernel:
 
     name: str = "sdpa"
     parts: int = 1
+
+    def __str__(self) -> str:
+        return self.name if self.parts == 1 else f"{self.name} in {self.parts} parts"
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.name == "sdpa":
@@ -63,7 +68,9 @@ def fastest_kernel(
     call = torch.compile(AttentionKernel.__call__, dynamic=False) if is_compiled else AttentionKernel.__call__
     q, k, v = (torch.randn(1, n, *shape, device=device, dtype=torch.bfloat16) for n in (queries, keys, keys))
     kernels = [AttentionKernel(name, parts) for name, parts in CANDIDATES if keys % parts == 0]
-    return min(kernels, key=lambda kernel: _time(partial(call, kernel, q, k, v)))
+    times = {kernel: _time(partial(call, kernel, q, k, v)) for kernel in kernels}
+    log.info("attention, ms a layer: %s", ", ".join(f"{kernel} {ms:.3f}" for kernel, ms in times.items()))
+    return min(kernels, key=lambda kernel: times[kernel])
 
 
 def _time(run: Callable[[], object]) -> float:

@@ -47,7 +47,7 @@ def accelerate(dit: CausalDiT, config: DiffusionConfig, device: torch.device, sp
     if not has_compiler():
         log.warning("no C++ compiler found: the model runs uncompiled, at about four fifths of its speed")
     kernel = kernel_for(config, device, dit.dtype)
-    log.info("speed %s, attention by %s in %d parts", speed, kernel.name, kernel.parts)
+    log.info("speed %s, attention by %s", speed, kernel)
     graphs = PassGraphs(capture if device.type == "cuda" else None)
     return FastDiT(dit, speed, kernel, has_compiler(), graphs)
 
