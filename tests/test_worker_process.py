@@ -109,18 +109,9 @@ def test_any_other_error_is_reported_and_ends_the_process():
     assert pipe.told == [Fault("RuntimeError: no such kernel", usage=False)]
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation"),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
-        MemoryError(),
-    ],
-)
-def test_memory_that_runs_out_while_opening_is_told_in_one_line_with_what_to_try(error):
+def test_memory_that_runs_out_while_opening_is_told_in_one_line_with_what_to_try():
     def opening():
-        raise error
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation")
 
     pipe = Scripted()
     served(pipe, opening)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -120,11 +121,12 @@ def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = 
     from world.dit.device import resolve, take_precedence, use_threads
 
     use_threads(options.threads)
-    world = open_options(options, spend)
-    if is_wan(options.name):
-        take_precedence(resolve(options.device))
-    if hasattr(world, "prepare"):
-        world.prepare()
+    with memory_told(options):
+        world = open_options(options, spend)
+        if is_wan(options.name):
+            take_precedence(resolve(options.device))
+        if hasattr(world, "prepare"):
+            world.prepare()
     return world
 
 
@@ -162,8 +164,9 @@ def _join(options: WorldOptions, rank: int, meeting: dist.Store) -> tuple[Diffus
         use_gpu(rank, options.ranks)
     use_threads(max(1, options.threads // options.ranks))
     is_random = options.name in RANDOM
-    world = open_random(options) if is_random else open_wan(Path(options.name), options, has_text=rank == 0)
-    take_precedence(device)
+    with memory_told(options):
+        world = open_random(options) if is_random else open_wan(Path(options.name), options, has_text=rank == 0)
+        take_precedence(device)
     return world, Ranks(meeting, rank, options.ranks, device)
 
 
@@ -180,6 +183,24 @@ def has_room_for_another(world: World) -> bool:
 def checkpoints_fit(free_gib: float) -> str:
     """With which options the published checkpoints fit a GPU with so much free memory, and what they need."""
     return what_fits(Setting(text="cuda", speed="fast"), free_gib)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the host's or the device's memory did not suffice; torch and CUDA's libraries each say it their way."""
+    told = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "alloc_failed")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(sign in told for sign in signs))
+
+
+@contextmanager
+def memory_told(options: WorldOptions) -> Iterator[None]:
+    """Where memory runs out in this context, WorldError says so in one line, with what to change."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise WorldError(f"out of memory: {memory_advice(options)}") from None
 
 
 def memory_advice(options: WorldOptions) -> str:

@@ -31,7 +31,7 @@ from world.block import World
 from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
-from world.zoo import has_room_for_another, memory_advice, open_in_own_process
+from world.zoo import has_room_for_another, is_out_of_memory, memory_advice, open_in_own_process
 
 BEAT_S = 0.25
 
@@ -108,18 +108,11 @@ def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> N
     except WorldError as error:
         link.send(Fault(str(error), usage=True))
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             link.send(Fault(f"out of memory: {machine.memory_advice}", usage=is_opening))
             return
         link.send(Fault(f"{type(error).__name__}: {error}", usage=False))
         raise
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether the host's or the device's memory did not suffice; torch and CUDA's libraries each say it their way."""
-    told = str(error).lower()
-    signs = ("out of memory", "can't allocate memory", "alloc_failed")
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(sign in told for sign in signs))
 
 
 def _beat(link: WindowLink) -> None:
