@@ -86,7 +86,7 @@ def test_a_world_for_which_memory_does_not_suffice_is_the_users_to_mend(monkeypa
         raise MEMORY_ERRORS[0]
 
     monkeypatch.setattr("world.small.world.open_small", open_small)
-    with pytest.raises(WorldError, match="^out of memory: use --device cpu$"):
+    with pytest.raises(WorldError, match=r"^out of memory: use --device cpu$"):
         open_in_own_process(WorldOptions("small", device="cpu"))
 
 
