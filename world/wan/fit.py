@@ -19,7 +19,8 @@ EIGHT_BIT = ("fp8", "int8")
 PROMPTS = 8  # whose keys and values a session keeps
 SPARE_STATES = 2  # decoder states besides those of the reserve: after the block on the screen, and after the next one
 WORKING_STATES = 2  # the one that is read and the one that is written while a latent frame is decoded
-MARGIN = 1.1  # what the allocator loses by rounding and gaps; a guess
+LASTING = ("weights", "caches", "prompts")  # the other parts come and go
+MARGIN = 1.1  # on what comes and goes: the gaps that the allocator leaves between; a guess
 LIBRARIES = 0.5 * GIB  # kernels and workspaces of cuBLAS and cuDNN; a guess
 PIXELS = 16  # of a token's side
 
@@ -86,7 +87,8 @@ class Need:
     @property
     def gib(self) -> float:
         """All of it, with a margin, in GiB."""
-        return (MARGIN * sum(self.parts.values()) + LIBRARIES) / GIB
+        with_margin = sum(size if name in LASTING else MARGIN * size for name, size in self.parts.items())
+        return (with_margin + LIBRARIES) / GIB
 
     def __str__(self) -> str:
         told = ", ".join(f"{name} {size / GIB:.1f}" for name, size in self.parts.items() if size >= 0.05 * GIB)
