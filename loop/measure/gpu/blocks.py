@@ -45,7 +45,7 @@ class TimedStream:
         self._begun = 0.0
 
     def fill(self) -> None:
-        """Make blocks until the window is full, and some more: the second pass of a kind is captured, if it is fast."""
+        """Make blocks until the window is full, and some more: a fast model captures each pass the second time."""
         for _ in range(self.world.config.cache.blocks + 3):
             self.block()
 

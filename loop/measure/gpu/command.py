@@ -15,11 +15,11 @@ from loop.cli.options import UsageError
 from loop.measure.gpu.blocks import TimedStream
 from loop.measure.gpu.ceilings import measure_attention, measure_ceilings
 from loop.measure.gpu.first_frame import measure_first_frame
+from loop.measure.gpu.linears import measure_linears
 from loop.measure.gpu.modes import (
     ReferenceBlocks,
     make_reference,
     measure_error,
-    measure_linears,
     measure_overlap,
     measure_stages,
     measure_switches,
@@ -31,7 +31,8 @@ from loop.measure.gpu.show import measure_show
 from loop.measure.gpu.table import gpu_table
 from loop.measure.report import print_environment, write_json
 from loop.output.new_file import write_text
-from world.dit.device import describe, forget_peak
+from loop.worker.upload import describe_uploads
+from world.dit.device import describe, describe_cuda, forget_peak
 
 _OF_A_MODE = {"stages", "vae", "linears", "switch", "overlap", "error"}  # sections that need an open world
 _SHOW_S, _FIRST_S = 45.0, 30.0  # what a show takes beyond its own length, and a process until it is warm
@@ -132,6 +133,8 @@ def _fastest(figures: Figures, speeds: tuple[str, ...]) -> str:
 def _configuration(setting: GpuSetting, options: Namespace, seconds: float) -> dict[str, Any]:
     """What the numbers depend on."""
     return {
+        "cuda": describe_cuda() or "none",
+        "uploads": describe_uploads()[0],
         "world": f"{setting.world.name}, random weights",
         "picture": "x".join(map(str, setting.picture)),
         "dtype": str(setting.dtype).removeprefix("torch."),

@@ -1,31 +1,23 @@
-"""The world in one way of running: what its stages, switches and linear layers cost, and how far it is from exact."""
+"""The world in one way of running: what its stages and switches cost, and how far it is from the exact way."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from loop.measure.gpu.blocks import TimedStream, gather_times
-from loop.measure.gpu.setting import GpuSetting, times_ms
+from loop.measure.gpu.setting import GpuSetting
 from loop.measure.report import Spread
 from world.block import Block, Snapshot
 from world.diffusion.world import DiffusionWorld
 from world.dit.device import peak_gib, wait
-from world.dit.dit import CausalDiT
-from world.dit.fast import FastDiT
-from world.dit.flops import attention_flops, linear_flops
-from world.dit.speed import has_compiler
 from world.event import Prompt
 
 SEED = 7
 STAGES = ("step 1", "step 2", "step 3", "step 4", "latents to the host", "decode", "upload", "clean pass")
-_LINEAR_REPEATS = 8
 
 
 def measure_stages(stream: TimedStream, blocks: int) -> dict[str, Any]:
@@ -129,53 +121,3 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     """The L2 norm of the difference over that of what was expected."""
     exact = expected.astype(np.float64)
     return float(np.linalg.norm(found.astype(np.float64) - exact) / np.linalg.norm(exact))
-
-
-def measure_linears(setting: GpuSetting, world: DiffusionWorld) -> dict[str, Any]:
-    """The linear layers of one pass, called one after another on random numbers: no norm, attention or modulation.
-
-    A fast model's are compiled one by one, as they are compiled within its layers.
-    """
-    sizes, latents = world.config.dit, world.config.latents
-    tokens = world.config.cache.block * latents.grid[0] * latents.grid[1]
-    wide = torch.randn(1, tokens, sizes.dim, device=setting.device).to(setting.dtype)
-    wider = torch.randn(1, tokens, sizes.ffn_dim, device=setting.device).to(setting.dtype)
-    calls = list(_linears(world, wide, wider))
-    is_compiled = isinstance(world.dit, FastDiT) and has_compiler()
-    call = torch.compile(_call, dynamic=False) if is_compiled else _call
-
-    def work() -> None:
-        for linear, x in calls:
-            call(linear, x)
-
-    with torch.inference_mode():
-        ms = Spread.of(times_ms(setting.device, work, _LINEAR_REPEATS))
-    flop = linear_flops(sizes, tokens)
-    window = world.config.cache.window * latents.grid[0] * latents.grid[1]
-    return {
-        "ms": ms,
-        "TFLOP": flop / 1e12,
-        "TFLOP/s": flop / ms.p50 / 1e9,
-        "TFLOP of attention": attention_flops(sizes, tokens, window) / 1e12,
-    }
-
-
-def _call(linear: nn.Module, x: Tensor) -> Tensor:
-    made: Tensor = linear(x)
-    return made
-
-
-def _linears(world: DiffusionWorld, wide: Tensor, wider: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:
-    """The linear layers of a pass in order, each with an input of its width."""
-    if isinstance(world.dit, FastDiT):
-        for block in world.dit.blocks:
-            for linear in (block.qkv, block.o, block.cross.q, block.cross.o, block.up):
-                yield linear, wide
-            yield block.down, wider
-        return
-    assert isinstance(world.dit, CausalDiT)  # there is no other kind
-    for layer in world.dit.layers:
-        own, cross = layer.self_attn, layer.cross_attn
-        for linear in (own.q, own.k, own.v, own.o, cross.q, cross.o, layer.ffn[0]):
-            yield linear, wide
-        yield layer.ffn[2], wider

@@ -69,7 +69,7 @@ def gpu_setting(options: Namespace) -> GpuSetting:
     take_precedence(device)  # as a process does that runs a model alone
     name, picture = ("random-wan-tiny", (16, 16)) if options.tiny else ("random-wan", None)
     world = WorldOptions(name, device.type, default_threads(), picture)
-    side, copy_mib, blocks = (256, 4, 3) if options.tiny else (8192, 1024, 24)
+    side, copy_mib, blocks = (256, 4, 3) if options.tiny else (8192, 1024, 16)
     return GpuSetting(device, working_dtype(device), world, side, copy_mib, blocks)
 
 
