@@ -1,5 +1,6 @@
 """How much GPU memory a folder of checkpoints needs: the estimate against the real modules, and what is advised."""
 
+import copy
 import inspect
 import re
 from dataclasses import replace
@@ -38,7 +39,7 @@ from world.wan.fit import (
     what_fits,
 )
 from world.wan.taehv import TAEHV
-from world.wan.umt5 import UMT5
+from world.wan.umt5 import UMT5, UMT5Config
 from world.wan.vae import WanVAE
 from world.zoo import open_world
 
@@ -160,6 +161,18 @@ def test_a_world_on_a_gpu_takes_no_more_than_is_counted_and_not_much_less():
     measured, setting = torch.cuda.max_memory_allocated() / GIB - before, Setting(decoder="taehv", text="cpu")
     counted_gib = sum(memory_need(WAN, CACHE, setting).parts.values()) / GIB
     assert 0.7 * counted_gib < measured < counted_gib
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_encodes_alike_with_the_weights_on_it_and_in_host_memory():
+    torch.manual_seed(0)
+    encoder = UMT5(UMT5Config(vocabulary=80, dim=64, attention_dim=64, ffn_dim=96, heads=2, layers=2)).bfloat16()
+    ids = torch.arange(40)[None].cuda()
+    there = copy.deepcopy(encoder).cuda().embed(ids, torch.ones_like(ids))
+    encoder.offload(torch.device("cuda"))
+    here = encoder.embed(ids, torch.ones_like(ids))
+    assert here.is_cuda and torch.equal(there, here)
 
 
 # what is advised

@@ -128,15 +128,6 @@ def test_prompts_are_encoded_alike_with_the_weights_left_in_host_memory(sound):
     assert torch.equal(there("a red fox"), here("a red fox"))
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_encodes_prompts_alike_with_the_weights_on_it_and_in_host_memory(sound):
-    files, cuda = survey(sound, "vae"), torch.device("cuda")
-    there, here = (read_prompts(files, read_sizes(files.config), cuda, offload) for offload in (False, True))
-    assert here("a red fox").device.type == "cuda"
-    assert torch.allclose(there("a red fox"), here("a red fox"), atol=1e-2)
-
-
 def test_a_text_device_that_the_model_is_not_on_is_refused(sound):
     told = "text-device offload: the model runs on the CPU, and prompts are encoded there too"
     assert complaint(sound, text_device="offload") == told
