@@ -36,7 +36,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.train.judge": {"world.small", "world.train.learn", "world.train.data"},
     "world.train": _WORLD | {"world.dit", "world.small"} | _TRAIN,
     # it prepares the process that a world is to have for itself
-    "world.zoo": _WORLD | {"world.dit", "world.small", "world.wan"},
+    "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.small", "world.wan"},
     "input": _WORLD,
     "net": _WORLD,
     "loop.link": _WORLD,
