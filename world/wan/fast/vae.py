@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from world.diffusion.pixels import to_uint8
-from world.wan.fast.convolve import CausalTaps, Enlarge, channels_last
+from world.wan.fast.convolve import CausalStack, CausalSums, Enlarge, channels_last
+from world.wan.fast.operations import Operations, stack, unit_norm
 
 State = tuple[Tensor, ...]
 Weights = Mapping[str, Tensor]
@@ -23,7 +25,7 @@ class Past:
     """
 
     def __init__(self, state: State) -> None:
-        self.is_first = len(state) == 0  # a compiler cannot follow `not state`
+        self.is_first = not state
         self._state = state
         self.newest: list[Tensor] = []
 
@@ -31,21 +33,39 @@ class Past:
         """What the same convolution left in the last call; None in the first call of a stream."""
         return None if self.is_first else self._state[len(self.newest)]
 
+    def frames(self, x: Tensor) -> Tensor:
+        """The two frames before x [f, C, h, w] for the same convolution: zeros in the first call of a stream."""
+        return channels_last(x.new_zeros(2, *x.shape[1:])) if self.is_first else self._state[len(self.newest)]
+
+
+class Sum(NamedTuple):
+    """raw + bias [C] + skip: frames [f, C, h, w] that the next norm adds up on its way."""
+
+    raw: Tensor
+    bias: Tensor | None = None
+    skip: Tensor | None = None
+
+    def value(self) -> Tensor:
+        """The sum itself. It takes the place of `raw`."""
+        x = self.raw if self.bias is None else self.raw.add_(self.bias[:, None, None])
+        return x if self.skip is None else x.add_(self.skip)
+
 
 class Causal(nn.Module):
-    """A causal convolution over three frames with its bias."""
+    """A causal convolution over three frames; its bias is for the caller to add."""
 
     bias: Tensor
 
     def __init__(self, weights: Weights, name: str, dtype: torch.dtype) -> None:
         super().__init__()
-        self.taps = CausalTaps(weights[f"{name}.weight"], dtype)
-        self.register_buffer("bias", weights[f"{name}.bias"].to(dtype)[:, None, None], persistent=False)
+        self.convolution = CausalStack(weights[f"{name}.weight"], dtype)
+        self.register_buffer("bias", weights[f"{name}.bias"].to(dtype), persistent=False)
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
-        y, newest = self.taps(x, past.take())
+        stacked, newest = stack(x, past.frames(x))
         past.newest.append(newest)
-        return y + self.bias
+        made: Tensor = self.convolution(stacked)
+        return made
 
 
 class Pointwise(nn.Module):
@@ -64,53 +84,60 @@ class Pointwise(nn.Module):
         return F.conv2d(x, self.weight, self.bias)
 
 
-class UnitNorm(nn.Module):
-    """Normalise to unit length over the channels, then times sqrt(C) and a learned gain; in float32."""
+class NormedCausal(nn.Module):
+    """Norm, SiLU and causal convolution; the convolution's bias is for the caller to add."""
 
     gain: Tensor
 
-    def __init__(self, weights: Weights, name: str) -> None:
+    def __init__(self, weights: Weights, norm: str, name: str, dtype: torch.dtype, operations: Operations) -> None:
         super().__init__()
-        gain = weights[f"{name}.gamma"].float().flatten()
-        self.register_buffer("gain", (gain * math.sqrt(len(gain)))[:, None, None], persistent=False)
+        self._operations = operations
+        self.causal = Causal(weights, name, dtype)
+        self.register_buffer("gain", _gain(weights, norm), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [n, C, h, w] -> the same, float32."""
-        wide = x.float()
-        return wide * wide.square().sum(1, keepdim=True).clamp(min=1e-24).rsqrt() * self.gain
+    def forward(self, x: Sum, past: Past) -> tuple[Tensor, Tensor]:
+        """-> x added up, for use if it has a skip or no bias, and its convolution [f, O, h, w]."""
+        value, stacked, newest = self._operations.normed(*x, self.gain, past.frames(x.raw))
+        assert newest is not None
+        past.newest.append(newest)
+        return value, self.causal.convolution(stacked)
 
 
 class NormedResidual(nn.Module):
     """Norm, SiLU and causal convolution, twice, and a shortcut around them."""
 
-    def __init__(self, weights: Weights, name: str, dtype: torch.dtype) -> None:
+    def __init__(self, weights: Weights, name: str, dtype: torch.dtype, operations: Operations) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(UnitNorm(weights, f"{name}.residual.{i}") for i in (0, 3))
-        self.convolutions = nn.ModuleList(Causal(weights, f"{name}.residual.{i}", dtype) for i in (2, 6))
+        self.first, self.second = (
+            NormedCausal(weights, f"{name}.residual.{norm}", f"{name}.residual.{norm + after}", dtype, operations)
+            for norm, after in ((0, 2), (3, 3))
+        )
         widens = f"{name}.shortcut.weight" in weights
         self.shortcut = Pointwise(weights, f"{name}.shortcut", dtype) if widens else nn.Identity()
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
-        y = x
-        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            y = convolution(F.silu(norm(y)).to(x.dtype), past)
-        return y + self.shortcut(x)
+    def forward(self, x: Sum, past: Past) -> Sum:
+        value, y = self.first(x, past)
+        _, y = self.second(Sum(y, self.first.causal.bias), past)
+        return Sum(y, self.second.causal.bias, self.shortcut(value))
 
 
 class PictureAttention(nn.Module):
     """Self-attention within each frame, with one head over all channels."""
 
+    gain: Tensor
+
     def __init__(self, weights: Weights, name: str, dtype: torch.dtype) -> None:
         super().__init__()
-        self.norm = UnitNorm(weights, f"{name}.norm")
+        self.register_buffer("gain", _gain(weights, f"{name}.norm"), persistent=False)
         self.to_qkv = Pointwise(weights, f"{name}.to_qkv", dtype)
         self.proj = Pointwise(weights, f"{name}.proj", dtype)
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
-        pixels = self.to_qkv(self.norm(x).to(x.dtype)).flatten(2).transpose(1, 2)
+    def forward(self, x: Sum, past: Past) -> Sum:
+        value = x.value()
+        pixels = self.to_qkv(unit_norm(value, self.gain).to(value.dtype)).flatten(2).transpose(1, 2)
         q, k, v = pixels.unsqueeze(1).chunk(3, dim=-1)
-        y = F.scaled_dot_product_attention(q, k, v).squeeze(1).transpose(1, 2).unflatten(2, x.shape[2:])
-        return x + self.proj(channels_last(y))
+        y = F.scaled_dot_product_attention(q, k, v).squeeze(1).transpose(1, 2).unflatten(2, value.shape[2:])
+        return Sum(value + self.proj(channels_last(y)))
 
 
 class Rise(nn.Module):
@@ -118,28 +145,51 @@ class Rise(nn.Module):
 
     bias: Tensor
 
-    def __init__(self, weights: Weights, name: str, dtype: torch.dtype) -> None:
+    def __init__(self, weights: Weights, name: str, dtype: torch.dtype, operations: Operations) -> None:
         super().__init__()
+        self._operations = operations
         doubles_time = f"{name}.time_conv.weight" in weights
         self.time_conv = Causal(weights, f"{name}.time_conv", dtype) if doubles_time else None
         self.enlarge = Enlarge(weights[f"{name}.resample.1.weight"], 1, dtype)
-        bias = weights[f"{name}.resample.1.bias"].to(dtype)
-        self.register_buffer("bias", bias[:, None, None], persistent=False)
+        self.register_buffer("bias", weights[f"{name}.resample.1.bias"].to(dtype), persistent=False)
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
+    def forward(self, x: Sum, past: Past) -> Sum:
+        value = x.value()
         if self.time_conv is not None:
-            x = self._double_time(self.time_conv, x, past)
-        return self.enlarge(x) + self.bias
+            value = self._double_time(self.time_conv, value, past)
+        return Sum(self._operations.weave(self.enlarge(value), 1, self.bias))
 
-    def _double_time(self, convolution: Causal, x: Tensor, past: Past) -> Tensor:
+    def _double_time(self, causal: Causal, x: Tensor, past: Past) -> Tensor:
         """x [f, C, h, w] -> [2f, C, h, w], except that a stream's first latent frame stays one frame."""
         f, channels, height, width = x.shape
         if past.is_first:
             # later frames do not see the first one here
-            past.newest.append(convolution.taps.nothing(x))
+            past.newest.append(past.frames(x))
             return x
-        even_odd = convolution(x, past).permute(0, 2, 3, 1).unflatten(3, (2, channels))
+        even_odd = Sum(causal(x, past), causal.bias).value().permute(0, 2, 3, 1).unflatten(3, (2, channels))
         return even_odd.permute(0, 3, 1, 2, 4).reshape(2 * f, height, width, channels).permute(0, 3, 1, 2)
+
+
+class Exit(nn.Module):
+    """Norm, SiLU and the last convolution, which has so few outputs that their sums are what it remembers."""
+
+    gain: Tensor
+    bias: Tensor
+
+    def __init__(self, weights: Weights, name: str, dtype: torch.dtype, operations: Operations) -> None:
+        super().__init__()
+        self._operations = operations
+        self.convolution = CausalSums(weights[f"{name}.2.weight"], dtype)
+        self.register_buffer("bias", weights[f"{name}.2.bias"].to(dtype)[:, None, None], persistent=False)
+        self.register_buffer("gain", _gain(weights, f"{name}.0"), persistent=False)
+
+    def forward(self, x: Sum, past: Past) -> Tensor:
+        """-> pixels [f, 3, Y, X]."""
+        _, normed, _ = self._operations.normed(*x, self.gain, None)
+        y, newest = self.convolution(normed, past.take())
+        past.newest.append(newest)
+        pixels: Tensor = y + self.bias
+        return pixels
 
 
 class FastVAE(nn.Module):
@@ -149,18 +199,18 @@ class FastVAE(nn.Module):
     """
 
     dropped = 0  # pixel frames at the start of a stream that are not shown
+    replays = False  # copying its state, nearly 2 GiB, in and out of a graph takes longer than the launches it saves
     mean: Tensor
     std: Tensor
 
-    def __init__(self, weights: Weights, dtype: torch.dtype) -> None:
+    def __init__(self, weights: Weights, dtype: torch.dtype, operations: Operations) -> None:
         super().__init__()
         for name in ("mean", "std"):
             self.register_buffer(name, weights[name].float().view(1, -1, 1, 1), persistent=False)
         self.latent = Pointwise(weights, "conv2", dtype)
         self.entry = Causal(weights, "decoder.conv1", dtype)
-        self.levels = nn.ModuleList(_levels(weights, dtype))
-        self.norm = UnitNorm(weights, "decoder.head.0")
-        self.exit = Causal(weights, "decoder.head.2", dtype)
+        self.levels = nn.ModuleList(_levels(weights, dtype, operations))
+        self.exit = Exit(weights, "decoder.head", dtype, operations)
 
     def forward(self, latents: Tensor, state: State) -> tuple[Tensor, State]:
         """latents [f, C, h, w] -> unclamped pixels [n, 3, Y, X], about [-1, 1], and the next state.
@@ -168,29 +218,33 @@ class FastVAE(nn.Module):
         At the start of a stream f is 1 and gives one pixel frame; later each latent frame gives four.
         """
         past = Past(state)
-        dtype = self.latent.weight.dtype
-        x = self.latent(channels_last((latents.float() * self.std + self.mean).to(dtype)))
-        x = self.entry(x, past)
+        x = self.latent(channels_last((latents.float() * self.std + self.mean).to(self.latent.weight.dtype)))
+        y = Sum(Sum(self.entry(x, past), self.entry.bias).value())
         for level in self.levels:
-            x = level(x, past)
-        x = self.exit(F.silu(self.norm(x)).to(dtype), past)
-        return x, tuple(past.newest)
+            y = level(y, past)
+        pixels = self.exit(y, past)
+        return pixels, tuple(past.newest)
 
     def shown(self, raw: Tensor) -> Tensor:
         """raw [n, 3, Y, X] -> frames uint8 [n, Y, X, 3]."""
         return to_uint8(raw * 0.5 + 0.5)
 
 
-def _levels(weights: Weights, dtype: torch.dtype) -> list[nn.Module]:
+def _gain(weights: Weights, norm: str) -> Tensor:
+    gain = weights[f"{norm}.gamma"].float().flatten()
+    return gain * math.sqrt(len(gain))
+
+
+def _levels(weights: Weights, dtype: torch.dtype, operations: Operations) -> list[nn.Module]:
     """What lies between the first and the last convolution, in order, as the names of the weights tell it."""
     levels: list[nn.Module] = [
-        NormedResidual(weights, "decoder.middle.0", dtype),
+        NormedResidual(weights, "decoder.middle.0", dtype, operations),
         PictureAttention(weights, "decoder.middle.1", dtype),
-        NormedResidual(weights, "decoder.middle.2", dtype),
+        NormedResidual(weights, "decoder.middle.2", dtype, operations),
     ]
     numbers = {int(name.split(".")[2]) for name in weights if name.startswith("decoder.upsamples.")}
     for number in sorted(numbers):
         name = f"decoder.upsamples.{number}"
-        rises = f"{name}.resample.1.weight" in weights
-        levels.append(Rise(weights, name, dtype) if rises else NormedResidual(weights, name, dtype))
+        kind = Rise if f"{name}.resample.1.weight" in weights else NormedResidual
+        levels.append(kind(weights, name, dtype, operations))
     return levels
