@@ -9,8 +9,8 @@ from tests.conformance import taehv as taehv_golden
 from tests.conformance import vae as vae_golden
 from tests.test_taehv import GOLDEN as TAEHV_GOLDEN
 from tests.test_wan_vae import GOLDEN as VAE_GOLDEN
-from world.wan.fast.convolve import CausalStack, CausalSums, Enlarge, channels_last
-from world.wan.fast.decoder import FastDecoder, fast_decoder
+from world.wan.fast.convolve import CausalStack, CausalSums, Enlarge
+from world.wan.fast.decoder import FastDecoder, decoder_at, fast_decoder
 from world.wan.fast.operations import Stepwise, stack
 from world.wan.taehv import TAEHV, TAEHVConfig
 from world.wan.vae import VAEConfig, WanVAE
@@ -117,6 +117,11 @@ def test_latents_from_the_log_decode_like_tensors(plain):
     stored = z.numpy()
     stored.setflags(write=False)
     assert np.array_equal(decoder.decode((), stored)[0], decoder.decode((), z)[0])
+
+
+def test_the_plain_decoder_stays_where_it_must_be_exact_and_without_a_gpu(plain):
+    assert decoder_at("exact", plain, torch.device("cuda"), torch.bfloat16) is plain
+    assert decoder_at("fast", plain, CPU, torch.float32) is plain
 
 
 def test_enlarging_is_folded_into_a_convolution_of_the_small_picture():

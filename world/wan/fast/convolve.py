@@ -23,7 +23,8 @@ class Enlarge(nn.Module):
     """Doubles height and width by nearest neighbour, then convolves 3x3: as one 2x2 convolution of the small picture.
 
     An output pixel sees 2x2 different pixels of the small picture, and not 3x3: four phases of 4 taps take the place of
-    9 taps. They come out side by side, for `Operations.weave`. weight: [steps * O, I, 3, 3]; each frame becomes `steps`.
+    9 taps. They come out side by side, for `Operations.weave`.
+    weight: [steps * O, I, 3, 3]; each frame becomes `steps` frames.
     """
 
     weight: Tensor

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,9 @@ class PlainDecoder(Protocol):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The weights by their released names."""
+
+
+Plain = TypeVar("Plain", bound=PlainDecoder)
 
 
 class FastDecoder:
@@ -122,6 +125,11 @@ def _measured_convolutions() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.benchmark = before
+
+
+def decoder_at(speed: str, decoder: Plain, device: torch.device, dtype: torch.dtype) -> Plain | FastDecoder:
+    """The decoder at a speed that `speed_for` gave: `decoder` itself if exact or without a GPU, else a FastDecoder."""
+    return decoder if speed == "exact" or device.type != "cuda" else fast_decoder(decoder, device, dtype)
 
 
 def fast_decoder(
