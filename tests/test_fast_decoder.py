@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def tiny_taehv() -> TAEHV:
-    return TAEHV(TAEHVConfig(decoder=(8, 6, 4, 4), encoder=4))
+    return TAEHV(TAEHVConfig(decoder=(16, 8, 8, 8), encoder=4))
 
 
 def tiny_vae() -> WanVAE:
@@ -165,3 +165,12 @@ def test_on_a_gpu_a_replayed_graph_gives_new_tensors_each_time(plain):
     assert torch.equal(once, kept[0]) and all(torch.equal(a, b) for a, b in zip(second, kept[1], strict=True))
     again, _ = decoder.decode_tensor(first, z[:, 2:4].to(device))
     assert torch.equal(once, again)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_it_shows_what_the_plain_decoder_shows(plain):
+    z, device = latents(4, 8, 8), torch.device("cuda")
+    expected = streamed(plain.to(device), z)
+    shown = streamed(decoder_at("fast", plain, device, torch.bfloat16), z)
+    assert np.abs(shown.astype(int) - expected).mean() < 2

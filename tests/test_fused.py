@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from world.wan.fast.convolve import channels_last
+from world.wan.fast.decoder import fast_decoder
 from world.wan.fast.operations import Stepwise
+from world.wan.taehv import TAEHV, TAEHVConfig
+from world.wan.vae import VAEConfig, WanVAE
 
 pytest.importorskip("triton", reason="needs Triton")
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -79,3 +82,14 @@ def test_frames_are_added_up_normed_and_stacked(channels, f, height, width, dtyp
         used = slice(1, None) if case[0] is not None and case[1] is None else slice(None)
         for one, other in zip(found[used], expected[used], strict=True):
             assert same(one, other, TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize(
+    "plain", [TAEHV(TAEHVConfig(decoder=(16, 8, 8, 8))), WanVAE(VAEConfig(dim=4, res_blocks=1))], ids=["taehv", "vae"]
+)
+def test_a_whole_decoder_gives_what_the_plain_one_gives(plain, dtype):
+    z = random(1, 3, 16, 2, 3, dtype=torch.float32)
+    plain = plain.requires_grad_(False).to(DEVICE)
+    expected, _ = plain.decode_raw(plain.start(), z)
+    raw, _ = fast_decoder(plain, DEVICE, dtype, Fused()).decode_raw((), z)
+    assert (raw - expected).abs().max() < 10 * TOLERANCES[dtype] * expected.abs().max()
