@@ -1,6 +1,7 @@
 """The fast transformer equals the plain one, through films with every kind of switch."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -92,28 +93,57 @@ def test_compiled_layers_come_out_the_same():
         assert abs(ours.latents - theirs.latents).max() < 1e-4
 
 
-def as_graphs() -> PassGraphs:
+class Captures(PassGraphs):
     """Graphs on a CPU: what is captured is called again, on the memory that a graph would read."""
-    return PassGraphs(lambda function, pool: function)
+
+    def __init__(self) -> None:
+        super().__init__(self._captured)
+        self.captured, self.replayed = 0, 0
+
+    def _captured(self, function, pool):
+        self.captured += 1
+
+        def replay():
+            self.replayed += 1
+            return function()
+
+        return replay
+
+
+def captured_world(graphs: PassGraphs, **options) -> DiffusionWorld:
+    """A fast world whose passes are replayed; every prompt has as many rows of text as the graphs were made for."""
+    world = fast_world(graphs=graphs, **options)
+    world.dit.config = replace(world.dit.config, text_len=3)
+    return world
 
 
 @pytest.mark.parametrize("seed", range(4))
 @torch.inference_mode()
 def test_a_film_of_captured_passes_comes_out_the_same(seed):
-    plain, fast = (
-        Film(world.session(7, "first words"), seed) for world in (plain_world(), fast_world(graphs=as_graphs()))
-    )
+    graphs = Captures()
+    worlds = plain_world(), captured_world(graphs)
+    plain, fast = (Film(world.session(7, "first words"), seed) for world in worlds)
+    assert graphs.captured == 4  # both kinds of pass over both banks, before the film begins
     plain.play(24), fast.play(24)
     for index, block in plain.blocks.items():
         assert abs(block.latents - fast.blocks[index].latents).max() < 1e-4
+    assert graphs.captured == 4 and graphs.replayed > 40
+
+
+@torch.inference_mode()
+def test_words_of_another_length_are_read_without_a_graph():
+    graphs = Captures()
+    plain, fast = (world.session(7, "a") for world in (plain_world(), fast_world(graphs=graphs)))
+    for _ in range(5):
+        assert abs(plain.step().latents - fast.step().latents).max() < 1e-4
+    assert graphs.captured == graphs.replayed == 4  # before the film
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@torch.inference_mode()
 def test_nothing_is_compiled_again_in_a_show():
     """A capture fails where a layer is compiled in it, and a show would stand still."""
-    world = fast_world(graphs=as_graphs(), is_compiled=True)
+    world = captured_world(Captures(), is_compiled=True)
     object.__setattr__(world, "decoder", NoDecoder())
     world.prepare()
     with torch.compiler.set_stance("fail_on_recompile"):

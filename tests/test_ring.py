@@ -1,7 +1,9 @@
+import mmap
+
 import numpy as np
 import pytest
 
-from loop.link.ring import FrameMark, FrameRing, Schedule
+from loop.link.ring import FrameMark, FrameRing, Schedule, ring_bytes
 
 
 @pytest.fixture
@@ -56,3 +58,11 @@ def test_pixels_are_not_copied_on_the_readers_side(ends):
     view = reader.slot(0)
     writer.slot(0)[:] = 9
     assert np.shares_memory(view, reader.slot(0)) and (view == 9).all()
+
+
+def test_the_pixels_have_whole_pages_to_themselves(ends):
+    _, writer = ends
+    address, size_bytes = writer.pixel_pages
+    assert address % mmap.PAGESIZE == 0 and size_bytes % mmap.PAGESIZE == 0 and size_bytes >= 4 * 8 * 6 * 3
+    assert address == writer.slot(0).ctypes.data
+    assert ring_bytes(4, (8, 6)) == 2 * mmap.PAGESIZE, "one page of marks, one of pixels"

@@ -10,7 +10,8 @@ from tests.rooms import ROOT
 from world.event import Prompt
 from world.info import WorldError
 from world.options import ProbeOptions, WorldOptions
-from world.zoo import open_in_own_process, open_world
+from world.wan.random import SIZES
+from world.zoo import NAMES, RANDOM, open_in_own_process, open_options, open_world
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +80,14 @@ def test_the_example_makes_a_film(tmp_path, name):
         assert np.load(tmp_path / name).shape == (18, 128, 224, 3)
     else:
         assert (tmp_path / name).stat().st_size > 1000
+
+
+def test_worlds_of_random_weights_open_like_a_folder_and_nobody_is_told_of_them():
+    assert set(RANDOM) == set(SIZES) and not set(RANDOM) & set(NAMES)
+    options = WorldOptions("random-wan-tiny", device="cpu", picture=(32, 16), decoder="taehv", dtype="bfloat16")
+    world = open_options(options)
+    assert world.info.picture == (32, 16) and world.dit.dtype == torch.bfloat16
+    assert world.session(1, "a").step().latents.shape == (1, 3, 16, 2, 4)
+    with pytest.raises(WorldError) as e:
+        open_world("random")
+    assert "random-wan" not in str(e.value)

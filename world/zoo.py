@@ -17,6 +17,7 @@ NAMES = {
     "small": "the bundled world: text-steered scenes, real time on two CPU cores",
     "probe": "a test card without a network: frame number, prompt count and a colour from the words",
 }
+RANDOM = ("random-wan", "random-wan-tiny")  # random weights, for measurements only: nobody is told of them
 
 
 def open_world(
@@ -80,6 +81,10 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
         from world.wan.world import open_wan
 
         return open_wan(Path(options.name), options)
+    if options.name in RANDOM:
+        from world.wan.random import open_random
+
+        return open_random(options)
     if options.name == "probe":
         from world.probe import ProbeWorld
 
@@ -92,7 +97,7 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
 def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = no_cost) -> World:
     """`open_options`, for a process whose only task is to run this world: it also sets what is global there.
 
-    torch uses `options.threads` CPU threads from now on. For a folder of checkpoints on a GPU, the calling thread's
+    torch uses `options.threads` CPU threads from now on. For a Wan world on a GPU, the calling thread's
     work goes on a stream of high priority. The test card does neither, and imports no torch.
     """
     if options.name == "probe":
@@ -101,7 +106,7 @@ def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = 
 
     use_threads(options.threads)
     world = open_options(options, spend)
-    if is_folder(options.name):
+    if is_wan(options.name):
         take_precedence(resolve(options.device))
     if hasattr(world, "prepare"):
         world.prepare()
@@ -120,7 +125,7 @@ def has_room_for_another(world: World) -> bool:
 
 def check_name(name: str) -> None:
     """Raise WorldError, with the nearest name if one is close, for a name that no world has. Opens nothing."""
-    if name in NAMES or is_folder(name) or is_small_file(name):
+    if name in NAMES or is_wan(name) or is_small_file(name):
         return
     nearest = get_close_matches(name.lower(), NAMES, n=1)
     hint = f" (did you mean {nearest[0]}?)" if nearest else ""
@@ -134,7 +139,7 @@ def check_options(options: WorldOptions) -> None:
     It is quick and imports no torch, so that a mistake is told before a window opens.
     """
     check_name(options.name)
-    if is_folder(options.name):
+    if is_wan(options.name):
         checked_picture(options.picture)
         return
     _refuse_folder_options(options)
@@ -148,12 +153,17 @@ def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
     Raises WorldError for a name that no world has. Opens nothing.
     """
     check_name(name)
-    return ((), ()) if name == "probe" or is_folder(name) else (WORD_GROUPS, EXAMPLES)
+    return ((), ()) if name == "probe" or is_wan(name) else (WORD_GROUPS, EXAMPLES)
 
 
 def is_folder(name: str) -> bool:
     """Whether this names a folder, of checkpoints it is hoped, and not a world of ours."""
     return name not in NAMES and Path(name).is_dir()
+
+
+def is_wan(name: str) -> bool:
+    """Whether this names a world of Wan's sizes: a folder of checkpoints, or random weights in their place."""
+    return name in RANDOM or is_folder(name)
 
 
 def is_small_file(name: str) -> bool:

@@ -14,7 +14,7 @@ from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
 from world.options import SPEEDS, ProbeOptions, WorldOptions, default_threads
-from world.zoo import check_name, check_options
+from world.zoo import check_name, check_options, is_wan
 
 COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words")
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
@@ -123,7 +123,8 @@ def _add_script_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{loop,model,pace,soak,switch}")
+    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{gpu,loop,model,pace,soak,switch}")
+    _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
     _add_world_options(model)
     _add_model_options(model)
@@ -136,6 +137,24 @@ def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
         kind = kinds.add_parser(name, help=told)
         _add_measure_options(kind)
         add_options(kind)
+
+
+def _add_gpu_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tiny", action="store_true", help="a tiny world, also on a CPU, to try the command itself")
+    parser.add_argument(
+        "--speed", type=accept.speeds, metavar="S[,S...]", help=f"of {','.join(SPEEDS)} (what runs here; tiny: exact)"
+    )
+    parser.add_argument("--seconds", type=accept.segment_seconds, metavar="S", help="length of the show (60; tiny: 6)")
+    parser.add_argument(
+        "--only", type=accept.gpu_sections, default=accept.GPU_SECTIONS, metavar="S[,S...]", help="some sections only"
+    )
+    parser.add_argument(
+        "--budget-s", type=accept.seconds, default=450.0, metavar="S", help="skip what would end later than this (450)"
+    )
+    parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
+    parser.add_argument("--table", type=accept.new_file, metavar="FILE.md", help="the table that is printed")
+    parser.add_argument("--out", dest="folder", type=Path, metavar="DIR", help="both files and the trace of the show")
+    _add_overwrite_option(parser)
 
 
 def _add_measure_options(parser: argparse.ArgumentParser) -> None:
@@ -278,7 +297,7 @@ def _given_folder_options(options: argparse.Namespace) -> dict[str, str]:
     """The options given that only a folder of checkpoints has; raises UsageError if the world is not a folder."""
     asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
     given = {option: value for option, value in asked.items() if value}
-    if given and not Path(options.world).is_dir():
+    if given and not is_wan(options.world):
         raise UsageError(
             f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own"
         )

@@ -12,6 +12,7 @@ from world.diffusion.recache import Encoder, append, rebuild
 from world.dit.cache import BankPair, CacheBank
 from world.dit.device import SideStream
 from world.dit.dit import TimeEmbeddings
+from world.dit.fast import FastDiT
 from world.prompt_mix import Words
 
 
@@ -26,6 +27,18 @@ class StreamMemory:
         self._model, self._prompts, self._times = model, prompts, times
         self.banks = BankPair(self._new_bank(), self._new_bank())
         self.history, self.side = LatentHistory(model.device), SideStream(model.device)
+        if isinstance(model.dit, FastDiT):
+            self._prepare(model.dit)
+
+    def _prepare(self, dit: FastDiT) -> None:
+        """Let a fast model capture its passes over both banks."""
+        config, device = self._model.config, self._model.device
+        shape = config.latents.shape(config.cache.block)
+        condition = torch.zeros(*shape[:2], config.dit.dim, device=device) if self._model.condition else None
+        with torch.inference_mode():
+            modulation = self._times.modulation(config.sampler.clean, condition)
+            for bank in (self.banks.front, self.banks.back):
+                dit.prepare(bank, torch.zeros(shape, device=device), modulation)
 
     def do(self, work: Work) -> None:
         """One piece of work, in the order in which the switch state asked for it."""

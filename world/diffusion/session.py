@@ -110,7 +110,7 @@ class DiffusionSession:
             yield Remade(self.index, without_events)
             latents = yield from self._make(self.state.begin(()))
         block = self._publish(latents)
-        yield Made(block)
+        yield Made(block, self._memory.history.latents(block.index))
         self._do(self.state.after_block())
         self._draw_first_noise()
         finish(self._model.device)

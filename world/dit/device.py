@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -45,6 +44,23 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def download(tensor: Tensor) -> Tensor:
+    """Begin to copy `tensor` to the CPU; from a GPU into pinned memory, behind the work that this thread has begun.
+
+    Only after a `fence` made from now on may the copy be read.
+    """
+    if tensor.device.type != "cuda":
+        return tensor
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
+def fence(device: torch.device) -> Callable[[], None]:
+    """A function that waits until `device` has done all work that this thread has begun before the call of `fence`."""
+    if device.type != "cuda":
+        return lambda: None
+    return torch.cuda.current_stream(device).record_event().synchronize
 
 
 class SideStream:
@@ -160,12 +176,8 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def time_ms(run: Callable[[], object], device: torch.device) -> float:
-    """Milliseconds that a call takes, its work on the device included. For measurements only."""
-    if device.type != "cuda":
-        begun = time.perf_counter()
-        run()
-        return (time.perf_counter() - begun) * 1e3
+def gpu_ms(run: Callable[[], object]) -> float:
+    """Milliseconds that a GPU takes for the work of a call. It waits for it: for measurements only."""
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     begin.record()
     run()
@@ -200,6 +212,13 @@ def leaves_half(device: torch.device) -> bool:
     """Whether a GPU's free memory is a tenth more than the most that this process has taken of it."""
     free, _ = torch.cuda.mem_get_info(device)
     return free > 1.1 * torch.cuda.max_memory_reserved(device)
+
+
+def forget_peak(device: torch.device) -> None:
+    """Give a GPU's unused memory back to it, and let `peak_gib` count anew."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_gib(device: torch.device) -> float | None:

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.dit.cache import CachedPass
+from world.dit.cache import CacheBank, CachedPass
 from world.dit.dit import EPS, CausalDiT, LayerAttend, Modulation, TextKV, TransformerBlock
-from world.dit.kernels import AttentionKernel
+from world.dit.kernels import AttentionKernel, linear_gelu
 from world.dit.pass_graph import Memory, PassGraphs, PassInputs
 from world.dit.quantised import Float8Linear, Int8Linear
 from world.dit.rope import rotate_pairs
@@ -83,8 +83,13 @@ class FastBlock(nn.Module):
         # with one row of words for each frame, the frames become the batch
         queries = self.cross.queries(self.norm3(x).reshape(len(words[0]), -1, x.shape[-1]))
         x = x + self.cross.o(AttentionKernel()(queries, *words).flatten(2)).view_as(x)
-        hidden = F.gelu(self.up(_norm(x) * (1 + m[4]) + m[3]), approximate="tanh")
-        return x + self.down(hidden) * m[5]
+        return x + self.down(self._widened(_norm(x) * (1 + m[4]) + m[3])) * m[5]
+
+    def _widened(self, x: Tensor) -> Tensor:
+        """The first half of the feed-forward: [..., dim] -> [..., ffn_dim]."""
+        if x.is_cuda and isinstance(self.up, nn.Linear):
+            return linear_gelu(x, self.up.weight, self.up.bias)
+        return F.gelu(self.up(x), approximate="tanh")
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))
@@ -157,6 +162,21 @@ class FastDiT:
         for layer, block in enumerate(others):
             x = block(x, modulation.of_layers, words[layer], partial(attend, layer))
         attend.write(len(others), *last.memory(x, modulation.of_layers))
+
+    def prepare(self, bank: CacheBank, latents: Tensor, modulation: Modulation) -> None:
+        """Capture the passes over an empty bank, so that no show waits for that. The bank is empty again afterwards.
+
+        latents [B, F, C, h, w] and modulation: examples, of a block.
+        """
+        config = bank.config
+        if config.window == -1 or config.window != config.size:
+            return  # no two passes are alike
+        rows = self.config.text_len or 1
+        words = self.words(torch.zeros(1, rows, self.config.text_dim, device=latents.device))
+        bank.reset(config.size)
+        for make in (self.predict, self.remember):
+            make(latents, modulation, words, bank.attend(config.size, config.block))
+        bank.clear()
 
     def _predict_steady(self, inputs: PassInputs) -> Tensor:
         return self._head(self._through(self.blocks, inputs), inputs.modulation, inputs.latents)

@@ -49,7 +49,7 @@ def memory_of(attend: CachedPass, written: Tensor) -> list[Memory]:
 
 
 class PassGraphs:
-    """The graphs of a model, for each bank and kind of pass. A kind is made once without a graph, then captured.
+    """The graphs of a model, for each bank and kind of pass.
 
     capture: turns a function into its replay; None to make every pass as it is written, as on a CPU.
     """
@@ -80,19 +80,16 @@ class BankGraphs:
         self._capture, self._pool = capture, pool
         self._inputs: PassInputs | None = None
         self._words: TextKV | None = None  # those that lie in the inputs
-        self._replays: dict[str, Replay | None] = {}
+        self._replays: dict[str, Replay] = {}
 
     def run(self, kind: Run, inputs: PassInputs, attend: CachedPass) -> Tensor | None:
-        """Make a pass: by its graph from the second time on."""
-        name = kind.__name__
-        if name not in self._replays:
-            self._replays[name] = None
+        """Make a pass by its graph, which is captured the first time; without it, for a text of another length."""
+        if self._words and inputs.words[0][0].shape != self._words[0][0].shape:
             return kind(inputs)
-        own = self._fill(inputs, attend)
-        replay = self._replays[name]
-        if replay is None:
-            replay = self._replays[name] = self._capture(partial(kind, own), self._pool)
-        made = replay()
+        own, name = self._fill(inputs, attend), kind.__name__
+        if name not in self._replays:
+            self._replays[name] = self._capture(partial(kind, own), self._pool)
+        made = self._replays[name]()
         return None if made is None else made.clone()
 
     def _fill(self, inputs: PassInputs, attend: CachedPass) -> PassInputs:

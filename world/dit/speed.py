@@ -47,7 +47,7 @@ def accelerate(dit: CausalDiT, config: DiffusionConfig, device: torch.device, sp
     if not has_compiler():
         log.warning("no C++ compiler found: the model runs uncompiled, at about four fifths of its speed")
     kernel = kernel_for(config, device, dit.dtype)
-    log.info("speed %s, attention by %s in %d parts", speed, kernel.name, kernel.parts)
+    log.info("speed %s, attention by %s", speed, kernel)
     graphs = PassGraphs(capture if device.type == "cuda" else None)
     return FastDiT(dit, speed, kernel, has_compiler(), graphs)
 
@@ -58,7 +58,7 @@ def kernel_for(config: DiffusionConfig, device: torch.device, dtype: torch.dtype
         return AttentionKernel()
     tokens = config.latents.grid[0] * config.latents.grid[1]
     shape = config.dit.num_heads, config.dit.head_dim
-    return fastest_kernel(config.cache.block * tokens, config.cache.size * tokens, shape, device)
+    return fastest_kernel(config.cache.block * tokens, config.cache.size * tokens, shape, device, has_compiler())
 
 
 def has_compiler() -> bool:

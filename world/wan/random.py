@@ -11,16 +11,33 @@ from torch import Tensor
 from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig
+from world.dit.device import resolve, working_dtype
 from world.dit.dit import CausalDiT
-from world.dit.speed import accelerate
+from world.dit.speed import accelerate, speed_for
 from world.info import WorldError
+from world.options import WorldOptions
 from world.wan.fast.decoder import decoder_at
+from world.wan.picture import checked_picture
 from world.wan.taehv import TAEHV
 from world.wan.vae import WanVAE
 from world.wan.world import wan_info
 
 DECODERS = {"vae": WanVAE, "taehv": TAEHV}
+SIZES = {  # of the transformer, by the name of the world
+    "random-wan": DiTConfig(),
+    "random-wan-tiny": DiTConfig(dim=48, ffn_dim=64, text_dim=16, text_len=8, num_heads=2, num_layers=2),
+}
 POOL = 1_000_003  # random numbers, used again and again; a prime, so that no two rows of a weight are alike
+
+
+def open_random(options: WorldOptions) -> DiffusionWorld:
+    """The world of random weights that has this name (SIZES), opened as a folder of checkpoints would be."""
+    width, height = checked_picture(options.picture)
+    device = resolve(options.device)
+    dtype = working_dtype(device, options.dtype)
+    speed = speed_for(device, options.speed, dtype)
+    latent, sizes = (height // 8, width // 8), SIZES[options.name]
+    return random_wan(latent, device, dtype, sizes, options.decoder, options.positions, speed)
 
 
 def random_wan(
