@@ -29,10 +29,9 @@ pytestmark = pytest.mark.gpu
 
 
 @pytest.fixture(params=TOLERANCES, ids=str, autouse=True)
-def dtype(request):
+def dtype(request, without_tf32):
     torch.manual_seed(0)
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        yield request.param
+    return request.param
 
 
 def random(*shape: int, dtype: torch.dtype) -> torch.Tensor:
