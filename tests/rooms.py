@@ -26,7 +26,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.dit": _WORLD,
     "world.diffusion": _WORLD | {"world.dit"},
     "world.small": _WORLD | {"world.dit", "world.diffusion"},
-    "world.wan": _WORLD | {"world.dit", "world.diffusion"},
+    "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast"},
     # it knows the weights by their released names, not the plain modules
     "world.wan.fast": {"world.dit", "world.diffusion"},
     "world.train.learn": {"world.dit", "world.small"},

@@ -16,6 +16,7 @@ from world.dit.parallel import shared_config
 from world.dit.speed import accelerate, speed_for
 from world.info import WorldError, WorldInfo
 from world.options import WorldOptions
+from world.wan.fast.decoder import decoder_at
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
 from world.wan.fit import Setting, fitted, memory_need
 from world.wan.picture import checked_picture
@@ -59,7 +60,8 @@ def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> Diff
 
     info = wan_info(sizes, decoder.memory)
     transformer = accelerate(dit, sizes, device, speed)
-    return DiffusionWorld(sizes, transformer, encode, decoder, info, device=device, slow_words=True)
+    pixels = decoder_at(speed, decoder, device, dtype)
+    return DiffusionWorld(sizes, transformer, encode, pixels, info, device=device, slow_words=True)
 
 
 def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
