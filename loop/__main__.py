@@ -77,20 +77,24 @@ def _render(options: Namespace) -> int:
 
 def _bench(options: Namespace) -> int:
     if options.benchmark == "model":  # imports torch, which the other benchmarks leave to the shows they start
-        from loop.measure.bench_model import run_model_bench
+        from loop.measure.model.bench_model import run_model_bench
 
         return run_model_bench(options)
-    from loop.measure.bench_loop import run_loop_bench
-    from loop.measure.bench_pace import run_pace_bench
-    from loop.measure.bench_soak import run_soak_bench
-    from loop.measure.bench_switch import run_switch_bench
+    if options.benchmark == "gpu":
+        from loop.measure.gpu.command import run_gpu_bench
+
+        return run_gpu_bench(options)
+    from loop.measure.shows.bench_loop import run_loop_bench
+    from loop.measure.shows.bench_pace import run_pace_bench
+    from loop.measure.shows.bench_soak import run_soak_bench
+    from loop.measure.shows.bench_switch import run_switch_bench
 
     benchmarks = {"loop": run_loop_bench, "pace": run_pace_bench, "soak": run_soak_bench, "switch": run_switch_bench}
     return benchmarks[options.benchmark](options)
 
 
 def _latency(options: Namespace) -> int:
-    from loop.measure.latency import run_latency
+    from loop.measure.latency.run import run_latency
 
     return run_latency(options)
 

@@ -2,6 +2,27 @@
 
 import os
 
+import pytest
+
 # Tiny tensors gain nothing from a second thread, and threads that spin for one another bring a busy machine to a
 # standstill. Read when torch is loaded; the model's process chooses its own number.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture
+def without_tf32():
+    """float32 throughout on a GPU: TF32 would round every factor to eleven bits."""
+    import torch
+
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    assert not torch.backends.cuda.matmul.allow_tf32
+    yield
+    torch.backends.cudnn.allow_tf32 = before
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With `-m gpu`, files without such a test are left alone: a GPU's machine need not have all that they import."""
+    if config.option.markexpr == "gpu" and collection_path.name.startswith("test_"):
+        return None if "mark.gpu" in collection_path.read_text() else True
+    return None

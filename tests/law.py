@@ -9,7 +9,7 @@ from world.diffusion.recache import Encoder, Stretch, append, rebuild
 from world.diffusion.world import DiffusionWorld
 from world.dit.cache import BankPair, CacheBank
 from world.dit.denoise import Sampler
-from world.dit.dit import TextKV
+from world.dit.dit import TextKV, TimeEmbeddings
 from world.dit.noise import normal
 
 Crossings = dict[int, tuple[int, str]]  # of the block `seen`: its `cut` and its words
@@ -21,6 +21,8 @@ class LiteralLaw:
     def __init__(self, world: DiffusionWorld, seed: int, dials: list[dict[str, float]], crossings: Crossings) -> None:
         self.world, self.seed, self.dials, self.crossings = world, seed, dials, crossings
         self.frames, self.film = world.config.cache.block, []
+        self.sampler = Sampler(world.config.sampler)
+        self.times = TimeEmbeddings(world.dit, [*self.sampler.timesteps, 0.0])
 
     def run(self) -> list[Tensor]:
         """Every block, rounded as it is stored."""
@@ -36,10 +38,10 @@ class LiteralLaw:
 
         def predict(x: Tensor, timestep: float) -> Tensor:
             attend = banks.front.attend(block * self.frames, self.frames)
-            return self.world.dit(x, torch.full(x.shape[:2], timestep), spoken, attend, condition)
+            return self.world.dit.predict(x, self.times.modulation(timestep, condition), spoken, attend)
 
         shape = self.world.config.latents.shape(self.frames)
-        *_, x0 = Sampler(self.world.config.sampler).run(predict, lambda step: normal(self.seed, block, step, shape))
+        *_, x0 = self.sampler.run(predict, lambda step: normal(self.seed, block, step, shape))
         return x0
 
     def state(self, block: int) -> tuple[BankPair, str]:
@@ -54,14 +56,18 @@ class LiteralLaw:
                     self.rebuild(banks, number, words)
             if number < block:
                 spoken, condition = self.speak(words, number, number + 1)
-                append(Encoder(self.world.dit, spoken), banks.front, self.stretch(number, number + 1, condition))
+                append(
+                    Encoder(self.world.dit, self.times, spoken),
+                    banks.front,
+                    self.stretch(number, number + 1, condition),
+                )
         return banks, words
 
     def rebuild(self, banks: BankPair, upto: int, words: str) -> None:
         """Everything before block `upto` anew."""
         if upto:
             spoken, condition = self.speak(words, 0, upto)
-            encoder, renew = Encoder(self.world.dit, spoken), not self.world.config.cache.keep_sink
+            encoder, renew = Encoder(self.world.dit, self.times, spoken), not self.world.config.cache.keep_sink
             rebuild(encoder, banks, self.stretch(0, upto, condition), renew)
         else:
             banks.back.clear()

@@ -18,12 +18,17 @@ MOST_FILES = 16
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
 _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
 _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
+_MODEL = {"world.dit", "world.diffusion", "world.wan"}
+_MEASURE = {"loop.measure", "loop.measure.trace"}
+_COMMANDS = {"loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
 ALLOWED: Mapping[str, set[str]] = {
     "world": set(),
     "world.dit": _WORLD,
     "world.diffusion": _WORLD | {"world.dit"},
     "world.compact": _WORLD | {"world.dit", "world.diffusion"},
-    "world.wan": _WORLD | {"world.dit", "world.diffusion"},
+    "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast"},
+    # it knows the weights by their released names, not the plain modules
+    "world.wan.fast": {"world.dit", "world.diffusion"},
     "world.train.learn": {"world.dit", "world.compact"},
     "world.train.tale": _WORLD,
     "world.train.data": {"world.compact", "world.train.learn"},
@@ -33,21 +38,29 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.train.marks": {"world.compact", "world.train.tale", "world.train.story"} | _TRAIN,
     "world.train": _WORLD | {"world.dit", "world.compact", "world.train.story", "world.train.marks"} | _TRAIN,
     # it prepares the process that a world is to have for itself
-    "world.zoo": _WORLD | {"world.dit", "world.compact", "world.wan"},
+    "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan"},
     "input": _WORLD,
     "net": _WORLD,
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
-    "loop.worker": _WORLD | {"world.zoo", "loop.link", "loop.timing"},
+    "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
     "loop.screen": _WORLD | {"input"},
     "loop.output": _WORLD | {"loop.link", "loop.timing"},
     # the doctor looks at the devices that the other rooms use
     "loop.cli": _WORLD | {"world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
+    "loop.measure": {"loop.output"},
+    "loop.measure.trace": {"loop.output"},
+    "loop.measure.shows": _MEASURE | _WORLD | {"world.dit", "input", "loop"} | _SHOW,
+    "loop.measure.latency": _MEASURE | {"loop.measure.shows", "loop.output"},
     # a benchmark of the model looks into it
-    "loop.measure": _WORLD | {"world.zoo", "world.dit", "world.diffusion", "world.wan", "input", "loop"} | _SHOW,
-    "loop.__main__": _WORLD | {"world.zoo", "world.train", "loop", "loop.cli", "loop.measure"},
+    "loop.measure.model": {"loop.measure", "loop.cli", "world.zoo"} | _WORLD | _MODEL,
+    "loop.measure.gpu": _MEASURE
+    | _WORLD
+    | _MODEL
+    | {"loop.measure.shows", "loop.cli", "loop.link", "loop.worker", "loop.timing", "loop.output", "world.zoo"},
+    "loop.__main__": _WORLD | {"world.zoo", "world.train", "loop", "loop.cli"} | _COMMANDS,
 }
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loop.measure import analysis
-from loop.measure.estimate import bootstrap_difference, bootstrap_median, slope
-from loop.measure.recording import MS, TraceError, parse_recording
+from loop.measure.trace import analysis
+from loop.measure.trace.estimate import bootstrap_difference, bootstrap_median, slope
+from loop.measure.trace.recording import MS, TraceError, parse_recording
 from tests.traces import HEADER, TICK, blocks, event, flips, recorded
 
 

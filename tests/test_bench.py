@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from loop.__main__ import main
-from loop.measure import bench_model
-from loop.measure.bench_model import _time_blocks
+from loop.measure.model import bench_model
+from loop.measure.model.bench_model import _time_blocks
 from loop.measure.report import Spread, environment
 from world.dit.config import DiTConfig
 from world.wan.random import random_wan

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from loop.cli.options import parse_command_line
-from loop.measure import bench_pace, trial
+from loop.measure.shows import bench_pace, trial
 from tests.traces import event, flips, recorded
 
 OPTIONS = parse_command_line(["bench", "pace", "--probe-pace-every", "20"])

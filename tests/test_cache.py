@@ -29,7 +29,7 @@ def call(bank: CacheBank, start: int, q, k, v, renew: bool = False) -> torch.Ten
 
 def held(bank: CacheBank, literal: LiteralCache) -> torch.Tensor:
     """The bank's keys as the published cache stores them."""
-    keys, _ = bank.logical(0)
+    keys, _ = bank.logical(0)  # not rotated
     if bank.config.positions == "relative":
         return keys
     frames = [bank.slots.frame[slot] for slot in bank.slots.order]
@@ -69,7 +69,7 @@ def test_published_a_large_sink_keeps_the_noise_of_its_later_frames():
     noisy, clean = drawn(generator, 1, 1), drawn(generator, 1, 1)
     call(bank, 1, *noisy)
     call(bank, 1, *clean)
-    assert torch.equal(bank.keys[0][:, 1:2], noisy[1])
+    assert torch.equal(bank.sink_keys[0][:, 1:2], noisy[1])
 
 
 def test_a_large_sink_takes_the_clean_pass_of_every_frame_and_shows_no_empty_slot():
@@ -79,7 +79,7 @@ def test_a_large_sink_takes_the_clean_pass_of_every_frame_and_shows_no_empty_slo
     clean = drawn(generator, 1, 1)
     call(bank, 1, *drawn(generator, 1, 1))
     call(bank, 1, *clean)
-    assert torch.equal(bank.keys[0][:, 1:2], clean[1])
+    assert torch.equal(bank.sink_keys[0][:, 1:2], clean[1])
 
 
 def test_the_shipped_window_evicts_the_oldest_block_after_the_sink_once_a_block():
@@ -90,14 +90,19 @@ def test_the_shipped_window_evicts_the_oldest_block_after_the_sink_once_a_block(
     assert [slots.frame[slot] for slot in slots.order] == [0, 1, 2, 9, 10, 11, 12, 13, 14, 15, 16, 17]
 
 
-def test_nothing_moves_in_memory_but_the_new_block():
-    bank, generator = bank_of(CacheConfig(6, 2, 2)), torch.Generator().manual_seed(0)
+@pytest.mark.parametrize("positions", ["relative", "absolute"])
+def test_nothing_moves_in_memory_but_the_new_block_and_keys_of_a_sink_that_moves_along(positions):
+    config = CacheConfig(6, 2, 2, positions=positions)
+    bank, generator = bank_of(config), torch.Generator().manual_seed(0)
     for block in range(5):
-        before = bank.keys[0].clone()
-        where = bank.attend(2 * block, 2).written.tolist()
+        before, keys = bank.values[0].clone(), bank.keys[0].clone()
+        where = bank.attend(2 * block, 2).placement.written
         call(bank, 2 * block, *drawn(generator, 1, 2))
-        changed = [slot for slot in range(6) if not torch.equal(before[:, slot], bank.keys[0][:, slot])]
+        changed = [slot for slot in range(6) if not torch.equal(before[:, slot], bank.values[0][:, slot])]
         assert changed == sorted(where)
+        turned = {slot for slot in range(6) if not torch.equal(keys[:, slot], bank.keys[0][:, slot])}
+        moved = {0, 1} if positions == "relative" and block >= 3 else set()
+        assert turned == {*where, *moved}
 
 
 def test_a_full_window_is_read_without_a_copy():
@@ -107,11 +112,12 @@ def test_a_full_window_is_read_without_a_copy():
         assert cached.visible.of(bank.keys[0]).data_ptr() == bank.keys[0].data_ptr()
 
 
-def test_relative_positions_stay_inside_the_window():
+def test_with_relative_positions_the_sink_moves_along_with_the_stream():
     slots = Slots(CacheConfig(7, 2, 2))
     for block in range(1500):
         placement = slots.place(2 * block, 2)
-    assert sorted(placement.keys) == [0, 1, 2, 3, 4, 5, 6] and placement.queries == [5, 6]
+    # the window is 7 long, so its sink stands 5 and 6 frames before the newest block
+    assert placement.positions == [2998, 2999] and placement.sink == [2993, 2994]
 
 
 def test_three_thousand_latent_frames_take_no_more_memory_or_work():

@@ -37,9 +37,9 @@ GIVEN = {  # what is not compared, by kind: weights and inputs
 }
 
 
-def measured(path: Path) -> Verdict:
+def measured(path: Path, device: str = "cpu") -> Verdict:
     with torch.no_grad():
-        return measure(path)
+        return measure(path, device)
 
 
 def outputs(tensors: dict[str, torch.Tensor], kind: str) -> list[str]:
@@ -60,6 +60,14 @@ def copied(name: str, folder: Path) -> Path:
 def test_the_golden_numbers_are_reproduced(path):
     verdict = measured(path)
     assert verdict.passed and verdict.worst < 1e-5, verdict.errors
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("path", cases(GOLDEN), ids=lambda path: path.stem)
+def test_the_golden_numbers_are_reproduced_on_a_gpu(path, without_tf32):
+    verdict = measured(path, "cuda")
+    assert verdict.passed, verdict.errors
 
 
 def test_every_kind_has_a_case_and_they_stay_small():

@@ -9,7 +9,7 @@ from world.dit.attend import Dense, block_causal, teacher_forcing
 from world.dit.cache import CacheBank
 from world.dit.config import CacheConfig, DiTConfig
 from world.dit.dit import CausalDiT
-from world.dit.rope import angles, rotate, rotation, split_pairs
+from world.dit.rope import angles, rotate, rotate_pairs, rotation, split_pairs
 
 TINY = DiTConfig(
     dim=32, ffn_dim=48, freq_dim=16, text_dim=12, text_len=6, in_dim=4, out_dim=4, num_heads=2, num_layers=2
@@ -129,6 +129,11 @@ def test_rotation_is_multiplication_by_a_complex_number():
     assert torch.allclose(rotate(x, rotation(torch.tensor([7, 2000]), GRID, 16)), expected.float(), atol=1e-6)
 
 
+def test_a_rotation_by_pairs_is_the_same_rotation():
+    x, by = torch.randn(1, 12, 2, 16), rotation(torch.tensor([7, 2000]), GRID, 16)
+    assert torch.allclose(rotate_pairs(x, torch.view_as_real(by)), rotate(x, by), atol=1e-6)
+
+
 def test_an_own_embedding_and_head_take_the_place_of_wans():
     class Embed(torch.nn.Linear):
         def forward(self, latents):
@@ -152,7 +157,7 @@ def test_remembering_writes_what_predicting_writes():
     words, banks = dit.words(torch.ones(1, 6, 12)), [CacheBank(CacheConfig(6, 2, 3), TINY, GRID) for _ in range(2)]
     with torch.no_grad():
         dit(latents, timesteps, words, banks[0].attend(0, 3))
-        dit.remember(latents, timesteps, words, banks[1].attend(0, 3))
+        dit.remember(latents, dit.modulation(dit.time(timesteps)), words, banks[1].attend(0, 3))
     for ours, theirs in zip(banks[0].keys + banks[0].values, banks[1].keys + banks[1].values, strict=True):
         assert torch.equal(ours, theirs) and ours.any()
 

@@ -67,7 +67,18 @@ def output(ring, link):
 
 
 def shown(output, made):
-    return [int(frames[0, 0, 0, 0]) for frames in output.decoded(made)]
+    """What the frames of a block show, decoded and uploaded but not published."""
+    return [value for upload in output.uploads(made) for value in in_ring(output._ring, upload)]
+
+
+def in_ring(ring, upload):
+    upload.wait_uploaded()
+    return [int(ring.slot(upload.ordinal + offset)[0, 0, 0]) for offset in range(upload.count)]
+
+
+def published(output, ring, frames, *marks):
+    """Frames as they come from a decoder, published."""
+    output.publish(HostUpload(ring).begin(ring.written, frames), *marks)
 
 
 def test_a_block_continues_its_parent_and_a_hard_cut_nothing(output):
@@ -86,6 +97,37 @@ def test_what_is_made_instead_of_a_dropped_block_continues_the_kept_one(output):
         assert shown(output, block(index, 5, 5, parent=0)) == [7, 12], "its state is not crowded out"
 
 
+def make(output, index, epoch=0, parent=None):
+    """A block of two latent frames, decoded and published."""
+    for offset, upload in enumerate(output.uploads(block(index, 1, 1, parent=parent))):
+        output.publish(upload, 2 * index + offset, index, epoch)
+
+
+def kept(output, newest):
+    return [index for index in range(newest + 1) if output.can_continue(index)]
+
+
+def test_the_states_before_the_block_on_the_screen_are_forgotten_when_the_next_one_is_decoded(output, ring):
+    for index in range(3):
+        make(output, index)
+    ring.release(3, epoch=0)  # the first frame of block 1 is on the screen
+    assert kept(output, 2) == [0, 1, 2]
+    make(output, 3)
+    assert kept(output, 3) == [1, 2, 3], "block 2 may be taken back, block 1 may not"
+
+
+def test_no_state_is_forgotten_while_a_take_back_may_be_under_way(output, ring):
+    make(output, 0), make(output, 1)
+    ring.release(4, epoch=1)  # block 1 was dropped unseen, and the message is still in the pipe
+    list(output.uploads(block(2, 1, 1)))
+    assert kept(output, 2) == [0, 1, 2]
+    output.drop_frames(), output.forget_after(0)
+    make(output, 3, epoch=1, parent=0)
+    ring.release(6, epoch=1)
+    make(output, 4, epoch=1, parent=3)
+    assert kept(output, 4) == [3, 4]
+
+
 def test_a_session_that_resumes_goes_on_from_the_last_of_its_blocks(output):
     output.resume([block(0, 1, 2), block(1, 4, 8)])
     assert shown(output, block(2, 1, 1)) == [16, 17]
@@ -93,7 +135,7 @@ def test_a_session_that_resumes_goes_on_from_the_last_of_its_blocks(output):
 
 def test_a_published_frame_tells_how_many_messages_were_sent_before_it(output, ring, link):
     link.stamp("take", 3, (7, 8))
-    output.publish(np.full((2, 1, 2, 3), 9, np.uint8), first_number=40, block=20, epoch=1)
+    published(output, ring, np.full((2, 1, 2, 3), 9, np.uint8), 40, 20, 1)
     assert link.pipe.messages == [Stage(7, "take", 3), Stage(8, "take", 3)]
     assert [ring.mark(ordinal) for ordinal in (0, 1)] == [
         FrameMark(0, 40, 20, 1, 5, messages=2),
@@ -105,7 +147,7 @@ def test_a_published_frame_tells_how_many_messages_were_sent_before_it(output, r
 def test_the_next_block_is_due_after_the_frames_that_have_no_due_time_yet(output, ring):
     assert not output.is_scheduled and output.due_ns is None
     ring.set_schedule(Schedule(0, 100 * MS, 10 * MS))
-    output.publish(np.zeros((2, 1, 2, 3), np.uint8), 0, 0, 0)
+    published(output, ring, np.zeros((2, 1, 2, 3), np.uint8), 0, 0, 0)
     assert output.due_ns == 120 * MS and output.period_ns == 10 * MS
     output.drop_frames(), output.forget_after(-1)
     assert output.due_ns == 100 * MS, "others get the due times of frames that were dropped"
@@ -116,10 +158,10 @@ def test_nothing_is_due_while_the_picture_is_frozen(output, ring):
     assert output.is_scheduled and output.due_ns is None and output.period_ns is None
 
 
-def test_there_is_room_for_a_block_until_the_ring_is_full(output):
+def test_there_is_room_for_a_block_until_the_ring_is_full(output, ring):
     for index in range(3):
         assert output.has_room
-        output.publish(np.zeros((2, 1, 2, 3), np.uint8), 2 * index, index, 0)
+        published(output, ring, np.zeros((2, 1, 2, 3), np.uint8), 2 * index, index, 0)
     assert not output.has_room
 
 
@@ -127,5 +169,22 @@ def test_frames_in_host_memory_are_copied_into_their_slots():
     ring: FrameRing = Rings().create(2, (2, 1))
     upload = uploader(ring, np.zeros((1, 1, 2, 3), np.uint8))
     assert isinstance(upload, HostUpload)
-    upload.write(1, np.full((1, 1, 2, 3), 3, np.uint8))
+    begun = upload.begin(1, np.full((1, 1, 2, 3), 3, np.uint8))
+    begun.wait_decoded(), begun.wait_uploaded()
+    assert (begun.ordinal, begun.count) == (1, 1)
     assert (ring.slot(1) == 3).all() and (ring.slot(0) == 0).all()
+
+
+def test_on_a_cpu_a_latent_frame_is_decoded_only_when_the_one_before_was_taken(output):
+    decoded = []
+    decode = output._decode
+    output._decode = lambda state, latents: decoded.append(float(latents.sum())) or decode(state, latents)
+    uploads = output.uploads(block(0, 1, 2))
+    assert next(uploads) and decoded == [1.0]
+    assert next(uploads) and decoded == [1.0, 2.0]
+
+
+def test_latents_that_the_model_still_has_are_decoded_instead_of_those_of_the_block(output, ring):
+    made = block(0, 1, 2)
+    uploads = output.uploads(made, made.latents + 10)
+    assert [value for upload in uploads for value in in_ring(ring, upload)] == [11, 23]

@@ -13,10 +13,12 @@ import pytest
 
 from loop.__main__ import main
 from loop.cli.options import parse_command_line
-from loop.measure import bench_loop, bench_soak, bench_switch, latency, latency_shows, trial
-from loop.measure.bench_switch import SwitchSetting
-from loop.measure.bound import Bound, bound_of
-from loop.measure.latency_shows import LatencyMeasurement
+from loop.measure.latency import run as latency
+from loop.measure.latency import shows as latency_shows
+from loop.measure.latency.shows import LatencyMeasurement
+from loop.measure.shows import bench_loop, bench_soak, bench_switch, trial
+from loop.measure.shows.bench_switch import SwitchSetting
+from loop.measure.shows.bound import Bound, bound_of
 from tests.traces import blocks, event, flips, recorded
 
 BOUND = Bound(half_block=100.0, recache=50.0, block=80.0, first_decode=5.0, tick=20.0)
@@ -83,7 +85,7 @@ def test_the_figures_can_be_written_as_json():
 
 
 def test_the_page_needs_nothing_from_elsewhere():
-    page = pytest.importorskip("loop.measure.latency_page")
+    page = pytest.importorskip("loop.measure.latency.page")
     pytest.importorskip("matplotlib", reason="pip install 'neverblink[plot]'")
     page.check_plotting()
     written = page.latency_page({"device": "a <fast> one", "versions": {"python": "3"}}, measured())

@@ -24,14 +24,14 @@ def started(world, blocks: int):
 
 def spoil(world, passes, value: float = math.nan):
     """Let these of the transformer's next passes, counted from 0, come out as `value`."""
-    forward, begun = world.dit.forward, world.dit.passes
+    predict, begun = world.dit.predict, world.dit.passes
 
     def spoilt(*inputs):
         number = world.dit.passes - begun
-        out = forward(*inputs)
+        out = predict(*inputs)
         return torch.full_like(out, value) if number in passes else out
 
-    world.dit.forward = spoilt
+    world.dit.predict = spoilt
 
 
 def spoil_words(world, bad: str):

@@ -13,7 +13,7 @@ from statistics import median
 
 import pytest
 
-from loop.measure.recording import MS, Recording, read_recording
+from loop.measure.trace.recording import MS, Recording, read_recording
 from tests.shows import ROOT, end_all, finish, read_trace, start, wait_until
 
 pytest.importorskip("Xlib", reason="python-xlib is not installed: pip install 'neverblink[dev]'")
@@ -94,7 +94,7 @@ def live(server, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bare(server, tmp_path_factory):
     """The same loop and window without a model."""
-    return watched(server, tmp_path_factory.mktemp("bare") / "trace.jsonl", *CARD, module="loop.measure.bare")
+    return watched(server, tmp_path_factory.mktemp("bare") / "trace.jsonl", *CARD, module="loop.measure.shows.bare")
 
 
 def test_every_key_that_was_pressed_is_in_the_ledger_in_order(live):

@@ -1,7 +1,7 @@
 import pytest
 
-from loop.measure.punctuality import on_time_share, period_changes_ms, unevenness_ms
-from loop.measure.recording import MS
+from loop.measure.trace.punctuality import on_time_share, period_changes_ms, unevenness_ms
+from loop.measure.trace.recording import MS
 from tests.traces import TICK, flips, recorded
 
 PERIOD = 50.0  # ms: what the traces written by hand say of their world

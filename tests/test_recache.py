@@ -7,6 +7,7 @@ from tests.tiny import SIZES, encode, tiny_world
 from world.diffusion.recache import Encoder, Stretch, append, rebuild
 from world.dit.cache import BankPair, CacheBank
 from world.dit.config import CacheConfig
+from world.dit.dit import TimeEmbeddings
 
 GRID = (2, 3)
 
@@ -16,7 +17,10 @@ class Stream:
 
     def __init__(self, cache: CacheConfig, blocks: int) -> None:
         self.dit = tiny_world().dit
-        self.old, self.new = (Encoder(self.dit, self.dit.words(encode(text).embedding)) for text in ("old", "new"))
+        times = TimeEmbeddings(self.dit, [0.0])
+        self.old, self.new = (
+            Encoder(self.dit, times, self.dit.words(encode(text).embedding)) for text in ("old", "new")
+        )
         self.banks = BankPair(*(CacheBank(cache, SIZES, GRID) for _ in range(2)))
         frames = blocks * cache.block
         self.latents = torch.randn(1, frames, 4, 4, 6, generator=torch.Generator().manual_seed(1))

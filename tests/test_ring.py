@@ -1,7 +1,9 @@
+import mmap
+
 import numpy as np
 import pytest
 
-from loop.link.ring import FrameMark, FrameRing, Schedule
+from loop.link.ring import FrameMark, FrameRing, Schedule, ring_bytes
 
 
 @pytest.fixture
@@ -32,10 +34,16 @@ def test_a_slot_is_free_again_only_after_its_release(ends):
     for number in range(4):
         write(writer, number)
     assert writer.free == 0
-    reader.release(2)
+    reader.release(2, epoch=0)
     assert writer.free == 2
     write(writer, 4)
     assert (reader.slot(4) == 4).all() and (reader.slot(3) == 3).all()
+
+
+def test_a_writer_that_has_not_heard_of_a_drop_knows_of_no_frame_that_was_shown(ends):
+    reader, writer = ends
+    reader.release(2, epoch=1)
+    assert (writer.passed(epoch=1), writer.passed(epoch=0)) == (2, 0), "the others may have been dropped unseen"
 
 
 def test_the_schedule_is_none_until_the_first_frame_was_shown(ends):
@@ -56,3 +64,11 @@ def test_pixels_are_not_copied_on_the_readers_side(ends):
     view = reader.slot(0)
     writer.slot(0)[:] = 9
     assert np.shares_memory(view, reader.slot(0)) and (view == 9).all()
+
+
+def test_the_pixels_have_whole_pages_to_themselves(ends):
+    _, writer = ends
+    address, size_bytes = writer.pixel_pages
+    assert address % mmap.PAGESIZE == 0 and size_bytes % mmap.PAGESIZE == 0 and size_bytes >= 4 * 8 * 6 * 3
+    assert address == writer.slot(0).ctypes.data
+    assert ring_bytes(4, (8, 6)) == 2 * mmap.PAGESIZE, "one page of marks, one of pixels"

@@ -55,8 +55,8 @@ def test_latents_are_rounded_before_the_cache_sees_them():
 
 def test_a_model_that_predicts_x0_is_taken_at_its_word():
     world = tiny_world(prediction="x0", stored="float32")
-    x0, called = [], world.dit.forward
-    world.dit.forward = lambda *inputs: x0.append(called(*inputs)) or x0[-1]
+    x0, called = [], world.dit.predict
+    world.dit.predict = lambda *inputs: x0.append(called(*inputs)) or x0[-1]
     block = world.session(7, "first words").step()
     assert np.array_equal(block.latents, x0[STEPS - 1].numpy())
 

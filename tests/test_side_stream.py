@@ -30,8 +30,8 @@ class TornSideStream:
         self.join()
         yield
         bank = self._memory.banks.back
-        tables = [*bank.query_table._whole, *bank.key_table._whole]
-        self._hidden = [(buffer, buffer.clone()) for buffer in (*bank.keys, *bank.values, *tables)]
+        buffers = (*bank.keys, *bank.values, *bank.sink_keys, bank.table.whole)
+        self._hidden = [(buffer, buffer.clone()) for buffer in buffers]
         for buffer, _ in self._hidden:
             buffer.fill_(torch.nan)
         self.is_busy, self.begun = True, self.begun + 1

@@ -10,7 +10,8 @@ from tests.rooms import ROOT
 from world.event import Prompt
 from world.info import WorldError
 from world.options import ProbeOptions, WorldOptions
-from world.zoo import open_in_own_process, open_world
+from world.wan.random import SIZES
+from world.zoo import NAMES, RANDOM, memory_told, open_in_own_process, open_options, open_world
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,46 @@ def test_a_process_of_its_own_gets_the_threads_that_were_asked_for():
     assert torch.get_num_threads() == 2
 
 
+MEMORY_ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", MEMORY_ERRORS)
+def test_memory_that_runs_out_is_told_in_one_line_with_what_to_change(error):
+    smaller = [
+        "--text-device offload",
+        "--decoder taehv",
+        "--picture 640x368",
+        "--picture 480x272",
+        "--text-device cpu",
+    ]
+    for options, advice in (
+        (WorldOptions("random-wan", speed="fp8"), f"try {', '.join(smaller)}"),
+        (WorldOptions("small"), "use --device cpu"),
+    ):
+        with pytest.raises(WorldError) as caught, memory_told(options):
+            raise error
+        assert str(caught.value) == f"out of memory: {advice}"
+
+
+def test_another_error_is_none_of_memorys():
+    with pytest.raises(RuntimeError, match="no such kernel"), memory_told(WorldOptions("small")):
+        raise RuntimeError("no such kernel")
+
+
+def test_a_world_for_which_memory_does_not_suffice_is_the_users_to_mend(monkeypatch):
+    def open_small(options):
+        raise MEMORY_ERRORS[0]
+
+    monkeypatch.setattr("world.compact.world.open_compact", open_small)
+    with pytest.raises(WorldError, match=r"^out of memory: use --device cpu$"):
+        open_in_own_process(WorldOptions("small", device="cpu"))
+
+
 @pytest.mark.parametrize(("typed", "meant"), [("smal", "small"), ("Probe", "probe")])
 def test_a_wrong_name_is_answered_with_the_nearest_one(typed, meant):
     with pytest.raises(
@@ -79,3 +120,14 @@ def test_the_example_makes_a_film(tmp_path, name):
         assert np.load(tmp_path / name).shape == (18, 128, 224, 3)
     else:
         assert (tmp_path / name).stat().st_size > 1000
+
+
+def test_worlds_of_random_weights_open_like_a_folder_and_nobody_is_told_of_them():
+    assert set(RANDOM) == set(SIZES) and not set(RANDOM) & set(NAMES)
+    options = WorldOptions("random-wan-tiny", device="cpu", picture=(32, 16), decoder="taehv", dtype="bfloat16")
+    world = open_options(options)
+    assert world.info.picture == (32, 16) and world.dit.dtype == torch.bfloat16
+    assert world.session(1, "a").step().latents.shape == (1, 3, 16, 2, 4)
+    with pytest.raises(WorldError) as e:
+        open_world("random")
+    assert "random-wan" not in str(e.value)

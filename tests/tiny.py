@@ -31,27 +31,34 @@ class Counted(CausalDiT):
 
     passes = 0
 
-    def forward(self, *inputs):
+    def predict(self, *inputs):
         self.passes += 1
-        return super().forward(*inputs)
+        return super().predict(*inputs)
 
     def remember(self, *inputs):
         self.passes += 1
         return super().remember(*inputs)
 
 
-def tiny_world(cache: CacheConfig | None = None, stored: str = "float16", prediction: str = "flow") -> DiffusionWorld:
-    """A window of 6 latent frames: a sink of 2, blocks of 2."""
+def tiny_world(
+    cache: CacheConfig | None = None, stored: str = "float16", prediction: str = "flow", device: str = "cpu"
+) -> DiffusionWorld:
+    """A window of 6 latent frames: a sink of 2, blocks of 2. The same weights on every device."""
     torch.manual_seed(0)
-    dit = Counted(SIZES).eval()
-    to_dim, of_dials = torch.nn.Linear(12, 32), torch.nn.Linear(2, 32)
+    dit = Counted(SIZES).eval().to(device)
+    to_dim, of_dials = torch.nn.Linear(12, 32).to(device), torch.nn.Linear(2, 32).to(device)
     cache = cache or CacheConfig(6, 2, 2)
     sampler = SamplerConfig((1000, 500), prediction=prediction)
     config = DiffusionConfig(SIZES, cache, sampler, LatentConfig(4, 4, 6, (2, 3), stored))
     info = WorldInfo("tiny", 16, 8, (48, 32), "a test", memory_blocks=4, dials=DIALS)
-    return DiffusionWorld(
-        config, dit, encode, None, info, lambda pooled, dials: to_dim(pooled)[:, None] + of_dials(dials)
-    )
+
+    def condition(pooled: torch.Tensor, dials: torch.Tensor) -> torch.Tensor:
+        return to_dim(pooled)[:, None] + of_dials(dials)
+
+    def encode_there(text: str) -> TextEncoding:
+        return TextEncoding(*(part.to(device) for part in encode(text)))
+
+    return DiffusionWorld(config, dit, encode_there, None, info, condition, device=torch.device(device))
 
 
 def digests(blocks: list[Block]) -> list[str]:

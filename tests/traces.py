@@ -2,7 +2,7 @@
 
 import json
 
-from loop.measure.recording import MS, parse_recording
+from loop.measure.trace.recording import MS, parse_recording
 
 TICK = 1000 / 60
 HEADER = {"kind": "header", "fps": 20, "tick_hz": 60, "block_frames": 4}  # three ticks a frame

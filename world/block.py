@@ -75,9 +75,13 @@ class Remade:
 
 @dataclass(frozen=True)
 class Made:
-    """The block's latents are final: they can be decoded and shown before the cache is refreshed."""
+    """The block's latents are final: they can be decoded and shown before the cache is refreshed.
+
+    latents: the same latents where the model has them, for a decoder on its device; None: nowhere else than in `block`.
+    """
 
     block: Block
+    latents: Any = None
 
 
 @dataclass(frozen=True)

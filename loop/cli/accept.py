@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from world.event import clean_text
+from world.options import SPEEDS
+
+GPU_SECTIONS = (  # what `bench gpu` can measure
+    "ceilings", "attention", "stages", "linears", "switch", "overlap", "error", "vae", "show", "first"
+)  # fmt: skip
 
 
 def _fail(text: str, expected: str) -> NoReturn:
@@ -76,6 +81,20 @@ def paces(text: str) -> tuple[float, ...]:
 def reserves(text: str) -> tuple[int, ...]:
     """Numbers of blocks in the order given, each only once."""
     return tuple(dict.fromkeys(natural(part) for part in text.split(",")))
+
+
+def _some_of(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Words separated by commas, each only once."""
+    words = tuple(dict.fromkeys(text.split(",")))
+    return words if set(words) <= set(known) else _fail(text, f"one or more of {','.join(known)}")
+
+
+def speeds(text: str) -> tuple[str, ...]:
+    return _some_of(text, SPEEDS)
+
+
+def gpu_sections(text: str) -> tuple[str, ...]:
+    return _some_of(text, GPU_SECTIONS)
 
 
 def _whole(text: str, low: int, high: int) -> int:

@@ -54,7 +54,7 @@ def _package(package: Package) -> Row:
 
 
 def _gpu() -> Iterator[Row]:
-    """The driver, and only if there is one, CUDA and CuPy: without a driver neither can be used."""
+    """The driver, and only if there is one, CUDA and uploads: without a driver neither can be used."""
     smi = shutil.which("nvidia-smi")
     if smi is None:
         yield "GPU", "no NVIDIA driver: the model runs on the CPU", ""
@@ -62,7 +62,8 @@ def _gpu() -> Iterator[Row]:
     asked = [smi, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     yield "GPU", subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip(), ""
     yield _torch_cuda()
-    yield _cupy()
+    yield from _published()
+    yield _uploads()
 
 
 def _torch_cuda() -> Row:
@@ -72,11 +73,20 @@ def _torch_cuda() -> Row:
     return "torch CUDA", found or "this torch has no CUDA", "" if found else "pip install --force-reinstall torch"
 
 
-def _cupy() -> Row:
-    from loop.worker.upload import cupy_version
+def _published() -> Iterator[Row]:
+    """What the published checkpoints would need of the GPU's free memory, if torch sees one."""
+    from world.dit.device import free_gib, resolve
+    from world.zoo import checkpoints_fit
 
-    found = cupy_version()
-    return "CuPy", found or "not usable (uploads)", "" if found else "pip install 'neverblink[cuda13]' (or [cuda12])"
+    free = free_gib(resolve("auto"))
+    if free is not None:
+        yield "Wan, LongLive", f"{free:.1f} GiB free: {checkpoints_fit(free)}", ""
+
+
+def _uploads() -> Row:
+    from loop.worker.upload import describe_uploads
+
+    return "uploads", *describe_uploads()
 
 
 def _displays() -> Iterator[Row]:

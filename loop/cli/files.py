@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 INPUTS = ("script", "world")
-OUTPUTS = ("trace", "record", "out", "json", "html")
+OUTPUTS = ("trace", "record", "out", "json", "html", "table")
 
 
 def file_mistakes(options: argparse.Namespace) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from loop.cli import accept
 from loop.cli.files import file_mistakes
@@ -13,8 +13,8 @@ from loop.cli.gpu import check_device
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
-from world.options import ProbeOptions, WorldOptions, default_threads
-from world.zoo import check_name, check_options
+from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
+from world.zoo import check_name, check_options, is_wan
 
 COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words")
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
@@ -78,6 +78,7 @@ def _build_parser() -> argparse.ArgumentParser:
 def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
     _add_world_option(parser)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
+    parser.add_argument("--speed", choices=SPEEDS, help="of the model: as written, compiled, in 8 bits (fast on a GPU)")
     parser.add_argument(
         "--seed", type=accept.seed_number, metavar="N", help="the same seed, the same world; drawn if not given"
     )
@@ -114,6 +115,17 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         help="in the window, so that a stream never ends (relative, the default), or in the stream, as published",
     )
     folder.add_argument("--decoder", choices=("vae", "taehv"), help="Wan's own (vae, the default), or the fast one")
+    folder.add_argument(
+        "--text-device",
+        choices=("auto", *TEXT_DEVICES),
+        help="where prompts are encoded; offload: on the GPU, with weights that stay in host memory (auto: what fits)",
+    )
+    folder.add_argument(
+        "--ranks",
+        type=accept.count,
+        metavar="N",
+        help="processes that make each block together, each on a GPU of its own (1)",
+    )
     folder.add_argument("--dtype", choices=("float32", "bfloat16"), help="of weights (bfloat16 on a GPU, else float32)")
 
 
@@ -122,7 +134,8 @@ def _add_script_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{loop,model,pace,soak,switch}")
+    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{gpu,loop,model,pace,soak,switch}")
+    _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
     _add_world_options(model)
     _add_model_options(model)
@@ -135,6 +148,24 @@ def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
         kind = kinds.add_parser(name, help=told)
         _add_measure_options(kind)
         add_options(kind)
+
+
+def _add_gpu_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tiny", action="store_true", help="a tiny world, also on a CPU, to try the command itself")
+    parser.add_argument(
+        "--speed", type=accept.speeds, metavar="S[,S...]", help=f"of {','.join(SPEEDS)} (what runs here; tiny: exact)"
+    )
+    parser.add_argument("--seconds", type=accept.segment_seconds, metavar="S", help="length of the show (60; tiny: 6)")
+    parser.add_argument(
+        "--only", type=accept.gpu_sections, default=accept.GPU_SECTIONS, metavar="S[,S...]", help="some sections only"
+    )
+    parser.add_argument(
+        "--budget-s", type=accept.seconds, default=450.0, metavar="S", help="skip what would end later than this (450)"
+    )
+    parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
+    parser.add_argument("--table", type=accept.new_file, metavar="FILE.md", help="the table that is printed")
+    parser.add_argument("--out", dest="folder", type=Path, metavar="DIR", help="both files and the trace of the show")
+    _add_overwrite_option(parser)
 
 
 def _add_measure_options(parser: argparse.ArgumentParser) -> None:
@@ -265,6 +296,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         device=options.device,
         threads=options.threads or default_threads(),
         picture=options.picture,
+        speed=options.speed,
         probe=probe,
         **_given_folder_options(options),
     )
@@ -272,14 +304,13 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
     return chosen
 
 
-def _given_folder_options(options: argparse.Namespace) -> dict[str, str]:
+def _given_folder_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options given that only a folder of checkpoints has; raises UsageError if the world is not a folder."""
-    asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
+    asked = {name: getattr(options, name) for name in ("positions", "decoder", "dtype", "text_device", "ranks")}
     given = {option: value for option, value in asked.items() if value}
-    if given and not Path(options.world).is_dir():
-        raise UsageError(
-            f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own"
-        )
+    if given and not is_wan(options.world):
+        option = next(iter(given)).replace("_", "-")
+        raise UsageError(f"--{option} is for a folder of checkpoints: the world {options.world!r} has its own")
     return given
 
 

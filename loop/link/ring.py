@@ -2,11 +2,13 @@
 
 The header carries what the start of a block depends on: how many frames were written and released, and when the next
 frame is due. Header and marks are integers in one int64 array; each cell has exactly one writer, and the schedule's
-cells are guarded by a version that is odd while they change.
+cells are guarded by a version that is odd while they change. The pixels begin at a page of their own, since whole pages
+are what a GPU's driver can pin.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 from dataclasses import dataclass
 from errno import ENOSPC
@@ -18,7 +20,7 @@ import numpy as np
 
 from world.info import WorldError
 
-_WRITTEN, _RELEASED, _VERSION, _ORDINAL, _DUE, _PERIOD, _HELD = range(7)
+_WRITTEN, _RELEASED, _VERSION, _ORDINAL, _DUE, _PERIOD, _HELD, _EPOCH = range(8)
 _HEADER_CELLS = 8
 _FOLDER = Path("/dev/shm")  # where Linux has shared memory as files
 _SLOT_CELLS = 5  # frame number, block index, epoch, time of writing, messages sent
@@ -77,11 +79,10 @@ class FrameRing:
 
     def __init__(self, memory: RingMemory, slots: int, picture: tuple[int, int]) -> None:
         width, height = picture
-        cells = _HEADER_CELLS + slots * _SLOT_CELLS
         self._memory = memory
-        self._numbers = np.ndarray((cells,), np.int64, memory.buf)
+        self._numbers = np.ndarray((_cells(slots),), np.int64, memory.buf)
         self._marks = self._numbers[_HEADER_CELLS:].reshape(slots, _SLOT_CELLS)
-        self._pixels = np.ndarray((slots, height, width, 3), np.uint8, memory.buf, offset=cells * 8)
+        self._pixels = np.ndarray((slots, height, width, 3), np.uint8, memory.buf, offset=_pixels_at(slots))
         self.slots = slots
 
     @classmethod
@@ -117,6 +118,11 @@ class FrameRing:
         """The pixels of frame `ordinal`, uint8 [Y, X, 3]: a view that is valid until `release`."""
         return self._pixels[ordinal % self.slots]
 
+    @property
+    def pixel_pages(self) -> tuple[int, int]:
+        """Address and size in bytes of the pages that hold the pixels of all slots, and nothing else."""
+        return self._pixels.ctypes.data, _whole_pages(self._pixels.nbytes)
+
     def publish(self, mark: FrameMark) -> None:
         """Let the reader see the next frame, whose slot has been filled; its ordinal must be `written`."""
         assert mark.ordinal == self.written
@@ -127,9 +133,15 @@ class FrameRing:
         """The mark of frame `ordinal`."""
         return FrameMark(ordinal, *self._marks[ordinal % self.slots].tolist())
 
-    def release(self, ordinal: int) -> None:
-        """The reader needs no frame before `ordinal` any more."""
+    def release(self, ordinal: int, epoch: int) -> None:
+        """The reader needs no frame before `ordinal` any more. epoch: how often it has dropped unseen frames."""
+        self._numbers[_EPOCH] = epoch  # first: whoever reads an ordinal and then this epoch knows of the drops before
         self._numbers[_RELEASED] = ordinal
+
+    def passed(self, epoch: int) -> int:
+        """Frames before this ordinal were shown, as far as a writer knows that has heard of `epoch` drops."""
+        released = int(self._numbers[_RELEASED])
+        return released if self._numbers[_EPOCH] == epoch else 0
 
     def set_schedule(self, schedule: Schedule) -> None:
         """Tell the writer which frame is due when."""
@@ -157,8 +169,21 @@ class FrameRing:
 
 
 def ring_bytes(slots: int, picture: tuple[int, int]) -> int:
-    """The size of the memory that a ring of `slots` frames of (width, height) needs."""
-    return (_HEADER_CELLS + slots * _SLOT_CELLS) * 8 + slots * picture[0] * picture[1] * 3
+    """The size of the memory that a ring of `slots` frames of (width, height) needs, in whole pages."""
+    return _pixels_at(slots) + _whole_pages(slots * picture[0] * picture[1] * 3)
+
+
+def _cells(slots: int) -> int:
+    return _HEADER_CELLS + slots * _SLOT_CELLS
+
+
+def _pixels_at(slots: int) -> int:
+    """Where the pixels begin: at the first page after the marks."""
+    return _whole_pages(_cells(slots) * 8)
+
+
+def _whole_pages(size_bytes: int) -> int:
+    return -(-size_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 class RingSpaceError(WorldError):

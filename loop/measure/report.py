@@ -64,7 +64,10 @@ def _processor() -> str:
 def _commit() -> str:
     """The commit of this checkout, marked "-dirty" if files differ from it."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown (no git)"
     return done.stdout.strip() or "unknown (not a checkout)"
 
 

@@ -159,7 +159,7 @@ class LiveModel:
             return
         reader = self._readers[-1]
         if oldest is None or oldest.life == reader.life:  # else no frame of this ring was shown yet
-            reader.ring.release(oldest.ordinal if oldest else reader.seen)
+            reader.ring.release(oldest.ordinal if oldest else reader.seen, self._memory.epoch)
         if schedule is not None:
             reader.ring.set_schedule(schedule)
 

@@ -94,7 +94,7 @@ class BlockRun:
             self._report_remade(done)
         elif isinstance(done, Made):
             self._stamp("denoised", self._clock.now_ns())
-            self._show(done.block, conditions)
+            self._show(done, conditions)
 
     def _report_remade(self, remade: Remade) -> None:
         """The block came out unusable and is made again; if without its events, these are lost."""
@@ -139,14 +139,16 @@ class BlockRun:
         spent_ns = at_ns - self._times.begun - self._times.ahead
         return at_ns + max(0, cost.first_frame_ns - spent_ns) + cost.recache_ns <= self._due_ns
 
-    def _show(self, block: Block, conditions: Conditions) -> None:
+    def _show(self, made: Made, conditions: Conditions) -> None:
         """Decode the block into the ring and report it."""
-        times, number = self._times, block.index * self._output.block_frames
-        for pixels in self._output.decoded(block):
+        times, block = self._times, made.block
+        number = block.index * self._output.block_frames
+        for upload in self._output.uploads(block, made.latents):
             if not times.first_frame:
+                upload.wait_decoded()
                 self._stamp("decoded", self._clock.now_ns())
-            self._output.publish(pixels, number, block.index, self._inbox.epoch)
-            number += len(pixels)
+            self._output.publish(upload, number, block.index, self._inbox.epoch)
+            number += upload.count
             if not times.first_frame:
                 times.first_frame = self._clock.now_ns()
                 self._stamp("uploaded", times.first_frame)

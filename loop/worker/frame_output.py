@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from loop.link.ring import FrameMark, FrameRing
 from loop.timing.clock import Clock
-from loop.worker.upload import CudaUpload, HostUpload, uploader
+from loop.worker.upload import Upload, Uploader, uploader
 from loop.worker.window_link import WindowLink
 from world.block import Block, World
+
+Decode = Callable[[Any, Any], tuple[Any, Any]]  # (state, latents) to frames and the next state
 
 
 class FrameOutput:
@@ -24,10 +24,13 @@ class FrameOutput:
     def __init__(self, world: World, ring: FrameRing, link: WindowLink, clock: Clock, states: int) -> None:
         self.block_frames = world.info.block_frames
         self._ring, self._link, self._clock = ring, link, clock
-        self._decoder, self._decode = world.decoder, _decode_of(world)
+        self._decoder, self._on_gpu = world.decoder, _is_on_gpu(world)
+        self._decode: Decode = getattr(world.decoder, "decode_tensor" if self._on_gpu else "decode")
         self._states: OrderedDict[int, Any] = OrderedDict()  # after each of the newest blocks
         self._states_kept = states
-        self._upload: HostUpload | CudaUpload | None = None
+        self._first_ordinals: dict[int, int] = {}  # of the frames of those blocks
+        self._epoch = 0  # of the newest frames
+        self._uploader: Uploader | None = None
         self._dropped_before = 0  # frames before this ordinal were dropped or have been scheduled
 
     @property
@@ -55,25 +58,35 @@ class FrameOutput:
         unscheduled = self._ring.written - max(self._dropped_before, schedule.ordinal)
         return schedule.due_ns + unscheduled * schedule.period_ns
 
-    def decoded(self, block: Block) -> Iterator[Any]:
-        """The frames of a block, uint8 [n, Y, X, 3] on the host or the device, latent frame by latent frame.
+    def uploads(self, block: Block, latents: Any = None) -> Iterator[Upload]:
+        """The frames of a block on their way into the ring, latent frame by latent frame; a hard cut continues nothing.
 
-        So the first pixels do not wait for the last. A block continues its parent, a hard cut nothing.
+        On a CPU each latent frame is decoded when it is asked for, so that the first pixels do not wait for the last.
+        On a GPU all work of the block is begun before the first is given, so that the device never waits for the host.
+        latents: the block's where the model has them, if not only in the block.
         """
-        state = self._states[block.parent] if block.start else self._decoder.start()
-        for frame in range(block.latents.shape[1]):
-            pixels, state = self._decode(state, block.latents[:, frame : frame + 1])
-            yield pixels
-        self._remember(block.index, state)
+        begun = self._begin_uploads(block, block.latents if latents is None else latents)
+        return iter(list(begun)) if self._on_gpu else begun
 
-    def publish(self, frames: Any, first_number: int, block: int, epoch: int) -> None:
-        """Put decoded frames into the ring, in order, numbered from `first_number` on."""
-        self._upload = self._upload or uploader(self._ring, frames)
-        first = self._ring.written
-        self._upload.write(first, frames)
-        for offset in range(len(frames)):
-            place = first + offset, first_number + offset
+    def publish(self, upload: Upload, first_number: int, block: int, epoch: int) -> None:
+        """Wait until frames are in the ring and let the reader see them, numbered from `first_number` on."""
+        self._first_ordinals.setdefault(block, self._ring.written)
+        self._epoch = epoch
+        upload.wait_uploaded()
+        for offset in range(upload.count):
+            place = upload.ordinal + offset, first_number + offset
             self._ring.publish(FrameMark(*place, block, epoch, self._clock.now_ns(), self._link.sent))
+
+    def _begin_uploads(self, block: Block, latents: Any) -> Iterator[Upload]:
+        self._forget_shown()
+        state = self._states[block.parent] if block.start else self._decoder.start()
+        ordinal = self._ring.written
+        for frame in range(latents.shape[1]):
+            frames, state = self._decode(state, latents[:, frame : frame + 1])
+            self._uploader = self._uploader or uploader(self._ring, frames)
+            yield self._uploader.begin(ordinal, frames)
+            ordinal += len(frames)
+        self._remember(block.index, state)
 
     def drop_frames(self) -> None:
         """What was published and has no due time yet was dropped: the frames that follow get those due times."""
@@ -104,8 +117,8 @@ class FrameOutput:
 
     def close(self) -> None:
         """Unmap the ring."""
-        if self._upload:
-            self._upload.close()
+        if self._uploader:
+            self._uploader.close()
         self._ring.close()
 
     def _remember(self, block: int, state: Any) -> None:
@@ -114,9 +127,19 @@ class FrameOutput:
         while len(self._states) > self._states_kept:
             self._states.popitem(last=False)
 
+    def _forget_shown(self) -> None:
+        """Forget the states before the newest block that is on the screen: it cannot be taken back any more.
 
-def _decode_of(world: World) -> Callable[[Any, np.ndarray], tuple[Any, Any]]:
-    """The decoder's call whose frames stay where they were made: on a GPU the upload fetches them on its own stream."""
+        They are large: of Wan's own decoder 1.8 GiB each.
+        """
+        passed = self._ring.passed(self._epoch)
+        self._first_ordinals = {b: first for b, first in self._first_ordinals.items() if b in self._states}
+        shown = [block for block in self._states if self._first_ordinals.get(block, passed) < passed]
+        while shown and next(iter(self._states)) != shown[-1]:
+            self._states.popitem(last=False)
+
+
+def _is_on_gpu(world: World) -> bool:
+    """Whether the world's decoder leaves its frames on a GPU, for the upload to fetch them on its own stream."""
     device = getattr(world, "device", None)
-    on_gpu = device is not None and device.type == "cuda"
-    return getattr(world.decoder, "decode_tensor", world.decoder.decode) if on_gpu else world.decoder.decode
+    return device is not None and device.type == "cuda" and hasattr(world.decoder, "decode_tensor")

@@ -81,20 +81,21 @@ def tolerance(case: dict[str, Any]) -> float:
     return min((limit for limit in limits if isinstance(limit, (int, float))), default=TOLERANCE)
 
 
-def measure(path: Path) -> Verdict:
-    """Run the case at `path`; raises what its kind's check raises."""
+def measure(path: Path, device: str = "cpu") -> Verdict:
+    """Run the case at `path` on a device; raises what its kind's check raises."""
     case = json.loads(path.read_text())
     if case.get("kind") not in KINDS:
         raise ValueError(f"unknown kind {case.get('kind')!r}: expected one of {', '.join(KINDS)}")
     module = import_module(f"tests.conformance.{KINDS[case['kind']]}")
-    return Verdict(path.stem, case["kind"], module.check(load(path)[0], case), tolerance(case))
+    tensors = {name: tensor.to(device) for name, tensor in load(path)[0].items()}
+    return Verdict(path.stem, case["kind"], module.check(tensors, case), tolerance(case))
 
 
 def difference(ours: Tensor, golden: Tensor) -> float:
     """Largest absolute difference; infinite when the shapes differ."""
     if ours.shape != golden.shape:
         return math.inf
-    return (ours.double() - golden.double()).abs().max().item() if ours.numel() else 0.0
+    return (ours.double().cpu() - golden.double().cpu()).abs().max().item() if ours.numel() else 0.0
 
 
 def differences(ours: Mapping[str, Tensor], golden: Mapping[str, Tensor]) -> dict[str, float]:

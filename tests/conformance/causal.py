@@ -37,7 +37,7 @@ def stored(bank: CacheBank, layer: int, size: tuple[int, int]) -> tuple[Tensor, 
     """Keys and values of `layer` as the reference stores them: in order of time, keys rotated if absolute."""
     keys, values = (part.flatten(1, 2) for part in bank.logical(layer))
     if bank.config.positions == "absolute":
-        frames = torch.tensor([bank.slots.frame[slot] for slot in bank.slots.order])
+        frames = torch.tensor([bank.slots.frame[slot] for slot in bank.slots.order], device=keys.device)
         keys = rotate(keys, rotation(frames, size, keys.shape[-1]))
     return keys, values
 
@@ -63,7 +63,7 @@ def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
     _, batch, frames = latents.shape[:3]
     size, words = grid(latents), dit.words(tensors["context"])
     config = cache_config(case, latents, max(call["start_frame"] for call in case["calls"]) + frames)
-    bank = CacheBank(config, dit.config, size, batch)
+    bank = CacheBank(config, dit.config, size, batch, latents.device)
     errors = {"out": 0.0, "pointers": 0.0}
     for call in case["calls"]:
         i = call["i"]

@@ -37,7 +37,8 @@ class Zero(Keep):
     def _do(self, work: Iterable[Work]) -> None:
         pieces = list(work)
         if any(isinstance(piece, Recache) for piece in pieces):
-            for buffer in (*self.banks.front.keys, *self.banks.front.values):
+            bank = self.banks.front
+            for buffer in (*bank.keys, *bank.values, *bank.sink_keys):
                 buffer.zero_()
         super()._do(pieces)
 
@@ -78,8 +79,9 @@ class Film:
             LatentConfig(channels, height, width, self.grid, "float32", batch),
         )
         info = WorldInfo("case", 16, 4 * self.block, (8 * width, 8 * height), "0", memory_blocks=self.blocks)
+        prompts = self.tensors["prompts"]
         return DiffusionWorld(
-            config, self.dit, lambda text: TextEncoding(self.tensors["prompts"][int(text)]), None, info
+            config, self.dit, lambda text: TextEncoding(prompts[int(text)]), None, info, device=prompts.device
         )
 
     def sampler(self) -> SamplerConfig:
@@ -105,7 +107,7 @@ class Film:
         def given(seed: int, block: int, step: int, shape: tuple[int, ...]) -> Tensor:
             at = first + block
             whole = self.tensors["noise"][:, at * self.block : (at + 1) * self.block]
-            return self.tensors["renoise"][at, step - 1] if step else whole
+            return (self.tensors["renoise"][at, step - 1] if step else whole).cpu()
 
         return given
 

@@ -29,9 +29,10 @@ def score(role: str, tensors: dict[str, Tensor], case: dict[str, Any]) -> ScoreM
     dit = CausalDiT(DiTConfig(**sizes))
     prefix = f"{role}."
     dit.load_state_dict({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
+    dit.to(tensors["x"].device)
 
     def flow(noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        attend = Dense(grid(noisy), range(noisy.shape[1]), dit.config.head_dim)
+        attend = Dense(grid(noisy), range(noisy.shape[1]), dit.config.head_dim, device=noisy.device)
         return dit(noisy, t, dit.words(context), attend)
 
     return x0_score(flow, case["config"].get("score_shift", 8.0))
@@ -67,7 +68,7 @@ def supervised(tensors: dict[str, Tensor], case: dict[str, Any]) -> Tensor | Non
         return given.reshape(*given.shape, *[1] * (clip.ndim - given.ndim)).bool().expand_as(clip)
     if since is None:
         return None
-    return (torch.arange(clip.shape[1]) >= since).view(1, -1, 1, 1, 1).expand_as(clip)
+    return (torch.arange(clip.shape[1], device=clip.device) >= since).view(1, -1, 1, 1, 1).expand_as(clip)
 
 
 def noising(tensors: dict[str, Tensor], shift: float) -> dict[str, Tensor]:

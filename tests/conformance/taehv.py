@@ -17,7 +17,7 @@ def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> TAEHV:
     sizes = case["config"]
     taehv = TAEHV(TAEHVConfig(sizes["latent_channels"], tuple(sizes["decoder_channels"]), sizes["encoder_channels"]))
     taehv.load_state_dict(state_dict(tensors))
-    return taehv
+    return taehv.to(next(iter(tensors.values())).device)
 
 
 def decode_errors(taehv: TAEHV, tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:

@@ -17,7 +17,7 @@ def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> UMT5:
     rows = {"buckets": sizes.get("num_buckets", 32), "far": sizes.get("max_dist", 128)}
     model = UMT5(UMT5Config(*(sizes[name] for name in names), **rows))
     model.load_state_dict(state_dict(tensors))
-    return model
+    return model.to(tensors["ids"].device)
 
 
 def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:

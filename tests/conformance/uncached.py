@@ -21,7 +21,7 @@ def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> CausalDiT:
     fields = DiTConfig.__dataclass_fields__
     dit = CausalDiT(DiTConfig(**{name: size for name, size in case["config"].items() if name in fields}))
     dit.load_state_dict(state_dict(tensors), strict=True)
-    return dit.eval()
+    return dit.eval().to(tensors["context" if "context" in tensors else "prompts"].device)
 
 
 class Forms:
@@ -35,7 +35,7 @@ class Forms:
 
     def _run(self, latents: Tensor, timesteps: Tensor, mask: Tensor | None) -> Tensor:
         positions = [frame % self.frames for frame in range(latents.shape[1])]
-        dense = Dense(self.grid, positions, self.dit.config.head_dim, mask)
+        dense = Dense(self.grid, positions, self.dit.config.head_dim, mask, latents.device)
         return self.dit(latents, timesteps, self.words, dense)
 
     def bidirectional(self) -> Tensor:

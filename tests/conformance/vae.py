@@ -24,7 +24,7 @@ def build(tensors: dict[str, Tensor], case: dict[str, Any]) -> WanVAE:
     )
     vae = WanVAE(config)
     vae.load_state_dict(state_dict(tensors))
-    return vae
+    return vae.to(next(iter(tensors.values())).device)
 
 
 def stream(decode_raw: Any, latents: Tensor, chunks: list[int]) -> list[Tensor]:

@@ -18,6 +18,7 @@ from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.device import resolve
+from world.dit.speed import accelerate, speed_for
 from world.info import WorldError
 from world.options import WorldOptions
 
@@ -64,8 +65,10 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     world.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = world.model
     config = sizes(world.form, model.dit.config, options.positions)
+    speed = speed_for(device, options.speed, model.dit.dtype)
+    transformer = accelerate(model.dit, config, device, speed)
     info = world.form.info(options.name)
-    return DiffusionWorld(config, model.dit, world.encode, world.decoder, info, model.condition, device)
+    return DiffusionWorld(config, transformer, world.encode, world.decoder, info, model.condition, device)
 
 
 def sizes(form: WorldForm = SMALL, dit: DiTConfig | None = None, positions: str = "relative") -> DiffusionConfig:

@@ -45,6 +45,10 @@ class LatentHistory:
         """Forget every block whose number is not in `line`, which is in the order of time."""
         self._blocks = {index: self._blocks[index] for index in line}
 
+    def latents(self, index: int) -> Tensor:
+        """The latents of one block, [B, F, C, h, w]."""
+        return self._blocks[index].latents
+
     def before(self, end: int, frames: int) -> tuple[Stretch, Dials]:
         """The `frames` latent frames before latent frame `end`, and the dials of each."""
         blocks = [block for block in self._blocks.values() if block.start < end and block.end > end - frames]

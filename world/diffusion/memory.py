@@ -11,6 +11,8 @@ from world.diffusion.model import DiffusionModel
 from world.diffusion.recache import Encoder, append, rebuild
 from world.dit.cache import BankPair, CacheBank
 from world.dit.device import SideStream
+from world.dit.dit import TimeEmbeddings
+from world.dit.fast import FastDiT
 from world.prompt_mix import Words
 
 
@@ -21,10 +23,22 @@ class StreamMemory:
     reads the front bank's sink, which stays, and latents, which are kept for several blocks more.
     """
 
-    def __init__(self, model: DiffusionModel, prompts: EncodedPrompts) -> None:
-        self._model, self._prompts = model, prompts
+    def __init__(self, model: DiffusionModel, prompts: EncodedPrompts, times: TimeEmbeddings) -> None:
+        self._model, self._prompts, self._times = model, prompts, times
         self.banks = BankPair(self._new_bank(), self._new_bank())
         self.history, self.side = LatentHistory(model.device), SideStream(model.device)
+        if isinstance(model.dit, FastDiT):
+            self._prepare(model.dit)
+
+    def _prepare(self, dit: FastDiT) -> None:
+        """Let a fast model capture its passes over both banks."""
+        config, device = self._model.config, self._model.device
+        shape = config.latents.shape(config.cache.block)
+        condition = torch.zeros(*shape[:2], config.dit.dim, device=device) if self._model.condition else None
+        with torch.inference_mode():
+            modulation = self._times.modulation(config.sampler.clean, condition)
+            for bank in (self.banks.front, self.banks.back):
+                dit.prepare(bank, torch.zeros(shape, device=device), modulation)
 
     def do(self, work: Work) -> None:
         """One piece of work, in the order in which the switch state asked for it."""
@@ -58,7 +72,7 @@ class StreamMemory:
             append(self._encoder(work.words), self.banks.back, block)
 
     def _encoder(self, words: Words) -> Encoder:
-        return Encoder(self._model.dit, self._prompts[words].words, self._model.config.sampler.clean)
+        return Encoder(self._model.dit, self._times, self._prompts[words].words, self._model.config.sampler.clean)
 
     def _new_bank(self) -> CacheBank:
         config = self._model.config

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from world.block import Decoder
 from world.dit.config import DiffusionConfig
-from world.dit.dit import CausalDiT
+from world.dit.dit import Transformer
 from world.info import WorldInfo
 
 
@@ -26,14 +26,14 @@ class TextEncoding(NamedTuple):
 class DiffusionModel:
     """Everything a session needs, on one device.
 
-    dit: CausalDiT, or what is called like it. encode: a prompt's text to TextEncoding, on `device`.
+    dit: CausalDiT, or one made fast. encode: a prompt's text to TextEncoding, on `device`.
     slow_words: `encode` takes long enough, seconds on a CPU, to be left to another thread; it must allow that.
     condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None
         for none.
     """
 
     config: DiffusionConfig
-    dit: CausalDiT
+    dit: Transformer
     encode: Callable[[str], TextEncoding]
     decoder: Decoder
     info: WorldInfo

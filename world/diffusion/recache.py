@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from world.dit.cache import BankPair, CacheBank
-from world.dit.dit import CausalDiT, TextKV
+from world.dit.dit import TextKV, TimeEmbeddings, Transformer
 
 
 @dataclass(frozen=True)
@@ -40,16 +39,16 @@ class Stretch:
 class Encoder:
     """What writes a cache: the model under a prompt's words, at the timestep of clean latents."""
 
-    model: CausalDiT
+    model: Transformer
+    times: TimeEmbeddings
     words: TextKV
     timestep: float = 0.0
 
     def write(self, bank: CacheBank, stretch: Stretch, renew: bool = False) -> None:
         """One pass over `stretch`, all its frames seeing one another."""
-        latents = stretch.latents
-        timesteps = torch.full(latents.shape[:2], self.timestep, device=latents.device)
+        modulation = self.times.modulation(self.timestep, stretch.condition)
         attend = bank.attend(stretch.start, stretch.frames, renew)
-        self.model.remember(latents, timesteps, self.words, attend, stretch.condition)
+        self.model.remember(stretch.latents, modulation, self.words, attend)
 
 
 def append(encoder: Encoder, bank: CacheBank, block: Stretch) -> None:

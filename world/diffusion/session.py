@@ -18,6 +18,7 @@ from world.diffusion.model import DiffusionModel
 from world.dit.cache import BankPair
 from world.dit.denoise import Sampler
 from world.dit.device import finish, upload
+from world.dit.dit import TimeEmbeddings
 from world.dit.noise import normal
 from world.event import Event, words_of
 from world.fold import LoggedBlock, passes_to_restore
@@ -41,7 +42,9 @@ class DiffusionSession:
         self.state = SwitchState(model.config.cache.rules, model.info.dials, Conditions(prompt, seed), spare)
         self._model, self._config, self._noise = model, model.config, noise
         self._prompts, self._sampler = EncodedPrompts(model), Sampler(model.config.sampler)
-        self._memory = StreamMemory(model, self._prompts)
+        self._times = TimeEmbeddings(model.dit, [*self._sampler.timesteps, model.config.sampler.clean])
+        self._drawn: dict[tuple[int, int, int], Tensor] = {}  # noise by seed, block and step
+        self._memory = StreamMemory(model, self._prompts, self._times)
 
     @property
     def index(self) -> int:
@@ -107,8 +110,9 @@ class DiffusionSession:
             yield Remade(self.index, without_events)
             latents = yield from self._make(self.state.begin(()))
         block = self._publish(latents)
-        yield Made(block)
+        yield Made(block, self._memory.history.latents(block.index))
         self._do(self.state.after_block())
+        self._draw_first_noise()
         finish(self._model.device)
         yield Clean()
 
@@ -194,19 +198,29 @@ class DiffusionSession:
     def _denoise(self, conditions: Conditions) -> Iterator[Tensor]:
         """x0 of the block in flight after each denoising step."""
         frames, start, index = self._config.cache.block, self.state.end, self.index
-        shape = self._config.latents.shape(frames)
         with torch.inference_mode():
             words = self._prompts[conditions.words].words
             condition = self._prompts.condition(conditions.words, [conditions.dials] * frames)
 
         def predict(x: Tensor, timestep: float) -> Tensor:
-            timesteps = torch.full(x.shape[:2], timestep, device=self._model.device)
-            return self._model.dit(x, timesteps, words, self.banks.front.attend(start, frames), condition)
+            attend = self.banks.front.attend(start, frames)
+            return self._model.dit.predict(x, self._times.modulation(timestep, condition), words, attend)
 
         def noise(step: int) -> Tensor:
-            return upload(self._noise(conditions.seed, index, step, shape), self._model.device)
+            drawn = self._drawn.pop((conditions.seed, index, step), None)
+            return self._draw(conditions.seed, index, step) if drawn is None else drawn
 
         return self._sampler.run(predict, noise)
+
+    def _draw(self, seed: int, index: int, step: int) -> Tensor:
+        """The noise of a step, on the world's device."""
+        shape = self._config.latents.shape(self._config.cache.block)
+        return upload(self._noise(seed, index, step, shape), self._model.device)
+
+    def _draw_first_noise(self) -> None:
+        """Draw what the next block most likely begins with, while a GPU is busy with the clean pass."""
+        seed, index = self.state.conditions.seed, self.index
+        self._drawn = {(seed, index, 0): self._draw(seed, index, 0)}
 
     def _publish(self, latents: np.ndarray) -> Block:
         """The block in flight, which was made; from now on the next block can continue it."""

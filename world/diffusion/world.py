@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from world.diffusion.model import DiffusionModel
 from world.diffusion.session import DiffusionSession
+from world.dit.fast import FastDiT
+from world.event import Prompt, Rebuild
 from world.switch_state import SPARE
 
 
@@ -16,3 +18,16 @@ class DiffusionWorld(DiffusionModel):
     def session(self, seed: int, prompt: str, spare: int = SPARE) -> DiffusionSession:
         """A new stream that begins with `prompt`; its newest `spare` blocks can be taken back."""
         return DiffusionSession(self, seed, prompt, spare)
+
+    def prepare(self) -> None:
+        """Let a fast model compile and capture what a show should not wait for: every kind of pass, and the decoder.
+
+        It takes a few blocks' time; up to a minute more where layers are compiled for the first time on a machine.
+        """
+        if not isinstance(self.dit, FastDiT):
+            return
+        session, state = self.session(0, self.info.showpiece), self.decoder.start()
+        filling = self.config.cache.blocks + 2  # the first pass of a kind is not captured
+        for words in (*[self.info.showpiece] * filling, "a", "a", "a", self.info.showpiece):
+            _, state = self.decoder.decode(state, session.step([Prompt(words)]).latents)
+        session.step([Rebuild()])

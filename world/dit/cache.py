@@ -1,8 +1,8 @@
 """The cache of keys and values: the sink stays where it is, the rest of the window is a ring that is written in place.
 
 Softmax attention does not depend on the order of the keys, so no data ever moves: where the reference clones and shifts
-the whole cache in every layer of every call, we change a few integers. Keys are stored before rotation and rotated when
-they are read, since a position relative to the window changes while the key stays.
+the whole cache in every layer of every call, we change a few integers. Keys are stored rotated, so that a pass rotates
+its own frames only; the sink's keys are kept without rotation as well, to be turned once a block where it moves along.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from world.dit.attend import attention
 from world.dit.config import CacheConfig, DiTConfig
 from world.dit.device import upload
-from world.dit.rope import RotationTable, rotate
+from world.dit.rope import RotationTable, rotate, rotation
 from world.dit.slots import Placement, Slots
 
 
@@ -21,7 +21,7 @@ class CacheBank:
     """One cache of all layers. Owned by a session; written only under `torch.no_grad()` or inference mode.
 
     keys, values: one tensor for each layer, [B, slots, N, heads, head_dim] in physical order (see slots.py); the keys
-        are not rotated. N is the number of tokens in a latent frame.
+        are rotated. sink_keys: those of the sink without rotation. N is the number of tokens in a latent frame.
     """
 
     def __init__(
@@ -33,43 +33,67 @@ class CacheBank:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        shape = (batch, config.size, grid[0] * grid[1], dit.num_heads, dit.head_dim)
-        self.config, self.device = config, torch.device(device)
+        self.config, self.grid, self.device = config, grid, torch.device(device)
         self.slots = Slots(config)
-        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.num_layers)]
-        self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.num_layers)]
-        self.query_table, self.key_table = (
-            RotationTable(config.size, grid, dit.head_dim, self.device) for _ in range(2)
-        )
+        of_slots = (dit.num_layers, batch, config.size, grid[0] * grid[1], dit.num_heads, dit.head_dim)
+        of_sink = (*of_slots[:2], config.sink, *of_slots[3:])
+        self._keys, self._values = (torch.zeros(of_slots, device=device, dtype=dtype) for _ in range(2))
+        self._sink_keys = torch.zeros(of_sink, device=device, dtype=dtype)
+        self.keys, self.values = list(self._keys), list(self._values)
+        self.sink_keys = list(self._sink_keys)
+        self.slot_numbers = torch.arange(config.size, device=device)
+        self.table = RotationTable(config.size, grid, dit.head_dim, self.device)
+        self._sink_table = RotationTable(config.sink, grid, dit.head_dim, self.device)
+        self._sink_at: list[int] | None = None  # the positions that the sink's keys are rotated to
 
     def clear(self) -> None:
         """Empty the cache: the stream begins anew."""
         self.reset(0)
 
     def reset(self, made: int, kept: CacheBank | None = None, upto: int = 0) -> None:
-        """Zero all slots and count as if `made` latent frames had been written.
+        """Count as if `made` latent frames had been written; what a slot held before can be seen no more.
 
-        kept, upto: the first `upto` logical slots (the sink) are copied from this other bank.
+        kept, upto: the first `upto` sink slots are copied from this other bank.
         """
-        for buffer in (*self.keys, *self.values):
-            buffer.zero_()
         self.slots.reset(made)
+        self._sink_at = None
+        sink = self.config.sink
+        upto = min(upto, sink)
+        # a sink may be attended to before it is filled; no other slot is
+        self._sink_keys[:, :, upto:] = 0
+        self._values[:, :, upto:sink] = 0
         if kept is not None and upto:
-            self.slots.frame[:upto] = [kept.slots.frame[slot] for slot in kept.slots.order[:upto]]
-            sink = SlotView(kept.slots.order[:upto], self.device)
-            for ours, theirs in zip([*self.keys, *self.values], [*kept.keys, *kept.values], strict=True):
-                ours[:, :upto] = sink.of(theirs)
+            self.slots.frame[:upto] = kept.slots.frame[:upto]
+            self._sink_keys[:, :, :upto] = kept._sink_keys[:, :, :upto]
+            self._values[:, :, :upto] = kept._values[:, :, :upto]
 
     def attend(self, start: int, frames: int, renew: bool = False) -> CachedPass:
         """The attention of one pass over `frames` latent frames, the first of them number `start`.
 
         renew: whether the pass may overwrite sink slots that were written before.
         """
-        return CachedPass(self, self.slots.place(start, frames, renew))
+        placement = self.slots.place(start, frames, renew)
+        self._turn_sink(placement.sink)
+        return CachedPass(self, placement)
 
     def logical(self, layer: int) -> tuple[Tensor, Tensor]:
         """Copies of the keys (not rotated) and values of `layer` in order of time: [B, slots, N, heads, head_dim]."""
-        return self.keys[layer][:, self.slots.order], self.values[layer][:, self.slots.order]
+        order, sink = self.slots.order, self.config.sink
+        keys, values = self.keys[layer][:, order], self.values[layer][:, order]
+        frames = torch.tensor([self.slots.frame[slot] for slot in order], device=self.device)
+        back = rotation(frames, self.grid, keys.shape[-1]).conj()
+        keys = rotate(keys.flatten(1, 2), back).view_as(keys)
+        keys[:, :sink] = self.sink_keys[layer]
+        return keys, values
+
+    def _turn_sink(self, positions: list[int]) -> None:
+        """Rotate the sink's keys of every layer to `positions`."""
+        if positions == self._sink_at:
+            return
+        self._sink_at, by = positions, self._sink_table.at(positions)
+        # layer by layer: all at once would take 2 GiB at the sizes of Wan
+        for keys, sink in zip(self.keys, self.sink_keys, strict=True):
+            keys[:, : self.config.sink] = rotate(sink.flatten(1, 2), by).view_as(sink)
 
 
 class SlotView:
@@ -85,32 +109,69 @@ class SlotView:
         """buffer [B, slots, ...] -> [B, chosen slots, ...]."""
         return buffer[:, self._span] if self._index is None else buffer.index_select(1, self._index)
 
+    def write(self, buffer: Tensor, frames: Tensor) -> None:
+        """frames [B, chosen slots, ...] into those slots of `buffer` [B, slots, ...]."""
+        if self._index is None:
+            buffer[:, self._span] = frames
+        else:
+            buffer.index_copy_(1, self._index, frames)
+
 
 class CachedPass:
     """The attention of one pass: each layer writes its keys and values to the bank, then attends to the visible slots.
 
-    Implements `dit.CacheAttention`.
+    Implements `dit.CacheAttention`. rotation: of the pass's frames, [F * N, 1, head_dim / 2], complex64.
     """
 
     def __init__(self, bank: CacheBank, placement: Placement) -> None:
-        self.bank = bank
-        self.frames = len(placement.queries)
-        self.written = upload(torch.tensor(placement.written, dtype=torch.long), bank.device)
+        self.bank, self.placement = bank, placement
+        self.frames = len(placement.positions)
         self.visible = SlotView(placement.visible, bank.device)
-        self._query_rotation = bank.query_table.at(placement.queries)
-        self._key_rotation = bank.key_table.at(placement.keys)
+        self._written = SlotView(placement.written, bank.device)
+        self.rotation = bank.table.at(placement.positions)
+        self.is_steady = self._is_steady()
+        self._sunk = slice(*_span([slot for slot in placement.written if slot < bank.config.sink]))
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """q, k, v and the result: [B, F * N, heads, head_dim]. q and k are normed but not yet rotated."""
         self.write(layer, k, v)
         k, v = (self.visible.of(part[layer]).flatten(1, 2) for part in (self.bank.keys, self.bank.values))
-        return attention(rotate(q, self._query_rotation), rotate(k, self._key_rotation), v)
+        return attention(rotate(q, self.rotation), k, v)
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> None:
         """Store k and v [B, F * N, heads, head_dim]; the first frames are left out where their slots are protected."""
-        dropped = self.frames - len(self.written)
-        for buffer, x in ((self.bank.keys[layer], k), (self.bank.values[layer], v)):
-            buffer.index_copy_(1, self.written, x.unflatten(1, (self.frames, -1))[:, dropped:])
+        dropped = self.frames - len(self.placement.written)
+        for buffer, x in ((self.bank.keys, rotate(k, self.rotation)), (self.bank.values, v)):
+            self._written.write(buffer[layer], self._by_frame(x)[:, dropped:])
+        sunk = self._sunk.stop - self._sunk.start
+        if sunk:
+            self.bank.sink_keys[layer][:, self._sunk] = self._by_frame(k)[:, dropped : dropped + sunk]
+
+    @property
+    def written(self) -> Tensor:
+        """The slots that a steady pass writes: int64 [F], on the bank's device."""
+        first = self.placement.written[0]
+        return self.bank.slot_numbers[first : first + self.frames]
+
+    def _is_steady(self) -> bool:
+        """Whether the pass is like those of a full window: it sees every slot, and writes neighbours behind the sink.
+
+        All such passes over as many frames have the same shapes, so that one compiled function makes them.
+        """
+        placement, config = self.placement, self.bank.config
+        first = placement.written[0] if placement.written else 0
+        neighbours = list(range(first, first + self.frames))
+        sees_all = placement.visible == list(range(config.size))
+        return sees_all and placement.written == neighbours and first >= config.sink
+
+    def _by_frame(self, x: Tensor) -> Tensor:
+        """x [B, F * N, ...] -> [B, F, N, ...]."""
+        return x.unflatten(1, (self.frames, -1))
+
+
+def _span(slots: list[int]) -> tuple[int, int]:
+    """First and end of consecutive slots."""
+    return (slots[0], slots[-1] + 1) if slots else (0, 0)
 
 
 class BankPair:

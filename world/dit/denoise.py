@@ -80,10 +80,12 @@ class Sampler:
         predict: the model, called as predict(x, timestep) with x [B, F, C, h, w], float32. noise: called with the
         number of the step, gives noise of that shape, to start from (step 0) and to add before each later step.
         """
-        x = noise(0)
+        x, last = noise(0), len(self.timesteps) - 1
         for step, timestep in enumerate(self.timesteps):
             prediction = predict(x, timestep).float()
             x0 = flow_to_x0(prediction, x, self.sigmas[step]) if self._predicts_flow else prediction
+            # drawn before anyone waits for x0: a GPU is still busy with the pass
+            added = noise(step + 1) if step < last else None
             yield x0
-            if step + 1 < len(self.sigmas):
-                x = add_noise(x0, noise(step + 1), self.sigmas[step + 1])
+            if added is not None:
+                x = add_noise(x0, added, self.sigmas[step + 1])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,11 +39,39 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
+def use_gpu(number: int, count: int) -> None:
+    """Let "cuda" mean GPU `number` in the calling thread, one of `count`; raises WorldError if there are fewer.
+
+    For the owner of the process to call.
+    """
+    found = torch.cuda.device_count()
+    if found < count:
+        raise WorldError(f"{count} ranks need a GPU each, and torch sees {found} here: use --ranks {max(1, found)}")
+    torch.cuda.set_device(number)
+
+
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy `tensor` from the CPU to `device` without stalling the stream: a GPU reads it from pinned memory."""
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def download(tensor: Tensor) -> Tensor:
+    """Begin to copy `tensor` to the CPU; from a GPU into pinned memory, behind the work that this thread has begun.
+
+    Only after a `fence` made from now on may the copy be read.
+    """
+    if tensor.device.type != "cuda":
+        return tensor
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
+def fence(device: torch.device) -> Callable[[], None]:
+    """A function that waits until `device` has done all work that this thread has begun before the call of `fence`."""
+    if device.type != "cuda":
+        return lambda: None
+    return torch.cuda.current_stream(device).record_event().synchronize
 
 
 class SideStream:
@@ -79,6 +108,59 @@ class SideStream:
         return self._done is not None and not self._done.query()
 
 
+Replay = Callable[[], Any]
+
+
+def capture(function: Callable[[], Any], pool: Any = None) -> Replay:
+    """A function without arguments as one CUDA graph: each call does its work again on the same memory.
+
+    function: must wait for nothing. It is run twice first, since a graph holds no first calls, which compile, choose
+    and allocate. Its tensors are returned as they are, and written again by the next call.
+    pool: memory that several graphs share, so that only one of them runs at a time, as `graph_pool` gives it.
+    Raises RuntimeError if the function cannot be captured.
+    """
+    aside, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    aside.wait_stream(current)
+    with torch.cuda.stream(aside):
+        function(), function()
+    current.wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    # other threads may go on using the GPU meanwhile
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        outputs = function()
+
+    def replay() -> Any:
+        graph.replay()
+        return outputs
+
+    return replay
+
+
+def graph_pool(device: torch.device) -> Any:
+    """Memory for graphs of which only one runs at a time; None on a CPU."""
+    return torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+
+
+class CapturedCall:
+    """A function of tensors as one CUDA graph: called with tensors of the same shapes, it gives new tensors each time.
+
+    function: must do the same work in every call, and wait for nothing. inputs: examples of what it is called with.
+    One thread may use it, on one stream at a time. Raises RuntimeError if the function cannot be captured.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...]) -> None:
+        self._inputs = [tensor.clone() for tensor in inputs]
+        self._replay = capture(lambda: function(*self._inputs))
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What the function gives for `inputs`, in memory of its own."""
+        torch._foreach_copy_(self._inputs, list(inputs))
+        made = list(self._replay())
+        outputs = [torch.empty_like(tensor) for tensor in made]
+        torch._foreach_copy_(outputs, made)
+        return tuple(outputs)
+
+
 def take_precedence(device: torch.device) -> None:
     """Put the calling thread's work on a GPU before that of every `SideStream`: on a CUDA stream of higher priority.
 
@@ -105,6 +187,16 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def gpu_ms(run: Callable[[], object]) -> float:
+    """Milliseconds that a GPU takes for the work of a call. It waits for it: for measurements only."""
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    run()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end)
+
+
 def describe(device: torch.device) -> str:
     """The device's name, to be printed beside measured numbers."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
@@ -117,15 +209,27 @@ def describe_cuda() -> str | None:
     return f"CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
 
 
-def memory_gib(device: torch.device) -> float | None:
-    """The size of a GPU's memory; None for a CPU."""
-    return torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else None
+def free_gib(device: torch.device) -> float | None:
+    """How much of a GPU's memory is free, other processes considered; None for a CPU."""
+    return torch.cuda.mem_get_info(device)[0] / 2**30 if device.type == "cuda" else None
+
+
+def fp8_is_fast(device: torch.device) -> bool:
+    """Whether the device is a GPU that multiplies FP8 on its tensor cores."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
 
 
 def leaves_half(device: torch.device) -> bool:
     """Whether a GPU's free memory is a tenth more than the most that this process has taken of it."""
     free, _ = torch.cuda.mem_get_info(device)
     return free > 1.1 * torch.cuda.max_memory_reserved(device)
+
+
+def forget_peak(device: torch.device) -> None:
+    """Give a GPU's unused memory back to it, and let `peak_gib` count anew."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_gib(device: torch.device) -> float | None:

@@ -7,9 +7,9 @@ released checkpoints. In the shapes below, F is latent frames, N tokens in a fra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,16 @@ LayerAttend = Callable[[Tensor, Tensor, Tensor], Tensor]  # (q, k, v) of one lay
 TextKV = list[tuple[Tensor, Tensor]]  # the prompt's keys and values for each layer: [B, L, heads, head_dim] each
 
 
+class Modulation(NamedTuple):
+    """What the timesteps and the condition of F frames do to a pass; F is 1 where all frames are alike.
+
+    embedding: [B, F, dim], for the head. of_layers: [B, F, 6, dim], to which each layer adds its own.
+    """
+
+    embedding: Tensor
+    of_layers: Tensor
+
+
 class CacheAttention(Protocol):
     """An `Attend` that stores keys and values in a cache."""
 
@@ -32,6 +42,27 @@ class CacheAttention(Protocol):
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> None:
         """Store keys and values of a layer without attending to them."""
+
+
+class Transformer(Protocol):
+    """What a stream calls of a transformer; `CausalDiT` explains each."""
+
+    config: DiTConfig
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def words(self, embedding: Tensor) -> TextKV: ...
+
+    def time(self, timesteps: Tensor) -> Tensor: ...
+
+    def modulation(self, embedding: Tensor, condition: Tensor | None = None) -> Modulation: ...
+
+    def predict(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: Any) -> Tensor: ...
+
+    def remember(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: Any) -> None: ...
 
 
 class RMSNorm(nn.Module):
@@ -188,16 +219,26 @@ class CausalDiT(nn.Module):
 
         Rows up to text_len are padded with zeros, which are not masked. Raises ValueError when there are more.
         """
+        text = self.text(embedding)
+        return [block.cross_attn.memory(text) for block in self.layers]
+
+    def text(self, embedding: Tensor) -> Tensor:
+        """A prompt's embedding [B, L, text_dim] as the layers read it: padded, [B, text_len, dim]."""
         missing = self.config.text_len - embedding.shape[1] if self.config.text_len else 0
         if missing < 0:
             rows, most = embedding.shape[1], self.config.text_len
             raise ValueError(f"{rows} rows of text: this world reads {most}, shorten the prompt")
-        text = self.text_embedding(F.pad(embedding.to(self.dtype), (0, 0, 0, missing)))
-        return [block.cross_attn.memory(text) for block in self.layers]
+        text: Tensor = self.text_embedding(F.pad(embedding.to(self.dtype), (0, 0, 0, missing)))
+        return text
 
     def time(self, timesteps: Tensor) -> Tensor:
         """The time embedding of timesteps [B, F] (0 to 1000): [B, F, dim]."""
         return self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(self.dtype))
+
+    def modulation(self, embedding: Tensor, condition: Tensor | None = None) -> Modulation:
+        """The modulation by a time embedding [B, F, dim] and a condition [B, F, dim] that is added to it."""
+        e = embedding if condition is None else embedding + condition.type_as(embedding)
+        return Modulation(e, self.time_projection(e).unflatten(-1, (6, -1)))
 
     def forward(
         self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: Attend, condition: Tensor | None = None
@@ -207,25 +248,39 @@ class CausalDiT(nn.Module):
         words: of one prompt for each sequence (B rows) or for each frame (B * F rows).
         condition: [B, F, dim], added to the time embedding.
         """
-        x, e, modulation = self._embed(latents, timesteps, condition)
-        for layer, block in enumerate(self.blocks):
-            x = block(x, modulation, words[layer], partial(attend, layer))
-        return self.head(x.flatten(1, 2), e, latents.to(self.dtype))
+        return self.predict(latents, self.modulation(self.time(timesteps), condition), words, attend)
 
-    def remember(
-        self, latents: Tensor, timesteps: Tensor, words: TextKV, attend: CacheAttention, condition: Tensor | None = None
-    ) -> None:
-        """`forward` for the sake of the cache: no prediction, and the last layer stops at its keys and values."""
-        x, _, modulation = self._embed(latents, timesteps, condition)
+    def predict(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: Attend) -> Tensor:
+        """The prediction [B, F, C, h, w] for latents [B, F, C, h, w] under a modulation."""
+        x = self.tokens(latents)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, modulation.of_layers, words[layer], partial(attend, layer))
+        return self.head(x.flatten(1, 2), modulation.embedding, latents.to(self.dtype))
+
+    def remember(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: CacheAttention) -> None:
+        """`predict` for the sake of the cache: no prediction, and the last layer stops at its keys and values."""
+        x = self.tokens(latents)
         *others, last = self.layers
         for layer, block in enumerate(others):
-            x = block(x, modulation, words[layer], partial(attend, layer))
-        attend.write(len(others), *last.memory(x, modulation))
+            x = block(x, modulation.of_layers, words[layer], partial(attend, layer))
+        attend.write(len(others), *last.memory(x, modulation.of_layers))
 
-    def _embed(self, latents: Tensor, timesteps: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens [B, F, N, dim], the time embedding [B, F, dim], and the modulation [B, F, 6, dim] computed from it."""
-        e = self.time(timesteps)
-        if condition is not None:
-            e = e + condition.type_as(e)
-        x = self.patch_embedding(latents.to(self.dtype)).unflatten(1, (latents.shape[1], -1))
-        return x, e, self.time_projection(e).unflatten(-1, (6, -1))
+    def tokens(self, latents: Tensor) -> Tensor:
+        """latents [B, F, C, h, w] -> tokens [B, F, N, dim]."""
+        return self.patch_embedding(latents.to(self.dtype)).unflatten(1, (latents.shape[1], -1))
+
+
+class TimeEmbeddings:
+    """The embeddings of the few timesteps that a stream uses, computed once."""
+
+    def __init__(self, dit: Transformer, timesteps: Sequence[float]) -> None:
+        self._dit = dit
+        device = next(dit.parameters()).device
+        with torch.inference_mode():
+            embeddings = dit.time(torch.tensor(list(timesteps), device=device)[:, None])  # [n, 1, dim]
+            self._plain = {t: dit.modulation(e[None]) for t, e in zip(timesteps, embeddings, strict=True)}
+
+    def modulation(self, timestep: float, condition: Tensor | None) -> Modulation:
+        """The modulation of frames at `timestep` under a condition [B, F, dim]; of one frame for all without one."""
+        plain = self._plain[timestep]
+        return plain if condition is None else self._dit.modulation(plain.embedding, condition)

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from world.dit.device import upload
-
-
-class Rotation(NamedTuple):
-    """Cosines and signed sines for T tokens: [T, 1, head_dim] each, float32."""
-
-    cos: Tensor
-    sin: Tensor
 
 
 def split_pairs(head_dim: int) -> tuple[int, int, int]:
@@ -42,18 +33,27 @@ def angles(positions: Tensor, grid: tuple[int, int], head_dim: int) -> Tensor:
     return torch.cat([time, row, column], -1).flatten(0, 2)
 
 
-def rotation(positions: Tensor, grid: tuple[int, int], head_dim: int) -> Rotation:
-    """The rotation of every token of F frames; arguments as for `angles`."""
+def rotation(positions: Tensor, grid: tuple[int, int], head_dim: int) -> Tensor:
+    """The rotation of every token of F frames as unit complex numbers: [F * N, 1, head_dim / 2], complex64."""
     turn = angles(positions, grid, head_dim)
-    cos = turn.cos().repeat_interleave(2, -1)
-    sin = torch.stack([-turn.sin(), turn.sin()], -1).flatten(-2)
-    return Rotation(cos.float()[:, None], sin.float()[:, None])
+    return torch.polar(torch.ones_like(turn), turn).to(torch.complex64)[:, None]
 
 
-def rotate(x: Tensor, by: Rotation) -> Tensor:
-    """x [B, T, heads, head_dim] with each interleaved pair of channels rotated: float32 inside, x's dtype outside."""
-    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
-    return torch.addcmul(x * by.cos, swapped, by.sin).type_as(x)
+def rotate(x: Tensor, by: Tensor) -> Tensor:
+    """x [..., T, heads, head_dim] with each interleaved pair of channels rotated: float32 inside, x's dtype outside."""
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * by).flatten(-2).type_as(x)
+
+
+def rotate_pairs(x: Tensor, by: Tensor) -> Tensor:
+    """As `rotate`, by a rotation in its real form [T, 1, head_dim / 2, 2]: for code that is compiled.
+
+    Each number takes its neighbour's part by itself, so that a compiled kernel reads two numbers for each that it
+    writes.
+    """
+    pairs = x.float().unflatten(-1, (-1, 2))
+    sign = 2 * torch.arange(2, device=x.device) - 1
+    return (pairs * by[..., :1] + pairs.flip(-1) * (by[..., 1:] * sign)).flatten(-2).type_as(x)
 
 
 class RotationTable:
@@ -66,20 +66,18 @@ class RotationTable:
         self._tokens = grid[0] * grid[1]
         self._in_time = split_pairs(head_dim)[0]
         self._positions = [0] * frames
-        self._whole = rotation(torch.zeros(frames, device=device), grid, head_dim)
+        self.whole = rotation(torch.zeros(frames, device=device), grid, head_dim)
 
-    def at(self, positions: list[int]) -> Rotation:
+    def at(self, positions: list[int]) -> Tensor:
         """The rotation of as many frames as there are `positions` in time."""
         count = len(positions)
         if self._positions[:count] != positions:
             self._fill(positions)
-        return Rotation(*(part[: count * self._tokens] for part in self._whole))
+        return self.whole[: count * self._tokens]
 
     def _fill(self, positions: list[int]) -> None:
-        device = self._whole.cos.device
+        count, turn = len(positions), axis_angles(torch.tensor(positions), self._in_time)
         # rows and columns are the same in every frame and were filled once: only the pairs of time change
-        turn = axis_angles(upload(torch.tensor(positions), device), self._in_time)[:, None, None]
-        signed = torch.stack([-turn.sin(), turn.sin()], -1).flatten(-2)
-        for part, values in zip(self._whole, (turn.cos().repeat_interleave(2, -1), signed), strict=True):
-            part.unflatten(0, (-1, self._tokens))[: len(positions), ..., : 2 * self._in_time] = values
-        self._positions[: len(positions)] = positions
+        values = upload(torch.polar(torch.ones_like(turn), turn).to(torch.complex64), self.whole.device)
+        self.whole.unflatten(0, (-1, self._tokens))[:count, ..., : self._in_time] = values[:, None, None]
+        self._positions[:count] = positions

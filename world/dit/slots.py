@@ -16,13 +16,13 @@ class Placement:
     """Where one pass writes and what it sees. Slots are physical; positions are those of the rotary embedding.
 
     written: the slots of the pass's frames; of its last frames only, where the first ones are in a protected sink.
-    visible: the slots attended to. queries: the position of each of the pass's frames. keys: that of each visible slot.
+    visible: the slots attended to. positions: of each of the pass's frames. sink: of each sink slot.
     """
 
     written: list[int]
     visible: list[int]
-    queries: list[int]
-    keys: list[int]
+    positions: list[int]
+    sink: list[int]
 
 
 class Slots:
@@ -62,9 +62,7 @@ class Slots:
         for slot, frame in zip(written, range(end - len(written), end), strict=True):
             self.frame[slot] = frame
         visible = sorted(self.order[slot] for slot in self._seen(filled))
-        relative = self.config.positions == "relative"
-        queries = range(first, filled) if relative else range(start, end)
-        return Placement(written, visible, list(queries), self._positions(visible, relative))
+        return Placement(written, visible, list(range(start, end)), self._sink_positions())
 
     def _advance(self, end: int, frames: int) -> int:
         """Take slots for new frames, those of the oldest behind the sink if none are free; returns the new `filled`."""
@@ -86,9 +84,14 @@ class Slots:
         history = sink if window == -1 else max(sink, filled - (window - sink))
         return [*range(sink_end), *range(history, filled)]
 
-    def _positions(self, physical: list[int], relative: bool) -> list[int]:
-        """The position in time of each of these slots."""
-        if not relative:
-            return [self.frame[slot] for slot in physical]
-        logical = {slot: number for number, slot in enumerate(self.order)}
-        return [logical[slot] for slot in physical]
+    def _sink_positions(self) -> list[int]:
+        """The position in time of each sink slot.
+
+        Rotary positions matter only by their differences. Relative ones, which count from the start of the window, are
+        therefore kept as the numbers of the frames, by which nothing behind the sink ever moves; the sink alone moves
+        along with the stream, so that it stays as far from the newest frame as the window is long.
+        """
+        sink = range(self.config.sink)
+        if self.config.positions == "absolute":
+            return [self.frame[slot] for slot in sink]
+        return [self.made - self.filled + slot for slot in sink]

@@ -11,14 +11,34 @@ from torch import Tensor
 from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig
+from world.dit.device import resolve, working_dtype
 from world.dit.dit import CausalDiT
+from world.dit.speed import accelerate, speed_for
 from world.info import WorldError
+from world.options import WorldOptions
+from world.wan.fast.decoder import decoder_at
+from world.wan.picture import checked_picture
 from world.wan.taehv import TAEHV
 from world.wan.vae import WanVAE
 from world.wan.world import wan_info
 
 DECODERS = {"vae": WanVAE, "taehv": TAEHV}
+SIZES = {  # of the transformer, by the name of the world
+    "random-wan": DiTConfig(),
+    "random-wan-tiny": DiTConfig(dim=48, ffn_dim=64, text_dim=16, text_len=8, num_heads=2, num_layers=2),
+}
 POOL = 1_000_003  # random numbers, used again and again; a prime, so that no two rows of a weight are alike
+
+
+def open_random(options: WorldOptions) -> DiffusionWorld:
+    """The world of random weights that has this name (SIZES), opened as a folder of checkpoints would be."""
+    width, height = checked_picture(options.picture)
+    device = resolve(options.device)
+    dtype = working_dtype(device, options.dtype)
+    speed = speed_for(device, options.speed, dtype)
+    latent, sizes = (height // 8, width // 8), SIZES[options.name]
+    world = random_wan(latent, device, dtype, sizes, options.decoder, options.positions, speed)
+    return replace(world, slow_words=True)  # they are encoded beside the blocks, as those of a folder are
 
 
 def random_wan(
@@ -28,11 +48,13 @@ def random_wan(
     dit: DiTConfig | None = None,
     decoder: str = "vae",
     positions: str = "relative",
+    speed: str = "exact",
 ) -> DiffusionWorld:
     """Wan2.1-T2V-1.3B with random weights: a window of 12 latent frames, a sink of 3, blocks of 3.
 
     latent: height and width of a latent frame; raises WorldError unless both are even.
     dit: other sizes of the transformer. decoder: "vae" or "taehv". positions: "relative" or "absolute".
+    speed: as `world.dit.speed.speed_for` gives it.
     """
     height, width = latent
     if height % 2 or width % 2:
@@ -47,7 +69,8 @@ def random_wan(
         generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
         return TextEncoding(torch.randn(1, sizes.text_len, sizes.text_dim, generator=generator).to(device, dtype))
 
-    return DiffusionWorld(config, _randomized(sizes, device, dtype), encode, pixels, info, device=device)
+    transformer = accelerate(_randomized(sizes, device, dtype), config, device, speed)
+    return DiffusionWorld(config, transformer, encode, decoder_at(speed, pixels, device, dtype), info, device=device)
 
 
 def _randomized(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> CausalDiT:

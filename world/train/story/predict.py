@@ -14,24 +14,24 @@ from torch import Tensor
 from world.compact.model import HEAD_DIM, CompactModel
 from world.dit.attend import attention, expand_to_tokens, teacher_forcing
 from world.dit.dit import TransformerBlock
-from world.dit.rope import Rotation, rotate, rotation
+from world.dit.rope import rotate_pairs, rotation
 from world.train.story.form import TALE
 
 GRID = TALE.geometry.grid
 
 
 def run_layer(
-    block: TransformerBlock, x: Tensor, modulation: Tensor, words: tuple[Tensor, Tensor], turn: Rotation, mask: Tensor
+    block: TransformerBlock, x: Tensor, modulation: Tensor, words: tuple[Tensor, Tensor], turn: Tensor, mask: Tensor
 ) -> Tensor:
     """One layer over tokens x [B, F, N, dim] with self-attention under a mask between tokens [F * N, F * N]."""
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return attention(rotate(q, turn), rotate(k, turn), v, mask)
+        return attention(rotate_pairs(q, turn), rotate_pairs(k, turn), v, mask)
 
     return block(x, modulation, words, attend)
 
 
-LayerCall = Callable[[TransformerBlock, Tensor, Tensor, tuple[Tensor, Tensor], Rotation, Tensor], Tensor]
+LayerCall = Callable[[TransformerBlock, Tensor, Tensor, tuple[Tensor, Tensor], Tensor, Tensor], Tensor]
 
 
 class TeacherForcing:
@@ -39,7 +39,7 @@ class TeacherForcing:
 
     def __init__(self, device: torch.device, layer: LayerCall = run_layer) -> None:
         self.device, self.layer = device, layer
-        self.turns: dict[int, Rotation] = {}
+        self.turns: dict[int, Tensor] = {}
         self.masks: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(
@@ -88,10 +88,10 @@ class TeacherForcing:
         keys = [(chosen(k).flatten(0, 1), chosen(v).flatten(0, 1)) for k, v in model.dit.words(embedding)]
         return keys, chosen(pooled)
 
-    def _turn(self, n: int, frames: int) -> Rotation:
+    def _turn(self, n: int, frames: int) -> Tensor:
         if frames not in self.turns:
             positions = torch.arange(n, device=self.device).repeat(frames // n)
-            self.turns[frames] = rotation(positions, GRID, HEAD_DIM)
+            self.turns[frames] = torch.view_as_real(rotation(positions, GRID, HEAD_DIM))
         return self.turns[frames]
 
     def _mask(self, n: int, cut: int, stale: int, frames: int) -> Tensor:

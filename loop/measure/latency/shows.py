@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
 
-from loop.measure import trial
-from loop.measure.analysis import TOTAL, times_by_stage
-from loop.measure.bound import Bound, block_play_s, drain_s, measure_idle
-from loop.measure.recording import Recording, TracedEvent
-from loop.measure.trial import ScriptEntry, Show
+from loop.measure.shows import trial
+from loop.measure.shows.bound import Bound, block_play_s, drain_s, measure_idle
+from loop.measure.shows.trial import ScriptEntry, Show
+from loop.measure.trace.analysis import TOTAL, times_by_stage
+from loop.measure.trace.recording import Recording, TracedEvent
 
 log = logging.getLogger(__name__)
 EVENT_KINDS = ("prompt", "dial", "display dial", "scene")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from loop.measure.analysis import new_frames, split_at_freezes
-from loop.measure.recording import MS, NS, Recording, TraceLine
+from loop.measure.trace.analysis import new_frames, split_at_freezes
+from loop.measure.trace.recording import MS, NS, Recording, TraceLine
 
 _RUN_FRAMES = 64  # of an estimate of due times: rates are rounded in a trace, so errors add up over longer runs
 _LEAST_RUN_FRAMES = 9  # a shorter run gives no estimate

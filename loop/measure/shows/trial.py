@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from loop.cli.options import world_options
-from loop.measure.recording import Recording, TraceError, read_recording
+from loop.measure.trace.recording import Recording, TraceError, read_recording
 
 log = logging.getLogger(__name__)
 WARM_S = 1.5  # not judged: the processes are cold, and no cost has been measured yet to plan with
@@ -50,12 +51,14 @@ class Show:
     """What to run.
 
     arguments: options of `play`, without --script, --trace and --seconds. module: what `python -m` runs.
+    trace: a file that gets a copy of the trace; None for none.
     """
 
     arguments: tuple[str, ...]
     script: tuple[ScriptEntry, ...]
     seconds: float
     module: str = "loop"
+    trace: Path | None = None
 
 
 def run_show(show: Show, watch: Watch | None = None) -> Recording:
@@ -69,6 +72,9 @@ def run_show(show: Show, watch: Watch | None = None) -> Recording:
         except ShowFailed as failure:
             failure.recording = _partial_recording(trace)
             raise
+        finally:
+            if show.trace and trace.exists():
+                shutil.copyfile(trace, show.trace)
         return read_recording(trace)
 
 
@@ -179,11 +185,11 @@ def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
 def bare_show(
     options: Namespace, fps: float, picture: Sequence[int], script: tuple[ScriptEntry, ...], seconds: float
 ) -> Show:
-    """A show without a model (loop.measure.bare), on the screen that `options` ask for. picture: (width, height)."""
+    """A show without a model (loop.measure.shows.bare), on the screen of `options`. picture: (width, height)."""
     screen = () if options.window else ("--headless",)
     size = "x".join(map(str, picture))
     arguments = ("--world", "probe", "--probe-fps", str(fps), "--picture", size, *screen)
-    return Show(arguments, script, seconds, "loop.measure.bare")
+    return Show(arguments, script, seconds, "loop.measure.shows.bare")
 
 
 def seed_of(options: Namespace) -> int:

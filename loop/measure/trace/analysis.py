@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from loop.measure.estimate import Estimate, slope
-from loop.measure.recording import MS, NS, Recording, TracedEvent, TraceLine
+from loop.measure.trace.estimate import Estimate, slope
+from loop.measure.trace.recording import MS, NS, Recording, TracedEvent, TraceLine
 from loop.output.ledger import STAGES
 
 TOTAL = "pump to flip"

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from loop.cli.options import UsageError
-from loop.measure import trial
-from loop.measure.analysis import shown_switches, smoothness
-from loop.measure.estimate import Estimate, bootstrap_difference
-from loop.measure.punctuality import late_frames, on_time_share, period_changes_ms, unevenness_ms
-from loop.measure.recording import NS, Recording
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
+from loop.measure.shows import trial
+from loop.measure.trace.analysis import shown_switches, smoothness
+from loop.measure.trace.estimate import Estimate, bootstrap_difference
+from loop.measure.trace.punctuality import late_frames, on_time_share, period_changes_ms, unevenness_ms
+from loop.measure.trace.recording import NS, Recording
 
 log = logging.getLogger(__name__)
 TARGET = 0.99  # share of new frames at the first tick at or after their due time

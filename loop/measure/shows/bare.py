@@ -1,7 +1,7 @@
 """The engine and its screen without a model, to measure what the loop itself takes.
 
-`python -m loop.measure.bare OPTIONS` takes the options of `play`. One picture is shown again and again at the test
-card's rate, without a ring and without a second process, and every event takes effect in the next frame.
+`python -m loop.measure.shows.bare OPTIONS` takes the options of `play`. One picture is shown again and again at the
+test card's rate, without a ring and without a second process, and every event takes effect in the next frame.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from loop.measure import trial
-from loop.measure.analysis import TOTAL, queue_age_slope, smoothness, times_by_stage
-from loop.measure.recording import Recording
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
+from loop.measure.shows import trial
+from loop.measure.trace.analysis import TOTAL, queue_age_slope, smoothness, times_by_stage
+from loop.measure.trace.recording import Recording
 
 log = logging.getLogger(__name__)
 DIAL_KINDS = ("dial", "display dial")

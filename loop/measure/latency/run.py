@@ -6,12 +6,12 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import Any
 
-from loop.measure import trial
-from loop.measure.analysis import TOTAL, Smoothness, smoothness, times_by_stage
-from loop.measure.latency_page import check_plotting, write_latency_page
-from loop.measure.latency_shows import LatencyMeasurement, measure_latency
-from loop.measure.recording import TracedEvent
+from loop.measure.latency.page import check_plotting, write_latency_page
+from loop.measure.latency.shows import LatencyMeasurement, measure_latency
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
+from loop.measure.shows import trial
+from loop.measure.trace.analysis import TOTAL, Smoothness, smoothness, times_by_stage
+from loop.measure.trace.recording import TracedEvent
 
 
 def run_latency(options: Namespace) -> int:

@@ -9,9 +9,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from loop.measure.analysis import TOTAL, times_by_stage
-from loop.measure.latency_shows import LatencyMeasurement
+from loop.measure.latency.shows import LatencyMeasurement
 from loop.measure.report import Spread
+from loop.measure.trace.analysis import TOTAL, times_by_stage
 from loop.output.new_file import write_text
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from argparse import Namespace
 from dataclasses import dataclass
 from statistics import median
 
-from loop.measure import trial
-from loop.measure.analysis import times_by_stage
-from loop.measure.recording import Recording
+from loop.measure.shows import trial
+from loop.measure.trace.analysis import times_by_stage
+from loop.measure.trace.recording import Recording
 from loop.timing.clock import TICK_NS
 
 IDLE_PROMPTS = 12  # the costs are medians over so many

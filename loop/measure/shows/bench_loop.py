@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from loop.measure import trial
-from loop.measure.analysis import flip_intervals_ms, late_ticks
-from loop.measure.estimate import Estimate, bootstrap_median
-from loop.measure.punctuality import on_time_share
-from loop.measure.recording import Recording, TraceLine
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
+from loop.measure.shows import trial
+from loop.measure.trace.analysis import flip_intervals_ms, late_ticks
+from loop.measure.trace.estimate import Estimate, bootstrap_median
+from loop.measure.trace.punctuality import on_time_share
+from loop.measure.trace.recording import Recording, TraceLine
 
 log = logging.getLogger(__name__)
 SWITCH_EVERY_S = 3.0  # so that recaches are part of the model's work

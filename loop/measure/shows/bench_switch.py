@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from loop.measure import trial
-from loop.measure.analysis import (
+from loop.measure.report import Spread, print_environment, write_json
+from loop.measure.shows import trial
+from loop.measure.shows.bound import Bound, block_play_s, drain_s, measure_idle
+from loop.measure.trace.analysis import (
     Smoothness,
     abandoned_blocks,
     frames_lost,
@@ -21,10 +23,8 @@ from loop.measure.analysis import (
     switch_times_ms,
     unseen_blocks,
 )
-from loop.measure.bound import Bound, block_play_s, drain_s, measure_idle
-from loop.measure.estimate import Estimate, bootstrap_difference
-from loop.measure.recording import Recording
-from loop.measure.report import Spread, print_environment, write_json
+from loop.measure.trace.estimate import Estimate, bootstrap_difference
+from loop.measure.trace.recording import Recording
 from loop.timing.switch import MODES, PLAIN
 
 log = logging.getLogger(__name__)

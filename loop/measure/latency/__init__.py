@@ -1,0 +1,1 @@
+"""`neverblink latency`: from input to pixel, stage by stage."""

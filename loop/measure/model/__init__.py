@@ -1,0 +1,1 @@
+"""The benchmark of a world's model alone."""

@@ -1,0 +1,1 @@
+"""Benchmarks that play real shows as processes of their own."""

@@ -1,0 +1,1 @@
+"""The figures that are read out of the traces of shows."""
