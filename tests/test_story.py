@@ -299,6 +299,15 @@ def test_a_stage_that_fails_leaves_what_was_made_before(tmp_path: Path, monkeypa
     assert (tmp_path / "reader.safetensors").exists()
 
 
+def test_without_a_base_the_time_is_left_for_another_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("no kernel image")
+
+    monkeypatch.setattr(story_run, "train_base", fail)
+    assert not train_tale(StoryRun(tmp_path, Budget(0.02), CPU, TINY, (64, 1)))
+    assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
+
+
 def test_a_judge_marks_sentences_and_switches(latents: LinearLatents, tmp_path: Path):
     save_world(tmp_path / "tale.safetensors", tiny_model(), latents, None)
     judge = StoryJudge(CompactWorld.load(tmp_path / "tale.safetensors"), SceneReader().eval(), CPU)

@@ -6,8 +6,8 @@ that fails is left out.
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from world.train.story.tune import StoryTuning, tune_streams
 
 log = logging.getLogger(__name__)
 OPENINGS_END = 0.3  # of the time of the library
-ENDS = {"library": 0.13, "base": 0.62, "tune": 0.78, "decoder": 0.94, "reader": 0.97}  # the used share of the time
+ENDS = {"library": 0.12, "base": 0.66, "tune": 0.80, "decoder": 0.945, "reader": 0.97}  # the used share of the time
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class StoryRun:
     model: CompactModel = field(init=False)
     decoder: PictureDecoder | None = None
     layer: LayerCall = run_layer
+    saved: CompactModel | None = None  # what the base was when it was last written
 
     def minutes_until(self, stage: str) -> float:
         """The time that is left for a stage, a little of it in any case."""
@@ -87,13 +88,14 @@ class StoryRun:
     def learn_base(self) -> None:
         """Train the base."""
         config = StoryBase(self.minutes_until("base"), self.scale.singles, self.scale.sequences, seed=self.seed)
-        model, self.layer = train_base(config, self.model, self.source, self.latents, self._saver("base"))
+        model, self.layer = train_base(config, self.model, self.source, self.latents, self._save_base)
         self._take("base", model)
+        self.saved = self.model
 
     def tune(self) -> None:
         """Tune the base on its own streams."""
         config = StoryTuning(self.minutes_until("tune"), self.scale.rolled, self.scale.sequences, seed=self.seed + 1)
-        self._take("tuned", tune_streams(config, self.model, self.source, self.latents, self.layer))
+        self._take("tuned", tune_streams(config, copy.deepcopy(self.model), self.source, self.latents, self.layer))
 
     def learn_pictures(self) -> None:
         """Train the decoder."""
@@ -110,8 +112,15 @@ class StoryRun:
         """Write what there is as a world that plays."""
         save_world(self.out / f"{name}.safetensors", self.model, self.latents, self.decoder)
 
-    def _saver(self, name: str) -> Callable[[CompactModel], None]:
-        return lambda model: save_world(self.out / f"{name}.safetensors", model, self.latents, self.decoder)
+    def can_go_on(self) -> bool:
+        """Whether there is a model that is worth a decoder; a base that failed is taken as it was last written."""
+        if self.saved is not None:
+            self.model = self.saved
+        return self.saved is not None
+
+    def _save_base(self, model: CompactModel) -> None:
+        save_world(self.out / "base.safetensors", model, self.latents, self.decoder)
+        self.saved = copy.deepcopy(model)
 
     def _take(self, name: str, model: CompactModel) -> None:
         """Go on with a stage's model, unless it has come to nothing."""
@@ -152,6 +161,8 @@ def train_tale(run: StoryRun) -> bool:
         except Exception:  # what was made before must not be lost with it
             log.exception("%s failed", stage.__name__)
             failed.append(stage.__name__)
+            if not run.can_go_on():
+                break  # the time that is left is better spent on another try
         peak = peak_gib(run.device)
         memory = "" if peak is None else f", at most {peak:.1f} GiB"
         log.info("%s: %.0f s used of %.0f%s", stage.__name__, run.budget.used_s, 60 * run.budget.minutes, memory)
