@@ -45,7 +45,10 @@ class StoryPicture:
 
 @dataclass(frozen=True)
 class PictureClips:
-    """N clips of two blocks: latents and redrawn latents [N, 2, C, h, w], and true pixels uint8 [N, 2, F, 3, Y, X]."""
+    """N clips of two blocks: latents and redrawn latents [N, 2, C, h, w], and true pixels uint8 [N, 2, F, 3, Y, X].
+
+    They are kept as they were rendered: all clips in one tensor would be more numbers than 32 bits count.
+    """
 
     latents: Tensor
     redrawn: Tensor
@@ -62,11 +65,12 @@ def train_picture(config: StoryPicture, latents: LinearLatents, model: CompactMo
     weights = [p for p in decoder.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01)
     generator, meter, step = torch.Generator(device).manual_seed(config.seed), LossLog("decoder", budget), 0
+    rng = random.Random(config.seed)
     begun = budget.share
     while budget.share < 1:
         share = (budget.share - begun) / max(1e-9, 1 - begun)
         optimiser.param_groups[0]["lr"] = config.rate * cosine_rate(step, share, WARMUP)
-        loss = _loss(decoder, clips, config.batch, generator)
+        loss = _loss(decoder, rng.choice(clips), config.batch, generator)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 0.5)
@@ -100,12 +104,12 @@ def _loss(decoder: PictureDecoder, clips: PictureClips, batch: int, generator: t
 @torch.no_grad()
 def render_pictures(
     config: StoryPicture, latents: LinearLatents, model: CompactModel, is_time_up: Callable[[], bool]
-) -> PictureClips:
+) -> list[PictureClips]:
     """Clips drawn at both sizes, until the time is up; at least one chunk."""
     generator, device = torch.Generator().manual_seed(config.seed), latents.basis.device
     pairs = random_pairs(config.clips, generator, blocks=2, seam=1)
     forcing, noise = TeacherForcing(device), torch.Generator(device).manual_seed(config.seed)
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    parts: list[PictureClips] = []
     rng = random.Random(config.seed)
     for rows in in_chunks(config.clips, config.chunk):
         scenes, dials = pairs.first.rows(rows), pairs.dials[rows]
@@ -113,12 +117,12 @@ def render_pictures(
         words = [sentence(told, opening_attributes(told, rng), rng) for told in scenes.described()]
         tokens = tokenize(words, TALE.language).to(device)
         pixels = ((render_scenes(scenes, dials, device, TALE.geometry.picture) + 1) * 127.5).round().byte()
-        parts.append((z.half(), redraw(model, forcing, z, tokens, dials.to(device), noise), pixels))
+        redrawn = redraw(model, forcing, z, tokens, dials.to(device), noise)
+        parts.append(PictureClips(z.half(), redrawn, pixels.unflatten(1, (2, -1))))
         if is_time_up():
             break
-    z, redrawn, pixels = (torch.cat(part) for part in zip(*parts, strict=True))
-    log.info("decoder: %d clips rendered", len(z))
-    return PictureClips(z, redrawn, pixels.unflatten(1, (2, -1)))
+    log.info("decoder: %d clips rendered", sum(len(part.latents) for part in parts))
+    return parts
 
 
 def redraw(

@@ -47,7 +47,7 @@ class StoryScale:
     pictures: StoryPicture
 
 
-GPU_SCALE = StoryScale(768, 40_000, 20_000, 64, 2048, 256, 1024, StoryPicture(0))
+GPU_SCALE = StoryScale(768, 40_000, 10_000, 64, 2048, 256, 1024, StoryPicture(0))
 CPU_SCALE = StoryScale(96, 1_200, 4_000, 4, 48, 6, 24, StoryPicture(0, clips=128, chunk=4, batch=2))
 
 
