@@ -17,8 +17,9 @@ from world.dit.attend import Dense, teacher_forcing
 from world.event import Prompt
 from world.train.job import parse_job
 from world.train.learn.budget import Budget
-from world.train.marks.judge import StoryJudge, one_thing_changed, switch_table
+from world.train.marks.judge import StoryJudge, one_thing_changed
 from world.train.marks.pixels import layout_likeness, seam_ratio, shown_way
+from world.train.marks.tables import switch_table
 from world.train.story import run as story_run
 from world.train.story.base import StoryBase, choose_kind, draw_batch
 from world.train.story.clips import BLOCKS, SEAM, VIEWS, random_pairs, render_scenes, travelled

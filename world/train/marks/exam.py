@@ -13,8 +13,9 @@ from torch import Tensor
 from world.compact.world import CompactWorld
 from world.train.judge.report import Figure, markdown_table, mean_of_values
 from world.train.judge.sheet import tile_pictures, write_png
-from world.train.marks.judge import MODES, SECOND, StoryJudge, Table, go_on, switch_table
+from world.train.marks.judge import MODES, SECOND, StoryJudge, go_on
 from world.train.marks.pixels import edge_strength, seam_ratio
+from world.train.marks.tables import Table, switch_table
 from world.train.story.clips import random_pairs, render_scenes
 from world.train.story.form import TALE
 from world.train.story.library import render_library
