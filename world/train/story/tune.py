@@ -1,6 +1,6 @@
 """Tuning on the model's own streams: what it made itself is the history, and the rendered clip is what should follow.
 
-A stream starts from one rendered block, goes on by the steps of play, changes its words as in play (with a recache, or
+A stream starts from one rendered block that the model redraws, goes on by the steps of play, changes its words as in play (with a recache, or
 now and then over the stale cache), and so drifts as it does in play. Each of its blocks is then trained, by teacher
 forcing, to be what was rendered for this moment. Truth exists here, so no teacher has to judge.
 """
@@ -81,12 +81,19 @@ def rows_of(batch: StoryBatch, rows: Tensor) -> StoryBatch:
 
 @torch.no_grad()
 def roll_out(model: CompactModel, batch: StoryBatch, generator: torch.Generator) -> Tensor:
-    """The model's own streams from the first block of each sequence on, under its words and dials."""
+    """The model's own streams under the words and dials of each sequence.
+
+    Its first block is where they begin, as the last two steps of play redraw it.
+    """
     changes_at = batch.cut or batch.stale
     with torch.autocast(generator.device.type, torch.bfloat16):
         streams = Streams(model, batch.old if changes_at else batch.new, RECIPE, generator)
-        streams.append(batch.latents[:, :1], batch.dials[:, :1])
-        made = [batch.latents[:, :1]]
+        first, dials = batch.latents[:, :1], batch.dials[:, :1]
+        for level in SIGMAS[-2:]:
+            noisy = (1 - level) * first + level * streams.noise()
+            first = streams.predict(noisy, level, dials).float()
+        streams.append(first, dials)
+        made = [first]
         for block in range(1, batch.latents.shape[1]):
             if block == changes_at:
                 streams.set_texts(batch.new)
