@@ -1,8 +1,8 @@
 """Tuning on the model's own streams: what it made itself is the history, and the rendered clip is what should follow.
 
-A stream starts from one rendered block that the model redraws, goes on by the steps of play, changes its words as in play (with a recache, or
-now and then over the stale cache), and so drifts as it does in play. Each of its blocks is then trained, by teacher
-forcing, to be what was rendered for this moment. Truth exists here, so no teacher has to judge.
+A stream starts from one rendered block that the model redraws, goes on by the steps of play, changes its words as in
+play (with a recache, or now and then over the stale cache), and so drifts as it does in play. Each of its blocks is
+then trained, by teacher forcing, to be what was rendered for this moment. Truth exists, so no teacher has to judge.
 """
 
 from __future__ import annotations
