@@ -110,11 +110,18 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
     return open_compact(options)
 
 
-def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = no_cost) -> World:
+def unheard(told: str) -> None:
+    """The default for `tell`: nobody is told how far it is."""
+
+
+def open_in_own_process(
+    options: WorldOptions, spend: Callable[[float], None] = no_cost, tell: Callable[[str], None] = unheard
+) -> World:
     """`open_options`, for a process whose only task is to run this world: it also sets what is global there.
 
     torch uses `options.threads` CPU threads from now on. For a Wan world on a GPU, the calling thread's
     work goes on a stream of high priority. The test card does neither, and imports no torch.
+    tell: called with how far it is, where that takes long.
     """
     if options.name == "probe":
         return open_options(options, spend)
@@ -126,7 +133,7 @@ def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = 
         if is_wan(options.name):
             take_precedence(resolve(options.device))
         if hasattr(world, "prepare"):
-            world.prepare()
+            world.prepare(tell)
     return world
 
 

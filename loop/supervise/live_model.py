@@ -18,6 +18,7 @@ from loop.link.message import (
     Lost,
     Mode,
     Opened,
+    Opening,
     Stage,
     Start,
     Started,
@@ -174,7 +175,9 @@ class LiveModel:
         if isinstance(message, Opened):
             self._heard = 0
         self._heard += 1
-        if isinstance(message, Opened):
+        if isinstance(message, Opening):
+            self.status = message.what
+        elif isinstance(message, Opened):
             self._meet(message)
         elif isinstance(message, Started):
             self._attach()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loop.link.message import Fault, Opened, Start, Started, WarmUp
+from loop.link.message import Fault, Opened, Opening, Start, Started, WarmUp
 from loop.link.ring import FrameRing
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
@@ -66,7 +66,11 @@ def run_process(pipe: Connection, options: WorldOptions) -> None:
     machine = Machine(clock, FrameRing.attach, gc_freeze.freeze, _leaves_room, _beat, memory_advice(options))
     link = WindowLink(pipe)
     followers = Followers(options, link)
-    serve(link, followers.open if options.ranks > 1 else lambda: open_in_own_process(options, device.spend), machine)
+
+    def open_alone() -> World:
+        return open_in_own_process(options, device.spend, lambda told: link.send(Opening(told)))
+
+    serve(link, followers.open if options.ranks > 1 else open_alone, machine)
     followers.close()
 
 
