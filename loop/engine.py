@@ -21,7 +21,7 @@ from loop.supervise.model import Model
 from loop.timing.clock import Clock, FixedStep
 from loop.timing.pacer import Pacer, Shown
 from loop.timing.playback import Playback
-from loop.trace_header import trace_header
+from loop.trace_header import session_header, trace_header
 from world.event import Dial, Event, Prompt, Scene
 from world.info import WorldInfo
 
@@ -96,7 +96,7 @@ class Engine:
         for event, source, pump_ns in gathered:
             admitted = self._admission.admit(event, self.model.info) if self.model.info else event
             if admitted is not None:
-                number = self.out.ledger.submitted(admitted, source, pump_ns, self.clock.now_ns())
+                number = self.out.submitted(admitted, source, pump_ns, self.clock.now_ns())
                 self._send(number, admitted)
 
     def _send(self, number: int, event: Event) -> None:
@@ -116,7 +116,7 @@ class Engine:
         if kept is None or not self.model.can_take_back(kept):
             return None
         self.playback.pacer.drop_after(kept)
-        self.out.ledger.taken_back(kept)
+        self.out.taken_back(kept)
         return kept
 
     def _tick(self) -> None:
@@ -140,10 +140,10 @@ class Engine:
         self.model.tell(pacer.schedule(self.model.seen, is_frozen), pacer.oldest)
 
     def _meet(self, info: WorldInfo) -> None:
-        """The world is open: the keyboard gets its dials, and the trace its header."""
+        """The world is open: the keyboard gets its dials, trace and session their headers."""
         self._has_met = True
         self.controls.keyboard.meet({**info.dials, **DISPLAY_DIALS})
-        self.out.header(trace_header(self.model, info, self.ticks))
+        self.out.header(trace_header(self.model, info, self.ticks), session_header(self.model, info))
 
     def _present(self, due: Shown, pacer: Pacer, info: WorldInfo) -> None:
         """Show the frame that is due, or the last picture again, and write down which it was."""
@@ -196,6 +196,8 @@ class Engine:
 
     def _note(self, message: Any) -> None:
         """Pass on a message of the model to whom it concerns."""
+        if isinstance(message, BlockMade):
+            self.out.block_made(message)
         if isinstance(message, Stage):
             self.out.ledger.stage(message)
         elif isinstance(message, Taken):

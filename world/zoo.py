@@ -156,6 +156,15 @@ def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
     return ((), ()) if name == "probe" or is_wan(name) else (WORD_GROUPS, EXAMPLES)
 
 
+def weight_files(name: str) -> list[Path]:
+    """The files that this world's weights lie in; none for a world without weights in files."""
+    if name == "small":
+        return [Path(__file__).parent / "assets" / "small.safetensors"]
+    if is_folder(name):
+        return [path for path in Path(name).rglob("*") if path.suffix in (".safetensors", ".pt", ".pth", ".bin")]
+    return [Path(name)] if is_small_file(name) else []
+
+
 def is_folder(name: str) -> bool:
     """Whether this names a folder, of checkpoints it is hoped, and not a world of ours."""
     return name not in NAMES and Path(name).is_dir()

@@ -10,6 +10,7 @@ from typing import NoReturn
 from loop.cli import accept
 from loop.cli.files import file_mistakes
 from loop.cli.gpu import check_device
+from loop.cli.session_options import add_session_options
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
@@ -41,6 +42,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     if first == "train":  # its options are defined in world.train, beside what they are for
         return argparse.Namespace(command="train", rest=argv[1:])
     options = _build_parser().parse_args(argv)
+    if options.command == "play" and options.session and options.no_save:
+        raise UsageError("--session and --no-save contradict each other: give one of them")
     for mistake in file_mistakes(options):
         raise UsageError(mistake)
     return options
@@ -265,6 +268,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
     )
+    add_session_options(parser)
 
 
 def world_options(options: argparse.Namespace) -> WorldOptions:
