@@ -51,15 +51,16 @@ class SavedSession:
     """A session folder as it was read.
 
     headers: of each time that the session was played, oldest first. blocks: by number, those that were taken back or
-    rewound included. tip: the newest block that was not; -1 for none. asked: every event, in order. log_end: the bytes
-    of the log up to its last whole line. recovered: blocks that only the files of latents know of. damage: what cannot
-    be read, one line each.
+    rewound included. tip: the newest block that was not; -1 for none. left: the tips that were rewound from. asked:
+    every event, in order. log_end: the bytes of the log up to its last whole line. recovered: blocks that only the
+    files of latents know of. damage: what cannot be read, one line each.
     """
 
     folder: Path
     headers: list[SessionHeader] = field(default_factory=list)
     blocks: dict[int, BlockRecord] = field(default_factory=dict)
     tip: int = -1
+    left: list[int] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     log_end: int = 0
     recovered: list[int] = field(default_factory=list)
@@ -125,7 +126,9 @@ class SavedSession:
         elif kind == "block":
             self._take_block(record_of(fields))
             self._places[fields["index"]] = Place(fields["segment"], fields["offset"])
-        elif kind == "drop":
+        elif kind in ("drop", "back"):
+            if kind == "back":
+                self.left.append(self.tip)
             self._kept.append(fields["kept"])
             self.tip = fields["kept"]
         elif kind == "given up":
@@ -211,10 +214,12 @@ def _look_into_segments(saved: SavedSession) -> None:
 
 
 def damaged_latents(saved: SavedSession) -> list[str]:
-    """Read the latents of every block, and name those that are not as they were written."""
-    found = []
-    for index in saved.blocks:
+    """Read the latents of every block, and name those that are not as they were written. Missing files are left out."""
+    found, there = [], set(segment_numbers(saved.folder))
+    for index, place in saved._places.items():
         try:
+            if place.segment not in there:
+                continue
             saved.latents(index)
         except LatentsLostError as error:
             found.append(str(error))

@@ -55,7 +55,7 @@ def read_latents(folder: Path, record: BlockRecord, place: Place) -> np.ndarray:
         raise LatentsLostError(f"{path.name} ends within the latents of block {record.index}")
     if hashlib.sha256(stored).hexdigest() != record.digest:
         raise LatentsLostError(f"{path.name}: the latents of block {record.index} are damaged")
-    return np.frombuffer(stored, record.dtype).reshape(record.shape)
+    return np.frombuffer(bytearray(stored), record.dtype).reshape(record.shape)  # torch wants it writable
 
 
 def scan_segment(folder: Path, number: int, offset: int = 0) -> Iterator[tuple[SessionHeader | BlockRecord, Place]]:

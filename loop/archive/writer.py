@@ -66,6 +66,10 @@ class SessionWriter:
         """The blocks after `kept` were dropped: the stream goes on from that one."""
         self._add({"kind": "drop", "kept": kept})
 
+    def went_back(self, kept: int) -> None:
+        """The stream goes on from an older block; what came after it stays, as a branch."""
+        self._add({"kind": "back", "kept": kept})
+
     @property
     def trouble(self) -> str:
         """What the saving failed at, in one line; empty as long as all is well."""

@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from loop.cli import accept
+
 
 def default_sessions_folder() -> Path:
     """Where sessions are kept if nobody says: in the user's state folder."""
@@ -20,3 +22,30 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         "--session", type=Path, metavar="DIR", help="save into this folder (the last shows: ~/.local/state/neverblink)"
     )
     group.add_argument("--no-save", action="store_true", help="save nothing")
+
+
+def saved_folder(text: str) -> Path:
+    """The folder of a session: a path, or the name of one in the user's state folder."""
+    for folder in (Path(text), default_sessions_folder() / text):
+        if folder.is_dir():
+            return folder
+    raise argparse.ArgumentTypeError(f"got {text!r}, expected the folder of a session (see `neverblink sessions`)")
+
+
+def add_replay_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `replay`."""
+    parser.add_argument("folder", type=saved_folder, metavar="DIR", help="the session, or its name in the state folder")
+    parser.add_argument("--check", action="store_true", help="make each block twice: straight, and from the log's fold")
+    parser.add_argument("--out", type=accept.video_file, metavar="FILE", help="write its film, a .mp4 or .npy file")
+    parser.add_argument(
+        "--picture", type=accept.width_x_height, metavar="WxH", help="with --out: make it again in this size"
+    )
+    parser.add_argument("--decoder", choices=("vae", "taehv"), help="with --out: draw it with this decoder")
+    parser.add_argument("--world", metavar="NAME|FILE|FOLDER", help="where its world is now, if it has moved")
+
+
+def add_sessions_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `sessions`."""
+    parser.add_argument(
+        "folder", type=saved_folder, nargs="?", default=default_sessions_folder(), metavar="DIR", help="one, or many"
+    )

@@ -34,7 +34,7 @@ class Outputs:
         now_ns: Callable[[], int],
         archive: SessionWriter | None = None,
     ) -> None:
-        self.recordings, self._archive = recordings, archive
+        self.recordings, self.archive = recordings, archive
         self.ledger = Ledger(trace, now_ns)
         self._trace, self._now_ns = trace, now_ns
         self._told: set[str] = set()  # troubles that were logged
@@ -42,25 +42,25 @@ class Outputs:
     def header(self, fields: dict[str, Any], session: SessionHeader) -> None:
         """Write the first line of the trace and of the session."""
         self._trace.put("header", **fields, t_ns=self._now_ns())
-        if self._archive:
-            self._archive.begin(session)
+        if self.archive:
+            self.archive.begin(session)
 
     def submitted(self, event: Event, source: str, pump_ns: int, now_ns: int) -> int:
         """Enter an event that was let in; returns its number in the ledger."""
-        if self._archive:
-            self._archive.asked(event, source)
+        if self.archive:
+            self.archive.asked(event, source)
         return self.ledger.submitted(event, source, pump_ns, now_ns)
 
     def taken_back(self, kept: int) -> None:
         """The blocks after `kept` were dropped unseen."""
-        if self._archive:
-            self._archive.dropped(kept)
+        if self.archive:
+            self.archive.dropped(kept)
         self.ledger.taken_back(kept)
 
     def block_made(self, made: BlockMade) -> None:
         """Save a block."""
-        if self._archive:
-            self._archive.block(made)
+        if self.archive:
+            self.archive.block(made)
 
     def flip(self, line: dict[str, Any]) -> None:
         """Write the line of a tick that showed something, and say in the log what cannot be written any more."""
@@ -91,15 +91,15 @@ class Outputs:
     def troubles(self) -> list[str]:
         """What cannot be written, one line for each file."""
         recordings = self.recordings.errors if self.recordings else []
-        others = (self._trace.trouble, self._archive.trouble if self._archive else "")
+        others = (self._trace.trouble, self.archive.trouble if self.archive else "")
         return [*recordings, *filter(None, others)]
 
     def close(self) -> None:
         """End the events that are open, and finish the files."""
         self.ledger.close()
         self._trace.close()
-        if self._archive:
-            self._archive.close()
+        if self.archive:
+            self.archive.close()
         if self.recordings:
             self.recordings.close()
 
@@ -108,6 +108,6 @@ class Outputs:
         lines = self.recordings.report() if self.recordings else []
         if self._trace.lost:
             lines.append(f"traced {self._trace.written} lines to {self._trace.path}, {self._trace.lost} lost")
-        if self._archive and self._archive.blocks:
-            lines.append(f"saved {self._archive.blocks} blocks to {self._archive.folder}")
+        if self.archive and self.archive.blocks:
+            lines.append(f"saved {self.archive.blocks} blocks to {self.archive.folder}")
         return lines

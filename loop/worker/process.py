@@ -86,7 +86,7 @@ def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
     try:
         machine.beat(link)
         world = opening()
-        link.send(Opened(world.info, _versions(world), machine.leaves_room(world)))
+        link.send(Opened(world.info, versions_of(world), machine.leaves_room(world)))
         while isinstance(start := link.pipe.recv(), WarmUp):
             _warm_up(world)
         if isinstance(start, Start):
@@ -147,7 +147,7 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, name="die with parent", daemon=True).start()
 
 
-def _versions(world: World) -> dict[str, str]:
+def versions_of(world: World) -> dict[str, str]:
     """Versions of what makes the latents, and the device that it runs on, for the log."""
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     if "torch" in sys.modules:

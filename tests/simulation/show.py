@@ -6,12 +6,15 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from input.gesture import Closed, KeyDown, Text
 from input.script import Script
+from loop.archive.saved import open_log
+from loop.archive.writer import SessionWriter
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
@@ -157,8 +160,8 @@ class Show:
         return self.ended_ns - last_ns >= (self.plan.quiet_s + self.plan.mending_s) * 1e9
 
 
-def play(plan: Plan, wait_s: float = 1.0) -> Show:
-    """Play a show to its end. wait_s: the longest wait between two looks at the keys."""
+def play(plan: Plan, wait_s: float = 1.0, folder: Path | None = None) -> Show:
+    """Play a show to its end. wait_s: the longest wait between two looks at the keys. folder: save it there."""
     clock, rings, story, lives = VirtualTime(), Rings(), Story(), []
     probe = ProbeOptions(plan.fps, plan.frames, plan.block_ms, plan.recache_ms)
     mishaps = {mishap.life: mishap for mishap in plan.mishaps}
@@ -177,7 +180,8 @@ def play(plan: Plan, wait_s: float = 1.0) -> Show:
     model = LiveModel(options, launch, clock, rings.create, patience_s=HANG_S)
     screen, trace = SimulatedScreen(clock, gestures_of(plan)), Lines()
     controls = ShowControls(screen, Script(plan.script), model)
-    outputs = Outputs(trace, None, clock.now_ns)
+    archive = SessionWriter(open_log(folder), lambda: clock.now_ns() / 1e9) if folder else None
+    outputs = Outputs(trace, None, clock.now_ns, archive)
     engine = Engine(Parts(screen, model, controls, outputs, lambda engine: (), clock), None, wait_s)
     show = Show(plan, trace, screen, engine, model, rings, story, lives)
     _run(show, clock.now_ns)
@@ -198,3 +202,5 @@ def _run(show: Show, now_ns: Callable[[], int]) -> None:
         show.ended_ns = now_ns()
     finally:
         show.model.close()
+        if show.engine.out.archive:
+            show.engine.out.archive.close()
