@@ -143,6 +143,11 @@ class Engine:
         """The world is open: the keyboard gets its dials, trace and session their headers."""
         self._has_met = True
         self.controls.keyboard.meet({**info.dials, **DISPLAY_DIALS})
+        earlier = self.model.options.going_on
+        for name, value in earlier.dials.items() if earlier else ():
+            self.controls.keyboard.note(Dial(name, value))
+            if name in DISPLAY_DIALS:
+                self.dials.turn(name, value)
         self.out.header(trace_header(self.model, info, self.ticks), session_header(self.model, info))
 
     def _present(self, due: Shown, pacer: Pacer, info: WorldInfo) -> None:

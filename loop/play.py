@@ -18,7 +18,7 @@ from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
-from loop.saving import open_archive
+from loop.saving import go_on, new_archive
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
 from loop.supervise.live_model import LiveModel
@@ -33,18 +33,21 @@ log = logging.getLogger(__name__)
 
 def play(options: Namespace) -> int:
     """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
-    world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
-    stream = StreamOptions(
-        world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition, options.spare
-    )
-    archive = open_archive(options)
+    stream, archive = go_on(options) if options.resume or options.at else _new_stream(options)
     # first, so that the world opens while the window does
     model = LiveModel(stream, _start_model_process, MonotonicClock())
     try:
         return show(options, model, script, archive)
     finally:
         model.close()
+
+
+def _new_stream(options: Namespace) -> tuple[StreamOptions, SessionWriter | None]:
+    """A stream from its beginning, and the writer of its session."""
+    setting = (options.prompt, options.reserve, options.switch, options.transition, options.spare)
+    stream = StreamOptions(world_options(options), drawn_seed(options), *setting)
+    return stream, new_archive(options)
 
 
 def _start_model_process(options: WorldOptions) -> ModelProcess:

@@ -52,8 +52,8 @@ class SavedSession:
 
     headers: of each time that the session was played, oldest first. blocks: by number, those that were taken back or
     rewound included. tip: the newest block that was not; -1 for none. left: the tips that were rewound from. asked:
-    every event, in order. log_end: the bytes of the log up to its last whole line. recovered: blocks that only the
-    files of latents know of. damage: what cannot be read, one line each.
+    every event, in order. bookmarks: blocks by name. log_end: the bytes of the log up to its last whole line.
+    recovered: blocks that only the files of latents know of. damage: what cannot be read, one line each.
     """
 
     folder: Path
@@ -62,6 +62,7 @@ class SavedSession:
     tip: int = -1
     left: list[int] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    bookmarks: dict[str, int] = field(default_factory=dict)
     log_end: int = 0
     recovered: list[int] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
@@ -131,6 +132,8 @@ class SavedSession:
                 self.left.append(self.tip)
             self._kept.append(fields["kept"])
             self.tip = fields["kept"]
+        elif kind == "bookmark":
+            self.bookmarks[fields["name"]] = fields["block"]
         elif kind == "given up":
             self._given_up.add(fields["segment"])
         elif kind == "asked":
@@ -161,6 +164,8 @@ def read_session(folder: Path) -> SavedSession:
     log = folder / LOG
     if not log.is_file() and not segment_numbers(folder):
         raise SessionError(f"{folder} is no saved session: it has neither {LOG} nor files of latents")
+    if log.is_file() and not log.stat().st_size and not segment_numbers(folder):
+        raise SessionError(f"nothing was saved yet in {folder}: its show ended before the world was open")
     for line, fields in _lines(saved, log):
         try:
             saved.take_line(fields)
@@ -237,8 +242,11 @@ def open_log(folder: Path) -> AppendFile:
         raise SessionError(f"no session can be saved in {folder}: {error.strerror or error}") from None
 
 
-def reopen_log(saved: SavedSession) -> AppendFile:
-    """The log of a session that goes on, brought in order: a torn end is cut off, recovered blocks are written down."""
+def reopen_log(saved: SavedSession, at: int | None = None) -> AppendFile:
+    """The log of a session that goes on, brought in order: a torn end is cut off, recovered blocks are written down.
+
+    at: go on from this block, if not from the newest.
+    """
     try:
         log = AppendFile(saved.folder / LOG)
     except InUseError:
@@ -251,4 +259,6 @@ def reopen_log(saved: SavedSession) -> AppendFile:
     for index in saved.recovered:
         place = saved._places[index]
         log.append(seal({**saved.blocks[index].fields(), "segment": place.segment, "offset": place.offset}))
+    if at not in (None, saved.tip):
+        log.append(seal({"kind": "back", "kept": at}))
     return log

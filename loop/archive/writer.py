@@ -70,6 +70,10 @@ class SessionWriter:
         """The stream goes on from an older block; what came after it stays, as a branch."""
         self._add({"kind": "back", "kept": kept})
 
+    def bookmark(self, name: str, block: int) -> None:
+        """A place to come back to, under a name; a later one of the same name takes its place."""
+        self._add({"kind": "bookmark", "name": name, "block": block})
+
     @property
     def trouble(self) -> str:
         """What the saving failed at, in one line; empty as long as all is well."""

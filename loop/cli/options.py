@@ -10,7 +10,12 @@ from typing import NoReturn
 from loop.cli import accept
 from loop.cli.files import file_mistakes
 from loop.cli.gpu import check_device
-from loop.cli.session_options import add_replay_options, add_session_options, add_sessions_options
+from loop.cli.session_options import (
+    add_replay_options,
+    add_session_options,
+    add_sessions_options,
+    session_mistake,
+)
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
@@ -42,8 +47,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     if first == "train":  # its options are defined in world.train, beside what they are for
         return argparse.Namespace(command="train", rest=argv[1:])
     options = _build_parser().parse_args(argv)
-    if options.command == "play" and options.session and options.no_save:
-        raise UsageError("--session and --no-save contradict each other: give one of them")
+    if options.command == "play" and (mistake := session_mistake(options)):
+        raise UsageError(mistake)
     for mistake in file_mistakes(options):
         raise UsageError(mistake)
     return options

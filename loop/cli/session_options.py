@@ -22,6 +22,23 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         "--session", type=Path, metavar="DIR", help="save into this folder (the last shows: ~/.local/state/neverblink)"
     )
     group.add_argument("--no-save", action="store_true", help="save nothing")
+    group.add_argument("--resume", action="store_true", help="go on where the session (the newest) ended")
+    group.add_argument(
+        "--at", metavar="BLOCK|NAME", help="go on from this block or bookmark of the session (the newest)"
+    )
+    group.add_argument("--fork", type=Path, metavar="DIR", help="go on in a copy; the session stays as it is")
+
+
+def session_mistake(options: argparse.Namespace) -> str | None:
+    """What is wrong with the options of `play` that concern saving, in one line."""
+    goes_on = options.resume or options.at
+    if options.no_save and (options.session or goes_on):
+        return "--no-save contradicts --session, --resume and --at: leave it out"
+    if options.resume and options.at:
+        return "--resume goes on from the end, --at from a place before it: give one of them"
+    if options.fork and not goes_on:
+        return "--fork copies a session to go on from: give --resume, or --at BLOCK"
+    return None
 
 
 def saved_folder(text: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from loop.link.message import BlockMade
 from world.block import Conditions, Snapshot
 
@@ -31,6 +33,10 @@ class BlockMemory:
         """Remember a block, unless it was dropped; memory_blocks: of the world, how many are needed to go on."""
         if not self.is_dropped(made.block.index, made.epoch):
             self._made = [*self._made, made][-(memory_blocks + self._reserve + 2) :]
+
+    def recall(self, made: Sequence[BlockMade]) -> None:
+        """Remember these blocks of an earlier show, oldest first, and no others."""
+        self._made = list(made)
 
     def drop_after(self, kept: int) -> None:
         """Forget the blocks after `kept`, those of this epoch that are still to come included."""

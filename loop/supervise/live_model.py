@@ -28,7 +28,7 @@ from loop.link.message import (
 from loop.link.ring import FrameMark, FrameRing, Schedule
 from loop.supervise.block_memory import BlockMemory
 from loop.supervise.lives import ModelLives
-from loop.supervise.model import StreamOptions
+from loop.supervise.model import GoingOn, StreamOptions
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
 from world.event import Dial, Event, Prompt, Scene, words_of
@@ -85,6 +85,8 @@ class LiveModel:
         self._memory = BlockMemory(options.reserve)
         self._unmade: dict[int, tuple[Event, int | None]] = {}  # events, and the block that each was taken for
         self._dials: dict[str, float] = {}  # the newest values that were asked for
+        if options.going_on:
+            self._go_on(options.going_on)
 
     @property
     def seen(self) -> int:
@@ -223,10 +225,16 @@ class LiveModel:
         if words not in (None, self.words) and self.words and all(words_of(event) is None for event in asked):
             events.append(Submit(NOBODY, Prompt(self.words)))
         asked_dials = {event.name for event in asked if isinstance(event, Dial)}
-        for name, value in self._dials.items():
+        dials = {name: value for name, value in self._dials.items() if self.info is None or name in self.info.dials}
+        for name, value in dials.items():
             if name not in asked_dials and (conditions is None or conditions.dials.get(name) != value):
                 events.append(Submit(NOBODY, Dial(name, value)))
         return tuple(events)
+
+    def _go_on(self, earlier: GoingOn) -> None:
+        """Begin where an earlier show was."""
+        self._memory.recall(earlier.made)
+        self._newest_seen, self.words, self._dials = earlier.newest, earlier.words, dict(earlier.dials)
 
     def _attach(self) -> None:
         """The process has attached to its ring: frames come out of that one from now on."""
