@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from loop.archive.going_on import blocks_to_go_on, fork, newest_place, place_of, words_at
+from loop.archive.going_on import blocks_to_go_on, fork, newest_place, past_of, place_of, words_at
 from loop.archive.record import SessionError
 from loop.archive.saved import SavedSession, open_log, read_session, reopen_log
 from loop.archive.state_folder import MOST_OF_ONE, make_room, new_session_folder, session_folders
@@ -84,7 +84,7 @@ def _going_on(options: Namespace, saved: SavedSession, at: int) -> GoingOn | Non
         words, dials = words_at(saved, record), dict(record.conditions.dials)
     else:
         words, dials = saved.words or words_at(saved, record), {**record.conditions.dials, **saved.dials}
-    return GoingOn(made, max(saved.blocks), options.prompt or words, dials)
+    return GoingOn(made, max(saved.blocks), options.prompt or words, dials, past_of(saved, at))
 
 
 def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -> StreamOptions:

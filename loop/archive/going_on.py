@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from loop.archive.record import BlockRecord, SessionError
 from loop.archive.saved import SavedSession, read_session
 from loop.archive.segment import LatentsLostError
 from loop.link.message import BlockMade
+
+PAST_BYTES = 256 << 20  # of latents that are read so that a show can go back behind its beginning
 
 
 def place_of(saved: SavedSession, text: str) -> int:
@@ -30,6 +33,18 @@ def blocks_to_go_on(saved: SavedSession, tip: int) -> tuple[BlockMade, ...]:
         return ()
     is_enough = len(made) == saved.header.memory_blocks or made[0].block.start == 0
     return made if is_enough else ()
+
+
+def past_of(saved: SavedSession, tip: int) -> tuple[BlockMade, ...]:
+    """The blocks up to `tip` whose latents can be read, oldest first, over hard cuts, as far as there is room."""
+    found, left_bytes = list[BlockMade](), PAST_BYTES
+    for record in reversed(saved.line(tip)):
+        left_bytes -= record.size_bytes
+        if left_bytes < 0:
+            break
+        with suppress(LatentsLostError):
+            found.append(BlockMade(record.block(saved.latents(record.index)), record.conditions, 0, 0))
+    return tuple(reversed(found))
 
 
 def newest_place(saved: SavedSession) -> int:

@@ -127,11 +127,13 @@ class SavedSession:
         elif kind == "block":
             self._take_block(record_of(fields))
             self._places[fields["index"]] = Place(fields["segment"], fields["offset"])
-        elif kind in ("drop", "back"):
-            if kind == "back":
-                self.left.append(self.tip)
+        elif kind == "drop":
             self._kept.append(fields["kept"])
             self.tip = fields["kept"]
+        elif kind == "back":
+            self.left.append(self.tip)
+            self._kept.append(-1)  # what was under way then counts no more
+            self.tip = fields["to"]
         elif kind == "bookmark":
             self.bookmarks[fields["name"]] = fields["block"]
         elif kind == "given up":
@@ -260,5 +262,5 @@ def reopen_log(saved: SavedSession, at: int | None = None) -> AppendFile:
         place = saved._places[index]
         log.append(seal({**saved.blocks[index].fields(), "segment": place.segment, "offset": place.offset}))
     if at not in (None, saved.tip):
-        log.append(seal({"kind": "back", "kept": at}))
+        log.append(seal({"kind": "back", "to": at}))
     return log

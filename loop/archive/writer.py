@@ -66,9 +66,9 @@ class SessionWriter:
         """The blocks after `kept` were dropped: the stream goes on from that one."""
         self._add({"kind": "drop", "kept": kept})
 
-    def went_back(self, kept: int) -> None:
-        """The stream goes on from an older block; what came after it stays, as a branch."""
-        self._add({"kind": "back", "kept": kept})
+    def went_back(self, to: int) -> None:
+        """The stream goes on from block `to`; what came after it stays, as a branch."""
+        self._add({"kind": "back", "to": to})
 
     def bookmark(self, name: str, block: int) -> None:
         """A place to come back to, under a name; a later one of the same name takes its place."""

@@ -45,11 +45,21 @@ class Outputs:
         if self.archive:
             self.archive.begin(session)
 
-    def submitted(self, event: Event, source: str, pump_ns: int, now_ns: int) -> int:
+    def submitted(self, event: Event, source: str, pump_ns: int, now_ns: int | None = None) -> int:
         """Enter an event that was let in; returns its number in the ledger."""
         if self.archive:
             self.archive.asked(event, source)
-        return self.ledger.submitted(event, source, pump_ns, now_ns)
+        return self.ledger.submitted(event, source, pump_ns, self._now_ns() if now_ns is None else now_ns)
+
+    def went_back(self, block: int) -> None:
+        """The world goes on from an older block."""
+        if self.archive:
+            self.archive.went_back(block)
+
+    def bookmark(self, name: str, block: int) -> None:
+        """A bookmark was set."""
+        if self.archive:
+            self.archive.bookmark(name, block)
 
     def taken_back(self, kept: int) -> None:
         """The blocks after `kept` were dropped unseen."""

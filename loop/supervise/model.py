@@ -19,14 +19,16 @@ from world.options import WorldOptions
 class GoingOn:
     """Where a stream goes on that was begun earlier.
 
-    made: its newest blocks, oldest first, since the last hard cut at most. newest: the highest number that any of its
-    blocks has; none is used again. words, dials: the newest that were asked for, dials of the display included.
+    made: its newest blocks, oldest first, since the last hard cut at most. past: those that can be gone back to.
+    newest: the highest number that any of its blocks has; none is used again. words, dials: the newest that were asked
+    for, dials of the display included.
     """
 
     made: tuple[BlockMade, ...]
     newest: int
     words: str
     dials: dict[str, float] = field(default_factory=dict)
+    past: tuple[BlockMade, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from input.gesture import Closed, KeyDown, Text
+from input.gesture import Closed, KeyDown, KeyUp, Text
 from input.script import Script
 from loop.archive.saved import open_log
 from loop.archive.writer import SessionWriter
@@ -41,7 +41,8 @@ class Plan:
     """Everything that decides how a show goes.
 
     open_ms, start_ms: what it costs to open the world, and to begin a session. script: events, in seconds after the
-    first flip. typed: prompts, in seconds after the start. keys: keys pressed, in seconds after the start. mishaps: of
+    first flip. typed: prompts, in seconds after the start. keys: keys pressed, in seconds after the start, as in "b",
+    "shift+f5", and "^b" for a key that is released. mishaps: of
     the model's process. to_model_ms, to_window_ms: how late the latest messages are. quiet_s: of the end, in which
     nothing is asked for any more, so that everything has time to be seen.
     """
@@ -190,10 +191,18 @@ def play(plan: Plan, wait_s: float = 1.0, folder: Path | None = None) -> Show:
 
 def gestures_of(plan: Plan) -> list[tuple[int, Any]]:
     """The keys that are pressed in a show, with their times; the last one ends it."""
-    pressed = [(at_s, KeyDown(key)) for at_s, key in plan.keys]
+    pressed = [(at_s, gesture_of(key)) for at_s, key in plan.keys]
     for at_s, text in plan.typed:
         pressed += [(at_s, KeyDown("enter")), (at_s, Text(text)), (at_s, KeyDown("enter"))]
     return [(START_NS + round(at_s * 1e9), gesture) for at_s, gesture in (*pressed, (plan.seconds, Closed()))]
+
+
+def gesture_of(key: str) -> Any:
+    """What a key of a plan stands for."""
+    if key.startswith("^"):
+        return KeyUp(key[1:])
+    *mods, name = key.split("+")
+    return KeyDown(name, frozenset(mods))
 
 
 def _run(show: Show, now_ns: Callable[[], int]) -> None:
