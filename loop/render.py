@@ -44,7 +44,9 @@ class RenderJob:
     overwrite: bool = False
 
 
-class _Sink(Protocol):
+class VideoSink(Protocol):
+    """A file that pictures are added to, uint8 [Y, X, 3]."""
+
     def add(self, pixels: np.ndarray) -> None: ...
 
     def close(self) -> None: ...
@@ -54,14 +56,15 @@ class _NpySink:
     """uint8 [T, Y, X, 3] in a .npy, whose room on the disk is reserved at once where the file system can do that.
 
     It is written frame by frame: a memory map would end the process with SIGBUS where a block cannot be had.
+    frames: how many come at most; if fewer do, the file is shortened at its end.
     """
 
     def __init__(self, path: Path, frames: int, picture: tuple[int, int]) -> None:
         width, height = picture
         self._file = path.open("wb")
-        form = {"descr": "|u1", "fortran_order": False, "shape": (frames, height, width, 3)}
+        self._most, self._frames, self._size = frames, 0, (height, width, 3)
         try:
-            np.lib.format.write_array_header_1_0(self._file, form)
+            self._write_header(frames)
             self._file.flush()
             _reserve_room(self._file.fileno(), self._file.tell() + frames * height * width * 3)
         except OSError:
@@ -70,9 +73,18 @@ class _NpySink:
 
     def add(self, pixels: np.ndarray) -> None:
         self._file.write(np.ascontiguousarray(pixels).data)
+        self._frames += 1
 
     def close(self) -> None:
-        self._file.close()
+        with self._file:
+            if self._frames < self._most:
+                self._file.truncate(self._file.tell())
+                self._file.seek(0)
+                self._write_header(self._frames)  # numpy leaves room for a first side of any length
+
+    def _write_header(self, frames: int) -> None:
+        form = {"descr": "|u1", "fortran_order": False, "shape": (frames, *self._size)}
+        np.lib.format.write_array_header_1_0(self._file, form)
 
 
 def _reserve_room(file: int, size_bytes: int) -> None:
@@ -94,7 +106,7 @@ def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> t
     job = _admitted(job, world.info)
     frames = max(1, round(job.seconds * world.info.fps))
     with whole_file(job.out, job.overwrite) as file:
-        sink = _open_sink(file.part, job.out.suffix.lower(), frames, world)
+        sink = open_video(file.part, job.out.suffix.lower(), frames, world)
         try:
             for number, pixels in enumerate(_stream(world, job, frames)):
                 sink.add(pixels)
@@ -117,7 +129,8 @@ def _admitted(job: RenderJob, info: WorldInfo) -> RenderJob:
     return replace(job, script=script)
 
 
-def _open_sink(path: Path, suffix: str, frames: int, world: World) -> _Sink:
+def open_video(path: Path, suffix: str, frames: int, world: World) -> VideoSink:
+    """The file for a film of at most so many frames: .npy, or else an mp4."""
     if suffix == ".npy":
         return _NpySink(path, frames, world.info.picture)
     return Mp4(path, world.info.picture, world.info.fps)

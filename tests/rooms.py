@@ -18,9 +18,10 @@ MOST_FILES = 16
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
 _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
 _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
+_SHOW |= {"loop.archive"}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
-_COMMANDS = {"loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
+_COMMANDS = {"loop.replay", "loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
 ALLOWED: Mapping[str, set[str]] = {
     "world": set(),
     "world.dit": _WORLD,
@@ -46,10 +47,13 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
     "loop.screen": _WORLD | {"input"},
-    "loop.output": _WORLD | {"loop.link", "loop.timing"},
+    "loop.archive": _WORLD | {"loop.link"},
+    "loop.output": _WORLD | {"loop.link", "loop.timing", "loop.archive"},
     # the doctor looks at the devices that the other rooms use
     "loop.cli": _WORLD | {"world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
+    # a replay opens the world as the model's process does, and writes films as `render` does
+    "loop.replay": _WORLD | {"world.zoo", "loop", "loop.archive", "loop.cli", "loop.output", "loop.worker"},
     "loop.measure": {"loop.output"},
     "loop.measure.trace": {"loop.output"},
     "loop.measure.shows": _MEASURE | _WORLD | {"world.dit", "input", "loop"} | _SHOW,

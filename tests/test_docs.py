@@ -68,6 +68,7 @@ def test_a_dead_link_is_noticed(tmp_path):
 def test_every_command_is_accepted(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "evening").mkdir()  # a session
     words = shlex.split(command)[1:]
     if words[0] == "train":
         assert unknown_options(words, capsys) == []

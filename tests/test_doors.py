@@ -24,6 +24,7 @@ DOORS = {
 }
 CLOCKS = {"time", "datetime", "threading", "multiprocessing", "asyncio"}
 WITHOUT_TORCH = {"world", "loop.link", "loop.timing", "loop.supervise", "loop.screen", "loop.output", "input", "net"}
+WITHOUT_TORCH |= {"loop.archive"}
 
 
 def faults(path: Path, root: Path = ROOT) -> list[str]:

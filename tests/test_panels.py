@@ -25,7 +25,9 @@ class Desk:
         controls.keyboard.meet({**model.info.dials, **DISPLAY_DIALS})
         counts = {"shown": 0, "skipped": 0, "ticks": SimpleNamespace(tick=0, late=0)}
         out = SimpleNamespace(recordings=None, troubles=[])
-        self.engine = SimpleNamespace(controls=controls, model=model, out=out, first_flip_ns=0, playback=None, **counts)
+        past = SimpleNamespace(status=lambda fps, block_frames: "", told="")
+        counts |= {"past": past, "playback": None}
+        self.engine = SimpleNamespace(controls=controls, model=model, out=out, first_flip_ns=0, **counts)
         self.panels = Panels(window, SimpleNamespace(now_ns=lambda: self.t_ns))
 
     def press(self, *gestures):

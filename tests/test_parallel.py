@@ -121,6 +121,17 @@ def test_a_stream_that_goes_on_from_a_snapshot_is_the_same(both):
     same(both, steps(3))
 
 
+def test_a_stream_is_folded_from_its_log_and_a_block_made_again_alike(both):
+    alone = tiny_world(stored="float32").session(seed=3, prompt="a fox")
+    line = [alone.step([Prompt(words)]) for words in ("a fox", "a fox", "a fox", "a fox", "red rain")]
+
+    def again(session):
+        session.fold(line[:4])
+        return [session.again(line[4]), session.step()]
+
+    same(both, again)
+
+
 def test_words_that_were_encoded_in_another_thread_are_ready_for_every_rank(both):
     def switch(session):
         encoded = session.encode(Prompt("red rain"))

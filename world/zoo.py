@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from world.block import World
-from world.compact.files import form_of
+from world.compact.files import BUNDLED, file_of, form_of
 from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
 from world.wan.fit import Setting, smaller_options, what_fits
@@ -256,6 +256,13 @@ def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
         return (), ()
     language = form_of(name).language
     return language.groups, language.examples
+
+
+def weight_files(name: str) -> list[Path]:
+    """The files that this world's weights lie in; none for a world without weights in files."""
+    if is_folder(name):
+        return [path for path in Path(name).rglob("*") if path.suffix in (".safetensors", ".pt", ".pth", ".bin")]
+    return [file_of(name)] if name in BUNDLED or is_compact_file(name) else []
 
 
 def is_folder(name: str) -> bool:

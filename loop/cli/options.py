@@ -10,13 +10,19 @@ from typing import Any, NoReturn
 from loop.cli import accept
 from loop.cli.files import file_mistakes
 from loop.cli.gpu import check_device
+from loop.cli.session_options import (
+    add_replay_options,
+    add_session_options,
+    add_sessions_options,
+    session_mistake,
+)
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
-COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words")
+COMMANDS = ("play", "render", "replay", "sessions", "bench", "latency", "train", "doctor", "worlds", "words")
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
 
 
@@ -41,6 +47,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     if first == "train":  # its options are defined in world.train, beside what they are for
         return argparse.Namespace(command="train", rest=argv[1:])
     options = _build_parser().parse_args(argv)
+    if options.command == "play" and (mistake := session_mistake(options)):
+        raise UsageError(mistake)
     for mistake in file_mistakes(options):
         raise UsageError(mistake)
     return options
@@ -63,6 +71,10 @@ def _build_parser() -> argparse.ArgumentParser:
     render.add_argument("--seconds", type=accept.seconds, required=True, metavar="S", help="length of the video")
     render.add_argument("--out", type=accept.video_file, required=True, metavar="FILE", help="a .mp4 or .npy file")
     _add_overwrite_option(render)
+    replay = commands.add_parser("replay", help="make a saved session again and compare, or write its film")
+    add_replay_options(replay)
+    _add_overwrite_option(replay)
+    add_sessions_options(commands.add_parser("sessions", help="the saved sessions, or what is in one of them"))
     _add_bench_parsers(commands.add_parser("bench", help="measure, and say on what"))
     _add_latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
     commands.add_parser("train", help="train the bundled world, stage by stage")
@@ -276,6 +288,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
     )
+    add_session_options(parser)
 
 
 def world_options(options: argparse.Namespace) -> WorldOptions:

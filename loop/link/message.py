@@ -1,6 +1,6 @@
 """What the window's process and the model's process say to each other over their pipe. Plain data, pickled.
 
-Start, Submit, Mode and Close go to the model's process; all others come from it.
+Start, Submit, DrawStored, GoBack, Mode and Close go to the model's process; all others come from it.
 """
 
 from __future__ import annotations
@@ -53,6 +53,30 @@ class Submit:
     event: Event
     keep: int | None = None
     epoch: int = 0
+
+
+@dataclass(frozen=True)
+class DrawStored:
+    """Make no blocks, and draw a stored one: the last of `blocks`, its frames last to first.
+
+    The blocks before it, oldest first, are what its pixels depend on. Without any block, only rest. epoch: as in
+    Submit.
+    """
+
+    blocks: tuple[Block, ...]
+    epoch: int
+
+
+@dataclass(frozen=True)
+class GoBack:
+    """Go on from this snapshot, whatever was made since.
+
+    submits: what is asked for and not made; epoch: as in Submit.
+    """
+
+    snapshot: Snapshot
+    submits: tuple[Submit, ...]
+    epoch: int
 
 
 @dataclass(frozen=True)

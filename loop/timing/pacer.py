@@ -44,6 +44,7 @@ class Pacer:
         self._was_late = False
         self._current_block: int | None = None
         self._last_tick_ns: int | None = None
+        self.shown: FrameMark | None = None  # the newest frame that was due
 
     @property
     def rate(self) -> float:
@@ -101,6 +102,7 @@ class Pacer:
             due_ns, frame, skipped = next_ns, self._queue.popleft(), skipped + 1
             next_ns += self.period_ns
         self._missed_ns, self._next_due_ns, self._current_block = None, next_ns, frame.block
+        self.shown = frame
         return Shown(frame, False, skipped, len(self._queue), due_ns)
 
     def ask_late(self) -> bool:

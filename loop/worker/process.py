@@ -97,7 +97,7 @@ def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> N
     try:
         machine.beat(link)
         world = opening()
-        link.send(Opened(world.info, _versions(), machine.leaves_room(world)))
+        link.send(Opened(world.info, versions_of(world), machine.leaves_room(world)))
         while isinstance(start := link.pipe.recv(), WarmUp):
             _warm_up(world)
         if isinstance(start, Start):
@@ -162,9 +162,13 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, name="die with parent", daemon=True).start()
 
 
-def _versions() -> dict[str, str]:
-    """Versions of what made the latents, for the log."""
+def versions_of(world: World) -> dict[str, str]:
+    """Versions of what makes the latents, and the device that it runs on, for the log."""
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     if "torch" in sys.modules:
         versions["torch"] = sys.modules["torch"].__version__
+    if hasattr(world, "device"):
+        from world.dit.device import describe
+
+        versions["device"] = describe(world.device)
     return versions

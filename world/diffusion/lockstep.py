@@ -21,7 +21,7 @@ from world.diffusion.world import DiffusionWorld
 from world.dit.dit import CausalDiT
 from world.dit.parallel import Ranks, SharedDiT, shared_config
 from world.event import Event, words_of
-from world.prompt_mix import parts_of
+from world.prompt_mix import Words, parts_of
 from world.switch_state import SPARE
 
 Encode = Callable[[str], TextEncoding]
@@ -171,6 +171,16 @@ class LeadingSession:
         """Go on from `snapshot`."""
         self._tell("resume", snapshot)
         self._session.resume(snapshot)
+
+    def fold(self, blocks: Sequence[Block], words: Words | None = None, dials: dict[str, float] | None = None) -> None:
+        """Become the session that made `blocks`; raises ValueError, on every rank, when blocks are missing."""
+        self._tell("fold", tuple(blocks), words, dials)
+        self._session.fold(blocks, words, dials)
+
+    def again(self, block: Block) -> Block:
+        """Make a logged block anew, after its parent."""
+        self._tell("again", block)
+        return self._session.again(block)
 
     def _tell(self, name: str, *arguments: Any) -> None:
         self._world.ranks.tell(Call(name, arguments))
