@@ -13,7 +13,7 @@ from torch import Tensor
 from world.compact.world import CompactWorld
 from world.train.judge.report import Figure, markdown_table, mean_of_values
 from world.train.judge.sheet import tile_pictures, write_png
-from world.train.marks.judge import MODES, SECOND, StoryJudge, go_on
+from world.train.marks.judge import MODES, SECOND, StoryJudge, continued
 from world.train.marks.pixels import edge_strength, seam_ratio
 from world.train.marks.tables import Table, switch_table
 from world.train.story.clips import random_pairs, render_scenes
@@ -121,7 +121,7 @@ def write_story_sheets(judge: StoryJudge, folder: Path) -> None:
     columns = [0, 1, SECOND, 2 * SECOND, 3 * SECOND - 1]
     rows = [[_picture(judge, made, n, block) for block in columns] for n in range(len(texts))]
     write_png(folder / "sentences.png", tile_pictures(rows, 2))
-    after = {mode: go_on(streams.fork(), news, mode) for mode in MODES}
+    after = {mode: continued(streams.fork(), news, mode) for mode in MODES}
     rows = []
     for n in range(len(texts)):
         row = [_picture(judge, made, n, 3 * SECOND - 1)]

@@ -93,7 +93,7 @@ class StoryJudge:
             same = streams.fork()
             unchanged = torch.cat([same.next_block() for _ in range(2 * SECOND + 1)], 1)
             for mode in MODES:
-                made = go_on(streams.fork(), [asked[n] for n in rows], mode)
+                made = continued(streams.fork(), [asked[n] for n in rows], mode)
                 hits = self.read(made[:, -2:]).cpu() == after.rows(rows).numbers()
                 layout, jump = self._layout(made, unchanged), self._jump(before, made)
                 for n, row in enumerate(rows.tolist()):
@@ -137,7 +137,7 @@ class StoryJudge:
         return (frames.diff(dim=1).abs().mean((2, 3, 4)) * 127.5).amax(1).tolist()
 
 
-def go_on(streams: Streams, texts: list[str], mode: str, blocks: int = 2 * SECOND + 1) -> Tensor:
+def continued(streams: Streams, texts: list[str], mode: str, blocks: int = 2 * SECOND + 1) -> Tensor:
     """What streams make under new texts, [B, blocks, C, h, w], after what `mode` does to their caches."""
     streams.set_texts(texts)
     if mode == "recache":
