@@ -204,12 +204,13 @@ class LiveModel:
             self._readers.pop().ring.close()
 
     def _hear(self, message: Any) -> None:
+        if isinstance(message, Opening):
+            self.status = message.what
+            return
         if isinstance(message, Opened):
             self._heard = 0
         self._heard += 1
-        if isinstance(message, Opening):
-            self.status = message.what
-        elif isinstance(message, Opened):
+        if isinstance(message, Opened):
             self._meet(message)
         elif isinstance(message, Started):
             self._attach()

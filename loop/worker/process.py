@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loop.link.message import Fault, Opened, Opening, Start, Started, WarmUp
+from loop.link.message import Fault, Opened, Start, Started, WarmUp
 from loop.link.ring import FrameRing
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
@@ -68,7 +68,7 @@ def run_process(pipe: Connection, options: WorldOptions) -> None:
     followers = Followers(options, link)
 
     def open_alone() -> World:
-        return open_in_own_process(options, device.spend, lambda told: link.send(Opening(told)))
+        return open_in_own_process(options, device.spend, link.tell_opening)
 
     serve(link, followers.open if options.ranks > 1 else open_alone, machine)
     followers.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from threading import Lock
 from typing import Any
 
-from loop.link.message import Beat, Stage
+from loop.link.message import Beat, Opening, Stage
 from loop.link.pipe import Pipe
 
 
@@ -14,7 +14,7 @@ class WindowLink:
     """The pipe to the window's process. Owned by the model's process.
 
     pipe: to read from; messages are sent with `send` only, by any thread. sent: how many were, Beats
-    left out.
+    and what is told of the opening left out: the window's process counts from Opened on.
     """
 
     def __init__(self, pipe: Pipe) -> None:
@@ -32,6 +32,11 @@ class WindowLink:
         """Say that the process runs. A Beat may come between any other messages, and is not counted in `sent`."""
         with self._lock:
             self.pipe.send(Beat())
+
+    def tell_opening(self, what: str) -> None:
+        """Say how far the opening is. It is not counted in `sent`."""
+        with self._lock:
+            self.pipe.send(Opening(what))
 
     def stamp(self, stage: str, t_ns: int, numbers: Iterable[int]) -> None:
         """Tell that the events with these numbers reached `stage`."""

@@ -184,7 +184,14 @@ class SimulatedProcess:
         try:
             nothing: dict[str, Any] = {"freeze": lambda: None, "leaves_room": lambda world: False}
             nothing |= {"beat": lambda link: None, "memory_advice": "try --tiny"}
-            serve(WindowLink(_WorkersPipe(self)), lambda: opening(self), Machine(self, self.attach, **nothing))
+            link = WindowLink(_WorkersPipe(self))
+
+            def told() -> World:
+                for number in range(3):
+                    link.tell_opening(f"warming up, {number} of 3 ...")
+                return opening(self)
+
+            serve(link, told, Machine(self, self.attach, **nothing))
         finally:
             if self._joining:
                 self._joining.wake_ns = min(self._joining.wake_ns, self._time.now_ns())

@@ -52,7 +52,7 @@ def random_plan(seed: int, allow: Allow) -> Plan:
     mishaps = _mishaps(chance, allow)
     has_events = not mishaps or allow.events_beside_mishaps
     from_s = 0.0 if allow.early_words else (open_ms + start_ms + 2 * block_ms + recache_ms) / 1e3 + 0.2
-    quiet_s = 0.5 + (reserve * play_ms + MOVING * max(play_ms, block_ms + recache_ms)) / 1e3
+    quiet_s = 0.8 + (reserve * play_ms + MOVING * max(play_ms, block_ms + recache_ms)) / 1e3
     plan = Plan(
         seed=seed,
         quiet_s=round(quiet_s, 3),
