@@ -26,7 +26,7 @@ from loop.worker.sequencer import take
 from world.block import Block, Made, Remade, Session, World
 from world.event import Event, Prompt, Scene
 from world.info import WorldInfo
-from world.zoo import open_in_own_process
+from world.zoo import memory_told, open_in_own_process
 
 log = logging.getLogger(__name__)
 At = tuple[float, Event]
@@ -169,7 +169,8 @@ def render_command(options: Namespace) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(world_choice.threads))
     job = RenderJob(drawn_seed(options), options.prompt, script, options.seconds, options.out, options.overwrite)
     begun = time.perf_counter()
-    frames, path = render(open_in_own_process(world_choice), job, _print_progress(job.seconds))
+    with memory_told(world_choice):
+        frames, path = render(open_in_own_process(world_choice), job, _print_progress(job.seconds))
     took = time.perf_counter() - begun
     speed = f"{frames} frames in {took:.1f} s ({job.seconds / took:.2f}x real time, opening included)"
     tell(f"\r{path}: {speed}", sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from loop.cli import accept
 from loop.cli.files import file_mistakes
@@ -20,7 +20,7 @@ from loop.cli.session_options import (
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
-from world.options import SPEEDS, ProbeOptions, WorldOptions, default_threads
+from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
 COMMANDS = ("play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words")
@@ -131,6 +131,17 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         help="in the window, so that a stream never ends (relative, the default), or in the stream, as published",
     )
     folder.add_argument("--decoder", choices=("vae", "taehv"), help="Wan's own (vae, the default), or the fast one")
+    folder.add_argument(
+        "--text-device",
+        choices=("auto", *TEXT_DEVICES),
+        help="where prompts are encoded; offload: on the GPU, with weights that stay in host memory (auto: what fits)",
+    )
+    folder.add_argument(
+        "--ranks",
+        type=accept.count,
+        metavar="N",
+        help="processes that make each block together, each on a GPU of its own (1)",
+    )
     folder.add_argument("--dtype", choices=("float32", "bfloat16"), help="of weights (bfloat16 on a GPU, else float32)")
 
 
@@ -310,14 +321,13 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
     return chosen
 
 
-def _given_folder_options(options: argparse.Namespace) -> dict[str, str]:
+def _given_folder_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options given that only a folder of checkpoints has; raises UsageError if the world is not a folder."""
-    asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
+    asked = {name: getattr(options, name) for name in ("positions", "decoder", "dtype", "text_device", "ranks")}
     given = {option: value for option, value in asked.items() if value}
     if given and not is_wan(options.world):
-        raise UsageError(
-            f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own"
-        )
+        option = next(iter(given)).replace("_", "-")
+        raise UsageError(f"--{option} is for a folder of checkpoints: the world {options.world!r} has its own")
     return given
 
 

@@ -97,6 +97,13 @@ class Close:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """How far the world is with being opened, where that takes long: one line for the operator."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Opened:
     """The world is loaded. leaves_room: the memory that is left is enough for a second process like this one."""
 

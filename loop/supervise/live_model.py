@@ -20,6 +20,7 @@ from loop.link.message import (
     Lost,
     Mode,
     Opened,
+    Opening,
     Stage,
     Start,
     Started,
@@ -191,7 +192,7 @@ class LiveModel:
             return
         reader = self._readers[-1]
         if oldest is None or oldest.life == reader.life:  # else no frame of this ring was shown yet
-            reader.ring.release(oldest.ordinal if oldest else reader.seen)
+            reader.ring.release(oldest.ordinal if oldest else reader.seen, self._memory.epoch)
         if schedule is not None:
             reader.ring.set_schedule(schedule)
 
@@ -206,7 +207,9 @@ class LiveModel:
         if isinstance(message, Opened):
             self._heard = 0
         self._heard += 1
-        if isinstance(message, Opened):
+        if isinstance(message, Opening):
+            self.status = message.what
+        elif isinstance(message, Opened):
             self._meet(message)
         elif isinstance(message, Started):
             self._attach()

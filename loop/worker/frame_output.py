@@ -28,6 +28,8 @@ class FrameOutput:
         self._decode: Decode = getattr(world.decoder, "decode_tensor" if self._on_gpu else "decode")
         self._states: OrderedDict[int, Any] = OrderedDict()  # after each of the newest blocks
         self._states_kept = states
+        self._first_ordinals: dict[int, int] = {}  # of the frames of those blocks
+        self._epoch = 0  # of the newest frames
         self._uploader: Uploader | None = None
         self._dropped_before = 0  # frames before this ordinal were dropped or have been scheduled
 
@@ -88,12 +90,15 @@ class FrameOutput:
 
     def publish(self, upload: Upload, first_number: int, block: int, epoch: int, step: int = 1) -> None:
         """Wait until frames are in the ring and let the reader see them, numbered from `first_number` on."""
+        self._first_ordinals.setdefault(block, self._ring.written)
+        self._epoch = epoch
         upload.wait_uploaded()
         for offset in range(upload.count):
             place = upload.ordinal + offset, first_number + step * offset
             self._ring.publish(FrameMark(*place, block, epoch, self._clock.now_ns(), self._link.sent))
 
     def _begin_uploads(self, block: Block, latents: Any) -> Iterator[Upload]:
+        self._forget_shown()
         state = self._states[block.parent] if block.start else self._decoder.start()
         ordinal = self._ring.written
         for frame in range(latents.shape[1]):
@@ -117,7 +122,7 @@ class FrameOutput:
             del self._states[block]
 
     def resume(self, blocks: Sequence[Block]) -> None:
-        """Bring the decoder to where it was after the last of these blocks, and after those that may be gone back to.
+        """Bring the decoder to where it was after the last of these blocks, and after those that may be taken back.
 
         Older ones are left out if later pixels do not depend on them.
         """
@@ -125,6 +130,8 @@ class FrameOutput:
         while first > 0 and frames < self._decoder.memory:
             first -= 1
             frames += blocks[first].latents.shape[1]
+        self._states.clear()
+        self._first_ordinals.clear()
         state = self._decoder.start()
         for block in blocks[first:]:
             _, state = self._decode(state, block.latents)
@@ -140,6 +147,17 @@ class FrameOutput:
         """Keep the state after a block for as long as the blocks after it may be taken back."""
         self._states[block] = state
         while len(self._states) > self._states_kept:
+            self._states.popitem(last=False)
+
+    def _forget_shown(self) -> None:
+        """Forget the states before the newest block that is on the screen: it cannot be taken back any more.
+
+        They are large: of Wan's own decoder 1.8 GiB each.
+        """
+        passed = self._ring.passed(self._epoch)
+        self._first_ordinals = {b: first for b, first in self._first_ordinals.items() if b in self._states}
+        shown = [block for block in self._states if self._first_ordinals.get(block, passed) < passed]
+        while shown and next(iter(self._states)) != shown[-1]:
             self._states.popitem(last=False)
 
 
