@@ -16,8 +16,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from loop.archive.reading import damaged_latents, read_session
 from loop.archive.record import SessionError
-from loop.archive.saved import SavedSession, damaged_latents, read_session
+from loop.archive.saved import SavedSession
 from loop.replay.check import compare
 from tests.shows import finish, model_pid, read_trace, start
 from world.zoo import open_options

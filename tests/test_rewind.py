@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from loop.archive.saved import read_session
+from loop.archive.reading import read_session
 from loop.replay.check import compare
 from loop.replay.listing import branches, describe_session
 from tests.simulation.invariants import complaints

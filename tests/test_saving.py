@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from loop.__main__ import main
-from loop.archive.saved import damaged_latents, read_session
+from loop.archive.reading import damaged_latents, read_session
 from loop.archive.state_folder import session_folders
 from tests.kills import kill_again_and_again
 from tests.saved import plain, save

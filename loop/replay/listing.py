@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loop.archive.append_file import is_in_use
+from loop.archive.reading import read_session
 from loop.archive.record import BlockRecord, SessionError
-from loop.archive.saved import SavedSession, read_session
+from loop.archive.saved import SavedSession
 from loop.archive.segment import segment_numbers
 from loop.archive.state_folder import session_bytes, session_folders
 from loop.archive.writer import LOG

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from loop.archive.reading import read_session
 from loop.archive.record import SessionError
-from loop.archive.saved import SavedSession, read_session
+from loop.archive.saved import SavedSession
 from loop.cli.signals import tell
 from loop.output.mp4 import Mp4
 from loop.output.new_file import write_text
