@@ -84,6 +84,7 @@ def test_shows_that_are_killed_again_and_again_go_on(tmp_path):
     assert kill_again_and_again(tmp_path / "one", 4) == []
 
 
+@pytest.mark.slow
 def test_a_show_goes_on_under_the_same_words_and_dials(tmp_path):
     script = tmp_path / "script.jsonl"
     entries = ({"at_s": 0.3, "prompt": "red"}, {"at_s": 0.4, "dial": "zoom", "value": 0.5})
