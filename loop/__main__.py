@@ -87,6 +87,12 @@ def _sessions(options: Namespace) -> int:
     return print_sessions(options.folder)
 
 
+def _story(options: Namespace) -> int:
+    from loop.replay.story import story_command
+
+    return story_command(options)
+
+
 def _bench(options: Namespace) -> int:
     if options.benchmark == "model":  # imports torch, which the other benchmarks leave to the shows they start
         from loop.measure.model.bench_model import run_model_bench
@@ -144,6 +150,7 @@ _COMMANDS = {
     "render": _render,
     "replay": _replay,
     "sessions": _sessions,
+    "story": _story,
     "bench": _bench,
     "latency": _latency,
     "train": _train,

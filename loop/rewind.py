@@ -114,6 +114,7 @@ class TimeMachine:
 
     def _press(self, model: Rewindable, playback: Playback, shown: FrameMark, at_ns: int) -> None:
         """Step back a block more; the first time, let the model rest."""
+        self.told = ""
         if not self.is_on:
             if not model.past.can_go_on_from(model.past.parent(shown.block)):
                 self.told = "nothing is stored before this"

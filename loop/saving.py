@@ -10,8 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from loop.archive.going_on import blocks_to_go_on, fork, newest_place, past_of, place_of, words_at
+from loop.archive.opening import open_log, reopen_log
+from loop.archive.reading import read_session
 from loop.archive.record import SessionError
-from loop.archive.saved import SavedSession, open_log, read_session, reopen_log
+from loop.archive.saved import SavedSession
 from loop.archive.state_folder import MOST_OF_ONE, make_room, new_session_folder, session_folders
 from loop.archive.writer import SessionWriter
 from loop.cli.options import UsageError

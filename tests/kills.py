@@ -16,10 +16,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from loop.archive.reading import damaged_latents, read_session
 from loop.archive.record import SessionError
-from loop.archive.saved import SavedSession, damaged_latents, read_session
+from loop.archive.saved import SavedSession
 from loop.replay.check import compare
-from tests.shows import finish, model_pid, read_trace, start
+from tests.shows import finish, model_pid, read_trace, start, wait_until
 from world.zoo import open_options
 
 CARD = ("--world", "probe", "--probe-frames", "2", "--probe-fps", "48", "--probe-block-ms", "8")
@@ -55,8 +56,14 @@ def played_and_killed(folder: Path, trace: Path, world: tuple[str, ...], chance:
     if not opened(folder) and folder.exists():
         for path in folder.iterdir():
             path.unlink()
+    known = blocks_in(folder)
     show = start(*world, "--headless", "--spare", "off", "--session", folder, "--trace", trace, *where)
-    time.sleep(chance.uniform(0.3, 2.5))
+    if opened(folder) and chance.random() < 0.4:  # while it opens, or a little later
+        time.sleep(chance.uniform(0.3, 2.5))
+    else:
+        more = chance.randint(1, 20)
+        wait_until(lambda: blocks_in(folder) >= known + more or show.poll() is not None, f"{more} more blocks", 60)
+        time.sleep(chance.uniform(0, 0.1))
     pids = [pid for pid in (show.pid, model_pid(show)) if pid]
     chance.shuffle(pids)
     for pid in pids:
@@ -64,6 +71,12 @@ def played_and_killed(folder: Path, trace: Path, world: tuple[str, ...], chance:
             os.kill(pid, signal.SIGKILL)
     show.communicate()
     return opened(folder)
+
+
+def blocks_in(folder: Path) -> int:
+    """How many blocks the log names so far."""
+    log = folder / "log.jsonl"
+    return log.read_bytes().count(b'"kind": "block"') if log.exists() else 0
 
 
 def opened(folder: Path) -> SavedSession | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from loop.archive.opening import open_log
 from loop.archive.record import SessionHeader
-from loop.archive.saved import open_log
 from loop.archive.writer import SessionWriter
 from loop.link.message import BlockMade
 from world.event import Event, Prompt

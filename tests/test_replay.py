@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loop.__main__ import main
-from loop.archive.saved import read_session
+from loop.archive.reading import read_session
 from loop.archive.segment import segment_path
 from loop.link.message import BlockMade
 from loop.replay.check import Comparison, compare
@@ -154,7 +154,7 @@ def test_latents_that_are_lost_are_made_again_as_they_were(tmp_path):
     path = segment_path(tmp_path, 0)
     content = bytearray(path.read_bytes())
     for index in (3, 4):
-        content[read_session(tmp_path)._places[index].offset] ^= 1
+        content[read_session(tmp_path).places[index].offset] ^= 1
     path.write_bytes(content)
     found = replayed(tmp_path, tiny_world())
     assert (found.same, found.healed, found.differing, found.lost) == (9, 2, [], [])

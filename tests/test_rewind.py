@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from loop.archive.saved import read_session
+from loop.archive.reading import read_session
 from loop.replay.check import compare
-from loop.replay.listing import branches
+from loop.replay.listing import branches, describe_session
 from tests.simulation.invariants import complaints
 from tests.simulation.process import Mishap
 from tests.simulation.show import Plan, Show, play
@@ -114,13 +114,15 @@ def test_another_turn_of_a_scene_is_a_new_scene():
     assert scenes == [Scene("red"), Scene("red")]
 
 
-def test_a_bookmark_brings_back_its_place_and_its_words():
+def test_a_bookmark_brings_back_its_place_and_its_words(tmp_path):
     script = ((1.0, Prompt("red")), (3.0, Scene("blue")), (4.0, Prompt("green")))
-    show = play(Plan(seconds=9.0, script=script, keys=((2.5, "shift+f5"), (6.0, "f5"))))
+    show = play(Plan(seconds=9.0, script=script, keys=((2.5, "shift+f5"), (6.0, "f5"))), folder=tmp_path / "one")
     assert complaints(show, NOT_BACKWARDS) == []
     (to,) = rewinds(show)
     at = [line for line in show.trace.of("flip") if line["t_ns"] <= 3_500_000_000][-1]["block"]
     assert to == at and show.story.cards[-1].words == "red" and show.model.words == "red"
+    saved = read_session(tmp_path / "one")
+    assert saved.bookmarks == {"F5": at} and f"  bookmark F5: block {at}" in describe_session(saved)
 
 
 def test_a_bookmark_that_was_never_set_does_nothing_but_says_so():

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from loop.__main__ import main
-from loop.archive.saved import damaged_latents, read_session
+from loop.archive.reading import damaged_latents, read_session
 from loop.archive.state_folder import session_folders
 from tests.kills import kill_again_and_again
 from tests.saved import plain, save
@@ -84,6 +84,7 @@ def test_shows_that_are_killed_again_and_again_go_on(tmp_path):
     assert kill_again_and_again(tmp_path / "one", 4) == []
 
 
+@pytest.mark.slow
 def test_a_show_goes_on_under_the_same_words_and_dials(tmp_path):
     script = tmp_path / "script.jsonl"
     entries = ({"at_s": 0.3, "prompt": "red"}, {"at_s": 0.4, "dial": "zoom", "value": 0.5})

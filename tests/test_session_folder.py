@@ -15,8 +15,10 @@ from loop.archive import append_file
 from loop.archive import writer as writer_file
 from loop.archive.append_file import AppendFile, is_in_use
 from loop.archive.fingerprint import fingerprint
+from loop.archive.opening import open_log, reopen_log
+from loop.archive.reading import damaged_latents, read_session
 from loop.archive.record import SessionError, seal, unseal
-from loop.archive.saved import SavedSession, damaged_latents, open_log, read_session, reopen_log
+from loop.archive.saved import SavedSession
 from loop.archive.segment import LatentsLostError, segment_path
 from loop.archive.state_folder import make_room, new_session_folder, session_folders
 from loop.archive.writer import LOG
@@ -117,7 +119,7 @@ def test_latents_that_are_torn_off_lose_only_the_newest_block(folder):
 
 def test_a_flipped_bit_in_the_latents_is_named_and_costs_one_block(folder):
     saved = read_session(folder)
-    path, place = segment_path(folder, 0), saved._places[5]
+    path, place = segment_path(folder, 0), saved.places[5]
     content = bytearray(path.read_bytes())
     content[place.offset + 7] ^= 4
     path.write_bytes(content)

@@ -6,8 +6,9 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from loop.archive.reading import read_session
 from loop.archive.record import BlockRecord, SessionError
-from loop.archive.saved import SavedSession, read_session
+from loop.archive.saved import SavedSession
 from loop.archive.segment import LatentsLostError
 from loop.link.message import BlockMade
 

@@ -14,6 +14,7 @@ from loop.cli.session_options import (
     add_replay_options,
     add_session_options,
     add_sessions_options,
+    add_story_options,
     session_mistake,
 )
 from loop.cli.signals import tell
@@ -22,7 +23,7 @@ from loop.timing.switch import MODES, PLAIN
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
-COMMANDS = ("play", "render", "replay", "sessions", "bench", "latency", "train", "doctor", "worlds", "words")
+COMMANDS = ("play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words")
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
 
 
@@ -74,6 +75,9 @@ def _build_parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="make a saved session again and compare, or write its film")
     add_replay_options(replay)
     _add_overwrite_option(replay)
+    story = commands.add_parser("story", help="one page with a picture for each prompt, and the film")
+    add_story_options(story)
+    _add_overwrite_option(story)
     add_sessions_options(commands.add_parser("sessions", help="the saved sessions, or what is in one of them"))
     _add_bench_parsers(commands.add_parser("bench", help="measure, and say on what"))
     _add_latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))

@@ -61,6 +61,12 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--world", metavar="NAME|FILE|FOLDER", help="where its world is now, if it has moved")
 
 
+def add_story_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `story`."""
+    parser.add_argument("folder", type=saved_folder, metavar="DIR", help="the session, or its name in the state folder")
+    parser.add_argument("--out", type=accept.html_file, required=True, metavar="FILE.html", help="the page to write")
+
+
 def add_sessions_options(parser: argparse.ArgumentParser) -> None:
     """The options of `sessions`."""
     parser.add_argument(

@@ -131,6 +131,14 @@ class Ledger:
         if frame:
             self._awaited = {block: numbers for block, numbers in self._awaited.items() if block > frame.block}
 
+    @property
+    def words_shown(self) -> tuple[str | None, int]:
+        """The newest words that were shown, and when; None before any of an event were."""
+        for entry in reversed(self.shown):
+            if (words := words_of(entry.event)) is not None:
+                return str(words), entry.stamps["flip"]
+        return None, 0
+
     def rows(self) -> list[tuple[str, str]]:
         """The newest events that were shown, each with its latency, for the statistics panel."""
         return [(_name(entry.event), f"{entry.latency_ms:.0f} ms") for entry in list(self.shown)[-5:]]

@@ -38,10 +38,14 @@ class Outputs:
         self.ledger = Ledger(trace, now_ns)
         self._trace, self._now_ns = trace, now_ns
         self._told: set[str] = set()  # troubles that were logged
+        self._words = ""  # those of the picture on the screen
 
     def header(self, fields: dict[str, Any], session: SessionHeader) -> None:
         """Write the first line of the trace and of the session."""
         self._trace.put("header", **fields, t_ns=self._now_ns())
+        self._words = str(fields["prompt"])
+        if self.recordings:
+            self.recordings.note_words(self._words, self._now_ns())
         if self.archive:
             self.archive.begin(session)
 
@@ -95,6 +99,10 @@ class Outputs:
     def record(self, pixels: np.ndarray | None, t_ns: int, info: WorldInfo, blackout: bool) -> None:
         """Record what a tick showed, without the overlay: uint8 [Y, X, 3]; None is the same picture as before."""
         if self.recordings:
+            words, at_ns = self.ledger.words_shown
+            if words not in (None, self._words):
+                self._words = words
+                self.recordings.note_words(words, at_ns)
             self.recordings.show(pixels, t_ns, info.fps, blackout)
 
     @property

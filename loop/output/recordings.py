@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -10,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from loop.output.mp4 import load_ffmpeg
-from loop.output.new_file import create_new
+from loop.output.new_file import create_new, write_text
 from loop.output.recorder import Recorder
+from loop.output.subtitles import webvtt
 
+log = logging.getLogger(__name__)
 Size = tuple[int, int]  # (width, height) in pixels
 
 
@@ -39,6 +42,8 @@ class Recordings:
         self._current: Recorder | None = None
         self._newest: np.ndarray | None = None
         self._was_black = False
+        self._words, self._first_ns = "", 0
+        self._cues: list[list[tuple[float, str]]] = []  # of each recording in `made`
         load_ffmpeg()  # it takes a tenth of a second, in which no tick can pass
 
     def toggle(self) -> None:
@@ -47,6 +52,12 @@ class Recordings:
         if self._current:
             self._current.stop()
             self._current = None
+
+    def note_words(self, words: str, t_ns: int) -> None:
+        """From `t_ns` on the picture is one under these words."""
+        self._words = words
+        if self._current:
+            self._cues[-1].append(((t_ns - self._first_ns) / 1e9, words))
 
     def show(self, pixels: np.ndarray | None, t_ns: int, fps: float, is_black: bool) -> None:
         """Record what a tick showed: uint8 [Y, X, 3], without the overlay; None is the same picture as before.
@@ -65,6 +76,8 @@ class Recordings:
             create = partial(self._create, self.made[-1] if self.made else None)
             self._current, is_new = self._start(create, fps, self._size), True
             self.made.append(self._current)
+            self._first_ns = t_ns
+            self._cues.append([(0.0, self._words)] if self._words else [])
         if is_new:
             self._current.add(np.zeros_like(self._newest) if is_black else self._newest, t_ns)
         else:
@@ -84,8 +97,19 @@ class Recordings:
         """End the recording that runs, and wait until all are finished."""
         if self._current:
             self.toggle()
-        for recorder in self.made:
+        for recorder, cues in zip(self.made, self._cues, strict=True):
             recorder.join()
+            if cues and recorder.path and recorder.recorded and not recorder.error:
+                self._write_subtitles(recorder.path, cues, recorder.recorded / recorder.fps)
+
+    def _write_subtitles(self, film: Path, cues: list[tuple[float, str]], end_s: float) -> None:
+        """Write the words of a film beside it; a film on a device, or a disk that is full, has none."""
+        if not film.is_file():
+            return
+        try:
+            write_text(film.with_suffix(".vtt"), webvtt(cues, end_s), self._overwrite)
+        except OSError as error:
+            log.warning("the subtitles of %s cannot be written: %s", film.name, error.strerror or error)
 
     def report(self) -> list[str]:
         """One line on each file, for the end of the show."""

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from loop.archive.fingerprint import fingerprint
+from loop.archive.reading import damaged_latents, read_session
 from loop.archive.record import SessionError
-from loop.archive.saved import SavedSession, damaged_latents, read_session
+from loop.archive.saved import SavedSession
 from loop.cli.signals import tell
 from loop.replay.check import Comparison, compare
 from loop.replay.film import write_film

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from loop.archive.saved import SavedSession
-from loop.output.new_file import whole_file
+from loop.output.new_file import whole_file, write_text
+from loop.output.subtitles import webvtt
 from loop.render import open_video
+from loop.replay.listing import length_s, prompts_of
 from loop.replay.remake import CannotRemakeError, Remaker
 from world.block import World
 
@@ -37,7 +39,9 @@ def frames_of(world: World, saved: SavedSession, from_log: bool) -> Iterator[tup
 def write_film(
     world: World, saved: SavedSession, out: Path, overwrite: bool, from_log: bool, progress: Callable[[int, int], None]
 ) -> tuple[int, Path]:
-    """Write the film; the number of frames, and the file's path. progress: gets (blocks done, of all)."""
+    """Write the film, and its words beside it in a .vtt; the number of frames, and the film's path.
+
+    progress: gets (blocks done, of all)."""
     blocks, count = len(saved.line()), 0
     with whole_file(out, overwrite) as file:
         sink = open_video(file.part, out.suffix.lower(), blocks * world.info.block_frames, world)
@@ -49,4 +53,6 @@ def write_film(
                 progress(number, blocks)
         finally:
             sink.close()
+    cues = [(at_s, words) for at_s, _, words in prompts_of(saved)]
+    write_text(file.path.with_suffix(".vtt"), webvtt(cues, length_s(saved)), overwrite)
     return count, file.path

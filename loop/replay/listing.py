@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loop.archive.append_file import is_in_use
+from loop.archive.reading import read_session
 from loop.archive.record import BlockRecord, SessionError
-from loop.archive.saved import SavedSession, read_session
+from loop.archive.saved import SavedSession
 from loop.archive.segment import segment_numbers
 from loop.archive.state_folder import session_bytes, session_folders
 from loop.archive.writer import LOG
@@ -52,6 +53,8 @@ def describe_session(saved: SavedSession) -> Iterator[str]:
         line = saved.line(tip)
         fork = max((record.index for record in line if record in saved.line()), default=-1)
         yield f"  branch to block {tip}: {len([r for r in line if r.index > fork])} blocks that go on from block {fork}"
+    for name, block in saved.bookmarks.items():
+        yield f"  bookmark {name}: block {block}"
     for damage in saved.damage:
         yield f"  damaged: {damage}"
 
@@ -68,8 +71,9 @@ def prompts_of(saved: SavedSession, tip: int | None = None) -> Iterator[tuple[fl
 def branches(saved: SavedSession) -> list[int]:
     """The newest blocks of every branch but the session's line that was rewound; blocks that nobody saw are none."""
     line = {record.index for record in saved.line()}
-    parents = {record.parent for record in saved.blocks.values()}
-    return [index for index in saved.left if index not in line and index not in parents]
+    tips = [index for index in dict.fromkeys(saved.left) if index in saved.blocks and index not in line]
+    passed = {record.index for tip in tips for record in saved.line(tip)[:-1]}
+    return [tip for tip in tips if tip not in passed]
 
 
 def length_s(saved: SavedSession) -> float:

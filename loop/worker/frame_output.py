@@ -122,7 +122,7 @@ class FrameOutput:
             del self._states[block]
 
     def resume(self, blocks: Sequence[Block]) -> None:
-        """Bring the decoder to where it was after the last of these blocks, and after those that may be gone back to.
+        """Bring the decoder to where it was after the last of these blocks, and after those that may be taken back.
 
         Older ones are left out if later pixels do not depend on them.
         """
@@ -130,6 +130,8 @@ class FrameOutput:
         while first > 0 and frames < self._decoder.memory:
             first -= 1
             frames += blocks[first].latents.shape[1]
+        self._states.clear()
+        self._first_ordinals.clear()
         state = self._decoder.start()
         for block in blocks[first:]:
             _, state = self._decode(state, block.latents)

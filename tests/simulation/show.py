@@ -13,7 +13,7 @@ import numpy as np
 
 from input.gesture import Closed, KeyDown, KeyUp, Text
 from input.script import Script
-from loop.archive.saved import open_log
+from loop.archive.opening import open_log
 from loop.archive.writer import SessionWriter
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
