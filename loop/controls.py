@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
+from input.action import Action, Command, FireCue, StagePrompt
 from input.gesture import Closed, Gesture, KeyDown, Pasted
-from input.keys import Command, Keyboard
+from input.keys import Keyboard
 from input.script import Script
 from loop.output.recordings import Recordings
 from loop.screen.screen import Screen
+from loop.stage.desk import DESK_COMMANDS, CueDesk
 from loop.supervise.model import Model
 from loop.timing.switch import MODES
-from world.event import Dial, Event
+from world.event import Dial, Event, words_of
 
 Submission = tuple[Event, str, int]  # an event, its source, and when it left it (nanoseconds)
 
@@ -37,13 +39,19 @@ class ShowControls:
 
     quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command, or
     the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. is_nobody:
-    there is no window, so nobody can be told anything but by the exit status. The words in force and the switch mode
-    belong to the model.
+    there is no window, so nobody can be told anything but by the exit status. desk: cues and what waits for the beat.
+    The words in force and the switch mode belong to the model.
     """
 
     def __init__(
-        self, screen: Screen, script: Script | None, model: Model, recordings: Recordings | None = None
+        self,
+        screen: Screen,
+        script: Script | None,
+        model: Model,
+        recordings: Recordings | None = None,
+        desk: CueDesk | None = None,
     ) -> None:
+        self.desk = desk or CueDesk(model)
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.has_pressed = False
         self.newest: tuple[Event | Command | tuple[Dial, ...] | None, int] = (None, 0)
@@ -53,7 +61,11 @@ class ShowControls:
         self._script, self._model, self._recordings = script, model, recordings
         ask_clipboard = self._window.ask_clipboard if self._window else str
         self.keyboard = Keyboard(
-            lambda: model.words or "", {}, ask_clipboard, lambda: model.info.vocabulary if model.info else ()
+            lambda: model.words or "",
+            {},
+            ask_clipboard,
+            lambda: model.info.vocabulary if model.info else (),
+            lambda: self.desk.has_next,
         )
 
     def gather(
@@ -74,6 +86,9 @@ class ShowControls:
             if not isinstance(event, Dial):
                 self.newest = event, due_ns
             yield event, "script", due_ns
+        for event, source, sent_ns in self.desk.poll(now_ns, first_flip_ns):
+            self.newest = event, sent_ns
+            yield event, source, sent_ns
 
     def _in_order(self, gestures: Sequence[tuple[Gesture, int]]) -> list[tuple[Gesture, int]]:
         """The gestures that were held back for the clipboard and the new ones; its text comes before all of them."""
@@ -84,13 +99,22 @@ class ShowControls:
         """Do what a gesture asks of the show; the events that it causes."""
         found: list[Submission] = []
         for asked in self.keyboard.handle(gesture):
-            if isinstance(asked, Command):
-                self._obey(asked, pump_ns)
-            else:
-                found.append((asked, "keys", pump_ns))
-                self.newest = asked, pump_ns
+            found += self._act(asked, "keys", pump_ns)
         if self.keyboard.pressed:
             self.newest = self.keyboard.pressed, pump_ns
+        return found
+
+    def _act(self, asked: Action, source: str, pump_ns: int) -> list[Submission]:
+        """Do what was asked for; the events that it causes now. Words may wait for their beat at the desk."""
+        if isinstance(asked, FireCue | StagePrompt):
+            found = self.desk.fire(asked, pump_ns)
+        elif isinstance(asked, Command):
+            found = self.desk.obey(asked, pump_ns) if asked in DESK_COMMANDS else []
+            self._obey(asked, pump_ns)
+        else:
+            found = self.desk.words(asked, source, pump_ns) if words_of(asked) else [(asked, source, pump_ns)]
+        if found:
+            self.newest = found[-1][0], pump_ns
         return found
 
     def _scripted(self, now_ns: int, first_flip_ns: int | None) -> list[tuple[Event, int]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from input.keys import Command, help_rows
+from input.action import Command
+from input.help import help_rows
 from loop.engine import Engine
 from loop.screen.hint import hint
 from loop.screen.indicator import recording_indicator
@@ -64,14 +65,22 @@ class Panels:
             status=model.status or ("frozen" if controls.frozen else ""),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
-            hint=self._trouble(engine) or self._hint(engine),
+            hint=self._trouble(engine) or controls.desk.trouble or self._hint(engine),
             welcome=self._welcome(engine),
-            help=help_rows(info.dials if info else {}, info.vocabulary if info else ()) if controls.help else (),
+            desk=controls.desk.text(self._clock.now_ns()),
+            help=self._help(engine),
             words=word_rows(info) if info and controls.keyboard.lists_words else (),
             can_list_words=bool(info and info.word_groups),
             statistics=self._statistics.rows(engine) if controls.statistics else (),
             blackout=controls.blackout,
         )
+
+    def _help(self, engine: Engine) -> Rows:
+        """The table of all keys, if it was asked for."""
+        controls, info = engine.controls, engine.model.info
+        if not controls.help:
+            return ()
+        return help_rows(info.dials if info else {}, info.vocabulary if info else (), bool(controls.desk.cues))
 
     def _toast(self, engine: Engine) -> str:
         """The newest event or command, for a moment: until its first pixel there is no other sign of it."""

@@ -10,6 +10,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from input.script import Script, read_script
+from input.set_list import SetList
 from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.cli.signals import end_with_stdin, sheltered, tell
 from loop.controls import ShowControls
@@ -19,6 +20,7 @@ from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
+from loop.stage.desk import CueDesk
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import Model, StreamOptions
 from loop.supervise.supervisor import ModelProcess
@@ -33,13 +35,15 @@ def play(options: Namespace) -> int:
     """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
     world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
+    set_list = SetList(options.set_list) if options.set_list else None
     stream = StreamOptions(
         world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition, options.spare
     )
     # first, so that the world opens while the window does
     model = LiveModel(stream, _start_model_process, MonotonicClock())
+    desk = CueDesk(model, set_list, options.quantise, options.bpm)
     try:
-        return show(options, model, script)
+        return show(options, model, script, desk)
     finally:
         model.close()
 
@@ -51,7 +55,7 @@ def _start_model_process(options: WorldOptions) -> ModelProcess:
         return ModelProcess(options)
 
 
-def show(options: Namespace, model: Model, script: Script | None) -> int:
+def show(options: Namespace, model: Model, script: Script | None, desk: CueDesk | None = None) -> int:
     """Play this model on the screen of the options, until the show ends; the exit status."""
     if options.end_with_stdin:
         end_with_stdin()
@@ -63,7 +67,7 @@ def show(options: Namespace, model: Model, script: Script | None) -> int:
         closing.callback(outputs.close)
         screen, overlay = _screen(options, clock)
         closing.callback(screen.close)
-        controls = ShowControls(screen, script, model, recordings)
+        controls = ShowControls(screen, script, model, recordings, desk)
         patch = PhotodiodePatch() if options.patch else None
         engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
         gc_freeze.freeze()
@@ -94,6 +98,8 @@ def _tell_result(engine: Engine) -> None:
         counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.ticks.late} late ticks"
         still = f"longest still picture {engine.longest_still_s:.2f} s"
         tell(f"shown {engine.shown} frames, {counts}, {still}")
+    if summary := engine.controls.desk.launches.summary():
+        tell(f"launches on the beat: {summary}")
     for trouble in engine.out.troubles:
         log.error("%s", trouble)
 

@@ -17,7 +17,16 @@ MOST_FILES = 16
 
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
 _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
-_SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
+_SHOW = {
+    "loop.stage",
+    "loop.link",
+    "loop.worker",
+    "loop.timing",
+    "loop.screen",
+    "loop.output",
+    "loop.supervise",
+    "loop.cli",
+}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
 _COMMANDS = {"loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
@@ -42,10 +51,12 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.timing": {"loop.link"},
     "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
+    # it tells the model over how many blocks a cue comes in
+    "loop.stage": _WORLD | {"input", "loop.supervise"},
     "loop.screen": _WORLD | {"input"},
     "loop.output": _WORLD | {"loop.link", "loop.timing"},
     # the doctor looks at the devices that the other rooms use
-    "loop.cli": _WORLD | {"world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
+    "loop.cli": _WORLD | {"input", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     "loop.measure": {"loop.output"},
     "loop.measure.trace": {"loop.output"},

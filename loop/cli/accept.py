@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
+from input.beat import HIGHEST_BPM, LOWEST_BPM
 from world.event import clean_text
 from world.options import SPEEDS
 
@@ -64,6 +65,12 @@ def segment_seconds(text: str) -> float:
     expected = "a number of seconds from 3 on, at most an hour"
     value = _number(text, expected)
     return value if 3 <= value <= 3600 else _fail(text, expected)
+
+
+def bpm(text: str) -> float:
+    expected = f"beats a minute from {LOWEST_BPM:g} to {HIGHEST_BPM:g}"
+    value = _number(text, expected)
+    return value if LOWEST_BPM <= value <= HIGHEST_BPM else _fail(text, expected)
 
 
 def minutes(text: str) -> float:

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 from typing import NoReturn
 
+from input.cues import QUANTISE
 from loop.cli import accept
 from loop.cli.files import file_mistakes
 from loop.cli.gpu import check_device
@@ -257,6 +258,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patch", choices=("corner",), help="a square that turns with an event's first frame, for a photodiode"
     )
+    _add_stage_options(parser)
     _add_switch_option(parser)
     parser.add_argument(
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
@@ -265,6 +267,21 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
     )
+
+
+def _add_stage_options(parser: argparse.ArgumentParser) -> None:
+    stage = parser.add_argument_group("on stage")
+    stage.add_argument(
+        "--set",
+        dest="set_list",
+        type=accept.input_file,
+        metavar="FILE",
+        help="cues, one a line; loaded again when saved",
+    )
+    stage.add_argument(
+        "--quantise", choices=QUANTISE, default="off", help="what words wait for, once there is a beat (off)"
+    )
+    stage.add_argument("--bpm", type=accept.bpm, metavar="N", help="a beat from the first picture on (tap one with T)")
 
 
 def world_options(options: argparse.Namespace) -> WorldOptions:

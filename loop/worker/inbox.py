@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from multiprocessing.connection import wait
 from typing import Any
 
-from loop.link.message import NOBODY, Close, Mode, Ping, Pong, Start, Submit
+from loop.link.message import NOBODY, Close, Mode, Ping, Pong, Start, Submit, Transition
 from loop.timing.clock import Clock
 from loop.timing.costs import Costs
 from loop.worker.dial_steps import DialSteps
@@ -42,6 +42,9 @@ class Inbox:
         self._link, self._session, self._dials, self._costs, self._clock = link, session, dials, costs, clock
         self._transition = start.transition
         self._mixes: deque[Words] = deque()  # of the present transition, those that are not waiting yet
+        self._later: list[Submit] = []  # events for blocks that come after the next one
+        self._patient: set[int] = set()  # the numbers of waiting events that were meant for the block they get
+        self._next_block = 0
         self._take_back: int | None = None
         self._has_postponed = False
 
@@ -65,6 +68,8 @@ class Inbox:
                 self.closed = True
             elif isinstance(message, Mode):
                 self.mode = message.mode
+            elif isinstance(message, Transition):
+                self._transition = message.blocks
             elif isinstance(message, Ping):
                 self._link.send(Pong())
             elif isinstance(message, Submit):
@@ -79,6 +84,21 @@ class Inbox:
     def has_words(self) -> bool:
         """Whether something waits that needs a recache, such as words that differ from those in force."""
         return has_words(self.waiting, self._session.conditions.words)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether words or a hard cut wait that are to be seen as soon as can be."""
+        hasty = [(number, event) for number, event in self.waiting if number not in self._patient]
+        has_scene = any(isinstance(event, Scene) for _, event in hasty)
+        return has_scene or has_words(hasty, self._session.conditions.words)
+
+    def release(self, block: int) -> None:
+        """From now on let events wait that are meant for `block` or an earlier one."""
+        self._next_block = block
+        due = [submit for submit in self._later if not self._is_early(submit)]
+        self._later = [submit for submit in self._later if self._is_early(submit)]
+        for submit in due:
+            self._let_wait(submit)
 
     @property
     def has_postponed(self) -> bool:
@@ -110,6 +130,7 @@ class Inbox:
         kept = {number for number, _ in (*applied, *held)}
         replaced = tuple(number for number in submitted(self.waiting) if number not in kept)
         self.waiting = [*held, *((NOBODY, event) for event in remaining)]
+        self._patient &= {number for number, _ in self.waiting}
         self._has_postponed = False
         return applied, replaced
 
@@ -148,10 +169,24 @@ class Inbox:
         event = submit.event
         if done is None or submit is done.submits[-1]:
             self._session.prepare(event, done and done.words)
-            event = self._begin_transition(event)
-            self._session.prepare(event)
             t_ns = done.t_ns if done else self._clock.now_ns()
             self._link.stamp("encoded", t_ns, submitted([(submit.id, submit.event)]))
+            if self._is_early(submit):
+                self._later.append(submit)
+            else:
+                self._let_wait(submit)
+        else:
+            self.waiting.append((submit.id, event))
+
+    def _is_early(self, submit: Submit) -> bool:
+        return submit.block is not None and submit.block > self._next_block
+
+    def _let_wait(self, submit: Submit) -> None:
+        """Let an event wait for the next boundary, words as the first step of their transition."""
+        event = self._begin_transition(submit.event)
+        self._session.prepare(event)
+        if submit.block is not None:
+            self._patient.add(submit.id)
         self.waiting.append((submit.id, event))
 
     def _begin_transition(self, event: Event) -> Event:

@@ -1,0 +1,51 @@
+"""What a performer can ask for besides the events of the world: one vocabulary for keys and instruments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from world.event import Event
+
+
+class Command(Enum):
+    """What a key or an instrument can ask of the show itself; events are for the world or the display."""
+
+    QUIT = "quit"
+    FULLSCREEN = "fullscreen"
+    HELP = "help"
+    STATISTICS = "statistics"
+    SWITCH = "switch"
+    FIT = "fit"  # the next way in which the picture lies in the window
+    RECORD = "record"  # begin a recording, or end it
+    FREEZE = "freeze"
+    BLACKOUT = "blackout"
+    LINE_OPENED = "line opened"  # text input must start
+    LINE_CLOSED = "line closed"  # text input must stop, so that an input method does not take the shortcuts
+    NEXT = "next"  # fire the staged prompt, the armed cue, or the cue after the newest
+    PREVIOUS = "previous"
+    CANCEL = "cancel"  # take back what is armed or waits for its beat
+    TRANSITION = "transition"  # the next number of blocks that new words take
+    TAP = "tap"
+    RESYNC = "resync"  # the present beat is the first of the first bar
+    NUDGE_EARLIER = "nudge earlier"
+    NUDGE_LATER = "nudge later"
+    QUANTISE = "quantise"  # the next of the ways to wait for the beat
+
+
+@dataclass(frozen=True)
+class FireCue:
+    """Fire cue number `index` of the set list, counted from 0; `only_arm`: make it the next one instead."""
+
+    index: int
+    only_arm: bool = False
+
+
+@dataclass(frozen=True)
+class StagePrompt:
+    """Words that are written now and fired later, by Command.NEXT."""
+
+    text: str
+
+
+Action = Command | Event | FireCue | StagePrompt
