@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from math import ceil
 from statistics import median
 from typing import Any
 
@@ -116,7 +117,7 @@ class Launches:
         if not self.errors_ns:
             return ""
         sizes = sorted(abs(error) for error in self.errors_ns)
-        high = sizes[int(0.95 * (len(sizes) - 1))]
+        high = sizes[ceil(0.95 * (len(sizes) - 1))]
         return (
             f"{len(sizes)}, off by {median(self.errors_ns) / 1e6:+.0f} ms in the median, "
             f"sizes {median(sizes) / 1e6:.0f} ms and {high / 1e6:.0f} ms (p95)"
