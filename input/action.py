@@ -31,6 +31,7 @@ class Command(Enum):
     NUDGE_EARLIER = "nudge earlier"
     NUDGE_LATER = "nudge later"
     QUANTISE = "quantise"  # the next of the ways to wait for the beat
+    LEARN = "learn"  # what a control of an instrument shall do
 
 
 @dataclass(frozen=True)
@@ -48,4 +49,25 @@ class StagePrompt:
     text: str
 
 
-Action = Command | Event | FireCue | StagePrompt
+@dataclass(frozen=True)
+class SetState:
+    """A state of the show set to a value: blackout, freeze (0 or 1), transition (blocks), bpm, or quantise (a word)."""
+
+    name: str
+    value: float | str
+
+
+@dataclass(frozen=True)
+class ControlMoved:
+    """A control of an instrument moved; what that means stands in the mapping.
+
+    control: its name, such as "cc:1:20" or "note:10:36". value: its position from 0 to 1; a button is at 1 while it is
+    down. step: how far an endless knob was turned, if its messages can be read so; in shares of the way from 0 to 1.
+    """
+
+    control: str
+    value: float
+    step: float = 0.0
+
+
+Action = Command | Event | FireCue | StagePrompt | SetState

@@ -71,6 +71,12 @@ class BeatClock:
         self.bpm, self._zero_ns = check_bpm(bpm), t_ns
         self.source, self.confidence = "fixed", 1.0
 
+    def set_tempo(self, bpm: float, t_ns: int) -> None:
+        """Go on at `bpm` from the present position; from beat 0 if there was no tempo. Raises ValueError."""
+        position = self.position(t_ns) if self.is_running else 0.0
+        self.fix(bpm, t_ns)
+        self._zero_ns = t_ns - position * self.beat_ns
+
     def tap(self, t_ns: int) -> None:
         """A beat is now, by hand. From the second tap on there is a tempo; the first of all taps is beat 0."""
         if self._is_midi_running(t_ns):

@@ -20,6 +20,7 @@ _HELP = (
     ("Q  F4", "words wait for a beat; take more blocks"),
     ("F2", "next way to switch prompts"),
     ("F3", "picture: whole, cut to fill, stretched"),
+    ("F6", "learn: a key, then a control"),
     ("F9  F11", "record, full screen"),
     ("F1  H", "statistics, these keys"),
     ("Ctrl+Q", "quit"),

@@ -21,6 +21,7 @@ _ALWAYS = {
     "f2": Command.SWITCH,
     "f3": Command.FIT,
     "f4": Command.TRANSITION,
+    "f6": Command.LEARN,
     "f9": Command.RECORD,
     "f11": Command.FULLSCREEN,
 }
@@ -91,6 +92,16 @@ class Keyboard:
         self.line.know(self._vocabulary())
         self._dials = dials
         self._values = {name: limits.rest for name, limits in dials.items()}
+
+    @property
+    def dials(self) -> Mapping[str, DialRange]:
+        """The ranges of all dials."""
+        return self._dials
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """Where all dials are, as far as is known here."""
+        return self._values
 
     def view(self) -> LineView | None:
         """What to draw of the prompt line; None while it is closed."""

@@ -65,7 +65,7 @@ class Panels:
             status=model.status or ("frozen" if controls.frozen else ""),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
-            hint=self._trouble(engine) or controls.desk.trouble or self._hint(engine),
+            hint=self._trouble(engine) or controls.mapper.message or controls.desk.trouble or self._hint(engine),
             welcome=self._welcome(engine),
             desk=controls.desk.text(self._clock.now_ns()),
             help=self._help(engine),

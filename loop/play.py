@@ -10,7 +10,6 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from input.script import Script, read_script
-from input.set_list import SetList
 from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.cli.signals import end_with_stdin, sheltered, tell
 from loop.controls import ShowControls
@@ -20,7 +19,7 @@ from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
-from loop.stage.desk import CueDesk
+from loop.stage.stage import OnStage, StageFiles, set_stage
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import Model, StreamOptions
 from loop.supervise.supervisor import ModelProcess
@@ -35,15 +34,14 @@ def play(options: Namespace) -> int:
     """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
     world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
-    set_list = SetList(options.set_list) if options.set_list else None
+    files = StageFiles.read(options)
     stream = StreamOptions(
         world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition, options.spare
     )
     # first, so that the world opens while the window does
     model = LiveModel(stream, _start_model_process, MonotonicClock())
-    desk = CueDesk(model, set_list, options.quantise, options.bpm)
     try:
-        return show(options, model, script, desk)
+        return show(options, model, script, files)
     finally:
         model.close()
 
@@ -55,7 +53,7 @@ def _start_model_process(options: WorldOptions) -> ModelProcess:
         return ModelProcess(options)
 
 
-def show(options: Namespace, model: Model, script: Script | None, desk: CueDesk | None = None) -> int:
+def show(options: Namespace, model: Model, script: Script | None, files: StageFiles | None = None) -> int:
     """Play this model on the screen of the options, until the show ends; the exit status."""
     if options.end_with_stdin:
         end_with_stdin()
@@ -67,7 +65,9 @@ def show(options: Namespace, model: Model, script: Script | None, desk: CueDesk 
         closing.callback(outputs.close)
         screen, overlay = _screen(options, clock)
         closing.callback(screen.close)
-        controls = ShowControls(screen, script, model, recordings, desk)
+        stage = set_stage(options, files, model) if files else OnStage.empty(model)
+        closing.callback(stage.instruments.close)
+        controls = ShowControls(screen, script, model, recordings, stage)
         patch = PhotodiodePatch() if options.patch else None
         engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
         gc_freeze.freeze()
@@ -86,7 +86,8 @@ def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine]
     from loop.panels import Panels
     from loop.screen.window import Window, WindowOptions
 
-    window = Window(WindowOptions(options.size, options.fullscreen, options.display, fit=options.fit))
+    how = WindowOptions(options.size, options.fullscreen, options.display, fit=options.fit, gamepad=options.gamepad)
+    window = Window(how)
     return window, Panels(window, clock).marks
 
 

@@ -53,7 +53,8 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
     # it tells the model over how many blocks a cue comes in
     "loop.stage": _WORLD | {"input", "loop.supervise"},
-    "loop.screen": _WORLD | {"input"},
+    "loop.screen.clip": set(),
+    "loop.screen": _WORLD | {"input", "loop.screen.clip"},
     "loop.output": _WORLD | {"loop.link", "loop.timing"},
     # the doctor looks at the devices that the other rooms use
     "loop.cli": _WORLD | {"input", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
@@ -68,7 +69,7 @@ ALLOWED: Mapping[str, set[str]] = {
     | _WORLD
     | _MODEL
     | {"loop.measure.shows", "loop.cli", "loop.link", "loop.worker", "loop.timing", "loop.output", "world.zoo"},
-    "loop.__main__": _WORLD | {"world.zoo", "world.train", "loop", "loop.cli"} | _COMMANDS,
+    "loop.__main__": _WORLD | {"input", "world.zoo", "world.train", "loop", "loop.cli"} | _COMMANDS,
 }
 
 

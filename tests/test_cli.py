@@ -13,7 +13,7 @@ from tests.shows import ROOT
 from world.info import WorldError
 from world.small.thesaurus import EXAMPLES, THESAURUS
 
-IMPORTED_AS = {"pygame-ce": "pygame"}
+IMPORTED_AS = {"python-osc": "pythonosc", "python-rtmidi": "mido", "pygame-ce": "pygame"}
 
 
 def test_words_lists_the_vocabulary_under_headings_with_three_prompts(capsys):

@@ -121,6 +121,13 @@ def blocks(text: str) -> int:
     return _whole(text, 1, 64)
 
 
+def host_and_port(text: str) -> tuple[str, int]:
+    """[ADDR:]PORT; without an address only this machine is listened to."""
+    host, _, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536
+    return (host or "127.0.0.1", int(port)) if is_port else _fail(text, "[ADDR:]PORT, such as 9000 or 0.0.0.0:9000")
+
+
 def count(text: str) -> int:
     return _whole(text, 1, 1024)
 

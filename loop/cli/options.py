@@ -17,7 +17,7 @@ from loop.timing.switch import MODES, PLAIN
 from world.options import SPEEDS, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
-COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words")
+COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words", "osc")
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
 
 
@@ -69,6 +69,7 @@ def _build_parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train the bundled world, stage by stage")
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
     commands.add_parser("worlds", help="the worlds there are")
+    commands.add_parser("osc", help="the OSC addresses that a show with --osc answers to")
     words = commands.add_parser("words", help="the words that a world knows, with three prompts to try")
     _add_world_option(words)
     play.usage = "neverblink [play] [options]"
@@ -281,6 +282,14 @@ def _add_stage_options(parser: argparse.ArgumentParser) -> None:
     stage.add_argument(
         "--quantise", choices=QUANTISE, default="off", help="what words wait for, once there is a beat (off)"
     )
+    stage.add_argument(
+        "--map", type=Path, metavar="FILE.toml", help="what controls do; F6 learns, and writes it (docs/stage.md)"
+    )
+    stage.add_argument("--midi", metavar="NAME|auto", help="MIDI ports whose name contains NAME, or all")
+    stage.add_argument(
+        "--osc", type=accept.host_and_port, metavar="[ADDR:]PORT", help="OSC (on this machine only without ADDR)"
+    )
+    stage.add_argument("--gamepad", action="store_true", help="gamepads and joysticks, for the mapping")
     stage.add_argument("--bpm", type=accept.bpm, metavar="N", help="a beat from the first picture on (tap one with T)")
 
 

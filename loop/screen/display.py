@@ -22,6 +22,7 @@ class WindowOptions:
     """How to open the window.
 
     size: (width, height) while it is not full screen. display: counted from 0. fit: how the picture lies in the window.
+    gamepad: listen to gamepads too.
     """
 
     size: tuple[int, int] = (1280, 720)
@@ -29,6 +30,7 @@ class WindowOptions:
     display: int = 0
     title: str = "neverblink"
     fit: Fit = "contain"
+    gamepad: bool = False
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or max(self.size) > 16_384:

@@ -13,11 +13,12 @@ import pygame
 
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Pasted, Resized, Text, key_name
 from loop.screen.canvas import Canvas
-from loop.screen.clipboard import ClipboardReader
+from loop.screen.clip.clipboard import ClipboardReader
+from loop.screen.clip.x11_clipboard import read_x11_clipboard
 from loop.screen.display import FITS, Fit, WindowError, WindowOptions, centred_on, has_window_manager
+from loop.screen.gamepad import Gamepads
 from loop.screen.marks import Caret, Mark
 from loop.screen.painter import Painter, rounded_panel
-from loop.screen.x11_clipboard import read_x11_clipboard
 
 _WAIT_MS = 2  # some video drivers look for input only when a wait begins, so a long wait would be late to see it
 # after these the system may have lost what the window held, so it is drawn and flipped again
@@ -60,6 +61,7 @@ class Window:
         self.fit = options.fit
         self._display = options.display
         self._windowed_place = self._window.size, self._window.position  # to return to from full screen
+        self._gamepads = Gamepads() if options.gamepad else None
         if options.fullscreen:
             self.toggle_fullscreen()
         self.stop_text()
@@ -166,7 +168,9 @@ class Window:
         """Keep the gesture that `event` stands for, if any, until the next poll."""
         if event.type in _DAMAGES:
             self._drawn = None
-        if event.type == pygame.WINDOWSIZECHANGED:
+        if self._gamepads and (move := self._gamepads.move(event)) is not None:
+            self._pending.append((move, t_ns))
+        elif event.type == pygame.WINDOWSIZECHANGED:
             self._pending.append((Resized(*self.size), t_ns))
         elif (gesture := _gesture(event, self._keys_down)) is not None:
             self._pending.append((gesture, t_ns))

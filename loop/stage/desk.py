@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from input.action import Command, FireCue, StagePrompt
 from input.beat import BeatClock, bar_text
-from input.cues import BEATS_PER_BAR, QUANTISE, Cue
+from input.cues import BEATS_PER_BAR, MOST_BLOCKS, QUANTISE, Cue
 from input.set_list import SetList
 from loop.stage.launches import Launch, Launches
 from loop.supervise.model import Model
@@ -74,6 +74,21 @@ class CueDesk:
         else:
             return self._fire_cue(action.index, t_ns, "cue")
         return []
+
+    def set_state(self, name: str, value: float | str, t_ns: int) -> None:
+        """Set what words wait for, over how many blocks they come in, or the tempo; a wrong value is only told."""
+        self.message = ""
+        if name == "bpm":
+            try:
+                self.clock.set_tempo(float(value), t_ns)
+            except ValueError as error:
+                self.message = str(error)
+        elif name == "transition" and isinstance(value, int | float) and 1 <= value <= MOST_BLOCKS:
+            self.transition = int(value)
+        elif name == "quantise" and value in QUANTISE:
+            self.quantise = str(value)
+        else:
+            self.message = f"{name} cannot be {value!r}"
 
     def words(self, event: Event, source: str, t_ns: int) -> list[Fired]:
         """Words that somebody typed or sent: at once, or armed for the beat that the show waits for."""
