@@ -52,17 +52,18 @@ class Panels:
 
     def marks(self, engine: Engine) -> tuple[Mark, ...]:
         """What to draw over the picture of this tick."""
-        self._statistics.note(engine)
         size, measure = self._window.size, self._window.measure
-        return (*layout(self._state(engine), size, measure), *recording_indicator(_film_s(engine), size, measure))
+        return (*layout(self.state(engine), size, measure), *recording_indicator(_film_s(engine), size, measure))
 
-    def _state(self, engine: Engine) -> OverlayState:
+    def state(self, engine: Engine) -> OverlayState:
+        """Everything that is to be told at this tick."""
+        self._statistics.note(engine)
         controls, model = engine.controls, engine.model
         info = model.info
         return OverlayState(
             line=controls.keyboard.view(),
             caret_lit=self._clock.now_ns() / 1e9 % (2 * BLINK_S) < BLINK_S,
-            status=model.status or ("frozen" if controls.frozen else ""),
+            status=model.status or self._held(engine),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
             hint=self._trouble(engine) or controls.mapper.message or controls.desk.trouble or self._hint(engine),
@@ -72,8 +73,13 @@ class Panels:
             words=word_rows(info) if info and controls.keyboard.lists_words else (),
             can_list_words=bool(info and info.word_groups),
             statistics=self._statistics.rows(engine) if controls.statistics else (),
-            blackout=controls.blackout,
+            blackout=controls.blackout and not self._window.has_programme,
         )
+
+    def _held(self, engine: Engine) -> str:
+        """What the operator holds: a blackout need not be told where it is seen."""
+        is_told = engine.controls.blackout and self._window.has_programme
+        return "blackout" if is_told else "frozen" if engine.controls.frozen else ""
 
     def _help(self, engine: Engine) -> Rows:
         """The table of all keys, if it was asked for."""

@@ -17,6 +17,7 @@ from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
+from loop.screen.display import WindowOptions
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
 from loop.stage.stage import OnStage, StageFiles, set_stage
@@ -84,11 +85,28 @@ def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine]
     if options.headless:
         return Headless(), lambda engine: ()
     from loop.panels import Panels
-    from loop.screen.window import Window, WindowOptions
+    from loop.screen.window import Window
+    from loop.terminal import TerminalPanels
 
-    how = WindowOptions(options.size, options.fullscreen, options.display, fit=options.fit, gamepad=options.gamepad)
-    window = Window(how)
-    return window, Panels(window, clock).marks
+    window = Window(_window_options(options))
+    panels = Panels(window, clock)
+    return window, TerminalPanels(panels).marks if options.clean else panels.marks
+
+
+def _window_options(options: Namespace) -> WindowOptions:
+    """With a programme the operator's window is on another display, if there is one; with --clean there is none."""
+    display, programme, is_full = options.display, options.programme, options.fullscreen
+    if programme is not None and options.clean:
+        display, programme, is_full = programme, None, True
+    if display is None:
+        display = 1 if programme == 0 and len(_display_sizes()) > 1 else 0
+    return WindowOptions(options.size, is_full, display, "neverblink", options.fit, options.gamepad, programme)
+
+
+def _display_sizes() -> list[tuple[int, int]]:
+    from loop.screen.window import displays
+
+    return displays()
 
 
 def _tell_result(engine: Engine) -> None:

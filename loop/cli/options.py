@@ -44,6 +44,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     options = _build_parser().parse_args(argv)
     for mistake in file_mistakes(options):
         raise UsageError(mistake)
+    if getattr(options, "patch", None) and options.programme is not None:
+        raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
     return options
 
 
@@ -242,7 +244,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
         help="the picture in the window: whole, cut to fill it, stretched (contain)",
     )
     parser.add_argument("--fullscreen", action="store_true", help="begin in full screen")
-    parser.add_argument("--display", type=accept.natural, default=0, metavar="N", help="which display, from 0")
+    parser.add_argument("--display", type=accept.natural, metavar="N", help="which display, from 0 (0)")
     parser.add_argument("--headless", action="store_true", help="no window")
     parser.add_argument("--seconds", type=accept.seconds, metavar="S", help="end after so long, from the first frame")
     parser.add_argument("--record", type=accept.mp4_file, metavar="FILE.mp4", help="record what is shown (F9: on, off)")
@@ -290,6 +292,10 @@ def _add_stage_options(parser: argparse.ArgumentParser) -> None:
         "--osc", type=accept.host_and_port, metavar="[ADDR:]PORT", help="OSC (on this machine only without ADDR)"
     )
     stage.add_argument("--gamepad", action="store_true", help="gamepads and joysticks, for the mapping")
+    stage.add_argument(
+        "--programme", type=accept.natural, metavar="N", help="fill display N with the picture alone; --display: yours"
+    )
+    stage.add_argument("--clean", action="store_true", help="nothing over the picture: messages go to the terminal")
     stage.add_argument("--bpm", type=accept.bpm, metavar="N", help="a beat from the first picture on (tap one with T)")
 
 
