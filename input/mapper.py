@@ -87,7 +87,7 @@ class Mapper:
         here = (values.get(target.dial, limits.rest) - low) / (high - low)
         if target.mode == "relative":
             share = min(max(here + move.step, 0.0), 1.0)
-        elif target.mode == "absolute" or self._picks_up(move, last, here):
+        elif target.mode == "absolute" or move.control.startswith("audio:") or self._picks_up(move, last, here):
             share = move.value
         else:
             return []

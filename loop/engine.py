@@ -146,10 +146,10 @@ class Engine:
         self.model.tell(pacer.schedule(self.model.seen, is_frozen), pacer.oldest)
 
     def _keep_the_beat(self, playback: Playback) -> None:
-        """Tell the launches how early they must be sent, and bring a block to the beat that one of them waits for."""
-        launches = self.controls.desk.launches
-        launches.ahead_ns, launches.early_ns = playback.prompt_to_pixel_ns, playback.block_ns
-        target_ns = launches.next_target_ns
+        """Tell the launches how early they must be sent, and bring a block to the beat that matters next."""
+        desk = self.controls.desk
+        desk.launches.ahead_ns, desk.launches.early_ns = playback.prompt_to_pixel_ns, playback.block_ns
+        target_ns = desk.beat_to_meet(self.clock.now_ns())
         # a frame is seen at the tick after it is due: half a tick later in the mean
         playback.align(None if target_ns is None else target_ns - TICK_NS // 2)
 

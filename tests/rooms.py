@@ -46,13 +46,14 @@ ALLOWED: Mapping[str, set[str]] = {
     # it prepares the process that a world is to have for itself
     "world.zoo": _WORLD | {"world.dit", "world.small", "world.wan"},
     "input": _WORLD,
+    "input.sound": {"input"},
     "net": _WORLD,
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
     "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
     # it tells the model over how many blocks a cue comes in
-    "loop.stage": _WORLD | {"input", "loop.supervise"},
+    "loop.stage": _WORLD | {"input", "input.sound", "loop.supervise"},
     "loop.screen.clip": set(),
     "loop.screen": _WORLD | {"input", "loop.screen.clip"},
     "loop.output": _WORLD | {"loop.link", "loop.timing"},

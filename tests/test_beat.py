@@ -142,6 +142,14 @@ def test_a_nudge_moves_what_waits(tmp_path):
     assert desk.launches.next_target_ns == 2 * SECOND + NUDGE_NS
 
 
+def test_blocks_are_kept_on_the_bars_before_anything_waits_for_one(tmp_path):
+    assert running_desk(tmp_path).beat_to_meet(SECOND) == 2 * SECOND
+    assert running_desk(tmp_path, quantise="off").beat_to_meet(SECOND) is None
+    desk = running_desk(tmp_path)
+    desk.words(Prompt("red"), "keys", 3 * SECOND)
+    assert desk.beat_to_meet(SECOND) == 4 * SECOND
+
+
 def test_the_error_of_a_launch_is_from_its_beat_to_its_first_frame(tmp_path):
     desk = running_desk(tmp_path)
     desk.words(Prompt("red"), "keys", SECOND)

@@ -19,7 +19,7 @@ DOORS = {
     "av": {"loop/output/mp4.py"},
     "mido": {"input/midi.py"},
     "pythonosc": {"input/osc.py"},
-    "sounddevice": {"input/audio.py"},
+    "sounddevice": {"input/sound/audio.py"},
 }
 CLOCKS = {"time", "datetime", "threading", "multiprocessing", "asyncio"}
 WITHOUT_TORCH = {"world", "loop.link", "loop.timing", "loop.supervise", "loop.screen", "loop.output", "input", "net"}

@@ -34,6 +34,7 @@ PACKAGES = (
     Package("mido", "MIDI", "midi"),
     Package("python-rtmidi", "MIDI", "midi"),
     Package("python-osc", "OSC", "osc"),
+    Package("sounddevice", "audio in", "audio"),
     Package("matplotlib", "pictures of the latency page", "plot"),
 )
 

@@ -128,11 +128,22 @@ class CueDesk:
         while (launch := self.launches.due(now_ns)) is not None:
             yield self._send(launch, now_ns)
 
+    def beat_to_meet(self, now_ns: int) -> int | None:
+        """When the beat is that a block should begin with: of what waits, or of what may come; None if none matters.
+
+        Blocks are kept on the beat beforehand, since frames can be moved only a little in the time that a launch waits.
+        """
+        target_ns = self.launches.next_target_ns
+        if target_ns is None and self.quantise != "off" and self.clock.is_running:
+            target_ns = self.clock.time_of(self.clock.next_beat(now_ns, self.quantise))
+        return target_ns
+
     def text(self, now_ns: int) -> str:
         """One line for the operator: the beat, what waits, what comes next; empty if there is nothing of it."""
         clock, parts = self.clock, []
         if clock.is_running:
-            parts.append(f"{clock.source or 'free'} {clock.bpm:.1f} · {bar_text(clock.position(now_ns))}")
+            sure = f" ({clock.confidence:.0%})" if clock.source == "audio" else ""
+            parts.append(f"{clock.source or 'free'} {clock.bpm:.1f}{sure} · {bar_text(clock.position(now_ns))}")
         if self.quantise != "off":
             parts.append(f"waits for {self.quantise}" + ("" if clock.is_running else ": tap T in time"))
         if waiting := self.launches.text():

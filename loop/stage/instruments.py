@@ -8,12 +8,13 @@ from typing import Any
 
 from input.action import Action
 from input.beat import BeatClock
+from input.sound.hearing import Tempo
 
 log = logging.getLogger(__name__)
 
 
 class Instruments:
-    """Polls every instrument, and gives the MIDI clock to the beat. Owned by the show's controls.
+    """Polls every instrument, and gives what it knows of the beat to the beat clock. Owned by the show's controls.
 
     sources: each with a `name`, `poll(now_ns)` and `close()`; those with `tell_beat` are told the beat.
     """
@@ -35,11 +36,13 @@ class Instruments:
             source.close()
 
     def _is_clock(self, heard: Any, t_ns: int, clock: BeatClock) -> bool:
-        """Whether this was a message of a MIDI clock or transport, which the beat clock was given."""
+        """Whether this was about the beat (a MIDI clock, the tempo of music), which the beat clock was given."""
         if heard == "clock":
             clock.pulse(t_ns)
         elif heard == "start":
             clock.start()
+        elif isinstance(heard, Tempo):
+            clock.hear(heard.bpm, heard.beat_ns, heard.confidence)
         elif isinstance(heard, tuple):
             clock.start(heard[1])
-        return isinstance(heard, str | tuple)
+        return isinstance(heard, str | tuple | Tempo)

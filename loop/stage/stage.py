@@ -11,6 +11,7 @@ from input.mapper import Mapper
 from input.midi import MidiError, MidiPorts
 from input.osc import OscError, OscServer
 from input.set_list import SetList
+from input.sound.audio import AudioError, AudioIn
 from loop.stage.desk import CueDesk
 from loop.stage.instruments import Instruments
 from loop.supervise.model import Model
@@ -52,10 +53,11 @@ def set_stage(options: Namespace, files: StageFiles, model: Model) -> OnStage:
     for is_asked, open_source in (
         (options.osc, lambda: OscServer(*options.osc)),
         (options.midi, lambda: MidiPorts(options.midi)),
+        (options.audio, lambda: AudioIn(options.audio)),
     ):
         if is_asked:
             try:
                 sources.append(open_source())
-            except (OscError, MidiError) as error:
+            except (OscError, MidiError, AudioError) as error:
                 log.warning("%s; the show goes on without it", error)
     return OnStage(desk, Instruments(sources), files.mapper)
