@@ -20,6 +20,17 @@ class Command(Enum):
     RECORD = "record"  # begin a recording, or end it
     FREEZE = "freeze"
     BLACKOUT = "blackout"
+    REWIND = "rewind"  # step back; back and back until REWIND_ENDED
+    REWIND_ENDED = "rewind ended"
+    ANOTHER_TURN = "another turn"  # let the present words begin once more
+    SET_F5 = "set F5"  # a bookmark at what is on the screen
+    SET_F6 = "set F6"
+    SET_F7 = "set F7"
+    SET_F8 = "set F8"
+    BACK_F5 = "back to F5"
+    BACK_F6 = "back to F6"
+    BACK_F7 = "back to F7"
+    BACK_F8 = "back to F8"
     LINE_OPENED = "line opened"  # text input must start
     LINE_CLOSED = "line closed"  # text input must stop, so that an input method does not take the shortcuts
     NEXT = "next"  # fire the staged prompt, the armed cue, or the cue after the newest
@@ -32,6 +43,11 @@ class Command(Enum):
     NUDGE_LATER = "nudge later"
     QUANTISE = "quantise"  # the next of the ways to wait for the beat
     LEARN = "learn"  # what a control of an instrument shall do
+
+
+SETS = {Command[f"SET_{key}"]: key for key in ("F5", "F6", "F7", "F8")}
+RETURNS = {Command[f"BACK_{key}"]: key for key in SETS.values()}
+PAST_COMMANDS = {Command.REWIND, Command.REWIND_ENDED, Command.ANOTHER_TURN, *SETS, *RETURNS}
 
 
 @dataclass(frozen=True)

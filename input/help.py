@@ -16,11 +16,12 @@ _LINE_HELP = (
 )
 _HELP = (
     ("Space  B", "freeze, blackout, and back"),
+    ("Backspace  R", "step back in time; another turn"),
+    ("F5 to F8", "go back to a bookmark; with Shift set it"),
     ("T  Shift+T  ;  '", "tap the beat; the one; nudge it"),
     ("Q  F4", "words wait for a beat; take more blocks"),
-    ("F2", "next way to switch prompts"),
-    ("F3", "picture: whole, cut to fill, stretched"),
-    ("F6", "learn: a key, then a control"),
+    ("F2  F3", "ways to switch; picture whole, cut, stretched"),
+    ("F12", "learn: a key, then a control"),
     ("F9  F11", "record, full screen"),
     ("F1  H", "statistics, these keys"),
     ("Ctrl+Q", "quit"),

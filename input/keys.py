@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from input.action import Action, Command, FireCue, StagePrompt
+from input.action import SETS, Action, Command, FireCue, StagePrompt
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Pasted, Text
 from input.textline import LineView, TextLine
 from world.event import Dial, Event, Prompt, Scene, clean_text
@@ -21,7 +21,7 @@ _ALWAYS = {
     "f2": Command.SWITCH,
     "f3": Command.FIT,
     "f4": Command.TRANSITION,
-    "f6": Command.LEARN,
+    "f12": Command.LEARN,
     "f9": Command.RECORD,
     "f11": Command.FULLSCREEN,
 }
@@ -33,9 +33,12 @@ _LINE_CLOSED_ONLY = {
     "q": Command.QUANTISE,
     ";": Command.NUDGE_EARLIER,
     "'": Command.NUDGE_LATER,
+    "r": Command.ANOTHER_TURN,
+    "backspace": Command.REWIND,
 }
 _CUE_STEPS = {"pagedown": Command.NEXT, "pageup": Command.PREVIOUS}  # zoom where there are no cues
 _CUE_NUMBERS = {f"{prefix}{number}": number - 1 for number in range(1, 10) for prefix in ("", "kp_")}
+_BOOKMARKS = tuple(key.lower() for key in SETS.values())
 _HELD = {  # key -> (dial, direction): at the end of its range while the key is down
     **dict.fromkeys(("right", "d"), ("pan_x", 1)),
     **dict.fromkeys(("left", "a"), ("pan_x", -1)),
@@ -84,6 +87,7 @@ class Keyboard:
         self._vocabulary, self._has_next = vocabulary, has_next
         self._held: list[str] = []
         self._opener = ""  # the character of the key that opened the line: it also arrives as Text, to be ignored once
+        self._rewinds = False  # the key that goes back is down
         self._words = words
         self.meet(dials)
 
@@ -140,6 +144,9 @@ class Keyboard:
             return [Command.QUIT]
         if press.key in _ALWAYS or (press.key in _ENTER and mods == {"alt"}):
             return [] if press.repeat else [_ALWAYS.get(press.key, Command.FULLSCREEN)]
+        if press.key in _BOOKMARKS and not mods:
+            verb = "SET" if "shift" in press.mods else "BACK"
+            return [] if press.repeat else [Command[f"{verb}_{press.key.upper()}"]]
         if self.is_open:
             return self._line_key(press)
         return [] if mods else self._shortcut(press)
@@ -193,6 +200,7 @@ class Keyboard:
         if press.key in _HELD:
             self._held.append(press.key)
             return self._pan(_HELD[press.key][0])
+        self._rewinds |= press.key == "backspace"
         return [_LINE_CLOSED_ONLY[press.key]] if press.key in _LINE_CLOSED_ONLY else []
 
     def _text(self, text: str) -> list[Action]:
@@ -206,6 +214,9 @@ class Keyboard:
 
     def _key_up(self, key: str) -> list[Action]:
         self._opener = ""
+        if key == "backspace" and self._rewinds:
+            self._rewinds = False
+            return [Command.REWIND_ENDED]
         if key not in self._held:
             return []
         self._held.remove(key)

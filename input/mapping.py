@@ -10,7 +10,7 @@ control = "note:10:36"
 cue = 1
 
 [[map]]
-control = "key:f5"
+control = "key:f10"
 action = "tap"
 
 [[wave]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from loop.controls import ShowControls
 from loop.link.message import BlockDone, BlockMade, Died, Fault, Lost, Stage, Taken, Trouble
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
+from loop.rewind import TimeMachine
 from loop.screen.display_dials import DISPLAY_DIALS, DisplayDials
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Screen
@@ -22,7 +23,7 @@ from loop.supervise.model import Model
 from loop.timing.clock import TICK_NS, Clock, FixedStep
 from loop.timing.pacer import Pacer, Shown
 from loop.timing.playback import Playback
-from loop.trace_header import trace_header
+from loop.trace_header import session_header, trace_header
 from world.event import Dial, Event, Prompt, Scene
 from world.info import WorldInfo
 
@@ -67,6 +68,7 @@ class Engine:
         self._frame: FrameMark | None = None
         self._due_ns: int | None = None  # when that frame was due
         self._admission = Admission()
+        self.past = TimeMachine(self.model, self.out, self._submit)
 
     def run(self) -> None:
         """Ticks until the user quits, the time is up, or the model is given up without a window to say so in."""
@@ -95,10 +97,16 @@ class Engine:
         """Send on what was pressed or scripted since the last call."""
         gathered = self.controls.gather(self.screen.poll(), self.clock.now_ns(), self.first_flip_ns)
         for event, source, pump_ns in gathered:
-            admitted = self._admission.admit(event, self.model.info) if self.model.info else event
-            if admitted is not None:
-                number = self.out.ledger.submitted(admitted, source, pump_ns, self.clock.now_ns())
-                self._send(number, admitted, self.controls.desk.launches.sent(number, admitted))
+            self._submit(event, source, pump_ns)
+        while self.controls.past:
+            self.past.obey(*self.controls.past.pop(0), self.playback)
+
+    def _submit(self, event: Event, source: str, pump_ns: int) -> None:
+        """Let an event in, number it, and send it on."""
+        admitted = self._admission.admit(event, self.model.info) if self.model.info else event
+        if admitted is not None:
+            number = self.out.submitted(admitted, source, pump_ns, self.clock.now_ns())
+            self._send(number, admitted, self.controls.desk.launches.sent(number, admitted))
 
     def _send(self, number: int, event: Event, launch: Launch | None) -> None:
         """Give the event to the display or to the model, whichever it is meant for; a launch to its block."""
@@ -115,13 +123,13 @@ class Engine:
     def _drop_unseen(self, event: Event) -> int | None:
         """For new words: drop the blocks that nobody saw if others can replace them in time; the newest block kept."""
         is_new = isinstance(event, Scene) or (isinstance(event, Prompt) and event.text != self.model.words)
-        if self.playback is None or not is_new or self.model.mode not in ("snap", "auto"):
+        if self.playback is None or not is_new or self.past.is_held or self.model.mode not in ("snap", "auto"):
             return None
         kept = self.playback.newest_to_keep(self.clock.now_ns(), self.model.is_switching)
         if kept is None or not self.model.can_take_back(kept):
             return None
         self.playback.pacer.drop_after(kept)
-        self.out.ledger.taken_back(kept)
+        self.out.taken_back(kept)
         return kept
 
     def _tick(self) -> None:
@@ -137,27 +145,35 @@ class Engine:
             self._flip(None, None)
             return
         self._keep_the_beat(self.playback)
-        pacer, is_frozen = self.playback.pacer, self.controls.frozen
-        self._was_frozen |= is_frozen
+        pacer, is_frozen = self.playback.pacer, self.controls.frozen and not self.past.is_held
         for mark in self.model.new_frames():
-            pacer.add(mark)
+            if self.past.admit(mark):
+                pacer.add(mark)
+        self.past.tick(self.playback, self.clock.now_ns())
+        self._was_frozen |= is_frozen or self.past.is_held
         # the tick's own time: by a clock read a little after it, a frame due exactly then would wait for the next tick
-        self._present(pacer.tick(self.ticks.tick_ns, is_frozen), pacer, self.model.info)
-        self.model.tell(pacer.schedule(self.model.seen, is_frozen), pacer.oldest)
+        due = pacer.tick(self.ticks.tick_ns, is_frozen)
+        self._present(replace(due, starved=due.starved and not self.past.is_held), pacer, self.model.info)
+        self.model.tell(pacer.schedule(self.model.seen, is_frozen or self.past.is_on), pacer.oldest)
 
     def _keep_the_beat(self, playback: Playback) -> None:
         """Tell the launches how early they must be sent, and bring a block to the beat that matters next."""
         desk = self.controls.desk
         desk.launches.ahead_ns, desk.launches.early_ns = playback.prompt_to_pixel_ns, playback.block_ns
-        target_ns = desk.beat_to_meet(self.clock.now_ns())
+        target_ns = None if self.past.is_held else desk.beat_to_meet(self.clock.now_ns())
         # a frame is seen at the tick after it is due: half a tick later in the mean
         playback.align(None if target_ns is None else target_ns - TICK_NS // 2)
 
     def _meet(self, info: WorldInfo) -> None:
-        """The world is open: the keyboard gets its dials, and the trace its header."""
+        """The world is open: the keyboard gets its dials, trace and session their headers."""
         self._has_met = True
         self.controls.keyboard.meet({**info.dials, **DISPLAY_DIALS})
-        self.out.header(trace_header(self.model, info, self.ticks))
+        earlier = self.model.options.going_on
+        for name, value in earlier.dials.items() if earlier else ():
+            self.controls.keyboard.note(Dial(name, value))
+            if name in DISPLAY_DIALS:
+                self.dials.turn(name, value)
+        self.out.header(trace_header(self.model, info, self.ticks), session_header(self.model, info))
 
     def _present(self, due: Shown, pacer: Pacer, info: WorldInfo) -> None:
         """Show the frame that is due, or the last picture again, and write down which it was."""
@@ -202,17 +218,21 @@ class Engine:
         line |= {"age_ms": round(self.age_ms, 3), "rate": round(rate, 4)}
         if self.patch:
             line["patch"] = int(self.patch.lit)
-        if self.controls.frozen or self.controls.blackout:
-            line["held"] = "freeze" if self.controls.frozen else "blackout"
+        if self.past.is_held or self.controls.frozen or self.controls.blackout:
+            line["held"] = "rewind" if self.past.is_held else "freeze" if self.controls.frozen else "blackout"
         return line
 
     def _note_fault(self, message: Died | Fault | Trouble) -> None:
+        if isinstance(message, Died):
+            self.past.model_died(self.playback, self.clock.now_ns())
         if isinstance(message, Trouble):
             log.warning("%s", message.what)
         self.out.fault(message)
 
     def _note(self, message: Any) -> None:
         """Pass on a message of the model to whom it concerns."""
+        if isinstance(message, BlockMade):
+            self.out.block_made(message)
         if isinstance(message, Stage):
             self.out.ledger.stage(message)
         elif isinstance(message, Taken):

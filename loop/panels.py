@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from input.action import Command
+from input.action import PAST_COMMANDS, Command
 from input.help import help_rows
 from loop.engine import Engine
 from loop.screen.hint import hint
@@ -63,7 +63,7 @@ class Panels:
         return OverlayState(
             line=controls.keyboard.view(),
             caret_lit=self._clock.now_ns() / 1e9 % (2 * BLINK_S) < BLINK_S,
-            status=model.status or self._held(engine),
+            status=model.status or self._past(engine) or self._held(engine),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
             hint=self._trouble(engine) or controls.mapper.message or controls.desk.trouble or self._hint(engine),
@@ -96,11 +96,18 @@ class Panels:
             return ""
         if newest is Command.SWITCH:
             return f"switch: {engine.model.mode}"
+        if newest in PAST_COMMANDS:
+            return engine.past.told
         if newest is Command.FIT:
             return f"picture: {self._window.fit}"
         if isinstance(newest, tuple):
             return " · ".join(map(dial_text, newest))
         return newest.text if isinstance(newest, Prompt | Scene) else ""
+
+    def _past(self, engine: Engine) -> str:
+        """How far back somebody is, while they are."""
+        info = engine.model.info
+        return engine.past.status(info.fps, info.block_frames) if info else ""
 
     def _welcome(self, engine: Engine) -> str:
         """Which keys to begin with, for the first seconds, until somebody has pressed one."""

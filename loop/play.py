@@ -10,6 +10,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from input.script import Script, read_script
+from loop.archive.writer import SessionWriter
 from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.cli.signals import end_with_stdin, sheltered, tell
 from loop.controls import ShowControls
@@ -17,10 +18,11 @@ from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
+from loop.saving import go_on, new_archive
 from loop.screen.display import WindowOptions
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
-from loop.stage.stage import OnStage, StageFiles, set_stage
+from loop.stage.stage import OnStage, StageFiles, put_on_stage
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import Model, StreamOptions
 from loop.supervise.supervisor import ModelProcess
@@ -33,18 +35,22 @@ log = logging.getLogger(__name__)
 
 def play(options: Namespace) -> int:
     """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
-    world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
     files = StageFiles.read(options)
-    stream = StreamOptions(
-        world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition, options.spare
-    )
+    stream, archive = go_on(options) if options.resume or options.at else _new_stream(options)
     # first, so that the world opens while the window does
     model = LiveModel(stream, _start_model_process, MonotonicClock())
     try:
-        return show(options, model, script, files)
+        return show(options, model, script, archive, files)
     finally:
         model.close()
+
+
+def _new_stream(options: Namespace) -> tuple[StreamOptions, SessionWriter | None]:
+    """A stream from its beginning, and the writer of its session."""
+    setting = (options.prompt, options.reserve, options.switch, options.transition, options.spare)
+    stream = StreamOptions(world_options(options), drawn_seed(options), *setting)
+    return stream, new_archive(options)
 
 
 def _start_model_process(options: WorldOptions) -> ModelProcess:
@@ -54,19 +60,25 @@ def _start_model_process(options: WorldOptions) -> ModelProcess:
         return ModelProcess(options)
 
 
-def show(options: Namespace, model: Model, script: Script | None, files: StageFiles | None = None) -> int:
-    """Play this model on the screen of the options, until the show ends; the exit status."""
+def show(
+    options: Namespace,
+    model: Model,
+    script: Script | None,
+    archive: SessionWriter | None = None,
+    files: StageFiles | None = None,
+) -> int:
+    """Play this model on the screen of the options, and save it, until the show ends; the exit status."""
     if options.end_with_stdin:
         end_with_stdin()
     clock = MonotonicClock()
     can_record = options.record or not options.headless  # without a window, nobody can ask for a recording later
     recordings = Recordings(options.record, options.record_size, options.overwrite) if can_record else None
-    outputs = Outputs(Trace(options.trace, options.overwrite), recordings, clock.now_ns)
+    outputs = Outputs(Trace(options.trace, options.overwrite), recordings, clock.now_ns, archive)
     with ExitStack() as closing:
         closing.callback(outputs.close)
         screen, overlay = _screen(options, clock)
         closing.callback(screen.close)
-        stage = set_stage(options, files, model) if files else OnStage.empty(model)
+        stage = put_on_stage(options, files, model) if files else OnStage.empty(model)
         closing.callback(stage.instruments.close)
         controls = ShowControls(screen, script, model, recordings, stage)
         patch = PhotodiodePatch() if options.patch else None

@@ -9,7 +9,7 @@ from world.dit.attend import Dense, block_causal, teacher_forcing
 from world.dit.cache import CacheBank
 from world.dit.config import CacheConfig, DiTConfig
 from world.dit.dit import CausalDiT
-from world.dit.rope import angles, rotate, rotation, split_pairs
+from world.dit.rope import angles, rotate, rotate_pairs, rotation, split_pairs
 
 TINY = DiTConfig(
     dim=32, ffn_dim=48, freq_dim=16, text_dim=12, text_len=6, in_dim=4, out_dim=4, num_heads=2, num_layers=2
@@ -127,6 +127,11 @@ def test_rotation_is_multiplication_by_a_complex_number():
     turn = torch.polar(torch.ones(12, 8, dtype=torch.float64), angles(torch.tensor([7, 2000]), GRID, 16))[:, None]
     expected = torch.view_as_real(torch.view_as_complex(x.double().unflatten(-1, (-1, 2))) * turn).flatten(-2)
     assert torch.allclose(rotate(x, rotation(torch.tensor([7, 2000]), GRID, 16)), expected.float(), atol=1e-6)
+
+
+def test_a_rotation_by_pairs_is_the_same_rotation():
+    x, by = torch.randn(1, 12, 2, 16), rotation(torch.tensor([7, 2000]), GRID, 16)
+    assert torch.allclose(rotate_pairs(x, torch.view_as_real(by)), rotate(x, by), atol=1e-6)
 
 
 def test_an_own_embedding_and_head_take_the_place_of_wans():

@@ -155,3 +155,10 @@ def test_a_transition_can_be_set_while_a_show_runs():
     box, _ = reading(Transition(2), Submit(3, Prompt("red")))
     (_, event), *_ = box.take(0)[0]
     assert isinstance(event, Blend)
+
+
+def test_a_stream_that_has_gone_back_forgets_what_waited_for_a_later_block():
+    box, _ = reading(Submit(3, Prompt("red"), block=5))
+    box.begin_again((), DialSteps({}, {}))
+    box.release(9)
+    assert box.waiting == []

@@ -126,7 +126,7 @@ def test_a_note_fires_its_cue_once_for_each_press(tmp_path):
 
 def test_a_control_learns_the_work_of_a_key_and_the_file_keeps_it(tmp_path):
     controls = controls_with(Mapper(tmp_path / "map.toml"))
-    assert pressed(controls, KeyDown("f6"), KeyDown("b")) == [] and not controls.blackout
+    assert pressed(controls, KeyDown("f12"), KeyDown("b")) == [] and not controls.blackout
     controls.instruments.sources[0].heard = [ControlMoved("note:10:40", 1.0), ControlMoved("note:10:40", 0.0)]
     pressed(controls)
     assert controls.blackout and "learnt: note:10:40 is blackout" in controls.mapper.message
@@ -135,14 +135,14 @@ def test_a_control_learns_the_work_of_a_key_and_the_file_keeps_it(tmp_path):
 
 def test_a_key_that_teaches_does_not_move_its_dial(tmp_path):
     controls = controls_with(Mapper(None))
-    assert pressed(controls, KeyDown("f6"), KeyDown("]")) == []
+    assert pressed(controls, KeyDown("f12"), KeyDown("]")) == []
     assert controls.keyboard.values["zoom"] == 0.0
 
 
 def test_a_key_can_be_mapped_too(tmp_path):
-    board = mapper(tmp_path, '[[map]]\ncontrol = "key:f5"\naction = "blackout"\n')
+    board = mapper(tmp_path, '[[map]]\ncontrol = "key:f10"\naction = "blackout"\n')
     controls = controls_with(board)
-    pressed(controls, KeyDown("f5"), KeyUp("f5"))
+    pressed(controls, KeyDown("f10"), KeyUp("f10"))
     assert controls.blackout
 
 

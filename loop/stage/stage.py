@@ -46,7 +46,7 @@ class StageFiles:
         return cls(SetList(options.set_list) if options.set_list else None, Mapper(options.map))
 
 
-def set_stage(options: Namespace, files: StageFiles, model: Model) -> OnStage:
+def put_on_stage(options: Namespace, files: StageFiles, model: Model) -> OnStage:
     """Put the stage together. An instrument that cannot be had is told, and the show goes on without it."""
     desk = CueDesk(model, files.set_list, options.quantise, options.bpm)
     sources: list[Any] = []

@@ -42,13 +42,13 @@ class Pacer:
         self._planned_ns = self.world_period_ns  # the period without slew
         self._least_ns = 0  # the shortest period that the model can sustain
         self._slew = 1.0
-        self._newest: FrameMark | None = None  # that was shown
         self._queue: deque[FrameMark] = deque()
         self._next_due_ns: int | None = None
         self._missed_ns: int | None = None  # when a frame was due that has not come yet
         self._was_late = False
         self._current_block: int | None = None
         self._last_tick_ns: int | None = None
+        self.shown: FrameMark | None = None  # the newest frame that was due
 
     @property
     def rate(self) -> float:
@@ -95,7 +95,7 @@ class Pacer:
 
     def next_block(self, block_frames: int) -> tuple[int, int, int] | None:
         """(its index, when it begins, how many frames are due before) of the first block that is not here yet."""
-        newest = self._queue[-1] if self._queue else self._newest
+        newest = self._queue[-1] if self._queue else self.shown
         if newest is None or self._next_due_ns is None:
             return None
         frames = len(self._queue) - 1 + block_frames - (newest.number - newest.block * block_frames)
@@ -132,7 +132,8 @@ class Pacer:
         while self._queue and next_ns <= now_ns:
             due_ns, frame, skipped = next_ns, self._queue.popleft(), skipped + 1
             next_ns += self.period_ns
-        self._missed_ns, self._next_due_ns, self._current_block, self._newest = None, next_ns, frame.block, frame
+        self._missed_ns, self._next_due_ns, self._current_block = None, next_ns, frame.block
+        self.shown = frame
         return Shown(frame, False, skipped, len(self._queue), due_ns)
 
     def ask_late(self) -> bool:

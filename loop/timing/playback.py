@@ -14,13 +14,13 @@ from loop.timing.switch import keep
 class Playback:
     """The pacer of an open world and the costs that set its rate. Owned by the engine.
 
-    block_ms: what a block costs in the long run, in milliseconds.
+    block_ms: what a block costs in the long run, in milliseconds. block_frames: pixel frames of a block.
     """
 
     def __init__(self, fps: float, block_frames: int) -> None:
         self.pacer = Pacer(fps)
         self.block_ms = 0.0
-        self._block_frames = block_frames
+        self.block_frames = block_frames
         self._cost = SustainableCost()
         self._worst: Cost | None = None
         self._begun: deque[tuple[int, int]] = deque(maxlen=16)  # (block, when it was begun), of the newest blocks
@@ -31,7 +31,7 @@ class Playback:
         """A block's frames are there: if they came too late, or are the first, play them no faster than it was made."""
         self._was_late = self.pacer.ask_late()
         if self._was_late or self._worst is None:
-            self.pacer.slow_down(made.took_ns * 5 // 4, self._block_frames)  # the clean pass is a fifth of a block
+            self.pacer.slow_down(made.took_ns * 5 // 4, self.block_frames)  # the clean pass is a fifth of a block
 
     def block_done(self, done: BlockDone) -> None:
         """A block's costs are known: follow them."""
@@ -40,7 +40,7 @@ class Playback:
         alone_ns = done.t_end_ns - done.t_begin_ns - done.recache_ns
         cost_ns = self._cost.note(alone_ns, done.recache_ns, self._was_late)
         self.block_ms = cost_ns / 1e6
-        self.pacer.set_cost(cost_ns, self._block_frames)
+        self.pacer.set_cost(cost_ns, self.block_frames)
 
     def shown(self, shown: Shown) -> None:
         """A tick has shown this: note when a block came to the screen."""
@@ -51,7 +51,7 @@ class Playback:
     @property
     def block_ns(self) -> int:
         """How long a block plays at the present rate."""
-        return self.pacer.period_ns * self._block_frames
+        return self.pacer.period_ns * self.block_frames
 
     @property
     def prompt_to_pixel_ns(self) -> int:
@@ -66,7 +66,7 @@ class Playback:
 
     def block_at(self, target_ns: int) -> int | None:
         """The block that is expected to begin nearest to `target_ns`, of those that are not made yet."""
-        found = self.pacer.next_block(self._block_frames)
+        found = self.pacer.next_block(self.block_frames)
         if found is None:
             return None
         index, begin_ns, _ = found
@@ -74,7 +74,7 @@ class Playback:
 
     def align(self, target_ns: int | None) -> None:
         """Bring the beginning of a block to `target_ns`, as far as that can be done unseen; None: no more."""
-        self.pacer.align(target_ns, self._block_frames)
+        self.pacer.align(target_ns, self.block_frames)
 
     def newest_to_keep(self, now_ns: int, is_switching: bool) -> int | None:
         """The newest block to keep when the words change now (loop.timing.switch.keep); None: keep all."""

@@ -45,7 +45,7 @@ class TimedStream:
         self._begun = 0.0
 
     def fill(self) -> None:
-        """Make blocks until the window is full, and some more: a fast model captures each pass the second time."""
+        """Make blocks until the window is full, and some more, so that every kind of pass has run over it."""
         for _ in range(self.world.config.cache.blocks + 3):
             self.block()
 
@@ -86,7 +86,7 @@ class TimedStream:
             stages["upload"] += self._lap()
             number += upload.count
             stages.setdefault("first frame", (time.perf_counter() - boundary) * 1e3)
-        self._ring.release(self._ring.written)
+        self._ring.release(self._ring.written, epoch=0)
         return stages
 
     def _lap(self) -> float:

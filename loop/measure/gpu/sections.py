@@ -39,14 +39,15 @@ class SectionRun:
             self.figures["skipped"][name] = told
             return None
         log.info("%s, about %.0f s (%.0f s so far)", name, expected_s, spent_s)
-        found = self._try(name, work)
+        found = self.attempt(name, work)
         if found is not None:
             self._put(place, found)
         self.figures["seconds"] = time.monotonic() - self._begun
         self._write(self.figures)
         return found
 
-    def _try(self, name: str, work: Callable[[], Any]) -> Any:
+    def attempt(self, name: str, work: Callable[[], Any]) -> Any:
+        """What `work` gives; None, and a line under "failed", if it raises anything."""
         try:
             return work()
         except Exception as error:  # whatever it is, the other sections are worth having
