@@ -18,6 +18,7 @@ DOORS = {
     "msgpack": {"net/wire.py"},
     "av": {"loop/output/mp4.py"},
     "mido": {"input/midi.py"},
+    "rtmidi": {"input/midi.py"},
     "pythonosc": {"input/osc.py"},
     "sounddevice": {"input/sound/audio.py"},
     "triton": {"world/wan/fast/fused.py"},
