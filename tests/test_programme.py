@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from input.gesture import KeyDown
+from input.gesture import Closed, KeyDown
 from loop.cli.options import UsageError, parse_command_line
 from loop.play import _window_options
 from loop.screen.marks import Bar, Label
@@ -65,6 +65,11 @@ def test_what_the_system_may_have_lost_is_drawn_again(window):
     window.poll()
     window.show(None, ())
     assert (programme(window) == RED).all()
+
+
+def test_closing_one_of_the_two_windows_ends_the_show(window):
+    pygame.event.post(pygame.Event(pygame.WINDOWCLOSE))
+    assert Closed() in [gesture for gesture, _ in window.poll()]
 
 
 def test_a_display_that_is_not_there_is_told_by_its_option(monkeypatch):

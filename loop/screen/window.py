@@ -189,6 +189,8 @@ class Window:
                 self._programme.damaged()
         if self._gamepads and (move := self._gamepads.move(event)) is not None:
             self._pending.append((move, t_ns))
+        elif event.type == pygame.WINDOWCLOSE and self._programme:  # of two windows: no QUIT comes for one of them
+            self._pending.append((Closed(), t_ns))
         elif event.type == pygame.WINDOWSIZECHANGED:
             self._pending.append((Resized(*self.size), t_ns))
         elif (gesture := _gesture(event, self._keys_down)) is not None:
@@ -264,4 +266,4 @@ def _gesture(event: pygame.Event, keys_down: set[str]) -> Gesture | None:
         return Text(event.text)
     if event.type == pygame.TEXTEDITING:
         return Composing(event.text, event.start)
-    return Closed() if event.type in (pygame.QUIT, pygame.WINDOWCLOSE) else None
+    return Closed() if event.type == pygame.QUIT else None
