@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from input.action import ControlMoved
+
 # USB scancode -> the character that a US keyboard has there, for the keys that can be shortcuts
 _US_KEYS = {4 + i: chr(ord("a") + i) for i in range(26)} | {45: "-", 46: "=", 47: "[", 48: "]", 56: "/"}
 
@@ -66,7 +68,7 @@ class Resized:
     h: int
 
 
-Gesture = KeyDown | KeyUp | Text | Pasted | Composing | Closed | Resized
+Gesture = KeyDown | KeyUp | Text | Pasted | Composing | Closed | Resized | ControlMoved
 
 
 def key_name(label: str, scancode: int) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 
+from input.action import SETS, Action, Command, FireCue, StagePrompt
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Pasted, Text
 from input.textline import LineView, TextLine
 from world.event import Dial, Event, Prompt, Scene, clean_text
@@ -14,43 +14,14 @@ STEPS = 20  # key presses that take a dial from one end of its range to the othe
 _SHORTCUT_MODS = frozenset({"ctrl", "alt", "meta"})  # without shift, which belongs to typing
 
 
-class Command(Enum):
-    """What a key can ask of the show itself, as opposed to events, which are for the world or the display."""
-
-    QUIT = "quit"
-    FULLSCREEN = "fullscreen"
-    HELP = "help"
-    STATISTICS = "statistics"
-    SWITCH = "switch"
-    FIT = "fit"  # the next way in which the picture lies in the window
-    RECORD = "record"  # begin a recording, or end it
-    FREEZE = "freeze"
-    BLACKOUT = "blackout"
-    REWIND = "rewind"  # step back; back and back until REWIND_ENDED
-    REWIND_ENDED = "rewind ended"
-    ANOTHER_TURN = "another turn"  # let the present words begin once more
-    SET_F5 = "set F5"  # a bookmark at what is on the screen
-    SET_F6 = "set F6"
-    SET_F7 = "set F7"
-    SET_F8 = "set F8"
-    BACK_F5 = "back to F5"
-    BACK_F6 = "back to F6"
-    BACK_F7 = "back to F7"
-    BACK_F8 = "back to F8"
-    LINE_OPENED = "line opened"  # text input must start
-    LINE_CLOSED = "line closed"  # text input must stop, so that an input method does not take the shortcuts
-
-
-SETS = {Command[f"SET_{key}"]: key for key in ("F5", "F6", "F7", "F8")}
-RETURNS = {Command[f"BACK_{key}"]: key for key in SETS.values()}
-PAST_COMMANDS = {Command.REWIND, Command.REWIND_ENDED, Command.ANOTHER_TURN, *SETS, *RETURNS}
-
 _ENTER = ("enter", "kp_enter")
 _SLASH = ("/", "kp_/")
 _ALWAYS = {
     "f1": Command.STATISTICS,
     "f2": Command.SWITCH,
     "f3": Command.FIT,
+    "f4": Command.TRANSITION,
+    "f12": Command.LEARN,
     "f9": Command.RECORD,
     "f11": Command.FULLSCREEN,
 }
@@ -58,9 +29,15 @@ _LINE_CLOSED_ONLY = {
     "h": Command.HELP,
     "space": Command.FREEZE,
     "b": Command.BLACKOUT,
+    "escape": Command.CANCEL,
+    "q": Command.QUANTISE,
+    ";": Command.NUDGE_EARLIER,
+    "'": Command.NUDGE_LATER,
     "r": Command.ANOTHER_TURN,
     "backspace": Command.REWIND,
 }
+_CUE_STEPS = {"pagedown": Command.NEXT, "pageup": Command.PREVIOUS}  # zoom where there are no cues
+_CUE_NUMBERS = {f"{prefix}{number}": number - 1 for number in range(1, 10) for prefix in ("", "kp_")}
 _BOOKMARKS = tuple(key.lower() for key in SETS.values())
 _HELD = {  # key -> (dial, direction): at the end of its range while the key is down
     **dict.fromkeys(("right", "d"), ("pan_x", 1)),
@@ -82,54 +59,14 @@ _CIRCULAR = ("hue",)  # after the highest value comes the lowest
 _RESET = ("0", "kp_0")
 _NOT_RESET = ("guard",)  # it protects others, so this must not end it
 
-_HELP = (
-    ("Enter or /", "write what comes next"),
-    ("Enter", "go on under these words"),
-    ("Shift+Enter", "hard cut to a new scene"),
-    ("Up  Down", "earlier lines, while writing"),
-    ("Esc", "close the line"),
-    ("Space", "freeze, and go on"),
-    ("B", "blackout, and back"),
-    ("Backspace", "step back in time; back and back while held"),
-    ("R", "another turn of the same words"),
-    ("F5 to F8", "go back to a bookmark; with Shift set it"),
-    ("F1", "statistics"),
-    ("F2", "next way to switch prompts"),
-    ("F3", "picture: whole, cut to fill, stretched"),
-    ("F9", "record, and stop"),
-    ("F11", "full screen"),
-    ("H", "these keys"),
-    ("Ctrl+Q", "quit"),
-)
-_COMPLETION_HELP = ("Tab  Shift+Tab", "list the words; complete one, try others")
-_DIAL_HELP = (
-    (("pan_x", "pan_y"), ("Arrows or WASD", "pan, while held")),
-    (("zoom",), ("[  ]", "zoom")),
-    (("energy",), ("-  =", "energy")),
-)
-_DISPLAY_HELP = (
-    (",  .", "darker, brighter"),
-    ("N  Shift+N", "turn the hues"),
-    ("Z  Shift+Z", "magnify, and back"),
-    ("M", "mirror: whole, halves, none"),
-    ("G", "strobe guard"),
-    ("0", "all dials as they were, but the guard"),
-)
-
-
-def help_rows(dials: Mapping[str, DialRange], vocabulary: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
-    """(key, what it does) of every key, for a world that has `dials` and completes the words of `vocabulary`."""
-    of_world = tuple(row for names, row in _DIAL_HELP if any(name in dials for name in names))
-    of_line = (_COMPLETION_HELP,) if vocabulary else ()
-    return _HELP[:4] + of_line + _HELP[4:10] + of_world + _DISPLAY_HELP + _HELP[10:]
-
 
 class Keyboard:
     """Turns gestures into commands and events. Owns the prompt line, the keys held down and the values of the dials.
 
     words: called for the current prompt, which a hard cut repeats while the line is closed; empty while there is none.
     dials: those of the world and the display, by name. ask_clipboard: called for the text to paste, which must come as
-    Pasted. vocabulary: called for the words that can be completed, each time a world is opened.
+    Pasted. vocabulary: called for the words that can be completed, each time a world is opened. has_next: whether there
+    are cues or a staged prompt, which Page Down, Page Up, the numbers and Enter on an empty line then fire.
     pressed: the dials that the newest gesture set, also where one was at its limit already. awaits_paste: the clipboard
     was asked for and has not come yet; until then later keys should wait, so that they act on the pasted text.
     """
@@ -140,13 +77,14 @@ class Keyboard:
         dials: Mapping[str, DialRange],
         ask_clipboard: Callable[[], object],
         vocabulary: Callable[[], Sequence[str]] = tuple,
+        has_next: Callable[[], bool] = lambda: False,
     ) -> None:
         self.line = TextLine()
         self.is_open = False
         self.pressed: tuple[Dial, ...] = ()
         self.awaits_paste = self._lists_words = False
         self._ask_clipboard = ask_clipboard
-        self._vocabulary = vocabulary
+        self._vocabulary, self._has_next = vocabulary, has_next
         self._held: list[str] = []
         self._opener = ""  # the character of the key that opened the line: it also arrives as Text, to be ignored once
         self._rewinds = False  # the key that goes back is down
@@ -158,6 +96,16 @@ class Keyboard:
         self.line.know(self._vocabulary())
         self._dials = dials
         self._values = {name: limits.rest for name, limits in dials.items()}
+
+    @property
+    def dials(self) -> Mapping[str, DialRange]:
+        """The ranges of all dials."""
+        return self._dials
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """Where all dials are, as far as is known here."""
+        return self._values
 
     def view(self) -> LineView | None:
         """What to draw of the prompt line; None while it is closed."""
@@ -173,7 +121,7 @@ class Keyboard:
         if isinstance(event, Dial) and event.name in self._values:
             self._values[event.name] = self._dials[event.name].clamped(event.value)
 
-    def handle(self, gesture: Gesture) -> list[Command | Event]:
+    def handle(self, gesture: Gesture) -> list[Action]:
         """The commands and events that `gesture` causes, in order; none if it only edits the line or has no meaning."""
         self.pressed = ()
         if isinstance(gesture, KeyDown):
@@ -188,7 +136,7 @@ class Keyboard:
             self.line.compose(gesture.text, gesture.start)
         return [Command.QUIT] if isinstance(gesture, Closed) else []
 
-    def _key_down(self, press: KeyDown) -> list[Command | Event]:
+    def _key_down(self, press: KeyDown) -> list[Action]:
         self._opener = ""
         mods = press.mods & _SHORTCUT_MODS
         # some systems report AltGr as Ctrl+Alt, and AltGr+Q types an @, so only Ctrl without Alt quits
@@ -203,10 +151,10 @@ class Keyboard:
             return self._line_key(press)
         return [] if mods else self._shortcut(press)
 
-    def _line_key(self, press: KeyDown) -> list[Command | Event]:
+    def _line_key(self, press: KeyDown) -> list[Action]:
         """A key that goes down while the line is open; the characters it types arrive separately, as Text."""
         if press.key in _ENTER:
-            return [] if press.repeat or self.line.is_composing else self._submit("shift" in press.mods)
+            return [] if press.repeat or self.line.is_composing else self._submit(press.mods)
         if press.key == "escape":
             return self._escape()
         if (press.key, press.mods & _SHORTCUT_MODS) in (("v", {"ctrl"}), ("v", {"meta"})) or (
@@ -226,8 +174,10 @@ class Keyboard:
             self.line.insert(text)
         self.awaits_paste = False
 
-    def _shortcut(self, press: KeyDown) -> list[Command | Event]:
+    def _shortcut(self, press: KeyDown) -> list[Action]:
         """A key that goes down while the line is closed."""
+        if press.key in _CUE_STEPS and self._has_next():
+            return [] if press.repeat else [_CUE_STEPS[press.key]]
         if press.key in _STEPPED:
             return self._step(*_STEPPED[press.key])
         if press.key in _SHIFTED:
@@ -238,6 +188,10 @@ class Keyboard:
             return self._cycle(_CYCLED[press.key])
         if press.key in _RESET:
             return self._reset()
+        if press.key in _CUE_NUMBERS:
+            return [FireCue(_CUE_NUMBERS[press.key], "shift" in press.mods)] if self._has_next() else []
+        if press.key == "t":
+            return [Command.RESYNC if "shift" in press.mods else Command.TAP]
         if press.key in _ENTER and "shift" in press.mods:
             return _cut_to(self._words())
         if press.key in _ENTER + _SLASH:
@@ -249,7 +203,7 @@ class Keyboard:
         self._rewinds |= press.key == "backspace"
         return [_LINE_CLOSED_ONLY[press.key]] if press.key in _LINE_CLOSED_ONLY else []
 
-    def _text(self, text: str) -> list[Command | Event]:
+    def _text(self, text: str) -> list[Action]:
         if text == self._opener:
             self._opener = ""
         elif self.is_open:
@@ -258,7 +212,7 @@ class Keyboard:
             return self._open()
         return []
 
-    def _key_up(self, key: str) -> list[Command | Event]:
+    def _key_up(self, key: str) -> list[Action]:
         self._opener = ""
         if key == "backspace" and self._rewinds:
             self._rewinds = False
@@ -268,32 +222,37 @@ class Keyboard:
         self._held.remove(key)
         return self._pan(_HELD[key][0])
 
-    def _open(self) -> list[Command | Event]:
+    def _open(self) -> list[Action]:
         """Open the line. Held dials go back to rest, because from now on the keys that hold them type."""
         self.is_open, self._lists_words = True, False
         names = dict.fromkeys(_HELD[key][0] for key in self._held)
         self._held.clear()
         return [Command.LINE_OPENED, *(event for name in names for event in self._pan(name))]
 
-    def _close(self) -> list[Command | Event]:
+    def _close(self) -> list[Action]:
         self.line.cancel()
         self.is_open = self.awaits_paste = self._lists_words = False
         return [Command.LINE_CLOSED]
 
-    def _escape(self) -> list[Command | Event]:
+    def _escape(self) -> list[Action]:
         if not self.line.is_composing:
             return self._close()
         self.line.compose("", 0)
         return []
 
-    def _submit(self, is_hard_cut: bool) -> list[Command | Event]:
-        """Close the line and send its words; with an empty line, a hard cut keeps the current words."""
-        words = _clean_or_empty(self.line.submit())
-        if is_hard_cut:
-            return [*self._close(), *_cut_to(words or self._words())]
-        return [*self._close(), Prompt(words)] if words else self._close()
+    def _submit(self, mods: frozenset[str]) -> list[Action]:
+        """Close the line and send its words, or keep them for later (Ctrl).
 
-    def _pan(self, name: str) -> list[Command | Event]:
+        An empty line is the next cue, if there is one; as a hard cut (Shift) it keeps the current words.
+        """
+        words = _clean_or_empty(self.line.submit())
+        if "shift" in mods:
+            return [*self._close(), *_cut_to(words or self._words())]
+        if not words:
+            return [*self._close(), *([Command.NEXT] if self._has_next() else [])]
+        return [*self._close(), StagePrompt(words) if "ctrl" in mods else Prompt(words)]
+
+    def _pan(self, name: str) -> list[Action]:
         """Set the held dial `name` to the end that the newest of its keys stands for; to rest if none is down."""
         if name not in self._dials:
             return []
@@ -302,7 +261,7 @@ class Keyboard:
         value = limits.rest if not signs else limits.high if signs[-1] > 0 else limits.low
         return self._set(name, value)
 
-    def _step(self, name: str, sign: int) -> list[Command | Event]:
+    def _step(self, name: str, sign: int) -> list[Action]:
         """Move dial `name` one step up or down, within its range."""
         if name not in self._dials:
             return []
@@ -313,21 +272,21 @@ class Keyboard:
             value = limits.low + (value - limits.low) % width
         return self._set(name, round(limits.clamped(value), 6))
 
-    def _cycle(self, name: str) -> list[Command | Event]:
+    def _cycle(self, name: str) -> list[Action]:
         """Set dial `name` to the next whole number; after the highest comes the lowest."""
         if name not in self._dials:
             return []
         limits, value = self._dials[name], round(self._values[name]) + 1.0
         return self._set(name, value if value <= limits.high else limits.low)
 
-    def _reset(self) -> list[Command | Event]:
+    def _reset(self) -> list[Action]:
         """Set every dial to rest, but for those in _NOT_RESET."""
         turned = [
             name for name in self._dials if name not in _NOT_RESET and self._values[name] != self._dials[name].rest
         ]
         return [event for name in turned for event in self._set(name, self._dials[name].rest)]
 
-    def _set(self, name: str, value: float) -> list[Command | Event]:
+    def _set(self, name: str, value: float) -> list[Action]:
         """The event that sets dial `name` to `value`; none if it already has that value."""
         self.pressed += (Dial(name, value),)
         if self._values[name] == value:
@@ -336,7 +295,7 @@ class Keyboard:
         return [Dial(name, value)]
 
 
-def _cut_to(words: str) -> list[Command | Event]:
+def _cut_to(words: str) -> list[Action]:
     """A hard cut to a new scene under `words`, if there are any."""
     return [Scene(words)] if words else []
 

@@ -145,6 +145,14 @@ def _words(options: Namespace) -> int:
     return print_words(options.world)
 
 
+def _osc(options: Namespace) -> int:
+    from input.osc import ADDRESSES, ROOT
+
+    for address, arguments, what in ADDRESSES:
+        print(f"{ROOT + address:<24} {arguments:<3} {what}")
+    return 0
+
+
 _COMMANDS = {
     "play": _play,
     "render": _render,
@@ -157,6 +165,7 @@ _COMMANDS = {
     "doctor": _doctor,
     "worlds": _worlds,
     "words": _words,
+    "osc": _osc,
 }
 
 if __name__ == "__main__":

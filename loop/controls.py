@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from input.gesture import Closed, Gesture, KeyDown, Pasted
-from input.keys import PAST_COMMANDS, Command, Keyboard
+from input.action import PAST_COMMANDS, Action, Command, ControlMoved, FireCue, SetState, StagePrompt
+from input.gesture import Closed, Gesture, KeyDown, KeyUp, Pasted
+from input.keys import Keyboard
 from input.script import Script
 from loop.output.recordings import Recordings
+from loop.screen.display_dials import DISPLAY_DIALS
 from loop.screen.screen import Screen
+from loop.stage.desk import DESK_COMMANDS
+from loop.stage.stage import OnStage
+from loop.stage.waves import Waves
 from loop.supervise.model import Model
 from loop.timing.switch import MODES
-from world.event import Dial, Event
+from world.event import Dial, Event, words_of
 
 Submission = tuple[Event, str, int]  # an event, its source, and when it left it (nanoseconds)
 
@@ -38,12 +43,21 @@ class ShowControls:
     quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command, or
     the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. past: the
     commands that concern the past, each with its time, until the engine takes them. is_nobody: there is no window, so
-    nobody can be told anything but by the exit status. The words in force and the switch mode belong to the model.
+    nobody can be told anything but by the exit status. desk: cues and what waits for the beat. instruments, mapper:
+    what is plugged in, and what its controls do. The words in force and the switch mode belong to the model.
     """
 
     def __init__(
-        self, screen: Screen, script: Script | None, model: Model, recordings: Recordings | None = None
+        self,
+        screen: Screen,
+        script: Script | None,
+        model: Model,
+        recordings: Recordings | None = None,
+        stage: OnStage | None = None,
     ) -> None:
+        stage = stage or OnStage.empty(model)
+        self.desk, self.instruments, self.mapper = stage.desk, stage.instruments, stage.mapper
+        self._waves = Waves(self.mapper.waves)
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.has_pressed = False
         self.past: list[tuple[Command, int]] = []
@@ -54,7 +68,11 @@ class ShowControls:
         self._script, self._model, self._recordings = script, model, recordings
         ask_clipboard = self._window.ask_clipboard if self._window else str
         self.keyboard = Keyboard(
-            lambda: model.words or "", {}, ask_clipboard, lambda: model.info.vocabulary if model.info else ()
+            lambda: model.words or "",
+            {},
+            ask_clipboard,
+            lambda: model.info.vocabulary if model.info else (),
+            lambda: self.desk.has_next,
         )
 
     def gather(
@@ -75,6 +93,14 @@ class ShowControls:
             if not isinstance(event, Dial):
                 self.newest = event, due_ns
             yield event, "script", due_ns
+        for asked, source, t_ns in self.instruments.poll(now_ns, self.desk.clock):
+            yield from (
+                self._moved(asked, source, t_ns) if isinstance(asked, ControlMoved) else self._act(asked, source, t_ns)
+            )
+        yield from self._waved(now_ns)
+        for event, source, sent_ns in self.desk.poll(now_ns, first_flip_ns):
+            self.newest = event, sent_ns
+            yield event, source, sent_ns
 
     def _in_order(self, gestures: Sequence[tuple[Gesture, int]]) -> list[tuple[Gesture, int]]:
         """The gestures that were held back for the clipboard and the new ones; its text comes before all of them."""
@@ -83,15 +109,67 @@ class ShowControls:
 
     def _handle(self, gesture: Gesture, pump_ns: int) -> list[Submission]:
         """Do what a gesture asks of the show; the events that it causes."""
-        found: list[Submission] = []
-        for asked in self.keyboard.handle(gesture):
-            if isinstance(asked, Command):
-                self._obey(asked, pump_ns)
-            else:
-                found.append((asked, "keys", pump_ns))
-                self.newest = asked, pump_ns
+        if isinstance(gesture, KeyDown) and not self.mapper.is_learning:
+            self.mapper.message = ""
+        if isinstance(gesture, ControlMoved):
+            return self._moved(gesture, "gamepad", pump_ns)
+        if (move := self._mapped_key(gesture)) is not None:
+            return self._moved(move, "keys", pump_ns)
+        values, found = dict(self.keyboard.values), []
+        actions = self.keyboard.handle(gesture)
+        if actions and Command.LEARN not in actions and self.mapper.ask(actions):
+            for name in values:  # the key was not meant
+                self.keyboard.note(Dial(name, values[name]))
+            return []
+        for asked in actions:
+            found += self._act(asked, "keys", pump_ns)
         if self.keyboard.pressed:
             self.newest = self.keyboard.pressed, pump_ns
+        return found
+
+    def _mapped_key(self, gesture: Gesture) -> ControlMoved | None:
+        """The move that a key is, if the mapping has it and it does not type."""
+        if not isinstance(gesture, KeyDown | KeyUp) or self.keyboard.is_open:
+            return None
+        name = f"key:{gesture.key}"
+        return ControlMoved(name, float(isinstance(gesture, KeyDown))) if self.mapper.has(name) else None
+
+    def _moved(self, move: ControlMoved, source: str, t_ns: int) -> list[Submission]:
+        """Do what a control that moved is mapped to."""
+        actions = self.mapper.moved(move, self.keyboard.dials, self.keyboard.values)
+        return [submission for action in actions for submission in self._act(action, source, t_ns)]
+
+    def _waved(self, now_ns: int) -> Iterator[Submission]:
+        """The dials that follow the beat."""
+        world = self._model.info.dials if self.mapper.waves and self._model.info else {}
+        ahead_ns = self.desk.launches.ahead_ns
+        for dial in self._waves.poll(now_ns, self.desk.clock, world, DISPLAY_DIALS, ahead_ns):
+            self.keyboard.note(dial)
+            yield dial, "beat", now_ns
+
+    def _set_state(self, asked: SetState, t_ns: int) -> None:
+        if asked.name == "blackout":
+            self.blackout = bool(asked.value)
+        elif asked.name == "freeze":
+            self.frozen = bool(asked.value)
+        else:
+            self.desk.set_state(asked.name, asked.value, t_ns)
+
+    def _act(self, asked: Action, source: str, pump_ns: int) -> list[Submission]:
+        """Do what was asked for; the events that it causes now. Words may wait for their beat at the desk."""
+        found: list[Submission] = []
+        if isinstance(asked, FireCue | StagePrompt):
+            found = self.desk.fire(asked, pump_ns)
+        elif isinstance(asked, SetState):
+            self._set_state(asked, pump_ns)
+        elif isinstance(asked, Command):
+            found = self.desk.obey(asked, pump_ns) if asked in DESK_COMMANDS else []
+            self._obey(asked, pump_ns)
+        else:
+            self.keyboard.note(asked)
+            found = self.desk.words(asked, source, pump_ns) if words_of(asked) else [(asked, source, pump_ns)]
+        if found and not isinstance(found[-1][0], Dial):
+            self.newest = found[-1][0], pump_ns
         return found
 
     def _scripted(self, now_ns: int, first_flip_ns: int | None) -> list[tuple[Event, int]]:
@@ -119,6 +197,8 @@ class ShowControls:
             self.help = not self.help
         elif command is Command.STATISTICS:
             self.statistics = not self.statistics
+        elif command is Command.LEARN:
+            self.mapper.learn()
         elif command is Command.SWITCH:
             self._model.set_mode(_mode_after(self._model.mode))
             self.newest = command, pump_ns

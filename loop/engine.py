@@ -18,8 +18,9 @@ from loop.rewind import TimeMachine
 from loop.screen.display_dials import DISPLAY_DIALS, DisplayDials
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Screen
+from loop.stage.launches import Launch
 from loop.supervise.model import Model
-from loop.timing.clock import Clock, FixedStep
+from loop.timing.clock import TICK_NS, Clock, FixedStep
 from loop.timing.pacer import Pacer, Shown
 from loop.timing.playback import Playback
 from loop.trace_header import session_header, trace_header
@@ -105,15 +106,19 @@ class Engine:
         admitted = self._admission.admit(event, self.model.info) if self.model.info else event
         if admitted is not None:
             number = self.out.submitted(admitted, source, pump_ns, self.clock.now_ns())
-            self._send(number, admitted)
+            self._send(number, admitted, self.controls.desk.launches.sent(number, admitted))
 
-    def _send(self, number: int, event: Event) -> None:
-        """Give the event to the display or to the model, whichever it is meant for."""
+    def _send(self, number: int, event: Event, launch: Launch | None) -> None:
+        """Give the event to the display or to the model, whichever it is meant for; a launch to its block."""
         if isinstance(event, Dial) and event.name in DISPLAY_DIALS:
             self.dials.turn(event.name, event.value)
             self.out.ledger.turned(number, event.name)
-        else:
+        elif launch is None or self.playback is None:
             self.model.submit(number, event, self._drop_unseen(event))
+        else:
+            block = self.playback.block_at(launch.target_ns)
+            self.model.submit(number, event, block=block)
+            self.out.launch(number, {**launch.to_json(), "block": block})
 
     def _drop_unseen(self, event: Event) -> int | None:
         """For new words: drop the blocks that nobody saw if others can replace them in time; the newest block kept."""
@@ -139,6 +144,7 @@ class Engine:
         if self.playback is None or self.model.info is None:
             self._flip(None, None)
             return
+        self._keep_the_beat(self.playback)
         pacer, is_frozen = self.playback.pacer, self.controls.frozen and not self.past.is_held
         for mark in self.model.new_frames():
             if self.past.admit(mark):
@@ -149,6 +155,14 @@ class Engine:
         due = pacer.tick(self.ticks.tick_ns, is_frozen)
         self._present(replace(due, starved=due.starved and not self.past.is_held), pacer, self.model.info)
         self.model.tell(pacer.schedule(self.model.seen, is_frozen or self.past.is_on), pacer.oldest)
+
+    def _keep_the_beat(self, playback: Playback) -> None:
+        """Tell the launches how early they must be sent, and bring a block to the beat that matters next."""
+        desk = self.controls.desk
+        desk.launches.ahead_ns, desk.launches.early_ns = playback.prompt_to_pixel_ns, playback.block_ns
+        target_ns = None if self.past.is_held else desk.beat_to_meet(self.clock.now_ns())
+        # a frame is seen at the tick after it is due: half a tick later in the mean
+        playback.align(None if target_ns is None else target_ns - TICK_NS // 2)
 
     def _meet(self, info: WorldInfo) -> None:
         """The world is open: the keyboard gets its dials, trace and session their headers."""
@@ -165,6 +179,8 @@ class Engine:
         """Show the frame that is due, or the last picture again, and write down which it was."""
         pixels = self.dials.picture(self.model.pixels(due.frame) if due.frame else None)
         flip_ns = self._flip(pixels, due.frame)
+        if self.playback:
+            self.playback.shown(due)
         if due.frame:
             self._measure_still(flip_ns)
             self._frame, self._due_ns = due.frame, due.due_ns
@@ -191,7 +207,8 @@ class Engine:
         patch = (self.patch.mark(self.screen.size),) if self.patch else ()
         flip_ns = self.screen.show(pixels, (*self._overlay(self), *patch), self.controls.blackout)
         if has_picture:
-            self.out.ledger.flipped(frame, flip_ns)
+            for number in self.out.ledger.flipped(frame, flip_ns):
+                self.out.launched(number, self.controls.desk.launches.seen(number, flip_ns), flip_ns)
         return flip_ns
 
     def _line(self, frame: FrameMark, due: Shown, rate: float, flip_ns: int) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from input.keys import PAST_COMMANDS, Command, help_rows
+from input.action import PAST_COMMANDS, Command
+from input.help import help_rows
 from loop.engine import Engine
 from loop.screen.hint import hint
 from loop.screen.indicator import recording_indicator
@@ -51,27 +52,41 @@ class Panels:
 
     def marks(self, engine: Engine) -> tuple[Mark, ...]:
         """What to draw over the picture of this tick."""
-        self._statistics.note(engine)
         size, measure = self._window.size, self._window.measure
-        return (*layout(self._state(engine), size, measure), *recording_indicator(_film_s(engine), size, measure))
+        return (*layout(self.state(engine), size, measure), *recording_indicator(_film_s(engine), size, measure))
 
-    def _state(self, engine: Engine) -> OverlayState:
+    def state(self, engine: Engine) -> OverlayState:
+        """Everything that is to be told at this tick."""
+        self._statistics.note(engine)
         controls, model = engine.controls, engine.model
         info = model.info
         return OverlayState(
             line=controls.keyboard.view(),
             caret_lit=self._clock.now_ns() / 1e9 % (2 * BLINK_S) < BLINK_S,
-            status=model.status or self._past(engine) or ("frozen" if controls.frozen else ""),
+            status=model.status or self._past(engine) or self._held(engine),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
-            hint=self._trouble(engine) or self._hint(engine),
+            hint=self._trouble(engine) or controls.mapper.message or controls.desk.trouble or self._hint(engine),
             welcome=self._welcome(engine),
-            help=help_rows(info.dials if info else {}, info.vocabulary if info else ()) if controls.help else (),
+            desk=controls.desk.text(self._clock.now_ns()),
+            help=self._help(engine),
             words=word_rows(info) if info and controls.keyboard.lists_words else (),
             can_list_words=bool(info and info.word_groups),
             statistics=self._statistics.rows(engine) if controls.statistics else (),
-            blackout=controls.blackout,
+            blackout=controls.blackout and not self._window.has_programme,
         )
+
+    def _held(self, engine: Engine) -> str:
+        """What the operator holds: a blackout need not be told where it is seen."""
+        is_told = engine.controls.blackout and self._window.has_programme
+        return "blackout" if is_told else "frozen" if engine.controls.frozen else ""
+
+    def _help(self, engine: Engine) -> Rows:
+        """The table of all keys, if it was asked for."""
+        controls, info = engine.controls, engine.model.info
+        if not controls.help:
+            return ()
+        return help_rows(info.dials if info else {}, info.vocabulary if info else (), bool(controls.desk.cues))
 
     def _toast(self, engine: Engine) -> str:
         """The newest event or command, for a moment: until its first pixel there is no other sign of it."""

@@ -19,8 +19,10 @@ from loop.output.outputs import Outputs
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from loop.saving import go_on, new_archive
+from loop.screen.display import WindowOptions
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
+from loop.stage.stage import OnStage, StageFiles, put_on_stage
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import Model, StreamOptions
 from loop.supervise.supervisor import ModelProcess
@@ -34,11 +36,12 @@ log = logging.getLogger(__name__)
 def play(options: Namespace) -> int:
     """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
     script = Script(read_script(options.script)) if options.script else None
+    files = StageFiles.read(options)
     stream, archive = go_on(options) if options.resume or options.at else _new_stream(options)
     # first, so that the world opens while the window does
     model = LiveModel(stream, _start_model_process, MonotonicClock())
     try:
-        return show(options, model, script, archive)
+        return show(options, model, script, archive, files)
     finally:
         model.close()
 
@@ -57,7 +60,13 @@ def _start_model_process(options: WorldOptions) -> ModelProcess:
         return ModelProcess(options)
 
 
-def show(options: Namespace, model: Model, script: Script | None, archive: SessionWriter | None = None) -> int:
+def show(
+    options: Namespace,
+    model: Model,
+    script: Script | None,
+    archive: SessionWriter | None = None,
+    files: StageFiles | None = None,
+) -> int:
     """Play this model on the screen of the options, and save it, until the show ends; the exit status."""
     if options.end_with_stdin:
         end_with_stdin()
@@ -69,7 +78,9 @@ def show(options: Namespace, model: Model, script: Script | None, archive: Sessi
         closing.callback(outputs.close)
         screen, overlay = _screen(options, clock)
         closing.callback(screen.close)
-        controls = ShowControls(screen, script, model, recordings)
+        stage = put_on_stage(options, files, model) if files else OnStage.empty(model)
+        closing.callback(stage.instruments.close)
+        controls = ShowControls(screen, script, model, recordings, stage)
         patch = PhotodiodePatch() if options.patch else None
         engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
         gc_freeze.freeze()
@@ -86,10 +97,28 @@ def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine]
     if options.headless:
         return Headless(), lambda engine: ()
     from loop.panels import Panels
-    from loop.screen.window import Window, WindowOptions
+    from loop.screen.window import Window
+    from loop.terminal import TerminalPanels
 
-    window = Window(WindowOptions(options.size, options.fullscreen, options.display, fit=options.fit))
-    return window, Panels(window, clock).marks
+    window = Window(_window_options(options))
+    panels = Panels(window, clock)
+    return window, TerminalPanels(panels).marks if options.clean else panels.marks
+
+
+def _window_options(options: Namespace) -> WindowOptions:
+    """With a programme the operator's window is on another display, if there is one; with --clean there is none."""
+    display, programme, is_full = options.display, options.programme, options.fullscreen
+    if programme is not None and options.clean:
+        display, programme, is_full = programme, None, True
+    if display is None:
+        display = 1 if programme == 0 and len(_display_sizes()) > 1 else 0
+    return WindowOptions(options.size, is_full, display, "neverblink", options.fit, options.gamepad, programme)
+
+
+def _display_sizes() -> list[tuple[int, int]]:
+    from loop.screen.window import displays
+
+    return displays()
 
 
 def _tell_result(engine: Engine) -> None:
@@ -100,6 +129,8 @@ def _tell_result(engine: Engine) -> None:
         counts = f"{engine.repeats} repeats, {engine.skipped} skipped, {engine.ticks.late} late ticks"
         still = f"longest still picture {engine.longest_still_s:.2f} s"
         tell(f"shown {engine.shown} frames, {counts}, {still}")
+    if summary := engine.controls.desk.launches.summary():
+        tell(f"launches on the beat: {summary}")
     for trouble in engine.out.troubles:
         log.error("%s", trouble)
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from input.keys import PAST_COMMANDS, RETURNS, SETS, Command
+from input.action import PAST_COMMANDS, RETURNS, SETS, Command
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
 from loop.supervise.past import ShowPast

@@ -58,6 +58,7 @@ class Statistics:
             ("block", f"{playback.block_ms:.0f} ms"),
             ("repeats / skipped", f"{engine.repeats} / {engine.skipped}"),
             ("late ticks", f"{engine.ticks.late}"),
+            *_launch_rows(engine),
             *_recording_rows(engine),
             *engine.out.ledger.rows(),
         )
@@ -74,6 +75,11 @@ class Statistics:
             (last.made - first.made) / span_s,
             (last.ticks - first.ticks) / span_s,
         )
+
+
+def _launch_rows(engine: Engine) -> Rows:
+    summary = engine.controls.desk.launches.summary()
+    return (("launches on the beat", summary),) if summary else ()
 
 
 def _recording_rows(engine: Engine) -> Rows:

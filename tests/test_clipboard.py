@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from loop.screen.clipboard import ClipboardReader
-from loop.screen.x11_clipboard import MOST_BYTES, read_x11_clipboard
+from loop.screen.clip.clipboard import ClipboardReader
+from loop.screen.clip.x11_clipboard import MOST_BYTES, read_x11_clipboard
 from tests.shows import ROOT
 
 

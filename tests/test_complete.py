@@ -11,12 +11,14 @@ import pytest
 
 from input.complete import complete, word_before
 from input.gesture import Composing, KeyDown, Text
-from input.keys import Keyboard, help_rows
+from input.help import help_rows
+from input.keys import Keyboard
 from input.textline import LineView, TextLine
 from loop.controls import ShowControls
 from loop.screen.marks import DIM, GHOST, WHITE, Caret, Label
 from loop.screen.overlay import OverlayState, layout
 from loop.screen.screen import Headless
+from tests.test_controls import FakeModel
 from world.event import MAX_TEXT, Prompt
 
 WORDS = ("plasma", "pink", "planets", "pond", "purple", "rain", "rainy", "ripple", "ripples")
@@ -209,7 +211,9 @@ def test_enter_submits_what_was_typed_and_not_the_ghost():
 
 
 def test_what_tab_completed_is_submitted():
-    board = ShowControls(Headless(), None, SimpleNamespace(info=SimpleNamespace(vocabulary=WORDS))).keyboard
+    model = FakeModel()
+    model.info = SimpleNamespace(vocabulary=WORDS)
+    board = ShowControls(Headless(), None, model).keyboard
     gestures = [KeyDown("enter"), Text("pur"), KeyDown("tab"), Text("rip"), KeyDown("tab"), KeyDown("tab")]
     gestures += [KeyDown("tab", SHIFT), Composing("", 0), KeyDown("enter")]
     assert Prompt("purple ripple") in [asked for gesture in gestures for asked in board.handle(gesture)]

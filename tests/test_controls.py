@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from input.action import Command
 from input.gesture import Closed, KeyDown, Pasted, Text
-from input.keys import Command
 from input.script import Script
 from loop.controls import ShowControls
 from loop.output.recordings import Recordings
@@ -22,9 +22,13 @@ class FakeModel:
 
     def __init__(self, mode="auto"):
         self.mode, self.words, self.info = mode, "grey", SimpleNamespace(vocabulary=("red",))
+        self.options, self.transition = SimpleNamespace(transition=1), 1
 
     def set_mode(self, mode):
         self.mode = mode
+
+    def set_transition(self, blocks):
+        self.transition = blocks
 
 
 class FakeWindow(Headless):

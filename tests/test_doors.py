@@ -12,14 +12,15 @@ from tests.rooms import ALLOWED, MOST_FILES, ROOT, files_in, graph, imports, in_
 
 VOCABULARY = {"world.event", "world.info"}  # the only door that input and net may open
 DOORS = {
-    "pygame": {"loop/screen/window.py", "loop/screen/canvas.py", "loop/screen/painter.py"},
+    "pygame": {f"loop/screen/{name}.py" for name in ("window", "canvas", "painter", "gamepad", "programme")},
     "cupy": {"loop/worker/upload.py"},
     "socket": {"net/transport.py"},
     "msgpack": {"net/wire.py"},
     "av": {"loop/output/mp4.py"},
     "mido": {"input/midi.py"},
+    "rtmidi": {"input/midi.py"},
     "pythonosc": {"input/osc.py"},
-    "sounddevice": {"input/audio.py"},
+    "sounddevice": {"input/sound/audio.py"},
     "triton": {"world/wan/fast/fused.py"},
 }
 CLOCKS = {"time", "datetime", "threading", "multiprocessing", "asyncio"}

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from loop.link.message import Close, Mode, Stage, Start, Submit
+from loop.link.message import Close, Mode, Stage, Start, Submit, Transition
 from loop.timing.costs import Costs
 from loop.worker.dial_steps import DIAL_STEP, DialSteps
 from loop.worker.inbox import Inbox
@@ -127,3 +127,38 @@ def test_a_transition_lets_one_mix_wait_for_each_block():
     assert box.take(1)[0] == [(0, Prompt("red"))]
     box.advance_transition()
     assert box.take(2)[0] == []
+
+
+def test_an_event_for_a_later_block_waits_for_it_and_is_in_no_hurry():
+    box, _ = reading(Submit(3, Prompt("red"), block=2))
+    box.release(0)
+    assert box.take(0) == ([], ())
+    box.release(1)
+    assert not box.has_words and box.take(1) == ([], ())
+    box.release(2)
+    assert box.has_words and not box.is_urgent
+    assert box.take(2) == ([(3, Prompt("red"))], ())
+
+
+def test_an_event_for_a_block_that_has_begun_is_for_the_next():
+    box, _ = reading(Submit(3, Prompt("red"), block=2))
+    box.release(7)
+    assert box.take(7) == ([(3, Prompt("red"))], ())
+
+
+def test_words_without_a_block_are_urgent_also_beside_those_that_have_one():
+    box, _ = reading(Submit(3, Prompt("red"), block=0), Submit(4, Prompt("blue")))
+    assert box.is_urgent
+
+
+def test_a_transition_can_be_set_while_a_show_runs():
+    box, _ = reading(Transition(2), Submit(3, Prompt("red")))
+    (_, event), *_ = box.take(0)[0]
+    assert isinstance(event, Blend)
+
+
+def test_a_stream_that_has_gone_back_forgets_what_waited_for_a_later_block():
+    box, _ = reading(Submit(3, Prompt("red"), block=5))
+    box.begin_again((), DialSteps({}, {}))
+    box.release(9)
+    assert box.waiting == []

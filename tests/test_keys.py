@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from input.action import Command, FireCue, StagePrompt
 from input.gesture import Closed, Composing, KeyDown, KeyUp, Pasted, Resized, Text, key_name
-from input.keys import Command, Keyboard, help_rows
+from input.help import help_rows
+from input.keys import Keyboard
 from input.script import Script, ScriptError, read_script
 from world.event import Dial, Prompt, Scene
 from world.info import DialRange
@@ -103,7 +105,7 @@ def test_enter_on_an_empty_line_only_closes_it(nothing):
 def test_escape_closes_the_line_and_never_the_show():
     board = opened()
     assert feed(board, Text("a fox"), "escape") == [Command.LINE_CLOSED]
-    assert feed(board, "escape") == []
+    assert feed(board, "escape") == [Command.CANCEL]
     feed(board, "enter")
     assert board.view().text == ""
 
@@ -401,3 +403,32 @@ def test_zero_brings_every_dial_to_rest_but_the_guard():
 def test_the_displays_keys_type_while_the_line_is_open_and_do_nothing_without_a_display():
     assert feed(opened(dials=DIALS | DISPLAY), ".", ",", "n", "z", "m", "g", "0") == []
     assert feed(keyboard(), ".", ",", "n", "z", "m", "g", "0") == []
+
+
+def with_cues() -> Keyboard:
+    return Keyboard(lambda: "the first words", DIALS, lambda: None, has_next=lambda: True)
+
+
+def test_numbers_and_pages_fire_cues_where_there_are_any():
+    assert feed(with_cues(), "3", "kp_9", KeyDown("2", SHIFT)) == [FireCue(2), FireCue(8), FireCue(1, only_arm=True)]
+    assert feed(with_cues(), "pagedown", "pageup") == [Command.NEXT, Command.PREVIOUS]
+    assert feed(keyboard(), "3") == [] and feed(keyboard(), "pageup") == [Dial("zoom", 1.1)]
+
+
+def test_a_held_page_key_fires_one_cue():
+    assert feed(with_cues(), KeyDown("pagedown", repeat=True)) == []
+
+
+def test_enter_on_an_empty_line_is_the_next_cue_where_there_is_one():
+    assert feed(with_cues(), "enter", "enter") == [Command.LINE_OPENED, Command.LINE_CLOSED, Command.NEXT]
+    assert feed(keyboard(), "enter", "enter") == [Command.LINE_OPENED, Command.LINE_CLOSED]
+
+
+def test_ctrl_enter_keeps_the_line_for_later():
+    board = opened()
+    assert feed(board, Text("blue rain"), KeyDown("enter", CTRL)) == [Command.LINE_CLOSED, StagePrompt("blue rain")]
+
+
+def test_t_taps_the_beat_and_in_an_open_line_it_types():
+    assert feed(keyboard(), "t", KeyDown("t", SHIFT)) == [Command.TAP, Command.RESYNC]
+    assert feed(opened(), "t", "q", ";") == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from input.characters import clean_typing
-from input.keys import help_rows
+from input.help import help_rows
 from input.textline import LineView
 from loop.screen.fonts import FontFallback
 from loop.screen.marks import AMBER, Bar, Caret, Label, Panel

@@ -13,6 +13,10 @@ from world.compact.small import SMALL
 SECOND = 10**9
 
 
+def _measure(text, size):
+    return len(text) * size // 2
+
+
 class Desk:
     """A window with its panels, the keys pressed at it, and a clock that is set by hand."""
 
@@ -20,7 +24,7 @@ class Desk:
         model = FakeModel()
         model.info, model.status, model.words = SMALL.info("small"), "", words
         self.t_ns = 0
-        window = SimpleNamespace(size=(1280, 720), measure=lambda text, size: len(text) * size // 2)
+        window = SimpleNamespace(size=(1280, 720), measure=_measure, has_programme=False)
         controls = ShowControls(FakeWindow(), None, model)
         controls.keyboard.meet({**model.info.dials, **DISPLAY_DIALS})
         counts = {"shown": 0, "skipped": 0, "ticks": SimpleNamespace(tick=0, late=0)}

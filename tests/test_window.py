@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from input.gesture import Closed, Composing, KeyDown, KeyUp, Resized, Text
-from input.keys import help_rows
+from input.help import help_rows
 from input.textline import LineView
 from loop.screen.marks import Label
 from loop.screen.overlay import OverlayState, layout

@@ -10,8 +10,9 @@ import time
 import numpy as np
 import pytest
 
+from input.action import Command
 from input.gesture import Closed, KeyDown, KeyUp, Resized
-from input.keys import Command, Keyboard
+from input.keys import Keyboard
 from loop.screen.overlay import OverlayState, layout
 from world.event import Prompt, Scene
 

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
+from input.beat import HIGHEST_BPM, LOWEST_BPM
 from world.event import clean_text
 from world.options import SPEEDS
 
@@ -66,6 +67,12 @@ def segment_seconds(text: str) -> float:
     return value if 3 <= value <= 3600 else _fail(text, expected)
 
 
+def bpm(text: str) -> float:
+    expected = f"beats a minute from {LOWEST_BPM:g} to {HIGHEST_BPM:g}"
+    value = _number(text, expected)
+    return value if LOWEST_BPM <= value <= HIGHEST_BPM else _fail(text, expected)
+
+
 def minutes(text: str) -> float:
     expected = "a number of minutes from 0.2 on, at most a week"
     value = _number(text, expected)
@@ -112,6 +119,13 @@ def natural(text: str) -> int:
 
 def blocks(text: str) -> int:
     return _whole(text, 1, 64)
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """[ADDR:]PORT; without an address only this machine is listened to."""
+    host, _, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536
+    return (host or "127.0.0.1", int(port)) if is_port else _fail(text, "[ADDR:]PORT, such as 9000 or 0.0.0.0:9000")
 
 
 def count(text: str) -> int:

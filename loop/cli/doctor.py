@@ -31,6 +31,10 @@ PACKAGES = (
     Package("av", "recording"),
     Package("tokenizers", "published checkpoints' text", "wan"),
     Package("ftfy", "published checkpoints' text", "wan"),
+    Package("mido", "MIDI", "midi"),
+    Package("python-rtmidi", "MIDI", "midi"),
+    Package("python-osc", "OSC", "osc"),
+    Package("sounddevice", "audio in", "audio"),
     Package("matplotlib", "pictures of the latency page", "plot"),
 )
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-INPUTS = ("script", "world")
+INPUTS = ("script", "set_list", "world")
+_OPTION = {"set_list": "set"}  # where the option is called otherwise than its value
 OUTPUTS = ("trace", "record", "out", "json", "html", "table")
 
 
@@ -50,7 +51,7 @@ def _inputs(given: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
     for name in INPUTS:
         path = Path(given.get(name) or os.devnull)
         if path.is_file():
-            yield f"the --{name}", path
+            yield f"the --{_OPTION.get(name, name)}", path
         elif path.is_dir() and given["overwrite"]:  # without it no file that is there is written anyway
             yield from ((f"a file of the --{name}", file) for file in path.rglob("*") if file.is_file())
 

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any, NoReturn
 
+from input.cues import QUANTISE
 from loop.cli import accept
 from loop.cli.files import file_mistakes
 from loop.cli.gpu import check_device
@@ -23,7 +24,9 @@ from loop.timing.switch import MODES, PLAIN
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
-COMMANDS = ("play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words")
+COMMANDS = (
+    "play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words", "osc",
+)  # fmt: skip
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
 
 
@@ -52,6 +55,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
         raise UsageError(mistake)
     for mistake in file_mistakes(options):
         raise UsageError(mistake)
+    if getattr(options, "patch", None) and options.programme is not None:
+        raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
     return options
 
 
@@ -84,6 +89,7 @@ def _build_parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train the bundled world, stage by stage")
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
     commands.add_parser("worlds", help="the worlds there are")
+    commands.add_parser("osc", help="the OSC addresses that a show with --osc answers to")
     words = commands.add_parser("words", help="the words that a world knows, with three prompts to try")
     _add_world_option(words)
     play.usage = "neverblink [play] [options]"
@@ -267,7 +273,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
         help="the picture in the window: whole, cut to fill it, stretched (contain)",
     )
     parser.add_argument("--fullscreen", action="store_true", help="begin in full screen")
-    parser.add_argument("--display", type=accept.natural, default=0, metavar="N", help="which display, from 0")
+    parser.add_argument("--display", type=accept.natural, metavar="N", help="which display, from 0 (0)")
     parser.add_argument("--headless", action="store_true", help="no window")
     parser.add_argument("--seconds", type=accept.seconds, metavar="S", help="end after so long, from the first frame")
     parser.add_argument("--record", type=accept.mp4_file, metavar="FILE.mp4", help="record what is shown (F9: on, off)")
@@ -284,6 +290,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patch", choices=("corner",), help="a square that turns with an event's first frame, for a photodiode"
     )
+    _add_stage_options(parser)
     _add_switch_option(parser)
     parser.add_argument(
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
@@ -293,6 +300,34 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
     )
     add_session_options(parser)
+
+
+def _add_stage_options(parser: argparse.ArgumentParser) -> None:
+    stage = parser.add_argument_group("on stage")
+    stage.add_argument(
+        "--set",
+        dest="set_list",
+        type=accept.input_file,
+        metavar="FILE",
+        help="cues, one a line; loaded again when saved",
+    )
+    stage.add_argument(
+        "--quantise", choices=QUANTISE, default="off", help="what words wait for, once there is a beat (off)"
+    )
+    stage.add_argument(
+        "--map", type=Path, metavar="FILE.toml", help="what controls do; F12 learns, and writes it (docs/stage.md)"
+    )
+    stage.add_argument("--midi", metavar="NAME|auto", help="MIDI ports whose name contains NAME, or all")
+    stage.add_argument(
+        "--osc", type=accept.host_and_port, metavar="[ADDR:]PORT", help="OSC (on this machine only without ADDR)"
+    )
+    stage.add_argument("--audio", metavar="NAME|default", help="listen to a device: for the mapping, and for the beat")
+    stage.add_argument("--gamepad", action="store_true", help="gamepads and joysticks, for the mapping")
+    stage.add_argument(
+        "--programme", type=accept.natural, metavar="N", help="fill display N with the picture alone; --display: yours"
+    )
+    stage.add_argument("--clean", action="store_true", help="nothing over the picture: messages go to the terminal")
+    stage.add_argument("--bpm", type=accept.bpm, metavar="N", help="a beat from the first picture on (tap one with T)")
 
 
 def world_options(options: argparse.Namespace) -> WorldOptions:

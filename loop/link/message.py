@@ -1,6 +1,6 @@
 """What the window's process and the model's process say to each other over their pipe. Plain data, pickled.
 
-Start, Submit, DrawStored, GoBack, Mode and Close go to the model's process; all others come from it.
+Start, Submit, DrawStored, GoBack, Mode, Transition and Close go to the model's process; all others come from it.
 """
 
 from __future__ import annotations
@@ -46,13 +46,15 @@ class Submit:
     """An event of a user, a script or a peer, for the next block boundary.
 
     keep: the newest block to keep, if the blocks after it were dropped unseen for this event. epoch: how often blocks
-    have been dropped so, this time included.
+    have been dropped so, this time included. block: the block that it is meant for, so it must not come sooner; None:
+    the sooner the better.
     """
 
     id: int
     event: Event
     keep: int | None = None
     epoch: int = 0
+    block: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,13 @@ class Mode:
     """How prompts are switched from now on (loop.timing.switch.MODES)."""
 
     mode: str
+
+
+@dataclass(frozen=True)
+class Transition:
+    """Over how many blocks the words come in that are submitted from now on."""
+
+    blocks: int
 
 
 @dataclass(frozen=True)

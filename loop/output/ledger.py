@@ -122,14 +122,16 @@ class Ledger:
         waiting = [*self._turned.values(), *(number for block in blocks for number in self._awaited[block])]
         return tuple(number for number in dict.fromkeys(waiting) if number in self._open)
 
-    def flipped(self, frame: FrameMark | None, t_ns: int) -> None:
-        """`frame` was shown (None: the same picture again), and with it the events that it is the first to show."""
-        for number in self.arrivals(frame):
+    def flipped(self, frame: FrameMark | None, t_ns: int) -> tuple[int, ...]:
+        """`frame` was shown (None: the same picture again); the events that it is the first to show."""
+        arrivals = self.arrivals(frame)
+        for number in arrivals:
             self.stage(Stage(number, "flip", t_ns))
             self.shown.append(self._open.pop(number))
         self._turned.clear()
         if frame:
             self._awaited = {block: numbers for block, numbers in self._awaited.items() if block > frame.block}
+        return arrivals
 
     @property
     def words_shown(self) -> tuple[str | None, int]:

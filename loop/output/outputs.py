@@ -91,6 +91,15 @@ class Outputs:
         more = {"abandoned": facts.abandoned} | ({"dials": facts.dials} if facts.dials else {})
         self._trace.put("block", block=facts.index, start=facts.start, **times, **switch, **more)
 
+    def launch(self, number: int, fields: dict[str, Any]) -> None:
+        """Write that event `number` was sent for a beat: for which, and for which block."""
+        self._trace.put("launch", id=number, **fields, t_ns=self._now_ns())
+
+    def launched(self, number: int, error_ns: int | None, flip_ns: int) -> None:
+        """Write by how much the first frame of a launch missed its beat; None: the event was no launch."""
+        if error_ns is not None:
+            self._trace.put("launched", id=number, error_ms=round(error_ns / 1e6, 3), t_ns=flip_ns)
+
     def fault(self, message: Died | Fault | Trouble) -> None:
         """Write that the model's process failed or died, or what it has mended."""
         what = "the model's process died" if isinstance(message, Died) else message.what

@@ -22,6 +22,7 @@ class WindowOptions:
     """How to open the window.
 
     size: (width, height) while it is not full screen. display: counted from 0. fit: how the picture lies in the window.
+    gamepad: listen to gamepads too. programme: the display that a second window fills, with nothing but the picture.
     """
 
     size: tuple[int, int] = (1280, 720)
@@ -29,6 +30,8 @@ class WindowOptions:
     display: int = 0
     title: str = "neverblink"
     fit: Fit = "contain"
+    gamepad: bool = False
+    programme: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or max(self.size) > 16_384:
@@ -37,14 +40,14 @@ class WindowOptions:
             raise WindowError(f"fit {self.fit!r}: expected one of {', '.join(FITS)}")
 
 
-def centred_on(display: int, displays: int) -> tuple[int, int]:
+def centred_on(display: int, displays: int, option: str = "--display") -> tuple[int, int]:
     """The position that makes SDL centre a window on display number `display`, of `displays` that are connected.
 
-    Raises WindowError if there is no display of that number.
+    Raises WindowError, which names the option, if there is no display of that number.
     """
     if not 0 <= display < displays:
         known = "is only display 0" if displays == 1 else f"are displays 0 to {displays - 1}"
-        raise WindowError(f"display {display}: there {known}; choose one with --display")
+        raise WindowError(f"display {display}: there {known}; choose one with {option}")
     return _SDL_CENTRED + display, _SDL_CENTRED + display
 
 

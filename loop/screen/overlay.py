@@ -26,16 +26,18 @@ class OverlayState:
     """Everything that can be drawn over the picture. What is empty is not drawn.
 
     line: the open prompt line. placeholder: shown in it while nothing is typed. status: what the show waits for; in the
-    middle of the window until the first picture is shown. toast: the words just submitted. hint: a note on words that
-    the world does not know. welcome: the keys to begin with; it gives way to the toast. help, statistics, words: rows
-    of two columns. can_list_words: Tab on an empty line lists the words. blackout: the audience must see nothing, so
-    only what the performer has opened (line, help, statistics, words) is drawn.
+    middle of the window until the first picture is shown. desk: the beat, and what comes next on the stage. toast: the
+    words just submitted. hint: a note on words that the world does not know. welcome: the keys to begin with; it gives
+    way to the toast. help, statistics, words: rows of two columns. can_list_words: Tab on an empty line lists the
+    words. blackout: the audience must see nothing, so only what the performer has opened (line, help, statistics,
+    words) is drawn.
     """
 
     line: LineView | None = None
     caret_lit: bool = True
     placeholder: str = "what comes next?"
     status: str = ""
+    desk: str = ""
     has_picture: bool = True
     toast: str = ""
     hint: str = ""
@@ -52,7 +54,8 @@ def layout(state: OverlayState, size: tuple[int, int], measure: Measure) -> tupl
     page = _Page(size, measure)
     marks = page.statistics(state.statistics)
     if not state.blackout:
-        marks += page.status(state.status, state.has_picture)
+        status = page.status(state.status, state.has_picture)
+        marks += status + page.desk(state.desk, status if state.has_picture else [])
     line = page.line(state.line, state) if state.line is not None else []
     floor = _top(line) - page.gap if line else size[1] - page.margin
     if table := state.words or state.help:
@@ -130,6 +133,11 @@ class _Page:
         if has_picture:
             return self._message(text, self.small, AMBER, 2, lambda height: self.margin)
         return self._message(text, self.big, WHITE, 4, lambda height: (self.h - height) // 2)
+
+    def desk(self, text: str, above: list[Mark]) -> list[Mark]:
+        """The beat and what comes next, at the top of the window, below what stands there."""
+        top = max((mark.y + mark.h for mark in above if isinstance(mark, Panel)), default=self.margin - self.gap)
+        return self._message(text, self.small, WHITE, 1, lambda height: top + self.gap)
 
     def _message(self, text: str, size: int, color: Color, most: int, top_of: Callable[[int], int]) -> list[Mark]:
         """At most `most` centred lines on a panel; `top_of` gives the y of the panel's top from its height."""

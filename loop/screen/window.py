@@ -13,11 +13,13 @@ import pygame
 
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Pasted, Resized, Text, key_name
 from loop.screen.canvas import Canvas
-from loop.screen.clipboard import ClipboardReader
+from loop.screen.clip.clipboard import ClipboardReader
+from loop.screen.clip.x11_clipboard import read_x11_clipboard
 from loop.screen.display import FITS, Fit, WindowError, WindowOptions, centred_on, has_window_manager
+from loop.screen.gamepad import Gamepads
 from loop.screen.marks import Caret, Mark
 from loop.screen.painter import Painter, rounded_panel
-from loop.screen.x11_clipboard import read_x11_clipboard
+from loop.screen.programme import Programme
 
 _WAIT_MS = 2  # some video drivers look for input only when a wait begins, so a long wait would be late to see it
 # after these the system may have lost what the window held, so it is drawn and flipped again
@@ -42,12 +44,16 @@ class _Drawn:
 
 
 class Window:
-    """The one window of a show: a `Screen` for the main thread. Raises WindowError if it cannot be opened.
+    """The window of a show, the operator's if there is a programme too: a `Screen` for the main thread.
+
+    Raises WindowError if it cannot be opened.
 
     fit: how the picture lies in the window; `next_fit` changes it.
     """
 
     def __init__(self, options: WindowOptions) -> None:
+        # first, so that on a single display the operator's window lies before it
+        self._programme = Programme(options.programme, displays()) if options.programme is not None else None
         self._window = _open(options)
         self._pending: list[tuple[Gesture, int]] = []
         self._clipboard = ClipboardReader(read_x11_clipboard)
@@ -60,9 +66,15 @@ class Window:
         self.fit = options.fit
         self._display = options.display
         self._windowed_place = self._window.size, self._window.position  # to return to from full screen
+        self._gamepads = Gamepads() if options.gamepad else None
         if options.fullscreen:
             self.toggle_fullscreen()
         self.stop_text()
+
+    @property
+    def has_programme(self) -> bool:
+        """Whether the audience looks at another window, so that this one is the operator's alone."""
+        return self._programme is not None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -92,17 +104,22 @@ class Window:
 
         If the screen shows exactly this already, nothing is flipped, and the time is that of the call. pixels: uint8
         [Y, X, 3] RGB, scaled to the window and copied; None shows the last picture again (black before the first).
-        blackout: black instead of the picture; the overlay is still drawn.
+        blackout: black instead of the picture; the overlay is still drawn. With a programme, its flip counts.
         """
         target = self._window.get_surface()
         if pixels is not None:
             self._canvas.put(pixels, target)
-        wanted = _Drawn(0 if blackout else self._canvas.count, tuple(overlay), target.get_size(), self.fit)
+        shown_ns = None
+        if self._programme:
+            self._programme.show(self._canvas, self.fit, blackout)
+            shown_ns = time.perf_counter_ns()
+        is_black = blackout and not self.has_programme  # the operator goes on seeing what will be shown
+        wanted = _Drawn(0 if is_black else self._canvas.count, tuple(overlay), target.get_size(), self.fit)
         if wanted != self._drawn:
             self._draw(wanted, target)
             self._window.flip()
             self._drawn = wanted
-        return time.perf_counter_ns()
+        return shown_ns or time.perf_counter_ns()
 
     def next_fit(self) -> None:
         """Lay the picture into the window in the next of the ways that there are."""
@@ -149,6 +166,8 @@ class Window:
 
     def close(self) -> None:
         """Close the window and shut down pygame's display and fonts."""
+        if self._programme:
+            self._programme.close()
         self._window.destroy()
         pygame.font.quit()
         pygame.display.quit()
@@ -166,7 +185,13 @@ class Window:
         """Keep the gesture that `event` stands for, if any, until the next poll."""
         if event.type in _DAMAGES:
             self._drawn = None
-        if event.type == pygame.WINDOWSIZECHANGED:
+            if self._programme:
+                self._programme.damaged()
+        if self._gamepads and (move := self._gamepads.move(event)) is not None:
+            self._pending.append((move, t_ns))
+        elif event.type == pygame.WINDOWCLOSE and self._programme:  # of two windows: no QUIT comes for one of them
+            self._pending.append((Closed(), t_ns))
+        elif event.type == pygame.WINDOWSIZECHANGED:
             self._pending.append((Resized(*self.size), t_ns))
         elif (gesture := _gesture(event, self._keys_down)) is not None:
             self._pending.append((gesture, t_ns))

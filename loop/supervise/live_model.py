@@ -26,6 +26,7 @@ from loop.link.message import (
     Started,
     Submit,
     Taken,
+    Transition,
     Trouble,
 )
 from loop.link.ring import FrameMark, FrameRing, Schedule
@@ -77,6 +78,7 @@ class LiveModel:
         self.life = 0
         self.mode = options.mode
         self.words = options.prompt
+        self._transition = options.transition
         self._new_ring = new_ring
         self._lives = ModelLives(options.world, launch, options.spare, clock, patience_s)
         self._heard = 0  # messages of this process
@@ -98,8 +100,11 @@ class LiveModel:
         """How many frames of the present ring `new_frames` has handed out or dropped."""
         return self._readers[-1].seen if self._readers else 0
 
-    def submit(self, number: int, event: Event, keep: int | None = None) -> None:
-        """Hand over an event; it survives a death of the process. keep: drop the blocks after this one for it."""
+    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
+        """Hand over an event; it survives a death of the process. keep: drop the blocks after this one for it.
+
+        block: the block that the event is meant for; None: the next.
+        """
         if keep is not None:
             self._memory.drop_after(keep)
         if isinstance(event, Prompt | Scene):
@@ -108,13 +113,20 @@ class LiveModel:
             self._dials[event.name] = event.value
         self._unmade[number] = event, None
         if self._lives.is_fed:
-            self._lives.send(Submit(number, event, keep, self._memory.epoch))
+            self._lives.send(Submit(number, event, keep, self._memory.epoch, block))
 
     def set_mode(self, mode: str) -> None:
         """Switch prompts in this way from now on."""
         self.mode = mode
         if self._lives.is_fed:
             self._lives.send(Mode(mode))
+
+    def set_transition(self, blocks: int) -> None:
+        """Let the words that are submitted from now on come in over so many blocks."""
+        if blocks != self._transition:
+            self._transition = blocks
+            if self._lives.is_fed:
+                self._lives.send(Transition(blocks))
 
     @property
     def is_switching(self) -> bool:
@@ -247,7 +259,7 @@ class LiveModel:
         self.words = self.words or first_words
         self.status = self.status if self._memory.conditions else f"warming up {info.name!r} ..."
         options, snapshot = self.options, self._memory.snapshot(self._newest_seen, self.options.seed, self.words)
-        setting = (options.seed, first_words, options.reserve, self.mode, options.transition, self._memory.epoch)
+        setting = (options.seed, first_words, options.reserve, self.mode, self._transition, self._memory.epoch)
         self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
         self._lives.start(Start(self._next_ring.name, slots, *setting, snapshot, self._to_submit()))
 

@@ -91,11 +91,17 @@ class Model(Protocol):
     @property
     def is_switching(self) -> bool: ...
 
-    def submit(self, number: int, event: Event, keep: int | None = None) -> None:
-        """Hand over event `number`. keep: the newest block to keep, if the blocks after it were dropped for it."""
+    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
+        """Hand over event `number`. keep: the newest block to keep, if the blocks after it were dropped for it.
+
+        block: the block that the event is meant for; None: the next.
+        """
 
     def set_mode(self, mode: str) -> None:
         """Switch prompts in this way from now on."""
+
+    def set_transition(self, blocks: int) -> None:
+        """Let the words that are submitted from now on come in over so many blocks."""
 
     def can_take_back(self, kept: int) -> bool:
         """Whether the blocks after `kept` can be dropped and made anew."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from loop.link.ring import FrameMark, Schedule
 from loop.timing.switch import Waiting
 
+MOST_SLEW = 0.05  # the largest share by which frames come sooner or later than planned, to bring a block to a beat
 MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes them, so that they never run out
 
 
@@ -38,6 +39,9 @@ class Pacer:
     def __init__(self, fps: float) -> None:
         self.world_period_ns = int(1e9 / fps)  # never above: a block must not end after the tick that it ends with
         self.period_ns = self.world_period_ns
+        self._planned_ns = self.world_period_ns  # the period without slew
+        self._least_ns = 0  # the shortest period that the model can sustain
+        self._slew = 1.0
         self._queue: deque[FrameMark] = deque()
         self._next_due_ns: int | None = None
         self._missed_ns: int | None = None  # when a frame was due that has not come yet
@@ -76,13 +80,40 @@ class Pacer:
 
     def set_cost(self, block_ns: int, frames: int) -> None:
         """Spread the frames of a block over what a block costs in the long run, at the world's own rate at most."""
-        self.period_ns = max(self.world_period_ns, round(block_ns * MARGIN / frames))
+        self._least_ns = round(block_ns * MARGIN / frames)
+        self._plan(max(self.world_period_ns, self._least_ns))
 
     def slow_down(self, block_ns: int, frames: int) -> None:
         """The same as `set_cost`, but only if that makes the period longer."""
-        period_ns = self.period_ns
+        planned_ns = self._planned_ns
         self.set_cost(block_ns, frames)
-        self.period_ns = max(period_ns, self.period_ns)
+        self._plan(max(planned_ns, self._planned_ns))
+
+    def _plan(self, period_ns: int) -> None:
+        self._planned_ns = period_ns
+        self.period_ns = max(round(period_ns * self._slew), min(self._least_ns, period_ns))
+
+    def next_block(self, block_frames: int) -> tuple[int, int, int] | None:
+        """(its index, when it begins, how many frames are due before) of the first block that is not here yet."""
+        newest = self._queue[-1] if self._queue else self.shown
+        if newest is None or self._next_due_ns is None:
+            return None
+        frames = len(self._queue) - 1 + block_frames - (newest.number - newest.block * block_frames)
+        return newest.block + 1, self._next_due_ns + frames * self.period_ns, frames
+
+    def align(self, target_ns: int | None, block_frames: int) -> None:
+        """Slew the frames' period so that a block begins at `target_ns`; None: no slew any more.
+
+        The slew is MOST_SLEW at most, and never faster than the model: what is too far off is only brought nearer.
+        """
+        found = self.next_block(block_frames)
+        slew = 1.0
+        if target_ns is not None and found is not None and self._next_due_ns is not None:
+            away_ns, frames = target_ns - self._next_due_ns, found[2]
+            frames += block_frames * round((away_ns / self._planned_ns - frames) / block_frames)
+            slew = away_ns / (frames * self._planned_ns) if frames > 0 and away_ns > 0 else 1.0
+        self._slew = min(max(slew, 1 - MOST_SLEW), 1 + MOST_SLEW)
+        self._plan(self._planned_ns)
 
     def tick(self, now_ns: int, is_frozen: bool = False) -> Shown:
         """The newest of the frames that are due at `now_ns`; none while the picture is frozen."""

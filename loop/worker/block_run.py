@@ -75,11 +75,13 @@ class BlockRun:
 
     def _take_events(self) -> list[Event]:
         """Take the events of this boundary, without the words if their recache would make the block late."""
+        self._inbox.release(self._index)
         taken_ahead = self._ahead.pop_taken()
         must_wait = self._ahead.is_asked and not self._ahead.fits
         if must_wait:
             self._inbox.postpone()
         applied, replaced = ([], ()) if must_wait else self._inbox.take(self._index)
+        self._inbox.release(self._index + 1)
         self._taken = [*taken_ahead, *applied]
         if applied or replaced:
             self._link.send(Taken(self._index, submitted(applied), replaced, self._times.begun))
@@ -114,7 +116,7 @@ class BlockRun:
         inbox = self._inbox
         if inbox.has_take_back:
             return True
-        if inbox.mode in ("overlap", PLAIN) or not (inbox.has_words or inbox.has_scene):
+        if inbox.mode in ("overlap", PLAIN) or not inbox.is_urgent:
             return False
         if self._block:
             return inbox.mode in ("inline", "snap")

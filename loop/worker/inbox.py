@@ -7,7 +7,19 @@ from collections.abc import Iterable
 from multiprocessing.connection import wait
 from typing import Any
 
-from loop.link.message import NOBODY, Close, DrawStored, GoBack, Mode, Ping, Pong, Start, Submit, Taken
+from loop.link.message import (
+    NOBODY,
+    Close,
+    DrawStored,
+    GoBack,
+    Mode,
+    Ping,
+    Pong,
+    Start,
+    Submit,
+    Taken,
+    Transition,
+)
 from loop.timing.clock import Clock
 from loop.timing.costs import Costs
 from loop.worker.dial_steps import DialSteps
@@ -43,6 +55,9 @@ class Inbox:
         self._link, self._session, self._dials, self._costs, self._clock = link, session, dials, costs, clock
         self._transition = start.transition
         self._mixes: deque[Words] = deque()  # of the present transition, those that are not waiting yet
+        self._later: list[Submit] = []  # events for blocks that come after the next one
+        self._patient: set[int] = set()  # the numbers of waiting events that were meant for the block they get
+        self._next_block = 0
         self.is_resting = False
         self.draws: deque[DrawStored] = deque()
         self._go_back: GoBack | None = None
@@ -72,6 +87,8 @@ class Inbox:
                 self.closed = True
             elif isinstance(message, Mode):
                 self.mode = message.mode
+            elif isinstance(message, Transition):
+                self._transition = message.blocks
             elif isinstance(message, Ping):
                 self._link.send(Pong())
             elif isinstance(message, Submit):
@@ -92,6 +109,21 @@ class Inbox:
     def has_words(self) -> bool:
         """Whether something waits that needs a recache, such as words that differ from those in force."""
         return has_words(self.waiting, self._session.conditions.words)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether words or a hard cut wait that are to be seen as soon as can be."""
+        hasty = [(number, event) for number, event in self.waiting if number not in self._patient]
+        has_scene = any(isinstance(event, Scene) for _, event in hasty)
+        return has_scene or has_words(hasty, self._session.conditions.words)
+
+    def release(self, block: int) -> None:
+        """From now on let events wait that are meant for `block` or an earlier one."""
+        self._next_block = block
+        due = [submit for submit in self._later if not self._is_early(submit)]
+        self._later = [submit for submit in self._later if self._is_early(submit)]
+        for submit in due:
+            self._let_wait(submit)
 
     @property
     def has_postponed(self) -> bool:
@@ -115,6 +147,8 @@ class Inbox:
     def begin_again(self, submits: Iterable[Submit], dials: DialSteps) -> None:
         """The stream has gone back: only what is asked for now waits, and the dials are where they were then."""
         self.waiting.clear()
+        self._later.clear()
+        self._patient.clear()
         self._mixes.clear()
         self._dials = dials
         for submit in submits:
@@ -142,6 +176,7 @@ class Inbox:
         kept = {number for number, _ in (*applied, *held)}
         replaced = tuple(number for number in submitted(self.waiting) if number not in kept)
         self.waiting = [*held, *((NOBODY, event) for event in remaining)]
+        self._patient &= {number for number, _ in self.waiting}
         self._has_postponed = False
         return applied, replaced
 
@@ -185,10 +220,24 @@ class Inbox:
         event = submit.event
         if done is None or submit is done.submits[-1]:
             self._session.prepare(event, done and done.words)
-            event = self._begin_transition(event)
-            self._session.prepare(event)
             t_ns = done.t_ns if done else self._clock.now_ns()
             self._link.stamp("encoded", t_ns, submitted([(submit.id, submit.event)]))
+            if self._is_early(submit):
+                self._later.append(submit)
+            else:
+                self._let_wait(submit)
+        else:
+            self.waiting.append((submit.id, event))
+
+    def _is_early(self, submit: Submit) -> bool:
+        return submit.block is not None and submit.block > self._next_block
+
+    def _let_wait(self, submit: Submit) -> None:
+        """Let an event wait for the next boundary, words as the first step of their transition."""
+        event = self._begin_transition(submit.event)
+        self._session.prepare(event)
+        if submit.block is not None:
+            self._patient.add(submit.id)
         self.waiting.append((submit.id, event))
 
     def _begin_transition(self, event: Event) -> Event:

@@ -116,6 +116,7 @@ class SimulatedScreen:
         self._clock = clock
         self._gestures = sorted(gestures, key=lambda gesture: gesture[0])
         self.cards: list[tuple[int, int, int]] = []
+        self.blackouts: list[tuple[int, bool]] = []  # (time, whether black was shown), at each change
 
     def poll(self) -> list[tuple[Any, int]]:
         found = []
@@ -129,6 +130,8 @@ class SimulatedScreen:
 
     def show(self, pixels: np.ndarray | None, overlay: Sequence[Any], blackout: bool = False) -> int:
         self._clock.take(FLIP_NS)
+        if not self.blackouts or self.blackouts[-1][1] != blackout:
+            self.blackouts.append((self._clock.now_ns(), blackout))
         if pixels is not None:
             self.cards.append((self._clock.now_ns(), *read_card(pixels)))
         return self._clock.now_ns()

@@ -43,7 +43,7 @@ class BareModel:
         self._messages: list[Taken | Stage] = []
         self._due_ns = 0
 
-    def submit(self, number: int, event: Event, keep: int | None = None) -> None:
+    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
         """Let the next frame show the event."""
         now = time.perf_counter_ns()
         self._messages += [Taken(self.seen, (number,), (), now), Stage(number, "uploaded", now)]
@@ -51,6 +51,9 @@ class BareModel:
     def set_mode(self, mode: str) -> None:
         """Keep the switch mode, which has no effect here."""
         self.mode = mode
+
+    def set_transition(self, blocks: int) -> None:
+        """There are no words that could come in."""
 
     def can_take_back(self, kept: int) -> bool:
         """Always False: a frame is made when it is due, so none is waiting unseen."""

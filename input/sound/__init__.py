@@ -1,0 +1,1 @@
+"""What is heard: the audio input, and what is found in its sound."""

@@ -1,0 +1,1 @@
+"""What a performer plays with: cues, launches on the beat, instruments."""

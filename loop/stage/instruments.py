@@ -1,0 +1,48 @@
+"""The instruments of a show: OSC, MIDI and whatever else is plugged in, polled once a tick."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from input.action import Action
+from input.beat import BeatClock
+from input.sound.hearing import Tempo
+
+log = logging.getLogger(__name__)
+
+
+class Instruments:
+    """Polls every instrument, and gives what it knows of the beat to the beat clock. Owned by the show's controls.
+
+    sources: each with a `name`, `poll(now_ns)` and `close()`; those with `tell_beat` are told the beat.
+    """
+
+    def __init__(self, sources: list[Any] | None = None) -> None:
+        self.sources = sources or []
+
+    def poll(self, now_ns: int, clock: BeatClock) -> Iterator[tuple[Action | Any, str, int]]:
+        """What the instruments ask for: an action or a move of a control, its source, and when it came."""
+        for source in self.sources:
+            for heard, t_ns in source.poll(now_ns):
+                if not self._is_clock(heard, t_ns, clock):
+                    yield heard, source.name, t_ns
+            if clock.is_running and hasattr(source, "tell_beat"):
+                source.tell_beat(clock.position(now_ns), clock.bpm)
+
+    def close(self) -> None:
+        for source in self.sources:
+            source.close()
+
+    def _is_clock(self, heard: Any, t_ns: int, clock: BeatClock) -> bool:
+        """Whether this was about the beat (a MIDI clock, the tempo of music), which the beat clock was given."""
+        if heard == "clock":
+            clock.pulse(t_ns)
+        elif heard == "start":
+            clock.start()
+        elif isinstance(heard, Tempo):
+            clock.hear(heard.bpm, heard.beat_ns, heard.confidence)
+        elif isinstance(heard, tuple):
+            clock.start(heard[1])
+        return isinstance(heard, str | tuple | Tempo)

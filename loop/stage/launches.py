@@ -1,0 +1,124 @@
+"""Launches: events that wait for their beat, and are sent so early that their first frame lands on it. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from math import ceil
+from statistics import median
+from typing import Any
+
+from input.beat import BeatClock, bar_text
+from world.event import Event
+
+KEPT = 1000  # errors of launches
+
+
+@dataclass(frozen=True)
+class Launch:
+    """An event that is armed for a beat.
+
+    beat: counted from beat 0 of the clock. transition: blocks over which its words come in. cue: the index of the cue
+    that it is; None for what was typed or turned. target_ns: when the beat is, as it was known when the event was sent;
+    0 until then.
+    """
+
+    event: Event
+    name: str
+    source: str
+    quantise: str
+    beat: float
+    transition: int | None = None
+    cue: int | None = None
+    target_ns: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What the trace says of it."""
+        return {"name": self.name, "quantise": self.quantise, "beat": self.beat, "target_ns": self.target_ns}
+
+
+class Launches:
+    """What waits for the beat, and how well what was sent has met it. Owned by the cue desk.
+
+    ahead_ns: the measured time from a prompt to its first pixel. early_ns: launches are sent earlier by so much, since
+    they name the block that they are for. armed: what waits, the next first.
+    errors_ns: of the launches that were seen: when the first frame was shown less when the beat was.
+    """
+
+    def __init__(self, clock: BeatClock) -> None:
+        self.ahead_ns = self.early_ns = 0
+        self.armed: list[Launch] = []
+        self.errors_ns: deque[int] = deque(maxlen=KEPT)
+        self._clock = clock
+        self._sent: dict[int, Launch] = {}
+        self._released: Launch | None = None
+
+    def arm(self, launch: Launch) -> None:
+        """Let an event wait; it takes the place of one that waits for the same beat, as only one could be seen."""
+        rest = [other for other in self.armed if (other.beat, type(other.event)) != (launch.beat, type(launch.event))]
+        self.armed = sorted([*rest, launch], key=lambda waiting: waiting.beat)
+
+    def first_beat(self, now_ns: int, quantise: str) -> float:
+        """The next beat that an event sent from `now_ns` on can still meet."""
+        return self._clock.next_beat(now_ns + self.ahead_ns, quantise)
+
+    def cancel(self) -> bool:
+        """Take back all that waits; whether anything did."""
+        had, self.armed = bool(self.armed), []
+        return had
+
+    def due(self, now_ns: int) -> Launch | None:
+        """The next launch to be sent now, once; None if it is too early for all."""
+        if not self.armed or not self._clock.is_running:
+            return None
+        target_ns = self._clock.time_of(self.armed[0].beat)
+        if target_ns - self.ahead_ns - self.early_ns > now_ns:
+            return None
+        self._released = replace(self.armed.pop(0), target_ns=target_ns)
+        return self._released
+
+    @property
+    def next_target_ns(self) -> int | None:
+        """When the beat is that the next launch waits for, or the one that was sent and is not seen yet."""
+        sent = [launch.target_ns for launch in self._sent.values()]
+        if sent or not self.armed or not self._clock.is_running:
+            return min(sent, default=None)
+        return self._clock.time_of(self.armed[0].beat)
+
+    def sent(self, number: int, event: Event) -> Launch | None:
+        """Event `number` was submitted: the launch that it is, if it is one."""
+        launch, self._released = self._released, None
+        if launch is None or launch.event is not event:
+            return None
+        self._sent[number] = launch
+        return launch
+
+    def seen(self, number: int, flip_ns: int) -> int | None:
+        """The first frame of event `number` was shown: by how much it missed its beat; None if it was no launch."""
+        launch = self._sent.pop(number, None)
+        if launch is None:
+            return None
+        self.errors_ns.append(flip_ns - launch.target_ns)
+        return self.errors_ns[-1]
+
+    def forget(self, now_ns: int) -> None:
+        """Drop what was sent long ago and will not be seen: it was replaced by a later one, or lost."""
+        self._sent = {number: launch for number, launch in self._sent.items() if now_ns - launch.target_ns < 5e9}
+
+    def text(self) -> str:
+        """What waits next, and for which beat; empty if nothing does."""
+        if not self.armed:
+            return ""
+        more = f" +{len(self.armed) - 1}" if len(self.armed) > 1 else ""
+        return f"{self.armed[0].name} at {bar_text(self.armed[0].beat)}{more}"
+
+    def summary(self) -> str:
+        """How well the launches met their beats; empty before the first."""
+        if not self.errors_ns:
+            return ""
+        sizes = sorted(abs(error) for error in self.errors_ns)
+        high = sizes[ceil(0.95 * (len(sizes) - 1))]
+        return (
+            f"{len(sizes)}, off by {median(self.errors_ns) / 1e6:+.0f} ms in the median, "
+            f"sizes {median(sizes) / 1e6:.0f} ms and {high / 1e6:.0f} ms (p95)"
+        )
