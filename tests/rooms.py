@@ -20,7 +20,13 @@ _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.
 _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
-_COMMANDS = {"loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
+_COMMANDS = {
+    "loop.measure.shows",
+    "loop.measure.latency",
+    "loop.measure.model",
+    "loop.measure.gpu",
+    "loop.measure.steer",
+}
 ALLOWED: Mapping[str, set[str]] = {
     "world": set(),
     "world.dit": _WORLD,
@@ -60,6 +66,11 @@ ALLOWED: Mapping[str, set[str]] = {
     | _WORLD
     | _MODEL
     | {"loop.measure.shows", "loop.cli", "loop.link", "loop.worker", "loop.timing", "loop.output", "world.zoo"},
+    # it marks by what training marks by
+    "loop.measure.steer": {"loop.measure", "loop.cli", "loop.output", "world.zoo", "world.compact"}
+    | _WORLD
+    | _MODEL
+    | {"world.train.judge", "world.train.marks", "world.train.story", "world.train.tale"},
     "loop.__main__": _WORLD | {"world.zoo", "world.train", "loop", "loop.cli"} | _COMMANDS,
 }
 

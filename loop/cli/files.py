@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-INPUTS = ("script", "world")
+INPUTS = ("script", "world", "prompts", "reader")
 OUTPUTS = ("trace", "record", "out", "json", "html", "table")
 
 
