@@ -55,7 +55,7 @@ _STEPPED = {  # key -> (dial, direction): one step for each press or repeat
     ",": ("brightness", -1),
 }
 _SHIFTED = {"n": "hue", "z": "magnify"}  # one step up; with Shift one step down
-_CYCLED = {"m": "mirror", "g": "guard"}  # to the next whole number
+_CYCLED = {"m": "mirror", "p": "poster", "g": "guard"}  # to the next whole number
 _CIRCULAR = ("hue",)  # after the highest value comes the lowest
 _RESET = ("0", "kp_0")
 _NOT_RESET = ("guard",)  # it protects others, so this must not end it
@@ -87,6 +87,7 @@ _DISPLAY_HELP = (
     ("N  Shift+N", "turn the hues"),
     ("Z  Shift+Z", "magnify, and back"),
     ("M", "mirror: whole, halves, none"),
+    ("P", "poster: few tones, fewer, all"),
     ("G", "strobe guard"),
     ("0", "all dials as they were, but the guard"),
 )

@@ -84,6 +84,19 @@ def brightened(pixels: np.ndarray, factor: float) -> np.ndarray:
     return np.frombuffer(pixels.tobytes().translate(table), np.uint8).reshape(pixels.shape)
 
 
+def postered(pixels: np.ndarray, tones: int) -> np.ndarray:
+    """Every value cut to the nearest below of `tones` (4 or 8) tones from 0 to 255, without a soft edge.
+
+    Each channel is cut by itself. Cutting the brightness and keeping the hue takes ten times as long (BENCHMARKS.md).
+    """
+    bits = tones.bit_length() - 1
+    out = np.bitwise_and(pixels, 256 - 256 // tones)
+    while bits < 8:  # the highest bits, repeated downwards, reach 255
+        out |= out >> bits
+        bits *= 2
+    return out
+
+
 def hue_rotated(pixels: np.ndarray, degrees: float, factor: float = 1.0) -> np.ndarray:
     """Hues rotated by `degrees` and every value times `factor`; greys stay grey. At 120, red becomes green.
 

@@ -43,7 +43,8 @@ class ShownStretch:
 
     def add(self, decoder: Decoder, block: Block) -> None:
         """Decode the next block."""
-        frames, self.state = decoder.decode(self.state, block.latents)
+        state = self.state if block.start else decoder.start()  # a hard cut shows nothing of what was before
+        frames, self.state = decoder.decode(state, block.latents)
         for frame in frames:
             if self.last is not None:
                 self.changes.append(float(np.abs(frame.astype(np.int16) - self.last).mean()))
