@@ -8,7 +8,7 @@ import torch
 
 from loop.__main__ import main
 from loop.cli.options import UsageError
-from loop.measure.steer.command import sheet
+from loop.measure.steer.command import steer_sheet
 from loop.measure.steer.scene_marks import compared, scene_marker
 from loop.measure.steer.streams import STEER_MODES, KeptCacheSession, ShownStretch, steer
 from loop.measure.steer.switches import PromptSwitch, default_switches, read_switches
@@ -97,7 +97,7 @@ def test_all_modes_go_on_from_one_past_and_end_as_plain_sessions_do():
         assert made.jump(mode) == pytest.approx(max(shown.changes[-12:]), abs=0.5)
     assert all(len(made.after[mode].pictures) == 2 for mode in STEER_MODES)
     assert made.jump("reset") > made.jump("recache")
-    assert sheet([made], 2).shape == (64, 10 * 112, 3)
+    assert steer_sheet([made], 2).shape == (64, 10 * 112, 3)
 
 
 def test_what_is_named_counts_as_asked_and_what_is_not_named_as_it_was():

@@ -51,8 +51,9 @@ def test_brightness_multiplies_and_stops_at_white(factor, grey, white):
 def test_a_poster_has_so_many_evenly_spaced_tones_and_each_value_takes_the_one_of_its_share(tones):
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
     cut = postered(ramp, tones)
-    assert list(np.unique(cut)) == [255 * tone // (tones - 1) for tone in range(tones)]
-    assert (cut.reshape(-1, 3)[:, 0] == np.arange(256) * tones // 256 * 255 // (tones - 1)).all()
+    assert len(np.unique(cut)) == tones and cut.min() == 0 and cut.max() == 255
+    even = np.arange(256) * tones // 256 * 255 / (tones - 1)
+    assert np.abs(cut.reshape(-1, 3)[:, 0] - even).max() < 1
     assert (cut[..., 1] == cut[..., 0]).all() and (ramp.reshape(-1, 3)[:, 2] == np.arange(256)).all()
 
 

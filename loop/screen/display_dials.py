@@ -26,8 +26,9 @@ class DisplayDials:
     """The values of the dials, and the picture that they act on. Owned by the engine.
 
     The cost of a new picture at 224x128 and at 832x480, in ms of one core: 0.002 and 0.03 with all dials at rest;
-    mirror 0.03 and 0.4, brightness 0.06 and 0.8, hue with brightness 0.3 and 2.5, magnify 0.3 and 3.0, guard 0.1 and
-    0.3, or 0.2 and 1.9 while it limits a change; all of them together 0.7 and 5.9.
+    mirror 0.03 and 0.4, brightness 0.06 and 0.8, hue with brightness 0.3 and 2.5, magnify 0.3 and 3.0, poster 0.05 and
+    0.5, guard 0.1 and 0.3, or 0.2 and 1.9 while it limits a change; all of them together, without the poster, 0.7 and
+    5.9.
     """
 
     def __init__(self) -> None:

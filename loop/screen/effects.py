@@ -89,11 +89,13 @@ def postered(pixels: np.ndarray, tones: int) -> np.ndarray:
 
     Each channel is cut by itself. Cutting the brightness and keeping the hue takes ten times as long (BENCHMARKS.md).
     """
-    bits = tones.bit_length() - 1
-    out = np.bitwise_and(pixels, 256 - 256 // tones)
-    while bits < 8:  # the highest bits, repeated downwards, reach 255
-        out |= out >> bits
-        bits *= 2
+    highest = tones.bit_length() - 1
+    out = np.empty_like(pixels)
+    for y in range(0, len(pixels), _BAND):
+        band = out[y : y + _BAND]
+        np.bitwise_and(pixels[y : y + _BAND], 256 - 256 // tones, out=band)
+        for bits in (highest, 2 * highest):  # the highest bits, repeated downwards, reach 255
+            band |= band >> bits
     return out
 
 

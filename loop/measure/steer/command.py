@@ -71,7 +71,7 @@ def steer_table(made: list[SteeredSwitch], marks: list[Marked]) -> dict[str, dic
     return table
 
 
-def sheet(made: list[SteeredSwitch], shrink: int) -> np.ndarray:
+def steer_sheet(made: list[SteeredSwitch], shrink: int) -> np.ndarray:
     """One picture uint8 [Y, X, 3]: a row for each switch and, side by side, the strips of the three modes."""
     rows = []
     for one in made:
@@ -136,5 +136,5 @@ def _prepare_folder(options: Namespace) -> None:
 
 def _write_pictures(options: Namespace, made: list[SteeredSwitch], page: str) -> None:
     with whole_file(options.folder / "steer.png", options.overwrite) as file:
-        file.part.write_bytes(png_bytes(sheet(made, _shrink(made))))
+        file.part.write_bytes(png_bytes(steer_sheet(made, _shrink(made))))
     print(f"written: {file.path}, {write_text(options.folder / 'steer.html', page, options.overwrite)}")
