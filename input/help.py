@@ -41,6 +41,7 @@ _DISPLAY_HELP = (
     ("N  Shift+N", "turn the hues"),
     ("Z  Shift+Z", "magnify, and back"),
     ("M", "mirror: whole, halves, none"),
+    ("P", "poster: few tones, fewer, all"),
     ("G", "strobe guard"),
     ("0", "all dials as they were, but the guard"),
 )

@@ -54,7 +54,7 @@ _STEPPED = {  # key -> (dial, direction): one step for each press or repeat
     ",": ("brightness", -1),
 }
 _SHIFTED = {"n": "hue", "z": "magnify"}  # one step up; with Shift one step down
-_CYCLED = {"m": "mirror", "g": "guard"}  # to the next whole number
+_CYCLED = {"m": "mirror", "p": "poster", "g": "guard"}  # to the next whole number
 _CIRCULAR = ("hue",)  # after the highest value comes the lowest
 _RESET = ("0", "kp_0")
 _NOT_RESET = ("guard",)  # it protects others, so this must not end it

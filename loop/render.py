@@ -139,12 +139,14 @@ def open_video(path: Path, suffix: str, frames: int, world: World) -> VideoSink:
 def _stream(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
     """Pixel frames uint8 [Y, X, 3], one by one. An event enters the first block that starts at or after its time."""
     session = world.session(job.seed, job.prompt or world.info.showpiece)
-    state, made, waiting = world.decoder.start(), 0, sorted(job.script, key=lambda at: at[0])
+    made, waiting = 0, sorted(job.script, key=lambda at: at[0])
     while made < frames:
         now_s = made / world.info.fps
         due = [event for at_s, event in waiting if at_s <= now_s + 1e-9]
         waiting = waiting[len(due) :]
         block = _next_block(session, [event for _, event in take(list(enumerate(due)))])
+        if block.start == 0:  # a hard cut shows nothing of what was before
+            state = world.decoder.start()
         pixels, state = world.decoder.decode(state, block.latents)
         yield from pixels[: frames - made]
         made += len(pixels)

@@ -21,7 +21,14 @@ _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output"
 _SHOW |= {"loop.archive", "loop.stage"}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
-_COMMANDS = {"loop.replay", "loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
+_COMMANDS = {
+    "loop.replay",
+    "loop.measure.shows",
+    "loop.measure.latency",
+    "loop.measure.model",
+    "loop.measure.gpu",
+    "loop.measure.steer",
+}
 ALLOWED: Mapping[str, set[str]] = {
     "world": set(),
     "world.dit": _WORLD,
@@ -68,6 +75,11 @@ ALLOWED: Mapping[str, set[str]] = {
     | _WORLD
     | _MODEL
     | {"loop.measure.shows", "loop.cli", "loop.link", "loop.worker", "loop.timing", "loop.output", "world.zoo"},
+    # it marks by what training marks by
+    "loop.measure.steer": {"loop.measure", "loop.cli", "loop.output", "world.zoo", "world.compact"}
+    | _WORLD
+    | _MODEL
+    | {"world.train.judge", "world.train.marks", "world.train.story", "world.train.tale"},
     "loop.__main__": _WORLD | {"input", "world.zoo", "world.train", "loop", "loop.cli"} | _COMMANDS,
 }
 

@@ -28,7 +28,7 @@ def test_an_unknown_dial_is_left_out_and_named_once(caplog):
     admission = Admission()
     assert [admission.admit(Dial("zom", value), INFO) for value in (1, 2)] == [None, None]
     assert [record.getMessage() for record in caplog.records] == [
-        "there is no dial 'zom' here: expected one of zoom, brightness, hue, magnify, mirror, guard"
+        "there is no dial 'zom' here: expected one of zoom, brightness, hue, magnify, mirror, poster, guard"
     ]
     assert admission.admit(Prompt("zom"), INFO) == Prompt("zom")
 

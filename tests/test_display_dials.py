@@ -14,7 +14,7 @@ from loop.link.ring import FrameMark
 from loop.output.ledger import Ledger
 from loop.output.trace import Trace
 from loop.screen.display_dials import MAX_LUMINANCE_STEP, DisplayDials
-from loop.screen.effects import blended, brightened, folded, hue_rotated, luminance, magnified, mirrored
+from loop.screen.effects import blended, brightened, folded, hue_rotated, luminance, magnified, mirrored, postered
 from loop.screen.photodiode import PhotodiodePatch
 from tests.shows import end_all, finish, read_trace, start
 from world.event import Dial, Prompt
@@ -45,6 +45,29 @@ def test_brightness_multiplies_and_stops_at_white(factor, grey, white):
     assert (brightened(GREY, factor) == grey).all()
     assert (brightened(WHITE, factor) == white).all()
     assert (hue_rotated(GREY, 90, factor) == grey).all()
+
+
+@pytest.mark.parametrize("tones", [4, 8])
+def test_a_poster_has_so_many_evenly_spaced_tones_and_each_value_takes_the_one_of_its_share(tones):
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    cut = postered(ramp, tones)
+    assert len(np.unique(cut)) == tones and cut.min() == 0 and cut.max() == 255
+    even = np.arange(256) * tones // 256 * 255 / (tones - 1)
+    assert np.abs(cut.reshape(-1, 3)[:, 0] - even).max() < 1
+    assert (cut[..., 1] == cut[..., 0]).all() and (ramp.reshape(-1, 3)[:, 2] == np.arange(256)).all()
+
+
+def test_the_poster_dial_cuts_the_picture_after_its_colours_were_turned(dials):
+    pixels = noise()
+    dials.turn("poster", 2)
+    assert (dials.picture(pixels) == postered(pixels, 4)).all()
+    dials.turn("brightness", 0.5)
+    assert (dials.picture(None) == postered(brightened(pixels, 0.5), 4)).all()
+    dials.turn("poster", 1)
+    dials.turn("hue", 90)
+    assert (dials.picture(None) == postered(hue_rotated(pixels, 90, 0.5), 8)).all()
+    dials.turn("poster", 0.4)
+    assert (dials.picture(None) == hue_rotated(pixels, 90, 0.5)).all()
 
 
 def test_a_third_of_a_turn_makes_red_green_and_green_blue_and_blue_red():

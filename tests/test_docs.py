@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from input.script import read_script
 from loop.__main__ import main
 from loop.cli.options import UsageError, parse_command_line
 from tests.shows import ROOT
 from world.compact.small import SMALL
+from world.event import Prompt, Scene
+from world.train.story.form import TALE
+from world.train.tale.words import PLACES, SUBJECTS, named_values
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").glob("*.md")
@@ -90,9 +94,9 @@ def test_the_python_of_the_readme_runs(capsys):
 
 
 def prompts_shown() -> list[str]:
-    """Every prompt and mix of the README, and of the scripts among the examples."""
+    """Every prompt and mix of the README, and of the script for `small` among the examples."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    scripts = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.jsonl"))
+    scripts = (ROOT / "examples/colours.jsonl").read_text(encoding="utf-8")
     shown = re.findall(r'(?:--prompt |prompt=|Prompt\(|"prompt": |"scene": )"([^"]+)"', readme + scripts)
     return [*shown, *re.findall(r"`([^`]*:\d\.\d \| [^`]*)`", readme)]
 
@@ -100,3 +104,19 @@ def prompts_shown() -> list[str]:
 def test_the_bundled_world_knows_every_word_of_the_prompts_that_are_shown():
     assert len(prompts_shown()) > 9
     assert [text for text in prompts_shown() if SMALL.info("small").unknown_words(text)] == []
+
+
+def test_the_story_has_twelve_sentences_and_every_place_and_subject_that_the_storybook_knows():
+    script = read_script(ROOT / "examples/story.jsonl")
+    told = [event.text for _, event in script if isinstance(event, Prompt | Scene)]
+    assert len(told) == len(script) == 12
+    assert [text for text in told if TALE.info("tale").unknown_words(text)] == []
+    named = [named_values(text) for text in told]
+    assert {scene.get("place") for scene in named} >= set(PLACES)
+    assert {scene.get("subject") for scene in named} >= set(SUBJECTS) - {"none"}
+
+
+def test_a_story_goes_on_by_prompts_that_change_one_thing():
+    script = read_script(ROOT / "examples/story.jsonl")
+    changes = [named_values(event.text) for _, event in script if isinstance(event, Prompt)]
+    assert len(changes) > 1 and all(len(named.keys() - {"subject"}) == 1 for named in changes)

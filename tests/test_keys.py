@@ -366,6 +366,7 @@ DISPLAY = {
     "hue": DialRange(-180.0, 180.0, 0.0),
     "magnify": DialRange(1.0, 4.0, 1.0),
     "mirror": DialRange(0.0, 2.0, 0.0),
+    "poster": DialRange(0.0, 2.0, 0.0),
     "guard": DialRange(0.0, 1.0, 0.0),
 }
 
@@ -386,9 +387,10 @@ def test_hues_go_round():
     assert values[9:11] == [-180.0, -162.0] and values[-1] == 0.0
 
 
-def test_mirror_and_guard_go_through_their_numbers_and_a_held_key_does_not():
+def test_mirror_poster_and_guard_go_through_their_numbers_and_a_held_key_does_not():
     board = keyboard(DIALS | DISPLAY)
     assert [dial.value for dial in feed(board, "m", "m", "m", KeyDown("m", repeat=True))] == [1.0, 2.0, 0.0]
+    assert [dial.value for dial in feed(board, "p", "p", "p")] == [1.0, 2.0, 0.0]
     assert feed(board, "g", "g") == [Dial("guard", 1.0), Dial("guard", 0.0)]
 
 

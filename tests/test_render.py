@@ -33,6 +33,18 @@ def test_a_scripted_event_enters_the_first_block_that_starts_at_or_after_it(tmp_
     assert colours == [prompt_colour(words) for words in ("grey", "red", "blue", "blue")]
 
 
+def test_a_hard_cut_is_decoded_without_what_was_before_it(tmp_path):
+    script = tmp_path / "s.jsonl"
+    script.write_text(json.dumps({"at_s": 0.5, "scene": "golden spiral"}))
+    both = []
+    for name, before in (("a.npy", "blue rain"), ("b.npy", "red ripples")):
+        job = ["--world", "small", "--seed", "3", "--threads", "1", "--seconds", "0.75", "--script", str(script)]
+        assert main(["render", *job, "--prompt", before, "--out", str(tmp_path / name)]) == 0
+        both.append(np.load(tmp_path / name))
+    assert (both[0][:12] != both[1][:12]).any()
+    assert (both[0][12:] == both[1][12:]).all()
+
+
 def test_a_rendered_movie_has_the_right_number_of_frames_and_length(tmp_path):
     with av.open(str(render(tmp_path, "a.mp4", "--seconds", "2"))) as movie:
         frames = [frame.to_ndarray(format="rgb24") for frame in movie.decode(video=0)]

@@ -156,11 +156,14 @@ def _add_script_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{gpu,loop,model,pace,soak,switch}")
+    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{gpu,loop,model,pace,soak,steer,switch}")
     _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
     _add_world_options(model)
     _add_model_options(model)
+    steer = kinds.add_parser("steer", help="what new words do to the picture, by what becomes of the cache")
+    _add_world_options(steer)
+    _add_steer_options(steer)
     for name, add_options, told in (
         ("loop", _add_loop_options, "from flip to flip, with the model and without"),
         ("pace", _add_pace_options, "slower than real time, and at a speed that jumps"),
@@ -258,6 +261,21 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--latent", type=accept.latent_size, default=(60, 104), metavar="HxW", help="latent size of wan-1.3b (60x104)"
     )
+    parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
+    _add_overwrite_option(parser)
+
+
+def _add_steer_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prompts", type=accept.input_file, metavar="FILE", help="switches, a line each: words before | words after"
+    )
+    parser.add_argument(
+        "--seconds", type=accept.seconds, default=3.0, metavar="S", help="length on each side of a switch (3)"
+    )
+    parser.add_argument(
+        "--reader", type=accept.input_file, metavar="FILE", help="reads a storybook's scenes (one beside the world)"
+    )
+    parser.add_argument("--out", dest="folder", type=Path, metavar="DIR", help="contact sheet, HTML page and numbers")
     parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
     _add_overwrite_option(parser)
 

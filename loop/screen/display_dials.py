@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from loop.screen.effects import blended, brightened, folded, hue_rotated, luminance, magnified, mirrored
+from loop.screen.effects import blended, brightened, folded, hue_rotated, luminance, magnified, mirrored, postered
 from world.info import DialRange
 
 DISPLAY_DIALS = {
@@ -12,20 +12,23 @@ DISPLAY_DIALS = {
     "hue": DialRange(-180.0, 180.0, 0.0),  # degrees
     "magnify": DialRange(1.0, 4.0, 1.0),
     "mirror": DialRange(0.0, 2.0, 0.0),  # 1: left and right exchanged; 2: the left half and its mirror image
+    "poster": DialRange(0.0, 2.0, 0.0),  # 1, 2: each channel cut to 8, 4 tones
     "guard": DialRange(0.0, 1.0, 0.0),  # the strobe guard: on from 0.5
 }
 # WCAG 2.3.1 allows three flashes a second; a flash is two opposite changes of a tenth of full luminance. Sixty steps of
 # this size in a second add up to six such changes. Saturated red is not looked at, nor are flashes that leave the mean
 # luminance of the picture unchanged.
 MAX_LUMINANCE_STEP = 0.01
+_TONES = {1: 8, 2: 4}  # by the value of the poster dial
 
 
 class DisplayDials:
     """The values of the dials, and the picture that they act on. Owned by the engine.
 
     The cost of a new picture at 224x128 and at 832x480, in ms of one core: 0.002 and 0.03 with all dials at rest;
-    mirror 0.03 and 0.4, brightness 0.06 and 0.8, hue with brightness 0.3 and 2.5, magnify 0.3 and 3.0, guard 0.1 and
-    0.3, or 0.2 and 1.9 while it limits a change; all of them together 0.7 and 5.9.
+    mirror 0.03 and 0.4, brightness 0.06 and 0.8, hue with brightness 0.3 and 2.5, magnify 0.3 and 3.0, poster 0.05 and
+    0.5, guard 0.1 and 0.3, or 0.2 and 1.9 while it limits a change; all of them together, without the poster, 0.7 and
+    5.9.
     """
 
     def __init__(self) -> None:
@@ -66,8 +69,11 @@ class DisplayDials:
         if magnify > 1:
             pixels = magnified(pixels, magnify)
         if hue:
-            return hue_rotated(pixels, hue, brightness)
-        return pixels if brightness == 1 else brightened(pixels, brightness)
+            pixels = hue_rotated(pixels, hue, brightness)
+        elif brightness != 1:
+            pixels = brightened(pixels, brightness)
+        poster = round(self.values["poster"])
+        return postered(pixels, _TONES[poster]) if poster else pixels
 
     def _guard(self, adjusted: np.ndarray) -> np.ndarray:
         """`adjusted`, or a blend towards it whose luminance differs from what is shown by MAX_LUMINANCE_STEP."""

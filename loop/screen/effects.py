@@ -84,6 +84,21 @@ def brightened(pixels: np.ndarray, factor: float) -> np.ndarray:
     return np.frombuffer(pixels.tobytes().translate(table), np.uint8).reshape(pixels.shape)
 
 
+def postered(pixels: np.ndarray, tones: int) -> np.ndarray:
+    """Every value cut to the nearest below of `tones` (4 or 8) tones from 0 to 255, without a soft edge.
+
+    Each channel is cut by itself. Cutting the brightness and keeping the hue takes ten times as long (BENCHMARKS.md).
+    """
+    highest = tones.bit_length() - 1
+    out = np.empty_like(pixels)
+    for y in range(0, len(pixels), _BAND):
+        band = out[y : y + _BAND]
+        np.bitwise_and(pixels[y : y + _BAND], 256 - 256 // tones, out=band)
+        for bits in (highest, 2 * highest):  # the highest bits, repeated downwards, reach 255
+            band |= band >> bits
+    return out
+
+
 def hue_rotated(pixels: np.ndarray, degrees: float, factor: float = 1.0) -> np.ndarray:
     """Hues rotated by `degrees` and every value times `factor`; greys stay grey. At 120, red becomes green.
 

@@ -21,10 +21,15 @@ def tile_pictures(rows: list[list[Tensor]], shrink: int = 2) -> np.ndarray:
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Save uint8 [Y, X, 3] as a PNG file, without an image library."""
+    """Save uint8 [Y, X, 3] as a PNG file."""
+    path.write_bytes(png_bytes(picture))
+
+
+def png_bytes(picture: np.ndarray) -> bytes:
+    """uint8 [Y, X, 3] as the content of a PNG file, without an image library."""
     rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(picture))
     header = struct.pack(">IIBBBBB", picture.shape[1], picture.shape[0], 8, 2, 0, 0, 0)
     parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b"")]
     number = struct.Struct(">I").pack
     chunks = (number(len(body)) + kind + body + number(zlib.crc32(kind + body)) for kind, body in parts)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

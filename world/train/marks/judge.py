@@ -10,6 +10,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from world.compact.decoder import LinearLatents
 from world.compact.world import CompactWorld
 from world.train.judge.report import Figure, mean_of_values
 from world.train.learn.rollout import SamplingRecipe, Streams
@@ -50,10 +51,8 @@ class StoryJudge:
         return torch.cat(parts).unflatten(0, (len(blocks), -1)).flatten(1, 2).clamp(-1, 1)
 
     def read(self, pair: Tensor) -> Tensor:
-        """The values of all attributes in blocks [B, 2, C, h, w]: by the reader, but the way by pixels."""
-        values = self.reader.read(pair)
-        values[:, WAY] = shown_way(self.world.decoder.linear.decode(pair))
-        return values
+        """As `read_attributes`, by this judge's reader."""
+        return read_attributes(self.reader, self.world.decoder.linear, pair)
 
     @torch.no_grad()
     def sentences(self, count: int) -> Table:
@@ -135,6 +134,13 @@ class StoryJudge:
     def _jump(self, before: Tensor, made: Tensor) -> list[float]:
         frames = self.world.decoder.linear.decode(torch.cat([before[:, -1:], made[:, :SECOND]], 1))[:, 5:]
         return (frames.diff(dim=1).abs().mean((2, 3, 4)) * 127.5).amax(1).tolist()
+
+
+def read_attributes(reader: SceneReader, linear: LinearLatents, pair: Tensor) -> Tensor:
+    """The values of all attributes in blocks [B, 2, C, h, w]: by the reader, but the way by pixels. int64 [B, n]."""
+    values = reader.read(pair)
+    values[:, WAY] = shown_way(linear.decode(pair))
+    return values
 
 
 def continued(streams: Streams, texts: list[str], mode: str, blocks: int = 2 * SECOND + 1) -> Tensor:
