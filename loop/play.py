@@ -17,6 +17,7 @@ from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
+from loop.peer.peers import Peers
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
 from loop.supervise.live_model import LiveModel
@@ -37,11 +38,23 @@ def play(options: Namespace) -> int:
         world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition, options.spare
     )
     # first, so that the world opens while the window does
-    model = LiveModel(stream, _start_model_process, MonotonicClock())
+    model, peers = _model(options, stream)
     try:
-        return show(options, model, script)
+        return show(options, model, script, peers)
     finally:
+        if peers:
+            peers.close()
         model.close()
+
+
+def _model(options: Namespace, stream: StreamOptions) -> tuple[LiveModel, Peers | None]:
+    """The show's model, and its peers if it has any; without them nothing of the network is imported."""
+    clock = MonotonicClock()
+    if not options.host and not options.join:
+        return LiveModel(stream, _start_model_process, clock), None
+    from loop.peer.connect import connected
+
+    return connected(options, stream, _start_model_process, clock)
 
 
 def _start_model_process(options: WorldOptions) -> ModelProcess:
@@ -51,7 +64,7 @@ def _start_model_process(options: WorldOptions) -> ModelProcess:
         return ModelProcess(options)
 
 
-def show(options: Namespace, model: Model, script: Script | None) -> int:
+def show(options: Namespace, model: Model, script: Script | None, peers: Peers | None = None) -> int:
     """Play this model on the screen of the options, until the show ends; the exit status."""
     if options.end_with_stdin:
         end_with_stdin()
@@ -65,7 +78,7 @@ def show(options: Namespace, model: Model, script: Script | None) -> int:
         closing.callback(screen.close)
         controls = ShowControls(screen, script, model, recordings)
         patch = PhotodiodePatch() if options.patch else None
-        engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
+        engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch, peers), options.seconds)
         gc_freeze.freeze()
         try:
             engine.run()

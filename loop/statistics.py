@@ -58,6 +58,7 @@ class Statistics:
             ("block", f"{playback.block_ms:.0f} ms"),
             ("repeats / skipped", f"{engine.repeats} / {engine.skipped}"),
             ("late ticks", f"{engine.ticks.late}"),
+            *(engine.peers.rows() if engine.peers else ()),
             *_recording_rows(engine),
             *engine.out.ledger.rows(),
         )

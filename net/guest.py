@@ -24,7 +24,7 @@ from net.message import (
     Welcome,
 )
 from net.schema import NetError
-from net.transport import ByteStream, Place, told
+from net.transport import ByteStream, Place, place_text
 from net.wire import Limits
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ class Guest:
 
     def _begin(self, welcome: Welcome) -> None:
         self.welcome, self.lost_ns, self._readings, self._clock_ns = welcome, None, 0, 0
-        log.info("joined the host at %s as guest %d", told(self.place), welcome.number)
+        log.info("joined the host at %s as guest %d", place_text(self.place), welcome.number)
         self._send_events([number for number in self._asked if number > welcome.received])
 
     def _send_events(self, numbers: list[int]) -> None:
@@ -213,9 +213,9 @@ class Guest:
             self._channel.close()
             self._channel = None
         if self.is_joined:
-            log.warning("the host at %s is lost: %s", told(self.place), why)
+            log.warning("the host at %s is lost: %s", place_text(self.place), why)
         self.welcome = None
         self.lost_ns = now_ns if self.lost_ns is None else self.lost_ns
         self._retry_ns = max(self._retry_ns, now_ns + RETRY_NS // 2)
         if self.refused:
-            log.error("the host at %s refuses this guest: %s", told(self.place), self.refused)
+            log.error("the host at %s refuses this guest: %s", place_text(self.place), self.refused)

@@ -64,6 +64,10 @@ class Host:
         """The guests that are connected now, in the order of their numbers."""
         return sorted((member for member in self._known.values() if member.is_here), key=lambda member: member.number)
 
+    def close_door(self, why: str) -> None:
+        """Let nobody in for now, and say why; empty: let guests in from now on."""
+        self._door.closed_because = why
+
     def poll(self) -> list[Request]:
         """Read what guests have sent, for a millisecond and 64 KB at most; returns what they ask for."""
         deadline_ns, bytes_left = self._now_ns() + POLL_NS, PIECE

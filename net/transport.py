@@ -92,7 +92,7 @@ class TcpListener:
             self._socket.listen(64)
         except OSError as error:
             self._socket.close()
-            raise NetError(f"cannot listen on {told(place)}: {error.strerror or error}") from None
+            raise NetError(f"cannot listen on {place_text(place)}: {error.strerror or error}") from None
         self._socket.setblocking(False)
         self.port = int(self._socket.getsockname()[1])
 
@@ -102,7 +102,7 @@ class TcpListener:
             connection, address = self._socket.accept()
         except OSError:  # none is there, it has gone again, or there are no more file descriptors for it
             return None
-        return TcpStream(connection, told((address[0], address[1])))
+        return TcpStream(connection, place_text((address[0], address[1])))
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -118,10 +118,10 @@ def connect(place: Place) -> TcpStream:
     if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)):
         connection.close()
         raise ConnectionError(errno.errorcode.get(code, str(code)))
-    return TcpStream(connection, told(place))
+    return TcpStream(connection, place_text(place))
 
 
-def resolve(name: str, port: int) -> Place:
+def find_machine(name: str, port: int) -> Place:
     """The numeric address of a machine. This may wait for a name server, so it is for the start of a show only.
 
     Raises NetError where there is no such machine.
@@ -134,7 +134,7 @@ def resolve(name: str, port: int) -> Place:
     return str(found[0][4][0]), port
 
 
-def told(place: Place) -> str:
+def place_text(place: Place) -> str:
     """An address and a port, for people and for `parse_place`."""
     return f"[{place[0]}]:{place[1]}" if ":" in place[0] else f"{place[0]}:{place[1]}"
 

@@ -17,7 +17,16 @@ MOST_FILES = 16
 
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
 _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
-_SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
+_SHOW = {
+    "loop.peer",
+    "loop.link",
+    "loop.worker",
+    "loop.timing",
+    "loop.screen",
+    "loop.output",
+    "loop.supervise",
+    "loop.cli",
+}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
 _COMMANDS = {"loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
@@ -43,10 +52,11 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.timing": {"loop.link"},
     "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
+    "loop.peer": _WORLD | {"net", "loop.link", "loop.timing", "loop.supervise"},
     "loop.screen": _WORLD | {"input"},
     "loop.output": _WORLD | {"loop.link", "loop.timing"},
-    # the doctor looks at the devices that the other rooms use
-    "loop.cli": _WORLD | {"world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
+    # the doctor looks at the devices that the other rooms use; the options name what peers may be
+    "loop.cli": _WORLD | {"net", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     "loop.measure": {"loop.output"},
     "loop.measure.trace": {"loop.output"},

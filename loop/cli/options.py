@@ -13,6 +13,7 @@ from loop.cli.gpu import check_device
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
+from net.message import ROLES
 from world.options import SPEEDS, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
@@ -265,6 +266,19 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
     )
+    _add_peer_options(parser)
+
+
+def _add_peer_options(parser: argparse.ArgumentParser) -> None:
+    peers = parser.add_argument_group("one world on many machines")
+    either = peers.add_mutually_exclusive_group()
+    either.add_argument(
+        "--host", type=accept.listening_place, metavar="[ADDR:]PORT", help="let guests in (from this machine only)"
+    )
+    either.add_argument("--join", type=accept.place, metavar="ADDR:PORT", help="be a guest of the show there")
+    peers.add_argument("--role", choices=ROLES, default="player", help="of a guest (player); operators need a key")
+    peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
+    peers.add_argument("--name", type=accept.peer_name, metavar="NAME", help="what others see (this machine's name)")
 
 
 def world_options(options: argparse.Namespace) -> WorldOptions:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from loop.link.ring import FrameMark, Schedule
 from loop.timing.switch import Waiting
 
+SLEW_NS = 1_000_000
 MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes them, so that they never run out
 
 
@@ -44,6 +45,7 @@ class Pacer:
         self._was_late = False
         self._current_block: int | None = None
         self._last_tick_ns: int | None = None
+        self._past: deque[int] = deque(maxlen=64)  # the newest frames that were shown or skipped, by number
 
     @property
     def rate(self) -> float:
@@ -83,6 +85,23 @@ class Pacer:
         self.set_cost(block_ns, frames)
         self.period_ns = max(period_ns, self.period_ns)
 
+    def align(self, number: int, due_ns: int, period_ns: int) -> None:
+        """Let frame `number`, and with it all others, be due when another screen says, if it is known here.
+
+        Small differences are slewed, a millisecond at a time; larger ones than a period and a half are made up at once.
+        """
+        self.period_ns = period_ns
+        if self._next_due_ns is None:
+            return
+        numbers = [*self._past, *(mark.number for mark in self._queue)]
+        if number not in numbers:
+            return
+        place = len(numbers) - 1 - numbers[::-1].index(number) - len(self._past)  # in the queue; shown ones are below 0
+        error_ns = due_ns - place * period_ns - self._next_due_ns
+        if abs(error_ns) < period_ns * 3 // 2:
+            error_ns = min(max(error_ns, -SLEW_NS), SLEW_NS)
+        self._next_due_ns += error_ns
+
     def tick(self, now_ns: int, is_frozen: bool = False) -> Shown:
         """The newest of the frames that are due at `now_ns`; none while the picture is frozen."""
         elapsed_ns = 0 if self._last_tick_ns is None else now_ns - self._last_tick_ns
@@ -97,7 +116,9 @@ class Pacer:
             return Shown(None, True, 0, 0)
         due_ns, skipped = self._first_due(now_ns), 0
         frame, next_ns = self._queue.popleft(), (due_ns if self._missed_ns is None else now_ns) + self.period_ns
+        self._past.append(frame.number)
         while self._queue and next_ns <= now_ns:
+            self._past.append(self._queue[0].number)
             due_ns, frame, skipped = next_ns, self._queue.popleft(), skipped + 1
             next_ns += self.period_ns
         self._missed_ns, self._next_due_ns, self._current_block = None, next_ns, frame.block

@@ -24,6 +24,7 @@ from loop.link.pipe import Pipe
 from loop.link.ring import FrameRing
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
+from loop.worker.follower import Follower
 from loop.worker.stream import Stream
 from loop.worker.window_link import WindowLink
 from world.block import World
@@ -81,7 +82,7 @@ class Machine:
 
 
 def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
-    """Open the world and run one session in it; a fault is reported through the pipe before it ends the process."""
+    """Open the world and run its sessions; a fault is reported through the pipe before it ends the process."""
     link = WindowLink(pipe)
     try:
         machine.beat(link)
@@ -89,12 +90,8 @@ def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
         link.send(Opened(world.info, _versions(), machine.leaves_room(world)))
         while isinstance(start := link.pipe.recv(), WarmUp):
             _warm_up(world)
-        if isinstance(start, Start):
-            ring = machine.attach(start.ring, start.slots, world.info.picture)
-            stream = Stream(world, start, ring, link, machine.clock)
-            machine.freeze()
-            link.send(Started())
-            stream.run()
+        while isinstance(start, Start):
+            start = _run_session(world, start, link, machine)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the window's process has gone
     except WorldError as error:
@@ -102,6 +99,15 @@ def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
     except Exception as error:
         link.send(Fault(f"{type(error).__name__}: {error}", usage=False))
         raise
+
+
+def _run_session(world: World, start: Start, link: WindowLink, machine: Machine) -> Start | None:
+    """Make blocks, or follow another machine that does, until told to close; the next session, if one is to begin."""
+    ring = machine.attach(start.ring, start.slots, world.info.picture)
+    session = (Follower if start.follows else Stream)(world, start, ring, link, machine.clock)
+    machine.freeze()
+    link.send(Started())
+    return session.run()
 
 
 def _beat(link: WindowLink) -> None:
