@@ -163,12 +163,13 @@ class Engine:
             pacer.add(mark)
         if self.peers:
             self.peers.came(marks)
-            self.peers.align(pacer, self.controls, self.clock.now_ns())
+            self.ticks.start_ns += self.peers.align(pacer, self.controls, self.ticks.tick_ns)
         # the tick's own time: by a clock read a little after it, a frame due exactly then would wait for the next tick
         self._present(pacer.tick(self.ticks.tick_ns, is_frozen), pacer, self.model.info)
-        self.model.tell(pacer.schedule(self.model.seen, is_frozen), pacer.oldest)
+        lead_ns = self.peers.lead_ns if self.peers else 0
+        self.model.tell(pacer.schedule(self.model.seen, is_frozen, lead_ns), pacer.oldest)
         if self.peers and self._frame and self._due_ns is not None:
-            self.peers.shown(self._frame, self._due_ns, pacer, self.controls)
+            self.peers.shown(self._frame, (self._due_ns, self.ticks.tick_ns), pacer, self.controls)
 
     def _meet(self, info: WorldInfo) -> None:
         """The world is open: the keyboard gets its dials, and the trace its header."""

@@ -56,7 +56,8 @@ class Guest:
     """Owned by the show's peers, which poll it at every tick.
 
     place: the host's. welcome: the host's newest, None while it is not connected. lost_ns: since when it is not, from
-    the beginning on. refused: why it is of no use to try again. clock: the host's.
+    the beginning on. refused: why it is of no use to try again. has_ended: the host has ended the show, it did not die.
+    clock: the host's.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Guest:
         self.welcome: Welcome | None = None
         self.lost_ns: int | None = now_ns()
         self.refused = ""
+        self.has_ended = False
         self.delay_ns = 0
         self._connect, self._now_ns = connect, now_ns
         self._channel: Channel | None = None
@@ -170,7 +172,10 @@ class Guest:
         elif isinstance(message, ClockReading):
             self.clock.note(message.asked_ns, message.host_ns, now_ns)
         elif isinstance(message, Bye):
-            self.refused = message.why if message.is_final and not self.is_joined else ""
+            if message.is_final and self.is_joined:
+                self.has_ended = True
+            elif message.is_final:
+                self.refused = message.why
             raise ConnectionError(f"it says {message.why!a}")
         else:
             return False
@@ -186,6 +191,7 @@ class Guest:
 
     def _begin(self, welcome: Welcome) -> None:
         self.welcome, self.lost_ns, self._readings, self._clock_ns = welcome, None, 0, 0
+        self.has_ended = False
         log.info("joined the host at %s as guest %d", place_text(self.place), welcome.number)
         self._send_events([number for number in self._asked if number > welcome.received])
 

@@ -111,7 +111,7 @@ class Host:
         """Take leave of everybody."""
         for member in self.members:
             if member.channel:
-                member.channel.close(Bye(why))
+                member.channel.close(Bye(why, is_final=True))
         self._door.close()
 
     # -- who comes, who goes --

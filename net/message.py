@@ -150,13 +150,15 @@ class Retract(Message):
 
 @dataclass(frozen=True)
 class Due(Message):
-    """Frame `frame` is due on the host's screen at `due_ns`, the following ones `period_ns` apart.
+    """Frame `frame` was due on the host's screen at `due_ns`, the following ones `period_ns` apart.
 
+    tick_ns: when a tick of the host was; they are 1/60 s apart, and a frame is shown at the first one after it is due.
     freeze, blackout: the state of the host's show; while frozen, nothing is due.
     """
 
     frame: int = checked(_count)
     due_ns: int = checked(_time)
+    tick_ns: int = checked(_time)
     period_ns: int = checked(whole(1, 10**11))
     freeze: bool = checked(flag)
     blackout: bool = checked(flag)
@@ -226,7 +228,7 @@ class Roster(Message):
 
 @dataclass(frozen=True)
 class Bye(Message):
-    """The connection ends, and why. is_final: to try again is of no use."""
+    """The connection ends, and why. is_final: a stranger need not try again; to a guest, the show has ended."""
 
     why: str = checked(_why)
     is_final: bool = checked(flag, False)

@@ -53,7 +53,7 @@ MESSAGES = [
     WorldState(7, 12, 11, {"type": "blend", "parts": [["a", 0.25], ["b", 0.75]]}, {"zoom": -1.0}, 4),
     LATENTS,
     Retract(-1),
-    Due(96, -5, 41_666_666, False, True),
+    Due(96, -5, 7, 41_666_666, False, True),
     Events(({"number": 1, "event": PROMPT, "age_ns": 5},)),
     Receipt(1, "taken", 8, 123, ""),
     News("Ada", {"type": "scene", "text": "night", "seed": None}),

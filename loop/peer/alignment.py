@@ -7,8 +7,11 @@ from collections import OrderedDict, deque
 from loop.timing.clock import TICK_NS
 
 KEPT = 256  # frames that came and were not on the host's screen yet
-SAMPLES = 480  # frames over which the worst lateness is looked for: 20 s at 24 a second
-SHRINK = 0.002  # of the surplus, with each frame: the delay halves in 15 s
+SAMPLES = 160  # frames over which the worst lateness is looked for: seven seconds at 24 a second
+SHRINK = 0.02  # of the surplus, with each frame
+SETTLING = 24  # frames at first that say nothing: they came with the snapshot, when they were due already
+TIE_NS = 1_000_000  # a frame that is due exactly at a tick of the host is due a little before that of the guest
+PHASE_SLEW_NS = 100_000  # a tick: two seconds at most for all of it
 
 
 class Alignment:
@@ -21,6 +24,12 @@ class Alignment:
         self.delay_ns = 0
         self._came_ns: OrderedDict[int, int] = OrderedDict()
         self._late_ns: deque[int] = deque(maxlen=SAMPLES)
+        self._unsettled = SETTLING
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the first frames since a beginning are being shown."""
+        return self._unsettled > 0
 
     def came(self, frame: int, now_ns: int) -> None:
         """Frame number `frame` can be shown from now on."""
@@ -33,6 +42,9 @@ class Alignment:
         came_ns = self._came_ns.get(frame)
         if came_ns is None:
             return
+        if self._unsettled:
+            self._unsettled -= 1
+            return
         self._late_ns.append(came_ns - due_ns)
         needed_ns = max(0, max(self._late_ns) + TICK_NS)
         if needed_ns > self.delay_ns:
@@ -44,3 +56,10 @@ class Alignment:
         """Another host: what was measured says nothing any more."""
         self._came_ns.clear()
         self._late_ns.clear()
+        self._unsettled = SETTLING
+
+
+def phase_step(tick_ns: int, target_ns: int) -> int:
+    """By how much to move the present tick, so that ticks fall together with those of another screen, in steps."""
+    error_ns = (target_ns - tick_ns + TICK_NS // 2) % TICK_NS - TICK_NS // 2
+    return min(max(error_ns, -PHASE_SLEW_NS), PHASE_SLEW_NS)

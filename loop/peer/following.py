@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from loop.link.ring import FrameMark
-from loop.peer.alignment import Alignment
+from loop.peer.alignment import TIE_NS, Alignment, phase_step
 from loop.peer.guest_model import GuestModel
 from loop.peer.hosting import Hosting
 from loop.peer.peers import RemoteEvent, ShowSwitches
@@ -39,6 +39,7 @@ class Following:
         self._home = model.guest.place
         self._state = (False, False)  # freeze and blackout as the host has them
         self._looked_ns = 0
+        self._has_met = False
         self._place = 0
 
     @property
@@ -47,13 +48,18 @@ class Following:
         return self._hosting.horizon_ns if self._leads and self._hosting else 0
 
     @property
+    def lead_ns(self) -> int:
+        """Only a host makes blocks."""
+        return self._hosting.lead_ns if self._leads and self._hosting else 0
+
+    @property
     def _leads(self) -> bool:
         return not self._model.follows
 
     def meet(self, info: WorldInfo) -> None:
         """The world is open: say so to the host, and listen, to be found if the host dies."""
         guest, weights = self._model.guest, self._model.guest.introduction.weights
-        port = 0
+        self._has_met, port = True, 0
         if self._hosting:
             self._hosting.meet(info)
             self._hosting.close_door(f"this is a guest of {place_text(self._home)}, not a host")
@@ -62,6 +68,8 @@ class Following:
 
     def gather(self) -> list[RemoteEvent]:
         """What guests have asked for, if this is the host by now."""
+        if self._has_met:
+            self._model.listen()
         found = self._hosting.gather() if self._hosting else []
         return found if self._leads else []
 
@@ -85,34 +93,35 @@ class Following:
         if self._leads and self._hosting:
             self._hosting.taken_back(kept)
 
-    def align(self, pacer: Pacer, switches: ShowSwitches, now_ns: int) -> None:
-        """Let frames be due as on the host's screen, and later by the delay of this one."""
+    def align(self, pacer: Pacer, switches: ShowSwitches, tick_ns: int) -> int:
+        """Let frames be due as on the host's screen, and later by the delay of this one; by how much to move ticks."""
         if self._leads:
-            if self._hosting:
-                self._hosting.align(pacer, switches, now_ns)
-            return
-        guest = self._model.guest
+            return self._hosting.align(pacer, switches, tick_ns) if self._hosting else 0
+        guest, step_ns = self._model.guest, 0
         dues, self._model.dues = self._model.dues, []
         for due in dues:
             local_ns = guest.clock.to_local(due.due_ns)
             self.alignment.note_due(due.frame, local_ns)
             if guest.clock.is_known and not due.freeze:
-                pacer.align(due.frame, local_ns + self.alignment.delay_ns, due.period_ns)
+                due_ns = local_ns + self.alignment.delay_ns - TIE_NS
+                pacer.align(due.frame, due_ns, due.period_ns, at_once=self.alignment.is_new)
+                step_ns = phase_step(tick_ns, guest.clock.to_local(due.tick_ns) + self.alignment.delay_ns)
             self._follow_switches(due, switches)
         guest.delay_ns = self.alignment.delay_ns
         self._ask_to_switch(switches)
         self._read_news()
-        self._look_for_host(now_ns)
+        self._look_for_host(self._clock.now_ns())
+        return step_ns
 
     def came(self, marks: Sequence[FrameMark]) -> None:
         """These frames can be shown from now on."""
         for mark in marks:
             self.alignment.came(mark.number, mark.written_ns)
 
-    def shown(self, frame: FrameMark, due_ns: int, pacer: Pacer, switches: ShowSwitches) -> None:
+    def shown(self, frame: FrameMark, times_ns: tuple[int, int], pacer: Pacer, switches: ShowSwitches) -> None:
         """This frame was the last to be shown."""
         if self._leads and self._hosting:
-            self._hosting.shown(frame, due_ns, pacer, switches)
+            self._hosting.shown(frame, times_ns, pacer, switches)
 
     def rows(self) -> Sequence[tuple[str, str]]:
         """The host and how far it is; who else is there."""
@@ -163,7 +172,7 @@ class Following:
             self._looked_ns, self._place = now_ns, 0
             return
         rank = self._rank()
-        is_time = now_ns - guest.lost_ns > (2 * rank - 1) * TAKE_OVER_NS
+        is_time = now_ns - guest.lost_ns > (2 * rank - 1) * TAKE_OVER_NS and not guest.has_ended
         if self._hosting and rank and is_time and self._model.can_lead:
             self._take_over(self._hosting)
             return

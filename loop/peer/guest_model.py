@@ -63,6 +63,7 @@ class GuestModel(LiveModel):
         self._has_snapshot = self._has_asked = False
         self._line: deque[int] = deque(maxlen=64)  # the newest blocks that the process was given
         self._digest_ns = self._number = 0
+        self._heard_from_host: list[Any] = []  # for the engine
 
     def submit(self, number: int, event: Event, keep: int | None = None) -> None:
         """Ask the host for an event; once this is the host itself, the same as ever."""
@@ -83,12 +84,16 @@ class GuestModel(LiveModel):
 
     def poll(self) -> list[Any]:
         """Act on what host and process said; returns the messages that concern the engine."""
-        found: list[Any] = []
+        self.listen()
+        heard, self._heard_from_host = self._heard_from_host, []
+        return [*heard, *super().poll()]
+
+    def listen(self) -> None:
+        """Act on what the host has said; called between ticks too, since a block that waits for one comes late."""
         if self.follows and self.info is not None:
             for message, payload in self.guest.poll():
-                found += self._hear_host(message, payload)
+                self._heard_from_host += self._hear_host(message, payload)
             self._ask_where_needed()
-        return [*found, *super().poll()]
 
     def lead(self) -> None:
         """Go on with the world here, from the newest block that came, by a cut: this machine is the host now."""

@@ -12,7 +12,7 @@ from loop.link.ring import FrameMark
 from loop.peer.blocks import to_latents, to_state
 from loop.peer.peers import RemoteEvent, ShowSwitches
 from loop.supervise.live_model import LiveModel
-from loop.timing.clock import Clock
+from loop.timing.clock import TICK_NS, Clock
 from loop.timing.pacer import Pacer
 from net.door import HostFacts
 from net.host import Host
@@ -26,6 +26,7 @@ from world.info import WorldInfo
 
 log = logging.getLogger(__name__)
 DUE_NS = 250_000_000  # a frame that stands is told again after so long
+LEAD_NS = 2 * TICK_NS  # a block waits for a tick of the host, and for a tick of the guest
 KEPT_DIGESTS = 256
 ENDS = ("flip", "replaced", "lost")
 
@@ -56,6 +57,12 @@ class Hosting:
         """How much sooner than here a guest may have shown a frame by the time it hears of something."""
         members = self.host.members if self.host else []
         return max((member.round_trip_ns // 2 - member.delay_ns for member in members if member.follow), default=0)
+
+    @property
+    def lead_ns(self) -> int:
+        """How much sooner blocks are to be made, so that they come to the guests before they are due."""
+        follows = self.host is not None and any(member.follow == "latents" for member in self.host.members)
+        return LEAD_NS if follows else 0
 
     def meet(self, info: WorldInfo) -> None:
         """The world is open: guests may come in."""
@@ -132,7 +139,7 @@ class Hosting:
         if self.host:
             self.host.broadcast(Retract(kept), followers_only=True)
 
-    def align(self, pacer: Pacer, switches: ShowSwitches, now_ns: int) -> None:
+    def align(self, pacer: Pacer, switches: ShowSwitches, tick_ns: int) -> int:
         """Do what operators have switched; a host's frames are due by its own clock."""
         for switch in self._switched:
             if switch.switch == "freeze":
@@ -140,14 +147,17 @@ class Hosting:
             else:
                 switches.blackout = switch.on
         self._switched.clear()
+        return 0
 
-    def shown(self, frame: FrameMark, due_ns: int, pacer: Pacer, switches: ShowSwitches) -> None:
+    def shown(self, frame: FrameMark, times_ns: tuple[int, int], pacer: Pacer, switches: ShowSwitches) -> None:
         """Tell when this frame was due here, once for each frame, and again while it stands."""
+        due_ns, tick_ns = times_ns
         due = frame.number, due_ns, switches.frozen, switches.blackout
         now_ns = self._clock.now_ns()
         if self.host and (due != self._due or now_ns - self._due_ns > DUE_NS):
             self._due, self._due_ns = due, now_ns
-            self.host.broadcast(Due(frame.number, due_ns, pacer.period_ns, switches.frozen, switches.blackout))
+            state = switches.frozen, switches.blackout
+            self.host.broadcast(Due(frame.number, due_ns, tick_ns, pacer.period_ns, *state))
             self.host.flush()
 
     def rows(self) -> Sequence[tuple[str, str]]:

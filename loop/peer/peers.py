@@ -34,7 +34,8 @@ class Peers(Protocol):
     """Owned by the engine. It never makes the engine wait.
 
     newest: the newest words of another machine's, with the name of who sent them, and when they came (ns).
-    horizon_ns: how much sooner than here a guest may have shown a frame by the time it hears of something.
+    horizon_ns: how much sooner than here a guest may have shown a frame by the time it hears of something. lead_ns: how
+    much sooner than for this screen alone blocks are to be made.
     """
 
     @property
@@ -42,6 +43,9 @@ class Peers(Protocol):
 
     @property
     def horizon_ns(self) -> int: ...
+
+    @property
+    def lead_ns(self) -> int: ...
 
     def meet(self, info: WorldInfo) -> None:
         """The world is open."""
@@ -64,11 +68,14 @@ class Peers(Protocol):
     def came(self, marks: Sequence[FrameMark]) -> None:
         """These frames can be shown from now on."""
 
-    def align(self, pacer: Pacer, switches: ShowSwitches, now_ns: int) -> None:
-        """Before a tick: let frames be due when they are on the host's screen, and switch what was switched there."""
+    def align(self, pacer: Pacer, switches: ShowSwitches, tick_ns: int) -> int:
+        """Before a tick: let frames be due when they are on the host's screen, and switch what was switched there.
 
-    def shown(self, frame: FrameMark, due_ns: int, pacer: Pacer, switches: ShowSwitches) -> None:
-        """After a tick: this frame was the last to be shown, and when it was due."""
+        Returns by how many nanoseconds later this and all further ticks are to be.
+        """
+
+    def shown(self, frame: FrameMark, times_ns: tuple[int, int], pacer: Pacer, switches: ShowSwitches) -> None:
+        """After a tick: this frame was the last to be shown; when it was due, and when the tick was."""
 
     def rows(self) -> Sequence[tuple[str, str]]:
         """Lines for the statistics panel."""

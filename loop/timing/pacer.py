@@ -85,10 +85,11 @@ class Pacer:
         self.set_cost(block_ns, frames)
         self.period_ns = max(period_ns, self.period_ns)
 
-    def align(self, number: int, due_ns: int, period_ns: int) -> None:
+    def align(self, number: int, due_ns: int, period_ns: int, at_once: bool = False) -> None:
         """Let frame `number`, and with it all others, be due when another screen says, if it is known here.
 
-        Small differences are slewed, a millisecond at a time; larger ones than a period and a half are made up at once.
+        Small differences are slewed, a millisecond at a time; larger ones than a period and a half are made up at once,
+        as are all with `at_once`.
         """
         self.period_ns = period_ns
         if self._next_due_ns is None:
@@ -98,7 +99,7 @@ class Pacer:
             return
         place = len(numbers) - 1 - numbers[::-1].index(number) - len(self._past)  # in the queue; shown ones are below 0
         error_ns = due_ns - place * period_ns - self._next_due_ns
-        if abs(error_ns) < period_ns * 3 // 2:
+        if abs(error_ns) < period_ns * 3 // 2 and not at_once:
             error_ns = min(max(error_ns, -SLEW_NS), SLEW_NS)
         self._next_due_ns += error_ns
 
@@ -129,11 +130,14 @@ class Pacer:
         was_late, self._was_late = self._was_late, False
         return was_late
 
-    def schedule(self, ordinal: int, is_frozen: bool = False) -> Schedule | None:
-        """When frame `ordinal`, the first that is not queued here yet, is due; None before the first frame is shown."""
+    def schedule(self, ordinal: int, is_frozen: bool = False, lead_ns: int = 0) -> Schedule | None:
+        """When frame `ordinal`, the first that is not queued here yet, is due; None before the first frame is shown.
+
+        lead_ns: to have it so much sooner.
+        """
         if self._next_due_ns is None:
             return None
-        due_ns = self._next_due_ns + len(self._queue) * self.period_ns
+        due_ns = self._next_due_ns + len(self._queue) * self.period_ns - lead_ns
         return Schedule(ordinal, due_ns, self.period_ns, is_frozen)
 
     def _is_due(self, now_ns: int) -> bool:
