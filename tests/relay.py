@@ -1,7 +1,7 @@
 """A bad network between two real processes: `python -m tests.relay 7475 127.0.0.1:7474 --delay-ms 80 --jitter-ms 20`.
 
-It delays each piece one way by the delay and a random part of the jitter, keeps their order, loses all connections a few
-times, stalls, and throttles. Seeded; what it does it prints, with the time of the monotonic clock.
+It delays each piece one way by the delay and a random part of the jitter, keeps their order, loses all connections a
+few times, stalls, and throttles. Seeded; what it does it prints, with the time of the monotonic clock.
 """
 
 from __future__ import annotations

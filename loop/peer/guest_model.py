@@ -235,7 +235,11 @@ class GuestModel(LiveModel):
     def _follow(self, made: BlockMade) -> None:
         """Let the process decode the next block, if it can continue."""
         block = made.block
-        if not self._lives.is_fed or block.index in self._line:
+        if block.index in self._line or not (self._lives.is_fed or self._has_snapshot):
+            return
+        if not self._lives.is_fed:  # it belongs to what the process is to begin with
+            self._memory_add([made])
+            self._line.append(block.index)
             return
         if block.start and block.parent not in self._line:
             log.warning("block %d continues block %d, which never came", block.index, block.parent)
