@@ -29,6 +29,7 @@ PACKAGES = (
     Package("safetensors", "weights"),
     Package("pygame-ce", "the window"),
     Package("av", "recording"),
+    Package("msgpack", "peers"),
     Package("tokenizers", "published checkpoints' text", "wan"),
     Package("ftfy", "published checkpoints' text", "wan"),
     Package("matplotlib", "pictures of the latency page", "plot"),

@@ -42,9 +42,23 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     if first == "train":  # its options are defined in world.train, beside what they are for
         return argparse.Namespace(command="train", rest=argv[1:])
     options = _build_parser().parse_args(argv)
-    for mistake in file_mistakes(options):
+    for mistake in (*file_mistakes(options), *_peer_mistakes(options)):
         raise UsageError(mistake)
     return options
+
+
+def _peer_mistakes(options: argparse.Namespace) -> list[str]:
+    """Options that mean something only beside --host or --join."""
+    given = vars(options)
+    mistakes = []
+    if given.get("role") and not given["join"]:
+        mistakes.append("--role is for a guest: give it with --join ADDR:PORT")
+    mistakes += [
+        f"--{name} is for a show with peers: give it with --host or --join"
+        for name in ("key", "name")
+        if given.get(name) and not given["host"] and not given["join"]
+    ]
+    return mistakes
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -276,7 +290,7 @@ def _add_peer_options(parser: argparse.ArgumentParser) -> None:
         "--host", type=accept.listening_place, metavar="[ADDR:]PORT", help="let guests in (from this machine only)"
     )
     either.add_argument("--join", type=accept.place, metavar="ADDR:PORT", help="be a guest of the show there")
-    peers.add_argument("--role", choices=ROLES, default="player", help="of a guest (player); operators need a key")
+    peers.add_argument("--role", choices=ROLES, help="of a guest (player); operators need a key")
     peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
     peers.add_argument("--name", type=accept.peer_name, metavar="NAME", help="what others see (this machine's name)")
 

@@ -73,7 +73,9 @@ def _join(
 ) -> tuple[LiveModel, Peers]:
     place = find_machine(*parse_place(options.join))
     weights = fingerprint(stream.world)
-    introduction = Introduction(secrets.token_bytes(16), name, options.role, "latents", weights=weights, key=key)
+    introduction = Introduction(
+        secrets.token_bytes(16), name, options.role or "player", "latents", weights=weights, key=key
+    )
     guest = Guest(connect, place, introduction, clock.now_ns)
     model = GuestModel(stream, launch, clock, guest)
     is_local = place[0].startswith("127.") or place[0] == "::1"
