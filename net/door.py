@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 NS = 1_000_000_000
 HELLO_NS = 3 * NS  # for a stranger to say who it is
 MAX_STRANGERS = 16
-MAX_ACCEPTED = 4  # connections at a tick
+MAX_ACCEPTED = 2  # connections at a time
 _FIRST = Limits((Hello,), head=MAX_FIRST_HEAD)
 
 

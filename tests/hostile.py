@@ -91,8 +91,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
     parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--skip", type=int, default=0, help="so many kinds of attack at first")
     options = parser.parse_args()
-    for attack in Attacker(options.port, options.messages).attacks():
+    for attack in Attacker(options.port, options.messages).attacks()[options.skip :]:
         begun_ns = time.perf_counter_ns()
         attack()
         print(f"{attack.__name__} {begun_ns} {time.perf_counter_ns()}", flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -21,13 +21,14 @@ from loop.worker.process import SerialDevice
 from net.guest import Guest, Introduction
 from tests.network import MemoryNetwork
 from tests.simulation.card import CardWorld, Story
-from tests.simulation.process import Delay, Rings, SimulatedProcess
+from tests.simulation.process import Delay, Mishap, Rings, SimulatedProcess
 from tests.simulation.show import Lines, SimulatedScreen
 from tests.simulation.virtual_time import START_NS, VirtualTime
 from world.event import Dial, Prompt, Scene
 from world.options import ProbeOptions, WorldOptions
 
 MS = 1_000_000
+KEY = b"a long secret"
 PROBE = ProbeOptions(16.0, 4, 100.0, 60.0)
 OPTIONS = WorldOptions("probe", probe=PROBE)
 
@@ -78,16 +79,17 @@ class Together:
         self.rings = Rings()
         self._tasks = []
 
-    def host(self, until_s, script=(), is_killed=False):
+    def host(self, until_s, script=(), is_killed=False, key=None):
         model, story = self._model(lambda options, launch: LiveModel(options, launch, self.clock, self.rings.create))
-        peers = Hosting(self.network.listen(7474), model, self.clock, "Hilda", "ff")
+        peers = Hosting(self.network.listen(7474), model, self.clock, "Hilda", "ff", key)
         return self._seat("Hilda", model, peers, story, until_s, script, is_killed)
 
-    def guest(self, name, until_s, script=(), joins_s=0.0, port=0):
-        introduction = Introduction(name.encode().ljust(16, b"."), name, "player", "latents", weights="ff")
+    def guest(self, name, until_s, script=(), joins_s=0.0, port=0, role="player", mishap=None):
+        key = KEY if role == "operator" else None
+        introduction = Introduction(name.encode().ljust(16, b"."), name, role, "latents", weights="ff", key=key)
         guest = Guest(self.network.connect, ("127.0.0.1", 7474), introduction, self.clock.now_ns)
         model, story = self._model(
-            lambda options, launch: GuestModel(options, launch, self.clock, guest, self.rings.create)
+            lambda options, launch: GuestModel(options, launch, self.clock, guest, self.rings.create), mishap
         )
         hosting = Hosting(self.network.listen(port), model, self.clock, name, "ff") if port else None
         seat = self._seat(name, model, Following(model, self.clock, hosting), story, until_s, script)
@@ -108,15 +110,16 @@ class Together:
                 raise task.error
         return self
 
-    def _model(self, make):
-        story = Story()
+    def _model(self, make, mishap=None):
+        story, mishaps = Story(), [mishap] if mishap else []
 
         def opening(clock):
             clock.sleep_until(clock.now_ns() + 100 * MS)
             return CardWorld(PROBE, 0.0, SerialDevice(False, clock).spend, story, clock.now_ns)
 
         def launch(options):
-            return SimulatedProcess(self.clock, self.rings, opening, None, Delay(random.Random(1), 0.0, 0.0))
+            mishap = mishaps.pop() if mishaps else None
+            return SimulatedProcess(self.clock, self.rings, opening, mishap, Delay(random.Random(1), 0.0, 0.0))
 
         options = StreamOptions(OPTIONS, 7, "the first words", self.reserve, self.mode, 1, "off")
         return make(options, launch), story
@@ -231,3 +234,53 @@ def test_when_the_host_ends_the_show_nobody_takes_its_place():
     show.play()
     assert ada.engine.model.follows
     assert ada.story.cards == []
+
+
+def test_an_operator_freezes_and_blacks_out_every_screen():
+    show = Together()
+    host = show.host(8, key=KEY)
+    ada = show.guest("Ada", 8, joins_s=1.0, role="operator")
+    found = []
+    show.play(
+        [
+            (3.0, lambda: setattr(ada.engine.controls, "blackout", True)),
+            (3.5, lambda: found.append((host.engine.controls.blackout, ada.engine.controls.blackout))),
+            (4.0, lambda: setattr(ada.engine.controls, "frozen", True)),
+            (4.5, lambda: found.append((host.engine.controls.frozen, len(host.shown())))),
+            (5.0, lambda: found.append((ada.engine.controls.frozen, len(host.shown())))),
+            (5.5, lambda: setattr(host.engine.controls, "frozen", False)),
+            (6.0, lambda: found.append((ada.engine.controls.frozen, len(host.shown()) > found[-1][1]))),
+        ]
+    )
+    assert found[0] == (True, True)
+    assert found[1] == found[2]
+    assert found[3] == (False, True)
+
+
+def test_a_guest_whose_latents_are_others_than_the_hosts_is_healed_by_a_snapshot(caplog):
+    show = Together()
+    host, ada = show.host(12), show.guest("Ada", 11, joins_s=1.0)
+
+    def fork():
+        model = ada.engine.model
+        made = model._memory._made[-1]
+        other = replace(made.block, latents=made.block.latents + 1)
+        model._memory._made[-1] = replace(made, block=other)
+        model._line[made.block.index] = other.digest
+        model._digest_ns = 0  # it compares now, before the next block
+
+    show.play([(4.0, fork)])
+    newest = ada.engine.model.snapshot().blocks[-1]
+    assert newest.digest == next(c.block.digest for c in host.story.cards if c.block.index == newest.index)
+    assert "is at another block" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["death", "hang", "broken pipe"])
+def test_a_guest_whose_process_fails_follows_again(kind):
+    show = Together()
+    host = show.host(20)
+    ada = show.guest("Ada", 19, joins_s=1.0, mishap=Mishap(0, kind, at_s=4.0))
+    show.play()
+    assert ada.trace.of("fault")
+    late = [n for n, t_ns in ada.shown().items() if t_ns > START_NS + 14e9]
+    assert len(late) > 70 and set(late) <= set(host.shown())

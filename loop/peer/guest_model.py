@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,7 +23,8 @@ from world.options import WorldOptions
 
 log = logging.getLogger(__name__)
 GAP = 64  # block numbers that a new host leaves out: the old one may have used them for others
-DIGEST_NS = 2_000_000_000
+DIGEST_NS = 2_000_000_000  # between two comparisons with the host
+KEPT_LINE = 64
 
 
 @dataclass
@@ -61,7 +61,7 @@ class GuestModel(LiveModel):
         self._world: Opened | None = None  # of the process that runs
         self._arriving: _Arriving | None = None
         self._has_snapshot = self._has_asked = False
-        self._line: deque[int] = deque(maxlen=64)  # the newest blocks that the process was given
+        self._line: dict[int, str] = {}  # the newest blocks that the process was given, in order, and their digests
         self._digest_ns = self._number = 0
         self._heard_from_host: list[Any] = []  # for the engine
 
@@ -239,7 +239,7 @@ class GuestModel(LiveModel):
             return
         if not self._lives.is_fed:  # it belongs to what the process is to begin with
             self._memory_add([made])
-            self._line.append(block.index)
+            self._note_given(made)
             return
         if block.start and block.parent not in self._line:
             log.warning("block %d continues block %d, which never came", block.index, block.parent)
@@ -252,12 +252,14 @@ class GuestModel(LiveModel):
         if not self._lives.is_fed:
             self._memory.forget()
             self._memory_add(blocks)
-            self._line.extend(made.block.index for made in blocks)
+            self._line.clear()
+            for made in blocks:
+                self._note_given(made)
             self._has_snapshot = True
             return []
-        known = [place for place, made in enumerate(blocks) if made.block.index in self._line]
+        known = [n for n, made in enumerate(blocks) if self._line.get(made.block.index) == made.block.digest]
         kept = blocks[known[-1]].block.index if known else -1
-        dropped = self._retract(kept) if self._line and self._line[-1] > kept else []
+        dropped = self._retract(kept) if max(self._line, default=-1) > kept else []
         blocks = [replace(made, epoch=self._memory.epoch) for made in blocks]
         if known:
             for made in blocks[known[-1] + 1 :]:
@@ -270,8 +272,13 @@ class GuestModel(LiveModel):
         return dropped
 
     def _give(self, follow: Follow) -> None:
-        self._line.append(follow.made.block.index)
+        self._note_given(follow.made)
         self._lives.send(follow)
+
+    def _note_given(self, made: BlockMade) -> None:
+        self._line[made.block.index] = made.block.digest
+        while len(self._line) > KEPT_LINE:
+            del self._line[next(iter(self._line))]
 
     def _memory_add(self, blocks: Sequence[BlockMade]) -> None:
         assert self.info is not None, "a snapshot comes to an open world"
@@ -281,8 +288,7 @@ class GuestModel(LiveModel):
     def _retract(self, kept: int) -> list[Any]:
         """Drop the blocks after `kept`, here and in the process."""
         self._memory.drop_after(kept)
-        while self._line and self._line[-1] > kept:
-            self._line.pop()
+        self._line = {index: digest for index, digest in self._line.items() if index <= kept}
         if self._lives.is_fed:
             self._lives.send(DropAfter(kept))
         return [Retracted(kept)]
