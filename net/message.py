@@ -11,6 +11,7 @@ from typing import Any
 from net.schema import (
     EVENTS_OF_GUESTS,
     NetError,
+    address,
     check_fields,
     checked,
     event,
@@ -50,7 +51,7 @@ _seat = record(
     role=one_of(*ROLES),
     follow=one_of(*FOLLOWS),
     delay_ms=number(0, 1e6),
-    address=text(80),
+    address=address,
     successor=whole(0, MAX_GUESTS),
 )
 
@@ -125,7 +126,7 @@ class Latents(Message):
     shape: tuple[int, ...] = checked(listing(whole(1, 65_536), 5))
     dtype: str = checked(one_of(*DTYPES))
     digest: str = checked(text(64))
-    events: tuple[dict[str, Any], ...] = checked(listing(_any_event, 64))
+    events: tuple[dict[str, Any], ...] = checked(listing(_any_event, 256))
     cut: int | None = checked(optional(_count))
     seen: int | None = checked(optional(_count))
     dials: dict[str, float] = checked(numbers_by_name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import MISSING, field, fields
+from ipaddress import ip_address
 from typing import Any
 
 from world.event import Event, from_json, to_json
@@ -103,6 +104,20 @@ def listing(inner: Check, most: int) -> Check:
         return tuple(inner(entry) for entry in value)
 
     return check
+
+
+def address(value: Any) -> str:
+    """ADDRESS:PORT with a numeric address, or nothing."""
+    place = text(80)(value)
+    host, _, port = place.rpartition(":")
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]").partition("%")[0])
+        is_place = port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65_535
+    except ValueError:
+        is_place = False
+    if place and not is_place:
+        raise NetError(f"expected ADDRESS:PORT, got {_told(place)}")
+    return place
 
 
 def record(**inner: Check) -> Check:

@@ -182,6 +182,17 @@ def test_an_event_that_no_guest_may_send_is_refused(event):
         Events(({"number": 1, "event": event, "age_ns": 0},))
 
 
+@pytest.mark.parametrize("place", ["example.org:80", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:99999", "[::1]:x", ":1"])
+def test_an_address_that_would_have_to_be_looked_up_is_refused(place):
+    with pytest.raises(NetError, match="ADDRESS:PORT"):
+        Roster(({**SEAT, "address": place},))
+
+
+@pytest.mark.parametrize("place", ["", "127.0.0.1:80", "[::1]:80"])
+def test_a_numeric_address_is_let_through(place):
+    assert Roster(({**SEAT, "address": place},)).seats[0]["address"] == place
+
+
 def test_more_events_than_a_message_may_hold_are_refused():
     with pytest.raises(NetError, match="at most 16"):
         Events(tuple({"number": n, "event": PROMPT, "age_ns": 0} for n in range(17)))

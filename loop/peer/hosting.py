@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from loop.link.message import BlockMade, Taken
@@ -16,8 +16,8 @@ from loop.timing.clock import TICK_NS, Clock
 from loop.timing.pacer import Pacer
 from net.door import HostFacts
 from net.host import Host
-from net.message import Digest, Due, Events, Hello, News, Receipt, Retract, Switch
-from net.schema import event_from
+from net.message import Digest, Due, Events, Hello, Message, News, Receipt, Retract, Switch
+from net.schema import NetError, event_from
 from net.seats import Member
 from net.transport import Listener, place_text
 from world.block import Conditions
@@ -111,9 +111,9 @@ class Hosting:
             return
         if remote:
             self._asked[number] = remote
-        if self.host and isinstance(event, Prompt | Scene):
+        if isinstance(event, Prompt | Scene):
             name = self._members[remote.guest].name if remote else self._name
-            self.host.broadcast(News(name, to_json(event)))
+            self._tell_all(lambda: (News(name, to_json(event)), b""))
             if remote:
                 self.newest = f"{name}: {event.text}", self._clock.now_ns()
 
@@ -135,8 +135,7 @@ class Hosting:
             waiting, self._without_snapshot = self._without_snapshot, []
             for member in waiting:
                 self._send_snapshot(member)
-            if any(member.follow == "latents" for member in self.host.members):
-                self.host.broadcast(*to_latents(message.block, message.conditions), followers_only=True)
+            self._tell_all(lambda: to_latents(message.block, message.conditions), followers_only=True)
 
     def taken_back(self, kept: int) -> None:
         """Those who follow drop the same blocks."""
@@ -175,6 +174,17 @@ class Hosting:
             self.host.close("the show has ended")
         else:
             self._listener.close()
+
+    def _tell_all(self, make: Callable[[], tuple[Message, bytes]], followers_only: bool = False) -> None:
+        """Send all the same, if anybody is there; what the protocol has no room for is told to the operator instead."""
+        members = self.host.members if self.host else []
+        if self.host is None or not any(member.follow == "latents" or not followers_only for member in members):
+            return
+        try:
+            message, payload = make()
+            self.host.broadcast(message, payload, followers_only)
+        except NetError as error:
+            log.warning("guests cannot be told: %s", error)
 
     def _send_snapshot(self, member: Member) -> None:
         """Send where the world is at; before its first block that is not known yet."""
