@@ -34,8 +34,9 @@ def play(options: Namespace) -> int:
     """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
     world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
+    seed = 0 if options.join else drawn_seed(options)  # a guest's blocks are made under the host's
     stream = StreamOptions(
-        world, drawn_seed(options), options.prompt, options.reserve, options.switch, options.transition, options.spare
+        world, seed, options.prompt, options.reserve, options.switch, options.transition, options.spare
     )
     # first, so that the world opens while the window does
     model, peers = _model(options, stream)

@@ -81,7 +81,8 @@ class MemoryNetwork:
         """A connection to whoever listens on the port, wherever that is."""
         if place[1] not in self.listeners:
             raise ConnectionError("nobody listens there")
-        ours, theirs = MemoryStream(self, f"host:{place[1]}"), MemoryStream(self, f"memory:{len(self.streams)}")
+        ours = MemoryStream(self, f"127.0.0.1:{place[1]}")
+        theirs = MemoryStream(self, f"127.0.0.1:{50_000 + len(self.streams)}")
         ours.other, theirs.other = theirs, ours
         self.streams += [ours, theirs]
         self.listeners[place[1]].calls.append(theirs)

@@ -11,6 +11,8 @@ import time
 import pytest
 
 from loop.__main__ import main
+from net.discovery import FoundHost, chosen_host, find_hosts
+from net.schema import NetError
 from net.transport import TcpListener
 from tests.peer_show import digests
 from tests.shows import ROOT
@@ -50,9 +52,7 @@ def test_a_guest_that_joins_in_the_middle_shows_the_same_pixels(start, tmp_path)
     port = port_of(host)
     script = tmp_path / "script.jsonl"
     script.write_text('{"at_s": 0.5, "prompt": "blue rain"}\n')
-    guest = start(
-        tmp_path / "guest", "--join", f"127.0.0.1:{port}", "--seconds", "3", "--seed", "2", "--script", str(script)
-    )
+    guest = start(tmp_path / "guest", "--join", f"127.0.0.1:{port}", "--seconds", "3", "--script", str(script))
     assert guest.wait(PATIENCE_S) == 0
     deadline_s = time.monotonic() + 5
     ours, theirs = {}, digests(tmp_path / "guest")
@@ -92,11 +92,12 @@ def test_a_port_that_is_taken_is_told_in_one_line(capsys):
         (["--join", "127.0.0.1:7474", "--name", ""], "1 to 40 characters"),
         (["--host", "7474", "--key", "missing.txt"], "the name of a file that exists"),
         (["--role", "viewer"], "--role is for a guest"),
+        (["--join", "127.0.0.1:7474", "--prompt", "x"], "--prompt is the host's to decide"),
         (["--key", os.devnull], "--key"),
     ],
 )
 def test_a_mistake_in_the_options_is_told_in_one_line(options, said, capsys):
-    assert main(["--headless", "--world", "probe", "--seed", "1", *options]) == 2
+    assert main(["--headless", "--world", "probe", *options]) == 2
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
 
@@ -106,3 +107,26 @@ def test_a_key_that_is_too_short_is_refused(tmp_path, capsys):
     key.write_text("short\n")
     assert main(["--headless", "--world", "probe", "--seed", "1", "--host", "0", "--key", str(key)]) == 2
     assert "expected 8 or more in the first line" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([], "no host of the world 'small' was found: give its place, --join ADDR:PORT"),
+        ([FoundHost("Hilda", "tale", ("10.0.0.1", 1))], "Hilda plays 'tale': open the same world with --world"),
+    ],
+)
+def test_where_no_host_of_this_world_is_found_it_is_said_what_to_do(found, said):
+    with pytest.raises(NetError, match=re.escape(said)):
+        chosen_host(found, "small")
+
+
+def test_the_first_host_of_this_world_is_chosen():
+    hosts = [FoundHost(name, world, ("10.0.0.1", 1)) for name, world in (("A", "tale"), ("B", "small"), ("C", "small"))]
+    assert chosen_host(hosts, "small").name == "B"
+
+
+def test_without_zeroconf_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "zeroconf", None)
+    with pytest.raises(NetError, match=r"pip install 'neverblink\[discover\]'"):
+        find_hosts()

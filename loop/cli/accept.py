@@ -133,7 +133,7 @@ def listening_place(text: str) -> str:
 
 
 def place(text: str) -> str:
-    return _place(text, "")
+    return text if text == "auto" else _place(text, "")
 
 
 def _place(text: str, default_address: str) -> str:

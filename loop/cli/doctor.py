@@ -32,6 +32,7 @@ PACKAGES = (
     Package("msgpack", "peers"),
     Package("tokenizers", "published checkpoints' text", "wan"),
     Package("ftfy", "published checkpoints' text", "wan"),
+    Package("zeroconf", "hosts found by --join auto", "discover"),
     Package("matplotlib", "pictures of the latency page", "plot"),
 )
 

@@ -53,11 +53,12 @@ def _peer_mistakes(options: argparse.Namespace) -> list[str]:
     mistakes = []
     if given.get("role") and not given["join"]:
         mistakes.append("--role is for a guest: give it with --join ADDR:PORT")
-    mistakes += [
-        f"--{name} is for a show with peers: give it with --host or --join"
-        for name in ("key", "name")
-        if given.get(name) and not given["host"] and not given["join"]
-    ]
+    for name in ("prompt", "seed"):
+        if given.get("join") and given[name] is not None:
+            mistakes.append(f"--{name} is the host's to decide, not a guest's")
+    for name in ("key", "name"):
+        if given.get(name) and not given["host"] and not given["join"]:
+            mistakes.append(f"--{name} is for a show with peers: give it with --host or --join")
     return mistakes
 
 
@@ -289,7 +290,8 @@ def _add_peer_options(parser: argparse.ArgumentParser) -> None:
     either.add_argument(
         "--host", type=accept.listening_place, metavar="[ADDR:]PORT", help="let guests in (from this machine only)"
     )
-    either.add_argument("--join", type=accept.place, metavar="ADDR:PORT", help="be a guest of the show there")
+    told = "be a guest of the show there (auto: of one in this network)"
+    either.add_argument("--join", type=accept.place, metavar="ADDR:PORT|auto", help=told)
     peers.add_argument("--role", choices=ROLES, help="of a guest (player); operators need a key")
     peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
     peers.add_argument("--name", type=accept.peer_name, metavar="NAME", help="what others see (this machine's name)")

@@ -7,6 +7,7 @@ import platform
 import secrets
 from argparse import Namespace
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 
 from loop.peer.following import Following
@@ -17,10 +18,11 @@ from loop.supervise.live_model import LiveModel
 from loop.supervise.model import StreamOptions
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
+from net.discovery import Announcement, chosen_host, find_hosts
 from net.guest import Guest, Introduction
 from net.message import MAX_NAME
 from net.schema import NetError
-from net.transport import DEFAULT_ADDRESS, TcpListener, connect, find_machine, parse_place
+from net.transport import DEFAULT_ADDRESS, Place, TcpListener, connect, find_machine, parse_place, place_text
 from world.fingerprint import fingerprint
 from world.options import WorldOptions
 
@@ -65,13 +67,16 @@ def _host(
     listener = TcpListener((address, port))
     log.info("%s", open_line(listener, address))
     model = LiveModel(stream, launch, clock)
-    return model, Hosting(listener, model, clock, name, fingerprint(stream.world), key)
+    hosting = Hosting(listener, model, clock, name, fingerprint(stream.world), key)
+    if not ip_address(address).is_loopback:
+        hosting.announce(Announcement((address, listener.port), name, stream.world.name))
+    return model, hosting
 
 
 def _join(
     options: Namespace, name: str, key: bytes | None, stream: StreamOptions, launch: Launch, clock: Clock
 ) -> tuple[LiveModel, Peers]:
-    place = find_machine(*parse_place(options.join))
+    place = _place_of_host(options.join, stream.world.name)
     weights = fingerprint(stream.world)
     introduction = Introduction(
         secrets.token_bytes(16), name, options.role or "player", "latents", weights=weights, key=key
@@ -80,4 +85,15 @@ def _join(
     model = GuestModel(stream, launch, clock, guest)
     is_local = place[0].startswith("127.") or place[0] == "::1"
     listener = TcpListener((DEFAULT_ADDRESS if is_local else "0.0.0.0", 0))  # where others find it, if it takes over
+    where = "this machine" if is_local else "every machine that reaches this one"
+    log.info("listening on port %d for %s, to go on as the host if it dies", listener.port, where)
     return model, Following(model, clock, Hosting(listener, model, clock, name, weights, key))
+
+
+def _place_of_host(join: str, world: str) -> Place:
+    """Where the host is: as given, or found in the local network. Raises NetError."""
+    if join != "auto":
+        return find_machine(*parse_place(join))
+    host = chosen_host(find_hosts(), world)
+    log.info("found %s at %s", host.name, place_text(host.place))
+    return host.place

@@ -14,6 +14,7 @@ from loop.peer.peers import RemoteEvent, ShowSwitches
 from loop.supervise.live_model import LiveModel
 from loop.timing.clock import TICK_NS, Clock
 from loop.timing.pacer import Pacer
+from net.discovery import Announcement
 from net.door import HostFacts
 from net.host import Host
 from net.message import Digest, Due, Events, Hello, Message, News, Receipt, Retract, Switch
@@ -43,6 +44,7 @@ class Hosting:
     ) -> None:
         self.host: Host | None = None
         self.newest = ("", 0)
+        self._announcement: Announcement | None = None
         self._listener, self._model, self._clock = listener, model, clock
         self._name, self._weights, self._key = name, weights, key
         self._asked: dict[int, RemoteEvent] = {}  # events of guests, by their numbers here
@@ -53,11 +55,16 @@ class Hosting:
         self._due: tuple[Any, ...] = ()
         self._due_ns = self._polled_ns = 0
 
+    def announce(self, announcement: Announcement) -> None:
+        """The local network is told of this host, until it takes leave."""
+        self._announcement = announcement
+
     @property
     def horizon_ns(self) -> int:
         """How much sooner than here a guest may have shown a frame by the time it hears of something."""
         members = self.host.members if self.host else []
-        return max((member.round_trip_ns // 2 - member.delay_ns for member in members if member.follow), default=0)
+        followers = [member for member in members if member.follow == "latents"]
+        return max((member.round_trip_ns // 2 - member.delay_ns for member in followers), default=0)
 
     @property
     def lead_ns(self) -> int:
@@ -170,6 +177,8 @@ class Hosting:
 
     def close(self) -> None:
         """Take leave of everybody."""
+        if self._announcement:
+            self._announcement.close()
         if self.host:
             self.host.close("the show has ended")
         else:
