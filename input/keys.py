@@ -26,9 +26,24 @@ class Command(Enum):
     RECORD = "record"  # begin a recording, or end it
     FREEZE = "freeze"
     BLACKOUT = "blackout"
+    REWIND = "rewind"  # step back; back and back until REWIND_ENDED
+    REWIND_ENDED = "rewind ended"
+    ANOTHER_TURN = "another turn"  # let the present words begin once more
+    SET_F5 = "set F5"  # a bookmark at what is on the screen
+    SET_F6 = "set F6"
+    SET_F7 = "set F7"
+    SET_F8 = "set F8"
+    BACK_F5 = "back to F5"
+    BACK_F6 = "back to F6"
+    BACK_F7 = "back to F7"
+    BACK_F8 = "back to F8"
     LINE_OPENED = "line opened"  # text input must start
     LINE_CLOSED = "line closed"  # text input must stop, so that an input method does not take the shortcuts
 
+
+SETS = {Command[f"SET_{key}"]: key for key in ("F5", "F6", "F7", "F8")}
+RETURNS = {Command[f"BACK_{key}"]: key for key in SETS.values()}
+PAST_COMMANDS = {Command.REWIND, Command.REWIND_ENDED, Command.ANOTHER_TURN, *SETS, *RETURNS}
 
 _ENTER = ("enter", "kp_enter")
 _SLASH = ("/", "kp_/")
@@ -39,7 +54,14 @@ _ALWAYS = {
     "f9": Command.RECORD,
     "f11": Command.FULLSCREEN,
 }
-_LINE_CLOSED_ONLY = {"h": Command.HELP, "space": Command.FREEZE, "b": Command.BLACKOUT}
+_LINE_CLOSED_ONLY = {
+    "h": Command.HELP,
+    "space": Command.FREEZE,
+    "b": Command.BLACKOUT,
+    "r": Command.ANOTHER_TURN,
+    "backspace": Command.REWIND,
+}
+_BOOKMARKS = tuple(key.lower() for key in SETS.values())
 _HELD = {  # key -> (dial, direction): at the end of its range while the key is down
     **dict.fromkeys(("right", "d"), ("pan_x", 1)),
     **dict.fromkeys(("left", "a"), ("pan_x", -1)),
@@ -68,6 +90,9 @@ _HELP = (
     ("Esc", "close the line"),
     ("Space", "freeze, and go on"),
     ("B", "blackout, and back"),
+    ("Backspace", "step back in time; back and back while held"),
+    ("R", "another turn of the same words"),
+    ("F5 to F8", "go back to a bookmark; with Shift set it"),
     ("F1", "statistics"),
     ("F2", "next way to switch prompts"),
     ("F3", "picture: whole, cut to fill, stretched"),
@@ -96,7 +121,7 @@ def help_rows(dials: Mapping[str, DialRange], vocabulary: Sequence[str] = ()) ->
     """(key, what it does) of every key, for a world that has `dials` and completes the words of `vocabulary`."""
     of_world = tuple(row for names, row in _DIAL_HELP if any(name in dials for name in names))
     of_line = (_COMPLETION_HELP,) if vocabulary else ()
-    return _HELP[:4] + of_line + _HELP[4:7] + of_world + _DISPLAY_HELP + _HELP[7:]
+    return _HELP[:4] + of_line + _HELP[4:10] + of_world + _DISPLAY_HELP + _HELP[10:]
 
 
 class Keyboard:
@@ -124,6 +149,7 @@ class Keyboard:
         self._vocabulary = vocabulary
         self._held: list[str] = []
         self._opener = ""  # the character of the key that opened the line: it also arrives as Text, to be ignored once
+        self._rewinds = False  # the key that goes back is down
         self._words = words
         self.meet(dials)
 
@@ -170,6 +196,9 @@ class Keyboard:
             return [Command.QUIT]
         if press.key in _ALWAYS or (press.key in _ENTER and mods == {"alt"}):
             return [] if press.repeat else [_ALWAYS.get(press.key, Command.FULLSCREEN)]
+        if press.key in _BOOKMARKS and not mods:
+            verb = "SET" if "shift" in press.mods else "BACK"
+            return [] if press.repeat else [Command[f"{verb}_{press.key.upper()}"]]
         if self.is_open:
             return self._line_key(press)
         return [] if mods else self._shortcut(press)
@@ -217,6 +246,7 @@ class Keyboard:
         if press.key in _HELD:
             self._held.append(press.key)
             return self._pan(_HELD[press.key][0])
+        self._rewinds |= press.key == "backspace"
         return [_LINE_CLOSED_ONLY[press.key]] if press.key in _LINE_CLOSED_ONLY else []
 
     def _text(self, text: str) -> list[Command | Event]:
@@ -230,6 +260,9 @@ class Keyboard:
 
     def _key_up(self, key: str) -> list[Command | Event]:
         self._opener = ""
+        if key == "backspace" and self._rewinds:
+            self._rewinds = False
+            return [Command.REWIND_ENDED]
         if key not in self._held:
             return []
         self._held.remove(key)

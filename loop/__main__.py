@@ -75,6 +75,18 @@ def _render(options: Namespace) -> int:
     return render_command(options)
 
 
+def _replay(options: Namespace) -> int:
+    from loop.replay.command import replay_command
+
+    return replay_command(options)
+
+
+def _sessions(options: Namespace) -> int:
+    from loop.replay.listing import print_sessions
+
+    return print_sessions(options.folder)
+
+
 def _bench(options: Namespace) -> int:
     if options.benchmark == "model":  # imports torch, which the other benchmarks leave to the shows they start
         from loop.measure.model.bench_model import run_model_bench
@@ -130,6 +142,8 @@ def _words(options: Namespace) -> int:
 _COMMANDS = {
     "play": _play,
     "render": _render,
+    "replay": _replay,
+    "sessions": _sessions,
     "bench": _bench,
     "latency": _latency,
     "train": _train,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from input.gesture import Closed, Gesture, KeyDown, Pasted
-from input.keys import Command, Keyboard
+from input.keys import PAST_COMMANDS, Command, Keyboard
 from input.script import Script
 from loop.output.recordings import Recordings
 from loop.screen.screen import Screen
@@ -36,9 +36,9 @@ class ShowControls:
     """The keyboard, the script, and the state of the show: nothing else sets it. Owned by the engine.
 
     quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command, or
-    the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. is_nobody:
-    there is no window, so nobody can be told anything but by the exit status. The words in force and the switch mode
-    belong to the model.
+    the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. past: the
+    commands that concern the past, each with its time, until the engine takes them. is_nobody: there is no window, so
+    nobody can be told anything but by the exit status. The words in force and the switch mode belong to the model.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class ShowControls:
     ) -> None:
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.has_pressed = False
+        self.past: list[tuple[Command, int]] = []
         self.newest: tuple[Event | Command | tuple[Dial, ...] | None, int] = (None, 0)
         self._held_back: list[tuple[Gesture, int]] = []  # until the clipboard's text has come
         self._window = screen if isinstance(screen, TypingScreen) else None
@@ -105,7 +106,10 @@ class ShowControls:
 
     def _obey(self, command: Command, pump_ns: int) -> None:
         """Do what a key asks of the show itself."""
-        if command is Command.QUIT:
+        if command in PAST_COMMANDS:
+            self.past.append((command, pump_ns))
+            self.newest = command, pump_ns
+        elif command is Command.QUIT:
             self.quitting = True
         elif command is Command.FREEZE:
             self.frozen = not self.frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from loop.link.message import BlockDone, BlockMade, Died, Fault, Lost, Retracted
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
 from loop.peer.peers import Peers, RemoteEvent
+from loop.rewind import TimeMachine
 from loop.screen.display_dials import DISPLAY_DIALS, DisplayDials
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Screen
@@ -22,7 +23,7 @@ from loop.supervise.model import Model
 from loop.timing.clock import Clock, FixedStep
 from loop.timing.pacer import Pacer, Shown
 from loop.timing.playback import Playback
-from loop.trace_header import trace_header
+from loop.trace_header import session_header, trace_header
 from world.event import Dial, Event, Prompt, Scene
 from world.info import WorldInfo
 
@@ -72,7 +73,9 @@ class Engine:
         self._due_ns: int | None = None  # when that frame was due
         self._admission = Admission()
         if self.peers:
-            self.out.ledger.watch(self.peers.stamped)
+            self.out.watch(self.peers.stamped, self.peers.taken_back)
+        can_go_back = self.peers is None or self.peers.can_go_back
+        self.past = TimeMachine(self.model if can_go_back else None, self.out, self._submit)
 
     def run(self) -> None:
         """Ticks until the user quits, the time is up, or the model is given up without a window to say so in."""
@@ -104,13 +107,15 @@ class Engine:
             self._submit(event, source, pump_ns)
         for remote in self.peers.gather() if self.peers else ():
             self._submit(remote.event, remote.source, remote.pump_ns, remote)
+        while self.controls.past:
+            self.past.obey(*self.controls.past.pop(0), self.playback)
 
     def _submit(self, event: Event, source: str, pump_ns: int, remote: RemoteEvent | None = None) -> None:
-        """Let an event in, if it means something here; of a guest, if it is not meant for this display alone."""
+        """Let an event in, number it, and send it on. remote: what it is if a guest has asked for it."""
         admitted = self._admission.admit(event, self.model.info) if self.model.info else event
         number = None
         if admitted is not None:
-            number = self.out.ledger.submitted(admitted, source, pump_ns, self.clock.now_ns())
+            number = self.out.submitted(admitted, source, pump_ns, self.clock.now_ns())
         if self.peers:
             self.peers.submitted(number, admitted or event, remote)
         if number is not None and admitted is not None:
@@ -127,7 +132,7 @@ class Engine:
     def _drop_unseen(self, event: Event) -> int | None:
         """For new words: drop the blocks that nobody saw if others can replace them in time; the newest block kept."""
         is_new = isinstance(event, Scene) or (isinstance(event, Prompt) and event.text != self.model.words)
-        if self.playback is None or not is_new or self.model.mode not in ("snap", "auto"):
+        if self.playback is None or not is_new or self.past.is_held or self.model.mode not in ("snap", "auto"):
             return None
         horizon_ns = self.peers.horizon_ns if self.peers else 0
         kept = self.playback.newest_to_keep(self.clock.now_ns() + horizon_ns, self.model.is_switching)
@@ -142,7 +147,7 @@ class Engine:
         """The blocks after `kept` are not shown any more."""
         if self.playback:
             self.playback.pacer.drop_after(kept)
-        self.out.ledger.taken_back(kept)
+        self.out.taken_back(kept)
 
     def _tick(self) -> None:
         self._gather()
@@ -156,26 +161,33 @@ class Engine:
         if self.playback is None or self.model.info is None:
             self._flip(None, None)
             return
-        pacer, is_frozen = self.playback.pacer, self.controls.frozen
-        self._was_frozen |= is_frozen
-        marks = self.model.new_frames()
+        pacer, is_frozen = self.playback.pacer, self.controls.frozen and not self.past.is_held
+        marks = [mark for mark in self.model.new_frames() if self.past.admit(mark)]
         for mark in marks:
             pacer.add(mark)
+        self.past.tick(self.playback, self.clock.now_ns())
+        self._was_frozen |= is_frozen or self.past.is_held
         if self.peers:
             self.peers.came(marks)
             self.ticks.start_ns += self.peers.align(pacer, self.controls, self.ticks.tick_ns)
         # the tick's own time: by a clock read a little after it, a frame due exactly then would wait for the next tick
-        self._present(pacer.tick(self.ticks.tick_ns, is_frozen), pacer, self.model.info)
+        due = pacer.tick(self.ticks.tick_ns, is_frozen)
+        self._present(replace(due, starved=due.starved and not self.past.is_held), pacer, self.model.info)
         lead_ns = self.peers.lead_ns if self.peers else 0
-        self.model.tell(pacer.schedule(self.model.seen, is_frozen, lead_ns), pacer.oldest)
-        if self.peers and self._frame and self._due_ns is not None:
+        self.model.tell(pacer.schedule(self.model.seen, is_frozen or self.past.is_on, lead_ns), pacer.oldest)
+        if self.peers and self._frame and self._due_ns is not None and not self.past.is_held:
             self.peers.shown(self._frame, (self._due_ns, self.ticks.tick_ns), pacer, self.controls)
 
     def _meet(self, info: WorldInfo) -> None:
-        """The world is open: the keyboard gets its dials, and the trace its header."""
+        """The world is open: the keyboard gets its dials, trace and session their headers."""
         self._has_met = True
         self.controls.keyboard.meet({**info.dials, **DISPLAY_DIALS})
-        self.out.header(trace_header(self.model, info, self.ticks))
+        earlier = self.model.options.going_on
+        for name, value in earlier.dials.items() if earlier else ():
+            self.controls.keyboard.note(Dial(name, value))
+            if name in DISPLAY_DIALS:
+                self.dials.turn(name, value)
+        self.out.header(trace_header(self.model, info, self.ticks), session_header(self.model, info))
         if self.peers:
             self.peers.meet(info)
 
@@ -219,11 +231,13 @@ class Engine:
         line |= {"age_ms": round(self.age_ms, 3), "rate": round(rate, 4)}
         if self.patch:
             line["patch"] = int(self.patch.lit)
-        if self.controls.frozen or self.controls.blackout:
-            line["held"] = "freeze" if self.controls.frozen else "blackout"
+        if self.past.is_held or self.controls.frozen or self.controls.blackout:
+            line["held"] = "rewind" if self.past.is_held else "freeze" if self.controls.frozen else "blackout"
         return line
 
     def _note_fault(self, message: Died | Fault | Trouble) -> None:
+        if isinstance(message, Died):
+            self.past.model_died(self.playback, self.clock.now_ns())
         if isinstance(message, Trouble):
             log.warning("%s", message.what)
         self.out.fault(message)
@@ -232,6 +246,8 @@ class Engine:
         """Pass on a message of the model to whom it concerns."""
         if self.peers:
             self.peers.note(message)
+        if isinstance(message, BlockMade):
+            self.out.block_made(message)
         if isinstance(message, Stage):
             self.out.ledger.stage(message)
         elif isinstance(message, Taken):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from input.keys import Command, help_rows
+from input.keys import PAST_COMMANDS, Command, help_rows
 from loop.engine import Engine
 from loop.screen.hint import hint
 from loop.screen.indicator import recording_indicator
@@ -61,7 +61,7 @@ class Panels:
         return OverlayState(
             line=controls.keyboard.view(),
             caret_lit=self._clock.now_ns() / 1e9 % (2 * BLINK_S) < BLINK_S,
-            status=model.status or ("frozen" if controls.frozen else ""),
+            status=model.status or self._past(engine) or ("frozen" if controls.frozen else ""),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
             hint=self._trouble(engine) or self._hint(engine),
@@ -84,11 +84,18 @@ class Panels:
             return ""
         if newest is Command.SWITCH:
             return f"switch: {engine.model.mode}"
+        if newest in PAST_COMMANDS:
+            return engine.past.told
         if newest is Command.FIT:
             return f"picture: {self._window.fit}"
         if isinstance(newest, tuple):
             return " · ".join(map(dial_text, newest))
         return newest.text if isinstance(newest, Prompt | Scene) else ""
+
+    def _past(self, engine: Engine) -> str:
+        """How far back somebody is, while they are."""
+        info = engine.model.info
+        return engine.past.status(info.fps, info.block_frames) if info else ""
 
     def _welcome(self, engine: Engine) -> str:
         """Which keys to begin with, for the first seconds, until somebody has pressed one."""

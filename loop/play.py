@@ -10,6 +10,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from input.script import Script, read_script
+from loop.archive.writer import SessionWriter
 from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.cli.signals import end_with_stdin, sheltered, tell
 from loop.controls import ShowControls
@@ -18,6 +19,7 @@ from loop.output.outputs import Outputs
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from loop.peer.peers import Peers
+from loop.saving import go_on, new_archive
 from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Headless, Screen
 from loop.supervise.live_model import LiveModel
@@ -32,16 +34,12 @@ log = logging.getLogger(__name__)
 
 def play(options: Namespace) -> int:
     """A show from the first tick to the last; the exit status. Raises UsageError and its kin for a user's mistake."""
-    world = world_options(options)
     script = Script(read_script(options.script)) if options.script else None
-    seed = 0 if options.join else drawn_seed(options)  # a guest's blocks are made under the host's
-    stream = StreamOptions(
-        world, seed, options.prompt, options.reserve, options.switch, options.transition, options.spare
-    )
+    stream, archive = go_on(options) if options.resume or options.at else _new_stream(options)
     # first, so that the world opens while the window does
     model, peers = _model(options, stream)
     try:
-        return show(options, model, script, peers)
+        return show(options, model, script, archive, peers)
     finally:
         if peers:
             peers.close()
@@ -58,6 +56,13 @@ def _model(options: Namespace, stream: StreamOptions) -> tuple[LiveModel, Peers 
     return connected(options, stream, _start_model_process, clock)
 
 
+def _new_stream(options: Namespace) -> tuple[StreamOptions, SessionWriter | None]:
+    """A stream from its beginning, and the writer of its session; a guest's blocks are the host's to save."""
+    seed = 0 if options.join else drawn_seed(options)
+    setting = (options.prompt, options.reserve, options.switch, options.transition, options.spare)
+    return StreamOptions(world_options(options), seed, *setting), None if options.join else new_archive(options)
+
+
 def _start_model_process(options: WorldOptions) -> ModelProcess:
     with sheltered():
         resource_tracker.ensure_running()  # started by itself, as it lets Ctrl+C through to what is started with it
@@ -65,14 +70,20 @@ def _start_model_process(options: WorldOptions) -> ModelProcess:
         return ModelProcess(options)
 
 
-def show(options: Namespace, model: Model, script: Script | None, peers: Peers | None = None) -> int:
-    """Play this model on the screen of the options, until the show ends; the exit status."""
+def show(
+    options: Namespace,
+    model: Model,
+    script: Script | None,
+    archive: SessionWriter | None = None,
+    peers: Peers | None = None,
+) -> int:
+    """Play this model on the screen of the options, and save it, until the show ends; the exit status."""
     if options.end_with_stdin:
         end_with_stdin()
     clock = MonotonicClock()
     can_record = options.record or not options.headless  # without a window, nobody can ask for a recording later
     recordings = Recordings(options.record, options.record_size, options.overwrite) if can_record else None
-    outputs = Outputs(Trace(options.trace, options.overwrite), recordings, clock.now_ns)
+    outputs = Outputs(Trace(options.trace, options.overwrite), recordings, clock.now_ns, archive)
     with ExitStack() as closing:
         closing.callback(outputs.close)
         screen, overlay = _screen(options, clock)

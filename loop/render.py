@@ -26,7 +26,7 @@ from loop.worker.sequencer import take
 from world.block import Block, Made, Remade, Session, World
 from world.event import Event, Prompt, Scene
 from world.info import WorldInfo
-from world.zoo import open_in_own_process
+from world.zoo import memory_told, open_in_own_process
 
 log = logging.getLogger(__name__)
 At = tuple[float, Event]
@@ -44,7 +44,9 @@ class RenderJob:
     overwrite: bool = False
 
 
-class _Sink(Protocol):
+class VideoSink(Protocol):
+    """A file that pictures are added to, uint8 [Y, X, 3]."""
+
     def add(self, pixels: np.ndarray) -> None: ...
 
     def close(self) -> None: ...
@@ -54,14 +56,15 @@ class _NpySink:
     """uint8 [T, Y, X, 3] in a .npy, whose room on the disk is reserved at once where the file system can do that.
 
     It is written frame by frame: a memory map would end the process with SIGBUS where a block cannot be had.
+    frames: how many come at most; if fewer do, the file is shortened at its end.
     """
 
     def __init__(self, path: Path, frames: int, picture: tuple[int, int]) -> None:
         width, height = picture
         self._file = path.open("wb")
-        form = {"descr": "|u1", "fortran_order": False, "shape": (frames, height, width, 3)}
+        self._most, self._frames, self._size = frames, 0, (height, width, 3)
         try:
-            np.lib.format.write_array_header_1_0(self._file, form)
+            self._write_header(frames)
             self._file.flush()
             _reserve_room(self._file.fileno(), self._file.tell() + frames * height * width * 3)
         except OSError:
@@ -70,9 +73,18 @@ class _NpySink:
 
     def add(self, pixels: np.ndarray) -> None:
         self._file.write(np.ascontiguousarray(pixels).data)
+        self._frames += 1
 
     def close(self) -> None:
-        self._file.close()
+        with self._file:
+            if self._frames < self._most:
+                self._file.truncate(self._file.tell())
+                self._file.seek(0)
+                self._write_header(self._frames)  # numpy leaves room for a first side of any length
+
+    def _write_header(self, frames: int) -> None:
+        form = {"descr": "|u1", "fortran_order": False, "shape": (frames, *self._size)}
+        np.lib.format.write_array_header_1_0(self._file, form)
 
 
 def _reserve_room(file: int, size_bytes: int) -> None:
@@ -94,7 +106,7 @@ def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> t
     job = _admitted(job, world.info)
     frames = max(1, round(job.seconds * world.info.fps))
     with whole_file(job.out, job.overwrite) as file:
-        sink = _open_sink(file.part, job.out.suffix.lower(), frames, world)
+        sink = open_video(file.part, job.out.suffix.lower(), frames, world)
         try:
             for number, pixels in enumerate(_stream(world, job, frames)):
                 sink.add(pixels)
@@ -117,7 +129,8 @@ def _admitted(job: RenderJob, info: WorldInfo) -> RenderJob:
     return replace(job, script=script)
 
 
-def _open_sink(path: Path, suffix: str, frames: int, world: World) -> _Sink:
+def open_video(path: Path, suffix: str, frames: int, world: World) -> VideoSink:
+    """The file for a film of at most so many frames: .npy, or else an mp4."""
     if suffix == ".npy":
         return _NpySink(path, frames, world.info.picture)
     return Mp4(path, world.info.picture, world.info.fps)
@@ -156,7 +169,8 @@ def render_command(options: Namespace) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(world_choice.threads))
     job = RenderJob(drawn_seed(options), options.prompt, script, options.seconds, options.out, options.overwrite)
     begun = time.perf_counter()
-    frames, path = render(open_in_own_process(world_choice), job, _print_progress(job.seconds))
+    with memory_told(world_choice):
+        frames, path = render(open_in_own_process(world_choice), job, _print_progress(job.seconds))
     took = time.perf_counter() - begun
     speed = f"{frames} frames in {took:.1f} s ({job.seconds / took:.2f}x real time, opening included)"
     tell(f"\r{path}: {speed}", sys.stderr)

@@ -1,13 +1,19 @@
-"""The first line of the trace: what the show was played with."""
+"""The first lines of the trace and of the saved session: what the show was played with."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from loop.archive.fingerprint import fingerprint
+from loop.archive.record import SessionHeader
 from loop.screen.display_dials import DISPLAY_DIALS
 from loop.supervise.model import Model
 from loop.timing.clock import TICK_HZ, FixedStep
 from world.info import WorldInfo
+from world.zoo import NAMES, weight_files
 
 
 def trace_header(model: Model, info: WorldInfo, ticks: FixedStep) -> dict[str, Any]:
@@ -20,3 +26,22 @@ def trace_header(model: Model, info: WorldInfo, ticks: FixedStep) -> dict[str, A
         world[name] = {dial: [limits.low, limits.high] for dial, limits in dials.items()}
     setting = {"device": options.world.device, "threads": options.world.threads, "reserve": options.reserve}
     return {"format": 1, **world, **setting, "switch": options.mode, "versions": model.versions}
+
+
+def session_header(model: Model, info: WorldInfo) -> SessionHeader:
+    """The header of the saved session. Files of weights are read for their fingerprint, up to 64 MB of each."""
+    world, name = model.options.world, model.options.world.name
+    if name not in NAMES and Path(name).exists():
+        world = replace(world, name=str(Path(name).absolute()))
+    return SessionHeader(
+        world=world,
+        seed=model.options.seed,
+        prompt=model.options.prompt or info.showpiece,
+        fps=info.fps,
+        block_frames=info.block_frames,
+        picture=info.picture,
+        memory_blocks=info.memory_blocks,
+        versions=model.versions,
+        weights=fingerprint(weight_files(name)),
+        began=datetime.now().isoformat(timespec="seconds"),
+    )

@@ -9,6 +9,12 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_state_folder(tmp_path_factory):
+    """Shows save their sessions in the user's state folder: not in that of whoever runs the tests."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture
 def without_tf32():
     """float32 throughout on a GPU: TF32 would round every factor to eleven bits."""

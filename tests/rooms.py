@@ -17,47 +17,44 @@ MOST_FILES = 16
 
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
 _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
-_SHOW = {
-    "loop.peer",
-    "loop.link",
-    "loop.worker",
-    "loop.timing",
-    "loop.screen",
-    "loop.output",
-    "loop.supervise",
-    "loop.cli",
-}
+_SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
+_SHOW |= {"loop.archive", "loop.peer"}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
-_COMMANDS = {"loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
+_COMMANDS = {"loop.replay", "loop.measure.shows", "loop.measure.latency", "loop.measure.model", "loop.measure.gpu"}
 ALLOWED: Mapping[str, set[str]] = {
     "world": set(),
     "world.dit": _WORLD,
     "world.diffusion": _WORLD | {"world.dit"},
-    "world.small": _WORLD | {"world.dit", "world.diffusion"},
-    "world.wan": _WORLD | {"world.dit", "world.diffusion"},
+    "world.compact": _WORLD | {"world.dit", "world.diffusion"},
+    "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast"},
     # it knows the weights by their released names, not the plain modules
     "world.wan.fast": {"world.dit", "world.diffusion"},
-    "world.train.learn": {"world.dit", "world.small"},
+    "world.train.learn": {"world.dit", "world.compact"},
     "world.train.tale": _WORLD,
-    "world.train.data": {"world.small", "world.train.learn"},
-    "world.train.stages": {"world.small", "world.train.learn", "world.train.data"},
-    "world.train.judge": {"world.small", "world.train.learn", "world.train.data"},
-    "world.train": _WORLD | {"world.dit", "world.small"} | _TRAIN,
+    "world.train.data": {"world.compact", "world.train.learn"},
+    "world.train.stages": {"world.compact", "world.train.learn", "world.train.data"},
+    "world.train.judge": {"world.compact", "world.train.learn", "world.train.data"},
+    "world.train.story": _WORLD | {"world.dit", "world.compact", "world.train.tale"} | _TRAIN,
+    "world.train.marks": {"world.compact", "world.train.tale", "world.train.story"} | _TRAIN,
+    "world.train": _WORLD | {"world.dit", "world.compact", "world.train.story", "world.train.marks"} | _TRAIN,
     # it prepares the process that a world is to have for itself
-    "world.zoo": _WORLD | {"world.dit", "world.small", "world.wan"},
+    "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan"},
     "input": _WORLD,
     "net": _WORLD,
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
     "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
-    "loop.peer": _WORLD | {"net", "loop.link", "loop.timing", "loop.supervise"},
+    "loop.peer": _WORLD | {"world.zoo", "net", "loop.archive", "loop.link", "loop.timing", "loop.supervise"},
     "loop.screen": _WORLD | {"input"},
-    "loop.output": _WORLD | {"loop.link", "loop.timing"},
+    "loop.archive": _WORLD | {"loop.link"},
+    "loop.output": _WORLD | {"loop.link", "loop.timing", "loop.archive"},
     # the doctor looks at the devices that the other rooms use; the options name what peers may be
     "loop.cli": _WORLD | {"net", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
+    # a replay opens the world as the model's process does, and writes films as `render` does
+    "loop.replay": _WORLD | {"world.zoo", "loop", "loop.archive", "loop.cli", "loop.output", "loop.worker"},
     "loop.measure": {"loop.output"},
     "loop.measure.trace": {"loop.output"},
     "loop.measure.shows": _MEASURE | _WORLD | {"world.dit", "input", "loop"} | _SHOW,

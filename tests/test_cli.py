@@ -10,8 +10,8 @@ from loop.__main__ import main
 from loop.cli import gpu
 from loop.cli.doctor import PACKAGES
 from tests.shows import ROOT
+from world.compact.small import SMALL
 from world.info import WorldError
-from world.small.thesaurus import EXAMPLES, THESAURUS
 
 IMPORTED_AS = {"pygame-ce": "pygame"}
 
@@ -19,9 +19,10 @@ IMPORTED_AS = {"pygame-ce": "pygame"}
 def test_words_lists_the_vocabulary_under_headings_with_three_prompts(capsys):
     assert main(["words"]) == 0
     told = capsys.readouterr().out
-    assert set(THESAURUS) <= set(re.findall(r"\w+", told))
+    assert set(SMALL.language.thesaurus) <= set(re.findall(r"\w+", told))
     assert all(f"\n{heading} " in f"\n{told}" for heading in ("colours", "scenes", "directions", "speeds"))
-    assert len(EXAMPLES) == 3 and all(f'neverblink --prompt "{example}"' in told for example in EXAMPLES)
+    examples = SMALL.language.examples
+    assert len(examples) == 3 and all(f'neverblink --prompt "{example}"' in told for example in examples)
 
 
 def test_words_of_a_world_that_takes_any_says_so(capsys):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from world.small.decoder import Geometry, LinearLatents, PictureDecoder
+from world.compact.decoder import LinearLatents, PictureDecoder
+from world.compact.geometry import Geometry
 from world.train.stages.decoder import pairs, picture_loss
 
 TINY = Geometry(channels=8, rows=2, columns=3)

@@ -11,7 +11,7 @@ import pytest
 from loop.__main__ import main
 from loop.cli.options import UsageError, parse_command_line
 from tests.shows import ROOT
-from world.small.world import small_info
+from world.compact.small import SMALL
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").glob("*.md")
@@ -68,6 +68,7 @@ def test_a_dead_link_is_noticed(tmp_path):
 def test_every_command_is_accepted(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "evening").mkdir()  # a session
     words = shlex.split(command)[1:]
     if words[0] == "train":
         assert unknown_options(words, capsys) == []
@@ -98,4 +99,4 @@ def prompts_shown() -> list[str]:
 
 def test_the_bundled_world_knows_every_word_of_the_prompts_that_are_shown():
     assert len(prompts_shown()) > 9
-    assert [text for text in prompts_shown() if small_info().unknown_words(text)] == []
+    assert [text for text in prompts_shown() if SMALL.info("small").unknown_words(text)] == []

@@ -21,9 +21,11 @@ DOORS = {
     "mido": {"input/midi.py"},
     "pythonosc": {"input/osc.py"},
     "sounddevice": {"input/audio.py"},
+    "triton": {"world/wan/fast/fused.py"},
 }
 CLOCKS = {"time", "datetime", "threading", "multiprocessing", "asyncio"}
 WITHOUT_TORCH = {"world", "loop.link", "loop.timing", "loop.supervise", "loop.screen", "loop.output", "input", "net"}
+WITHOUT_TORCH |= {"loop.archive"}
 
 
 def faults(path: Path, root: Path = ROOT) -> list[str]:

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from world.small.world import DIALS, WEIGHTS, SmallWorld
+from world.compact.files import file_of
+from world.compact.small import SMALL
+from world.compact.world import CompactWorld
 from world.train.data.captions import EXAM_TEMPLATES, SCENES, SPEEDS, TEMPLATES, Look, exam_prompts, look_of
 from world.train.data.motion import measure_motion, measured_speeds, motion_fields, speed_class, translation_fields
 from world.train.data.render import FPS, paint, random_colours, render_maps
@@ -28,12 +30,12 @@ def film(look: Look, seed: int = 0, dials: Tensor | None = None) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def world() -> SmallWorld:
-    return SmallWorld.load(WEIGHTS)
+def world() -> CompactWorld:
+    return CompactWorld.load(file_of("small"))
 
 
 @pytest.fixture(scope="module")
-def judge(world: SmallWorld) -> Judge:
+def judge(world: CompactWorld) -> Judge:
     torch.manual_seed(0)
     return Judge(world.model, Marker(world.decoder, Recogniser(32, 8, 14).eval()), SamplingRecipe())
 
@@ -64,7 +66,7 @@ def test_speed_is_in_half_picture_heights_a_second():
     assert found == pytest.approx(2 * FPS / 64, rel=0.05)
 
 
-@pytest.mark.parametrize("dial", DIALS)
+@pytest.mark.parametrize("dial", SMALL.dials)
 def test_a_rendered_dial_is_seen_in_the_motion(dial: str, judge: Judge):
     look, path = Look("plasma", "red", "right"), torch.cat([torch.zeros(1, 8, 4), turned_dial(dial, torch.ones(1))], 1)
     frames = {name: film(look, 3, dials) for name, dials in (("turned", path), ("rest", torch.zeros(1, 10, 4)))}
@@ -93,7 +95,7 @@ def test_exam_prompts_say_what_their_looks_are():
     assert {look.scene for _, look in asked} == set(SCENES)
 
 
-def test_marks_of_rendered_clips_are_right(world: SmallWorld, judge: Judge):
+def test_marks_of_rendered_clips_are_right(world: CompactWorld, judge: Judge):
     looks = [Look("grid", "green", "up", "fast"), Look("tunnel", "red", "inwards", "slow")]
     latents = world.decoder.linear.encode(torch.stack([film(look, 5) for look in looks]))
     for mark in judge.marker(latents, 0, looks):

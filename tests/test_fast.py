@@ -130,6 +130,14 @@ def test_a_film_of_captured_passes_comes_out_the_same(seed):
     assert graphs.captured == 4 and graphs.replayed > 40
 
 
+def test_a_fast_model_says_how_far_it_is_with_getting_ready_and_an_exact_one_is_ready():
+    told = []
+    for world in (plain_world(), captured_world(Captures())):
+        object.__setattr__(world, "decoder", NoDecoder())
+        world.prepare(told.append)
+    assert told[0].startswith("compiling the model") and told[-1] == "warming the model up, 6 of 7 blocks ..."
+
+
 @torch.inference_mode()
 def test_words_of_another_length_are_read_without_a_graph():
     graphs = Captures()

@@ -9,8 +9,9 @@ from tests.conformance import taehv as taehv_golden
 from tests.conformance import vae as vae_golden
 from tests.test_taehv import GOLDEN as TAEHV_GOLDEN
 from tests.test_wan_vae import GOLDEN as VAE_GOLDEN
-from world.wan.fast.convolve import CausalStack, CausalTaps, Enlarge
-from world.wan.fast.decoder import FastDecoder, fast_decoder
+from world.wan.fast.convolve import CausalStack, CausalSums, Enlarge
+from world.wan.fast.decoder import FastDecoder, decoder_at, fast_decoder
+from world.wan.fast.operations import Stepwise, stack
 from world.wan.taehv import TAEHV, TAEHVConfig
 from world.wan.vae import VAEConfig, WanVAE
 
@@ -18,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def tiny_taehv() -> TAEHV:
-    return TAEHV(TAEHVConfig(decoder=(8, 6, 4, 4), encoder=4))
+    return TAEHV(TAEHVConfig(decoder=(16, 8, 8, 8), encoder=4))
 
 
 def tiny_vae() -> WanVAE:
@@ -31,8 +32,8 @@ def plain(request):
     return request.param().requires_grad_(False)
 
 
-def fast(plain, dtype: torch.dtype = torch.float32, device: torch.device = CPU, compiled: bool = False) -> FastDecoder:
-    return fast_decoder(plain, device, dtype, compiled)
+def fast(plain, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> FastDecoder:
+    return fast_decoder(plain, device, dtype)
 
 
 def latents(frames: int, height: int = 4, width: int = 6) -> torch.Tensor:
@@ -118,12 +119,18 @@ def test_latents_from_the_log_decode_like_tensors(plain):
     assert np.array_equal(decoder.decode((), stored)[0], decoder.decode((), z)[0])
 
 
+def test_the_plain_decoder_stays_where_it_must_be_exact_and_without_a_gpu(plain):
+    assert decoder_at("exact", plain, torch.device("cuda"), torch.bfloat16) is plain
+    assert decoder_at("fast", plain, CPU, torch.float32) is plain
+
+
 def test_enlarging_is_folded_into_a_convolution_of_the_small_picture():
     torch.manual_seed(0)
     x, weight = torch.randn(2, 3, 4, 5), torch.randn(2 * 6, 3, 3, 3)
     wide = torch.nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
     expected = torch.nn.functional.conv2d(wide, weight, padding=1).unflatten(1, (2, 6)).flatten(0, 1)
-    assert torch.allclose(Enlarge(weight, 2, torch.float32)(x), expected, atol=1e-5)
+    phases = Enlarge(weight, 2, torch.float32)(x)
+    assert torch.allclose(Stepwise().weave(phases, 2, None), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [(3, 3, 3), (3, 1, 1)])
@@ -131,32 +138,26 @@ def test_enlarging_is_folded_into_a_convolution_of_the_small_picture():
 def test_both_causal_convolutions_see_a_frame_and_the_two_before_it(kernel, frames):
     torch.manual_seed(0)
     weight, x = torch.randn(5, 3, *kernel), torch.randn(1 + frames, 3, 4, 4)
-    padded = torch.cat([torch.zeros(2, 3, 4, 4), x]).transpose(0, 1)[None]
+    before = torch.zeros(2, 3, 4, 4)
     side = kernel[1] // 2
-    expected = torch.nn.functional.conv3d(padded, weight, padding=(0, side, side))[0].transpose(0, 1)
-    for kind in (CausalTaps, CausalStack):
-        convolution = kind(weight, torch.float32)
-        first, past = convolution(x[:1], None)
-        again, _ = convolution(x[:1], convolution.nothing(x))
-        rest, _ = convolution(x[1:], past)
-        assert torch.allclose(torch.cat([first, rest]), expected, atol=1e-5)
-        assert torch.allclose(again, first, atol=1e-5)
+    expected = torch.nn.functional.conv3d(torch.cat([before, x]).transpose(0, 1)[None], weight, padding=(0, side, side))
+    expected = expected[0].transpose(0, 1)
 
+    sums = CausalSums(weight, torch.float32)
+    first, past = sums(x[:1], None)
+    assert torch.allclose(torch.cat([first, sums(x[1:], past)[0]]), expected, atol=1e-5)
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
-def test_compiled_it_shows_the_same_within_a_level(plain):
-    z = latents(3, 8, 8)
-    expected, _ = fast(plain).decode((), z)
-    shown, _ = fast(plain, compiled=True).decode((), z)
-    assert np.abs(shown.astype(int) - expected).max() <= 1
+    stacking = CausalStack(weight, torch.float32)
+    stacked, past = stack(x[:1], before)
+    rest = stacking(stack(x[1:], past)[0])
+    assert torch.allclose(torch.cat([stacking(stacked), rest]), expected, atol=1e-5)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_a_replayed_graph_gives_new_tensors_each_time(plain):
     z, device = latents(6, 8, 8), torch.device("cuda")
-    decoder = fast(plain, torch.bfloat16, device, compiled=True)
+    decoder = fast(plain, torch.bfloat16, device)
     _, first = decoder.decode_tensor(decoder.start(), z[:, :2].to(device))
     once, second = decoder.decode_tensor(first, z[:, 2:4].to(device))
     kept = once.clone(), [t.clone() for t in second]
@@ -164,3 +165,12 @@ def test_on_a_gpu_a_replayed_graph_gives_new_tensors_each_time(plain):
     assert torch.equal(once, kept[0]) and all(torch.equal(a, b) for a, b in zip(second, kept[1], strict=True))
     again, _ = decoder.decode_tensor(first, z[:, 2:4].to(device))
     assert torch.equal(once, again)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_it_shows_what_the_plain_decoder_shows(plain):
+    z, device = latents(4, 8, 8), torch.device("cuda")
+    expected = streamed(plain.to(device), z)
+    shown = streamed(decoder_at("fast", plain, device, torch.bfloat16), z)
+    assert np.abs(shown.astype(int) - expected).mean() < 2

@@ -97,6 +97,37 @@ def test_what_is_made_instead_of_a_dropped_block_continues_the_kept_one(output):
         assert shown(output, block(index, 5, 5, parent=0)) == [7, 12], "its state is not crowded out"
 
 
+def make(output, index, epoch=0, parent=None):
+    """A block of two latent frames, decoded and published."""
+    for offset, upload in enumerate(output.uploads(block(index, 1, 1, parent=parent))):
+        output.publish(upload, 2 * index + offset, index, epoch)
+
+
+def kept(output, newest):
+    return [index for index in range(newest + 1) if output.can_continue(index)]
+
+
+def test_the_states_before_the_block_on_the_screen_are_forgotten_when_the_next_one_is_decoded(output, ring):
+    for index in range(3):
+        make(output, index)
+    ring.release(3, epoch=0)  # the first frame of block 1 is on the screen
+    assert kept(output, 2) == [0, 1, 2]
+    make(output, 3)
+    assert kept(output, 3) == [1, 2, 3], "block 2 may be taken back, block 1 may not"
+
+
+def test_no_state_is_forgotten_while_a_take_back_may_be_under_way(output, ring):
+    make(output, 0), make(output, 1)
+    ring.release(4, epoch=1)  # block 1 was dropped unseen, and the message is still in the pipe
+    list(output.uploads(block(2, 1, 1)))
+    assert kept(output, 2) == [0, 1, 2]
+    output.drop_frames(), output.forget_after(0)
+    make(output, 3, epoch=1, parent=0)
+    ring.release(6, epoch=1)
+    make(output, 4, epoch=1, parent=3)
+    assert kept(output, 4) == [3, 4]
+
+
 def test_a_session_that_resumes_goes_on_from_the_last_of_its_blocks(output):
     output.resume([block(0, 1, 2), block(1, 4, 8)])
     assert shown(output, block(2, 1, 1)) == [16, 17]

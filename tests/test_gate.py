@@ -2,8 +2,8 @@ import random
 
 import torch
 
-from world.small.decoder import Geometry
-from world.small.world import SmallModel
+from world.compact.geometry import Geometry
+from world.compact.model import CompactModel
 from world.train.data.captions import Look, exam_prompts
 from world.train.data.latents import fit_latents
 from world.train.judge.evaluate import Judge
@@ -36,7 +36,7 @@ def test_the_gate_needs_no_trained_decoder():
     made = torch.randn(2, 3, 32, 8, 14, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(marker.frames(made, 1), latents.decode(made[:, 1:]).clamp(-1, 1), atol=1e-5)
     torch.manual_seed(0)
-    seen = Judge(SmallModel().eval(), marker, GATE_RECIPE).early(3)
+    seen = Judge(CompactModel().eval(), marker, GATE_RECIPE).early(3)
     assert [look for look, _ in seen] == [look for _, look in exam_prompts(random.Random(5), 3)]
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from tests.test_tune import _model, end_after
-from world.small.decoder import Geometry, LinearLatents
+from world.compact.decoder import LinearLatents
+from world.compact.geometry import Geometry
 from world.train.data.captions import SCENES, Look
 from world.train.data.latents import fit_latents
 from world.train.data.motion import LUMA

@@ -8,7 +8,7 @@ from loop.panels import DIAL_TOAST_S, WELCOME, WELCOME_S, Panels
 from loop.screen.display_dials import DISPLAY_DIALS
 from loop.screen.marks import Label
 from tests.test_controls import FakeModel, FakeWindow
-from world.small.world import small_info
+from world.compact.small import SMALL
 
 SECOND = 10**9
 
@@ -18,14 +18,16 @@ class Desk:
 
     def __init__(self, words="slow purple ripples"):
         model = FakeModel()
-        model.info, model.status, model.words = small_info(), "", words
+        model.info, model.status, model.words = SMALL.info("small"), "", words
         self.t_ns = 0
         window = SimpleNamespace(size=(1280, 720), measure=lambda text, size: len(text) * size // 2)
         controls = ShowControls(FakeWindow(), None, model)
         controls.keyboard.meet({**model.info.dials, **DISPLAY_DIALS})
         counts = {"shown": 0, "skipped": 0, "ticks": SimpleNamespace(tick=0, late=0)}
         out = SimpleNamespace(recordings=None, troubles=[])
-        self.engine = SimpleNamespace(controls=controls, model=model, out=out, first_flip_ns=0, playback=None, **counts)
+        past = SimpleNamespace(status=lambda fps, block_frames: "", told="")
+        counts |= {"past": past, "playback": None}
+        self.engine = SimpleNamespace(controls=controls, model=model, out=out, first_flip_ns=0, **counts)
         self.panels = Panels(window, SimpleNamespace(now_ns=lambda: self.t_ns))
 
     def press(self, *gestures):
@@ -75,8 +77,8 @@ def test_tab_in_an_empty_line_lists_the_words_and_three_prompts():
     assert any("Tab  the words" in text for text in desk.texts())
     desk.press("tab")
     told = " ".join(desk.texts())
-    assert all(word in told for word in small_info().vocabulary)
-    assert all(example in desk.texts() for example in small_info().examples)
+    assert all(word in told for word in SMALL.info("small").vocabulary)
+    assert all(example in desk.texts() for example in SMALL.info("small").examples)
     desk.press(Text("red"))
     assert "colours" not in desk.texts()
 

@@ -92,6 +92,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(capsys):
         (["--join", "127.0.0.1:7474", "--name", ""], "1 to 40 characters"),
         (["--host", "7474", "--key", "missing.txt"], "the name of a file that exists"),
         (["--role", "viewer"], "--role is for a guest"),
+        (["--join", "127.0.0.1:7474", "--resume"], "the host saves the show"),
         (["--join", "127.0.0.1:7474", "--prompt", "x"], "--prompt is the host's to decide"),
         (["--key", os.devnull], "--key"),
     ],

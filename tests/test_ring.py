@@ -34,10 +34,16 @@ def test_a_slot_is_free_again_only_after_its_release(ends):
     for number in range(4):
         write(writer, number)
     assert writer.free == 0
-    reader.release(2)
+    reader.release(2, epoch=0)
     assert writer.free == 2
     write(writer, 4)
     assert (reader.slot(4) == 4).all() and (reader.slot(3) == 3).all()
+
+
+def test_a_writer_that_has_not_heard_of_a_drop_knows_of_no_frame_that_was_shown(ends):
+    reader, writer = ends
+    reader.release(2, epoch=1)
+    assert (writer.passed(epoch=1), writer.passed(epoch=0)) == (2, 0), "the others may have been dropped unseen"
 
 
 def test_the_schedule_is_none_until_the_first_frame_was_shown(ends):

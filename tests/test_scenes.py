@@ -3,7 +3,8 @@ import random
 import pytest
 import torch
 
-from world.small.decoder import Geometry, LinearLatents
+from world.compact.decoder import LinearLatents
+from world.compact.geometry import Geometry
 from world.train.data.captions import (
     ATTRIBUTES,
     COLOURS,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
-from loop.link.message import BlockMade
+from loop.link.message import BlockMade, Fault
 from loop.supervise.live_model import LiveModel
 from tests.simulation.invariants import complaints
 from tests.simulation.process import Mishap
 from tests.simulation.random_shows import Allow, random_plan
 from tests.simulation.show import Plan, plan_of, play
+from tests.simulation.virtual_time import START_NS
 from world.event import Dial, Prompt, Scene
 
 CALM = Allow(deaths=False, hangs=False)
@@ -97,6 +99,22 @@ def test_a_model_that_dies_while_it_opens_or_starts_is_started_again(kind, step)
     show = play(Plan(seconds=5.0, mishaps=(Mishap(0, kind, step),)))
     assert complaints(show) == []
     assert len(show.lives) == 2 and show.engine.shown > 40
+
+
+def test_a_model_whose_memory_runs_out_says_what_to_try_while_the_picture_is_held():
+    show = play(Plan(seconds=6.0, open_ms=800.0, mishaps=(Mishap(0, "out of memory", at_s=2.0),)))
+    assert complaints(show) == [] and len(show.lives) == 2
+    assert next(line["what"] for line in show.trace.of("fault")) == "out of memory: try --tiny"
+    ns = [line["t_ns"] for line in show.trace.of("flip")]
+    assert max(later - earlier for earlier, later in pairwise(ns)) < 0.05e9, "a picture is shown at every tick"
+    assert show.engine.longest_still_s > 0.5 and show.story.cards[-1].made_ns > START_NS + 4e9
+
+
+@pytest.mark.parametrize("step", range(1, 5))
+def test_a_world_for_which_memory_does_not_suffice_is_told_once(step):
+    show = play(Plan(seconds=5.0, mishaps=(Mishap(0, "out of memory", step),)))
+    assert len(show.lives) == 1
+    assert show.model.fault == Fault("out of memory: try --tiny", usage=True)
 
 
 def test_a_model_that_dies_while_it_recaches_goes_on_under_the_new_words():

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from world.compact.model import shape
+from world.compact.packed import pack, read_packed, unpack, write
+from world.compact.world import CompactWorld
 from world.event import Dial, Prompt
 from world.info import WorldError
 from world.options import WorldOptions
-from world.small.packed import pack, read_packed, unpack, write
-from world.small.world import SmallWorld, shape
 from world.zoo import open_in_own_process, open_world
 
 
@@ -90,7 +91,7 @@ def test_words_that_are_not_known_change_nothing(world, typed: str, meant: str):
 def test_a_world_of_another_size_plays_from_its_file(tmp_path, width: int, layers: int):
     torch.manual_seed(0)
     path = tmp_path / "small.safetensors"
-    write(path, SmallWorld(shape(width, layers)).state_dict())
+    write(path, CompactWorld(shape(width, layers)).state_dict())
     mine = open_world(str(path), device="cpu")
     _, frames = stream(mine, "blue grid", 3)
     # a log must say which world it is of: this one is not the bundled `small`
@@ -109,7 +110,7 @@ def test_a_file_that_holds_no_world_is_refused_in_one_line(tmp_path, content: st
     if content == "other weights":
         write(path, {"matrix": torch.randn(96, 64)})
     elif content == "weights cut short":
-        world = SmallWorld(shape(64, 1)).state_dict()
+        world = CompactWorld(shape(64, 1)).state_dict()
         write(path, {name: tensor for name, tensor in world.items() if "decoder" not in name})
     else:
         path.write_bytes(b"" if content == "nothing" else b"a story of no weights at all")

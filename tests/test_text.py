@@ -1,7 +1,9 @@
 import torch
 
-from world.small.text import UNKNOWN, TextEncoder, concepts, known_words, tokenize, unknown_words
-from world.small.thesaurus import CONCEPTS, TEXT_LENGTH, THESAURUS, WORD_GROUPS
+from world.compact.small import SMALL
+from world.compact.text import UNKNOWN, TextEncoder, tokenize
+
+SPOKEN = SMALL.language
 
 
 def encoder() -> TextEncoder:
@@ -19,21 +21,21 @@ def test_words_that_say_nothing_leave_no_token():
 
 def test_unknown_words_become_one_token_and_are_reported():
     text = "A Zebra in the blue castle!"
-    assert unknown_words(text) == ["zebra", "castle"]
+    assert SPOKEN.unknown_words(text) == ["zebra", "castle"]
     assert tokenize([text])[0, :3].tolist() == [UNKNOWN, tokenize(["blue"])[0, 0], UNKNOWN]
 
 
 def test_known_concepts_are_found_among_strangers():
-    assert concepts("my zebra dreams of azure rings, growing") == ["blue", "ripples", "outwards"]
+    assert SPOKEN.concepts("my zebra dreams of azure rings, growing") == ["blue", "ripples", "outwards"]
 
 
 def test_a_long_prompt_is_cut_to_what_is_read():
-    assert tokenize([" ".join(["red"] * 40)]).shape == (1, TEXT_LENGTH)
+    assert tokenize([" ".join(["red"] * 40)]).shape == (1, SPOKEN.most_words)
 
 
 def test_padding_is_zero_and_words_are_not():
     embedding, _ = encoder()(tokenize(["red stripes"]))
-    assert embedding.shape == (1, TEXT_LENGTH, 16)
+    assert embedding.shape == (1, SPOKEN.most_words, 16)
     assert embedding[0, :2].abs().min() > 0
     assert embedding[0, 2:].abs().max() == 0
 
@@ -52,14 +54,14 @@ def test_a_prompt_encodes_alike_alone_and_in_company():
 
 
 def test_every_concept_is_a_word_of_its_own():
-    assert all(concepts(concept) == [concept] for concept in CONCEPTS)
+    assert all(SPOKEN.concepts(concept) == [concept] for concept in SPOKEN.synonyms)
 
 
 def test_only_the_known_words_of_a_prompt_are_left_for_a_show():
-    assert known_words("A purple elephant, the spiral!") == "purple spiral"
-    assert known_words("my zebra") == ""
+    assert SPOKEN.known_words("A purple elephant, the spiral!") == "purple spiral"
+    assert SPOKEN.known_words("my zebra") == ""
 
 
 def test_every_known_word_stands_under_one_heading():
-    grouped = [word for _, words in WORD_GROUPS for word in words]
-    assert sorted(grouped) == sorted(THESAURUS)
+    grouped = [word for _, words in SPOKEN.groups for word in words]
+    assert sorted(grouped) == sorted(SPOKEN.thesaurus)

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from tests.test_tune import end_after
-from world.small.decoder import Geometry, LinearLatents
-from world.small.text import tokenize
-from world.small.world import SmallModel, SmallWorld, forced, shape, single
+from world.compact.decoder import LinearLatents
+from world.compact.geometry import Geometry
+from world.compact.model import CompactModel, forced, shape, single
+from world.compact.text import tokenize
+from world.compact.world import CompactWorld
 from world.train.data.batches import Batch, BatchSource
 from world.train.data.captions import look_of
 from world.train.data.cross_fade import CrossFade
@@ -46,9 +48,9 @@ def source(library: Library, latents: LinearLatents) -> BatchSource:
 
 
 @pytest.fixture(scope="module")
-def model() -> SmallModel:
+def model() -> CompactModel:
     torch.manual_seed(0)
-    model = SmallModel().eval()
+    model = CompactModel().eval()
     for parameter in model.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
@@ -88,7 +90,7 @@ def test_a_stale_cache_asks_for_the_old_scene(source: BatchSource):
     assert any(look_of(text) != look_of(old) for text, old in zip(batch.texts, batch.before, strict=True))
 
 
-def test_each_clean_block_is_read_under_its_own_words(model: SmallModel):
+def test_each_clean_block_is_read_under_its_own_words(model: CompactModel):
     torch.manual_seed(1)
     x, dials = torch.randn(1, 6, 32, 8, 14), torch.zeros(1, 6, 4)
     times = torch.tensor([[0.0] * 3 + [700.0] * 3])
@@ -117,7 +119,7 @@ def test_a_seam_at_the_last_block_is_half_a_seam(latents: LinearLatents):
     assert CrossFade(latents).fade(old, new, 2).shape == old.shape
 
 
-def test_a_noisy_block_does_not_see_what_comes_later(model: SmallModel):
+def test_a_noisy_block_does_not_see_what_comes_later(model: CompactModel):
     torch.manual_seed(1)
     x, tokens, dials = torch.randn(1, 8, 32, 8, 14), tokenize(["red"]), torch.zeros(1, 8, 4)
     times = torch.tensor([[0.0] * 4 + [700.0] * 4])
@@ -128,7 +130,7 @@ def test_a_noisy_block_does_not_see_what_comes_later(model: SmallModel):
     assert torch.equal(before[:, 4:], after[:, 4:])
 
 
-def test_before_a_cut_clean_blocks_see_one_another(model: SmallModel):
+def test_before_a_cut_clean_blocks_see_one_another(model: CompactModel):
     torch.manual_seed(1)
     x, tokens, dials = torch.randn(1, 8, 32, 8, 14), tokenize(["red"]), torch.zeros(1, 8, 4)
     times = torch.tensor([[0.0] * 4 + [700.0] * 4])
@@ -139,7 +141,7 @@ def test_before_a_cut_clean_blocks_see_one_another(model: SmallModel):
     assert not torch.equal(before[:, 0], after[:, 0])
 
 
-def test_streams_equal_teacher_forcing(model: SmallModel):
+def test_streams_equal_teacher_forcing(model: CompactModel):
     generator = torch.Generator().manual_seed(2)
     streams = Streams(model, ["blue grid", "rain"], SamplingRecipe(), generator)
     blocks, noise = torch.randn(2, 3, 32, 8, 14), torch.randn(2, 1, 32, 8, 14)
@@ -154,7 +156,7 @@ def test_streams_equal_teacher_forcing(model: SmallModel):
     torch.testing.assert_close(made, forced_made[:, -1:], atol=1e-4, rtol=1e-4)
 
 
-def test_streams_forget_all_but_the_sink_and_the_window(model: SmallModel):
+def test_streams_forget_all_but_the_sink_and_the_window(model: CompactModel):
     streams = Streams(model, ["blue"], SamplingRecipe(sigmas=(1.0,), window=4), torch.Generator().manual_seed(0))
     made = [streams.next_block() for _ in range(6)]
     cached = [latents for latents, _ in streams.cached_blocks]
@@ -218,7 +220,7 @@ def test_each_kind_of_batch_gives_every_part_a_gradient(library: Library, latent
         assert trainer.model.dit.head.out.weight.grad.abs().sum() > 0
 
 
-def test_recached_streams_read_their_past_under_the_new_words(model: SmallModel):
+def test_recached_streams_read_their_past_under_the_new_words(model: CompactModel):
     made = []
     for words, is_recached in (("red", False), ("red", True), ("blue grid", True)):
         streams = Streams(model, ["blue grid"], SamplingRecipe((1.0,)), torch.Generator().manual_seed(0))
@@ -313,7 +315,7 @@ def test_the_newest_model_is_enough_to_mark_and_to_pack(stage: str, tmp_path: Pa
 def test_a_run_goes_on_in_its_own_size(tmp_path: Path, capsys: pytest.CaptureFixture):
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "kinds.json").touch()
-    save_checkpoint(tmp_path / "base.pt", average=SmallModel(shape(64, 2)).state_dict())
+    save_checkpoint(tmp_path / "base.pt", average=CompactModel(shape(64, 2)).state_dict())
     asked = ["base", "--out", str(tmp_path), "--layers", "2"]
     assert parse_job([*asked, "--width", "64"], None)[0].width == 64
     with pytest.raises(SystemExit) as wrong:
@@ -327,17 +329,17 @@ def test_a_larger_model_trains_like_the_small_one(library: Library, latents: Lin
     trainer = BaseTrainer(config, library, latents, tmp_path / "none.pt")
     trainer.loss(trainer.source.streams(1, 3)).backward()
     assert trainer.model.dit.blocks[2].ffn[2].weight.grad.shape == (256, 1024)
-    again = SmallModel.of(trainer.average.state_dict())
+    again = CompactModel.of(trainer.average.state_dict())
     assert again.dit.config == shape(256, 3)
 
 
 def test_what_is_judged_is_what_the_file_holds(tmp_path: Path):
     torch.manual_seed(0)
-    world = SmallWorld(shape(64, 2))
+    world = CompactWorld(shape(64, 2))
     save_checkpoint(tmp_path / "base.pt", average=world.model.state_dict())
     save_checkpoint(tmp_path / "decoder.pt", model=world.decoder.state_dict())
     assert main(["package", "--out", str(tmp_path)]) == 0
-    judged, packed = assemble_world(tmp_path, "base"), SmallWorld.load(tmp_path / "small.safetensors")
+    judged, packed = assemble_world(tmp_path, "base"), CompactWorld.load(tmp_path / "small.safetensors")
     for name, weight in judged.state_dict().items():
         assert torch.allclose(packed.state_dict()[name], weight, atol=1e-6), name
     assert not torch.equal(judged.model.dit.blocks[0].ffn[0].weight, world.model.dit.blocks[0].ffn[0].weight)

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from world.small.decoder import Geometry, LinearLatents
-from world.small.world import SmallModel
+from world.compact.decoder import LinearLatents
+from world.compact.geometry import Geometry
+from world.compact.model import CompactModel
 from world.train.data.captions import look_of
 from world.train.data.latents import fit_latents
 from world.train.data.library import Library, build_library, motion_kinds
@@ -22,9 +23,9 @@ def latents() -> LinearLatents:
     return fit_latents(Geometry(), clips=8)
 
 
-def _model(seed: int) -> SmallModel:
+def _model(seed: int) -> CompactModel:
     torch.manual_seed(seed)
-    model = SmallModel()
+    model = CompactModel()
     for parameter in model.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)

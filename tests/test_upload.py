@@ -166,7 +166,7 @@ def test_the_first_frame_is_decoded_before_it_is_uploaded(device, output, ring):
 
 def test_the_next_block_goes_into_the_slots_after_it(device, output, ring):
     for index in range(2):
-        ring.release(6 * index)
+        ring.release(6 * index, epoch=0)
         for number, upload in enumerate(output.uploads(block(index, 1, 1, 1, start=3 * index))):
             output.publish(upload, 6 * index + 2 * number, block=index, epoch=0)
     assert [int(ring.slot(ordinal)[0, 0, 0]) for ordinal in range(6, 12)] == [4, 4, 5, 5, 6, 6]

@@ -16,6 +16,8 @@ from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
 from world.wan.files import read_prompts, read_sizes, read_transformer, survey
+from world.wan.umt5 import UMT5, UMT5Config
+from world.wan.weights import HostLinear
 from world.zoo import open_in_own_process, open_world
 
 CPU = torch.device("cpu")
@@ -117,6 +119,46 @@ def test_words_change_what_is_seen(sound):
     world = opened(sound)
     fox, rain = (world.session(1, text).step().latents.astype(float) for text in ("a red fox", "rain"))
     assert np.abs(fox - rain).max() > 1e-2
+
+
+def test_prompts_are_encoded_alike_with_the_weights_left_in_host_memory(sound):
+    files = survey(sound, "vae")
+    sizes = read_sizes(files.config)
+    there, here = (read_prompts(files, sizes, CPU, offload) for offload in (False, True))
+    assert torch.equal(there("a red fox"), here("a red fox"))
+
+
+def test_a_text_device_that_the_model_is_not_on_is_refused(sound):
+    told = "text-device offload: the model runs on the CPU, and prompts are encoded there too"
+    assert complaint(sound, text_device="offload") == told
+    assert opened(sound, text_device="cpu").session(1, "a red fox").step().index == 0
+
+
+def test_what_the_world_needs_of_a_gpu_is_told_before_it_is_loaded(sound, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("world.wan.world.free_gib", lambda device: 100.0)
+    assert opened(sound).session(1, "a red fox").step().index == 0
+    told = r"GPU memory: needs about [\d.]+ GiB \(.*\) of 100\.0 GiB free; text encoder: cuda"
+    assert re.fullmatch(told, caplog.messages[0])
+    assert opened(sound, text_device="offload").session(1, "a red fox").step().index == 0
+    assert caplog.messages[1].endswith("text encoder: offload")
+
+
+def test_a_world_that_does_not_fit_is_refused_before_a_weight_is_read(sound, monkeypatch):
+    monkeypatch.setattr("world.wan.world.free_gib", lambda device: 0.3)
+    monkeypatch.setattr("world.wan.files.read_checkpoint", lambda path: pytest.fail("a file was read"))
+    told = r"this world needs [\d.]+ GiB of GPU memory, and 0\.3 GiB are free: no setting fits, use --device cpu"
+    assert re.fullmatch(told, complaint(sound))
+
+
+def test_weights_that_stay_in_host_memory_are_not_part_of_what_is_moved(sound):
+    model = UMT5(UMT5Config(vocabulary=9, dim=8, attention_dim=8, ffn_dim=16, heads=2, layers=1))
+    held = model.blocks[0].attn["q"].weight.data_ptr()
+    model.offload(torch.device("meta"))
+    linears = [part for part in model.modules() if isinstance(part, HostLinear)]
+    assert len(linears) == 7 and all(part._weight.device == CPU for part in linears)
+    assert model.blocks[0].attn["q"]._weight.data_ptr() == held, "and they are not copied"
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
 
 
 def test_the_fast_decoder_is_used_when_asked_for(sound):

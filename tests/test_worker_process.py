@@ -4,11 +4,13 @@ import threading
 from collections import deque
 
 import pytest
+import torch
 
 from loop.link.message import Beat, Close, Died, Fault, Opened, Start, Started
 from loop.supervise.supervisor import ModelProcess
 from loop.timing.clock import MonotonicClock
 from loop.worker.process import Machine, SerialDevice, serve
+from loop.worker.window_link import WindowLink
 from tests.shows import wait_until
 from tests.simulation.process import Rings, _WorkersRing
 from world.info import WorldError
@@ -62,8 +64,10 @@ def served(pipe, opening=card):
     def attach(name, slots, picture):
         return _WorkersRing(rings.attach(name), slots, picture, lambda: None)
 
-    machine = Machine(Jumping(), attach, lambda: frozen.append(True), lambda world: True, lambda link: None)
-    serve(pipe, opening, machine)
+    machine = Machine(
+        Jumping(), attach, lambda: frozen.append(True), lambda world: True, lambda link: None, "try --tiny"
+    )
+    serve(WindowLink(pipe), opening, machine)
     return len(frozen)
 
 
@@ -97,12 +101,21 @@ def test_a_world_that_cannot_be_opened_as_asked_is_the_users_to_mend():
 
 def test_any_other_error_is_reported_and_ends_the_process():
     def opening():
-        raise RuntimeError("out of memory")
+        raise RuntimeError("no such kernel")
 
     pipe = Scripted()
     with pytest.raises(RuntimeError):
         served(pipe, opening)
-    assert pipe.told == [Fault("RuntimeError: out of memory", usage=False)]
+    assert pipe.told == [Fault("RuntimeError: no such kernel", usage=False)]
+
+
+def test_memory_that_runs_out_while_opening_is_told_in_one_line_with_what_to_try():
+    def opening():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation")
+
+    pipe = Scripted()
+    served(pipe, opening)
+    assert pipe.told == [Fault("out of memory: try --tiny", usage=True)]
 
 
 def test_work_on_the_device_follows_on_without_a_gap_and_does_not_start_in_the_past():

@@ -11,7 +11,7 @@ from world.event import Prompt
 from world.info import WorldError
 from world.options import ProbeOptions, WorldOptions
 from world.wan.random import SIZES
-from world.zoo import NAMES, RANDOM, open_in_own_process, open_options, open_world
+from world.zoo import NAMES, RANDOM, memory_told, open_in_own_process, open_options, open_world
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,46 @@ def test_opening_a_world_leaves_the_threads_of_the_process_alone():
 def test_a_process_of_its_own_gets_the_threads_that_were_asked_for():
     open_in_own_process(WorldOptions("small", device="cpu", threads=2))
     assert torch.get_num_threads() == 2
+
+
+MEMORY_ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", MEMORY_ERRORS)
+def test_memory_that_runs_out_is_told_in_one_line_with_what_to_change(error):
+    smaller = [
+        "--text-device offload",
+        "--decoder taehv",
+        "--picture 640x368",
+        "--picture 480x272",
+        "--text-device cpu",
+    ]
+    for options, advice in (
+        (WorldOptions("random-wan", speed="fp8"), f"try {', '.join(smaller)}"),
+        (WorldOptions("small"), "use --device cpu"),
+    ):
+        with pytest.raises(WorldError) as caught, memory_told(options):
+            raise error
+        assert str(caught.value) == f"out of memory: {advice}"
+
+
+def test_another_error_is_none_of_memorys():
+    with pytest.raises(RuntimeError, match="no such kernel"), memory_told(WorldOptions("small")):
+        raise RuntimeError("no such kernel")
+
+
+def test_a_world_for_which_memory_does_not_suffice_is_the_users_to_mend(monkeypatch):
+    def open_small(options):
+        raise MEMORY_ERRORS[0]
+
+    monkeypatch.setattr("world.compact.world.open_compact", open_small)
+    with pytest.raises(WorldError, match=r"^out of memory: use --device cpu$"):
+        open_in_own_process(WorldOptions("small", device="cpu"))
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("smal", "small"), ("Probe", "probe")])

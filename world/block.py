@@ -185,6 +185,15 @@ class Session(Protocol):
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from `snapshot`: a cut here and a rebuild from its latents."""
 
+    def fold(self, blocks: Sequence[Block], words: Words | None = None, dials: dict[str, float] | None = None) -> None:
+        """Become the session that made `blocks`, one line without gaps; for a new session of the same world and seed.
+
+        words, dials: what was in force before the first of them. Raises ValueError when blocks are missing.
+        """
+
+    def again(self, block: Block) -> Block:
+        """Make a logged block anew, after its parent; only its number, events and cut are read."""
+
 
 class Decoder(Protocol):
     """Latents to pixels, as a function of a state that the caller keeps."""

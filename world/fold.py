@@ -9,12 +9,13 @@ its state was made: the blocks from there on, up to itself, were appended under 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from world.block import Block
-from world.boundary import Boundary
+from world.block import Block, Conditions
+from world.boundary import Boundary, apply_events
 from world.cache_rules import CacheRules
+from world.info import DialRange
 from world.prompt_mix import Words
 
 
@@ -41,6 +42,16 @@ class Passes:
 
     recaches: tuple[LoggedBlock, ...]
     words: Words | None
+
+
+def logged_line(blocks: Sequence[Block], conditions: Conditions, ranges: Mapping[str, DialRange]) -> list[LoggedBlock]:
+    """Each of `blocks` with the boundary before it; `conditions` were in force before the first."""
+    line = []
+    for block in blocks:
+        boundary = apply_events(conditions, block.events, block.index, ranges)
+        line.append(LoggedBlock(block, boundary))
+        conditions = boundary.conditions
+    return line
 
 
 def passes_to_restore(line: Sequence[LoggedBlock], rules: CacheRules) -> list[Passes]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from world.info import WorldError
 
 SPEEDS = ("exact", "fast", "fp8", "int8")
+# where a folder's prompts are encoded: on the GPU with the encoder's weights there, on the GPU with weights that stay
+# in host memory and are copied for each prompt, or on the CPU
+TEXT_DEVICES = ("cuda", "offload", "cpu")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class WorldOptions:
     speed: "exact", "fast", "fp8", "int8"; None for what suits the device.
     threads: CPU threads for torch. Opening a world does not apply it, since the whole process has one such number: the
         process that runs the model does (`zoo.open_in_own_process`).
+    ranks: processes that make each block together, on a GPU each.
     """
 
     name: str = "small"
@@ -65,6 +69,8 @@ class WorldOptions:
     decoder: str = "vae"
     dtype: str | None = None
     speed: str | None = None
+    text_device: str = "auto"
+    ranks: int = 1
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
 

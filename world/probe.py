@@ -17,6 +17,7 @@ from world.boundary import Boundary
 from world.cache_rules import CacheRules
 from world.cache_work import Append, Recache, Work
 from world.event import Event
+from world.fold import logged_line, passes_to_restore
 from world.info import WorldError, WorldInfo
 from world.options import ProbeOptions
 from world.prompt_mix import Words
@@ -87,8 +88,8 @@ class ProbeSession:
         rules: CacheRules | None = None,
         spare: int = SPARE,
     ) -> None:
-        rules = rules or CacheRules(options.frames, 0, options.frames, keep_sink=False)
-        self.state = SwitchState(rules, {}, Conditions(prompt, seed), spare)
+        self._rules = rules or CacheRules(options.frames, 0, options.frames, keep_sink=False)
+        self.state = SwitchState(self._rules, {}, Conditions(prompt, seed), spare)
         self.options = options
         self._spend = spend
         self._prompts: dict[int, int] = {}  # the number of prompts applied, of each block that is remembered
@@ -144,7 +145,20 @@ class ProbeSession:
     def resume(self, snapshot: Snapshot) -> None:
         """Go on after the snapshot's last block; the next one carries a Rebuild, which costs a recache."""
         self.state.resume(snapshot)
-        self._prompts = {block.index: int(block.latents[0, -1, 1, 0, 0]) for block in snapshot.blocks}
+        self._prompts = {block.index: _prompts_of(block) for block in snapshot.blocks}
+
+    def fold(self, blocks: Sequence[Block], words: Words | None = None, dials: dict[str, float] | None = None) -> None:
+        """Become the session that made `blocks`; the card has no dials."""
+        now = self.state.conditions
+        line = logged_line(blocks, Conditions(words or now.words, now.seed), {})
+        for logged, passes in zip(line, passes_to_restore(line, self._rules), strict=True):
+            self.state.restore(logged, passes)
+            self._prompts[logged.block.index] = _prompts_of(logged.block)
+
+    def again(self, block: Block) -> Block:
+        """Make a logged block anew, after its parent."""
+        self._do(self.state.again(block))
+        return self.step()
 
     def _do(self, work: Sequence[Work]) -> None:
         """Spend what each piece costs; emptying a bank and changing places are free."""
@@ -169,6 +183,11 @@ class ProbeSession:
         latents[0, :, 1, 0, 0] = prompts % 65536
         latents[0, :, 2:, 0, 0] = prompt_colour(boundary.conditions.words)
         return Block(made.index, made.parent, made.start, latents, made.events, made.cut, made.seen)
+
+
+def _prompts_of(block: Block) -> int:
+    """The number of prompts that had been applied when a card's block was made."""
+    return int(block.latents[0, -1, 1, 0, 0])
 
 
 class ProbeWorld:

@@ -185,9 +185,12 @@ class SwitchState:
         return work
 
     def again(self, block: Block) -> list[Work]:
-        """Get ready to make a logged block anew, after its parent: `begin` then needs no recache of its own."""
+        """Get ready to make a logged block anew, after its parent: `begin` then needs no recache of its own.
+
+        Its events are all that it was made under: those that wait, as after blocks were taken back, are among them.
+        """
         self.abandon()
-        self.index = block.index
+        self.index, self._events = block.index, ()
         boundary = self._take(block.events)
         if not block.start or block.cut is None:
             return []

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from world.block import World
+from world.compact.files import BUNDLED, file_of, form_of
 from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
-from world.small.geometry import check_picture
-from world.small.thesaurus import EXAMPLES, WORD_GROUPS
+from world.wan.fit import Setting, smaller_options, what_fits
 from world.wan.picture import checked_picture
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+    from world.diffusion.world import DiffusionWorld
+    from world.dit.parallel import Ranks
 
 NAMES = {
     "small": "the bundled world: text-steered scenes, real time on two CPU cores",
+    "tale": "a storybook: places, weather and travellers from a sentence, real time on two CPU cores",
     "probe": "a test card without a network: frame number, prompt count and a colour from the words",
 }
 RANDOM = ("random-wan", "random-wan-tiny")  # random weights, for measurements only: nobody is told of them
@@ -29,6 +39,7 @@ def open_world(
     decoder: str = "vae",
     dtype: str | None = None,
     speed: str | None = None,
+    text_device: str = "auto",
     probe: ProbeOptions | None = None,
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
@@ -41,12 +52,14 @@ def open_world(
     `state` is `world.decoder.start()` before the first block. The events that `step` takes are in `world.event`;
     `world.info` says how many frames a second are meant, which dials there are and which words mean something.
 
-    name: `small` (bundled), `probe` (a test card), a .safetensors file written by `neverblink train package`, or a
-        folder of Wan2.1 and LongLive checkpoints.
+    name: `small` or `tale` (bundled), `probe` (a test card), a .safetensors file written by `neverblink train package`,
+        or a folder of Wan2.1 and LongLive checkpoints.
     device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
     picture: width and height in pixels, for the worlds that have a choice.
-    positions, decoder, dtype: only for a folder. `relative` positions never end, `absolute` ones are as published;
-        the decoder is Wan's own `vae` or the fast `taehv`; dtype is `float32`, `bfloat16`, or what suits the device.
+    positions, decoder, dtype, text_device: only for a folder. `relative` positions never end, `absolute` ones are as
+        published; the decoder is Wan's own `vae` or the fast `taehv`; dtype is `float32`, `bfloat16`, or what suits the
+        device. Prompts are encoded on the GPU, with the encoder's weights there (`cuda`) or copied there each time
+        (`offload`), or on the `cpu`; `auto` takes the first of them that fits.
     speed: `exact`; `fast`, which compiles the model for this machine; `fp8` or `int8`, fast and in eight bits. None is
         `fast` on a GPU and `exact` on a CPU.
     probe: the test card's geometry and made-up costs.
@@ -62,6 +75,7 @@ def open_world(
         decoder=decoder,
         dtype=dtype,
         speed=speed,
+        text_device=text_device,
         probe=probe or ProbeOptions(),
     )
     return open_options(options)
@@ -77,6 +91,8 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
     spend: called by the test card with the seconds of its made-up costs, since a world has no clock of its own.
     """
     check_options(options)
+    if options.ranks > 1:
+        raise WorldError(f"{options.ranks} ranks make a stream for `neverblink play` only: leave --ranks out")
     if is_folder(options.name):
         from world.wan.world import open_wan
 
@@ -89,28 +105,76 @@ def open_options(options: WorldOptions, spend: Callable[[float], None] = no_cost
         from world.probe import ProbeWorld
 
         return ProbeWorld(options.probe, options.picture, spend)
-    from world.small.world import open_small
+    from world.compact.world import open_compact
 
-    return open_small(options)
+    return open_compact(options)
 
 
-def open_in_own_process(options: WorldOptions, spend: Callable[[float], None] = no_cost) -> World:
+def unheard(told: str) -> None:
+    """The default for `tell`: nobody is told how far it is."""
+
+
+def open_in_own_process(
+    options: WorldOptions, spend: Callable[[float], None] = no_cost, tell: Callable[[str], None] = unheard
+) -> World:
     """`open_options`, for a process whose only task is to run this world: it also sets what is global there.
 
     torch uses `options.threads` CPU threads from now on. For a Wan world on a GPU, the calling thread's
     work goes on a stream of high priority. The test card does neither, and imports no torch.
+    tell: called with how far it is, where that takes long.
     """
     if options.name == "probe":
         return open_options(options, spend)
     from world.dit.device import resolve, take_precedence, use_threads
 
     use_threads(options.threads)
-    world = open_options(options, spend)
-    if is_wan(options.name):
-        take_precedence(resolve(options.device))
-    if hasattr(world, "prepare"):
-        world.prepare()
+    with memory_told(options):
+        world = open_options(options, spend)
+        if is_wan(options.name):
+            take_precedence(resolve(options.device))
+        if hasattr(world, "prepare"):
+            world.prepare(tell)
     return world
+
+
+def lead_world(options: WorldOptions, start: Callable[[int], None]) -> World:
+    """Open a Wan world that `options.ranks` processes share, in the one that leads them, which is rank 0.
+
+    As `open_in_own_process`. start: called with a port of this machine, starts the others, which `follow_world` there.
+    """
+    from world.diffusion.lockstep import lead
+    from world.dit.parallel import new_meeting
+
+    meeting = new_meeting(options.ranks)
+    start(meeting.port)
+    return lead(*_join(options, 0, meeting))
+
+
+def follow_world(options: WorldOptions, rank: int, port: int) -> NoReturn:
+    """Open the same world as rank `rank`, and do what rank 0 does, which holds the meeting at `port`."""
+    from world.diffusion.lockstep import follow
+    from world.dit.parallel import meeting_at
+
+    follow(*_join(options, rank, meeting_at(port, options.ranks)))
+
+
+def _join(options: WorldOptions, rank: int, meeting: dist.Store) -> tuple[DiffusionWorld, Ranks]:
+    """The world, open in this process, and the processes that share it."""
+    from world.dit.device import resolve, take_precedence, use_gpu, use_threads
+    from world.dit.parallel import Ranks
+    from world.wan.random import open_random
+    from world.wan.world import open_wan
+
+    check_options(options)
+    options, device = replace(options, speed="exact"), resolve(options.device)
+    if device.type == "cuda":
+        use_gpu(rank, options.ranks)
+    use_threads(max(1, options.threads // options.ranks))
+    is_random = options.name in RANDOM
+    with memory_told(options):
+        world = open_random(options) if is_random else open_wan(Path(options.name), options, has_text=rank == 0)
+        take_precedence(device)
+    return world, Ranks(meeting, rank, options.ranks, device)
 
 
 def has_room_for_another(world: World) -> bool:
@@ -123,9 +187,42 @@ def has_room_for_another(world: World) -> bool:
     return leaves_half(device)
 
 
+def checkpoints_fit(free_gib: float) -> str:
+    """With which options the published checkpoints fit a GPU with so much free memory, and what they need."""
+    return what_fits(Setting(text="cuda", speed="fast"), free_gib)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the host's or the device's memory did not suffice; torch and CUDA's libraries each say it their way."""
+    told = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "alloc_failed")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(sign in told for sign in signs))
+
+
+@contextmanager
+def memory_told(options: WorldOptions) -> Iterator[None]:
+    """Where memory runs out in this context, WorldError says so in one line, with what to change."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise WorldError(f"out of memory: {memory_advice(options)}") from None
+
+
+def memory_advice(options: WorldOptions) -> str:
+    """What to change where the memory of the device is too small for the world, for the user."""
+    if not is_wan(options.name):
+        return "use --device cpu"
+    text = "cuda" if options.text_device == "auto" else options.text_device
+    speed = options.speed or "fast"
+    smaller = smaller_options(Setting(checked_picture(options.picture), options.decoder, text=text, speed=speed))
+    return f"try {', '.join(smaller)}" if smaller else "no setting is smaller, use --device cpu"
+
+
 def check_name(name: str) -> None:
     """Raise WorldError, with the nearest name if one is close, for a name that no world has. Opens nothing."""
-    if name in NAMES or is_wan(name) or is_small_file(name):
+    if name in NAMES or is_wan(name) or is_compact_file(name):
         return
     nearest = get_close_matches(name.lower(), NAMES, n=1)
     hint = f" (did you mean {nearest[0]}?)" if nearest else ""
@@ -141,19 +238,31 @@ def check_options(options: WorldOptions) -> None:
     check_name(options.name)
     if is_wan(options.name):
         checked_picture(options.picture)
+        if options.ranks > 1 and options.speed not in (None, "exact"):
+            raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
         return
     _refuse_folder_options(options)
     if options.name != "probe":
-        check_picture(options.picture)
+        form_of(options.name).check_picture(options.picture)
 
 
 def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
     """The words that a world knows, under headings, and prompts as examples; both empty where any word may be used.
 
-    Raises WorldError for a name that no world has. Opens nothing.
+    Raises WorldError for a name that no world has, and for a file that cannot be read. Loads no weights.
     """
     check_name(name)
-    return ((), ()) if name == "probe" or is_wan(name) else (WORD_GROUPS, EXAMPLES)
+    if name == "probe" or is_wan(name):
+        return (), ()
+    language = form_of(name).language
+    return language.groups, language.examples
+
+
+def weight_files(name: str) -> list[Path]:
+    """The files that this world's weights lie in; none for a world without weights in files."""
+    if is_folder(name):
+        return [path for path in Path(name).rglob("*") if path.suffix in (".safetensors", ".pt", ".pth", ".bin")]
+    return [file_of(name)] if name in BUNDLED or is_compact_file(name) else []
 
 
 def is_folder(name: str) -> bool:
@@ -166,13 +275,15 @@ def is_wan(name: str) -> bool:
     return name in RANDOM or is_folder(name)
 
 
-def is_small_file(name: str) -> bool:
-    """Whether this is a file like the bundled world's, as `neverblink train package` writes them."""
+def is_compact_file(name: str) -> bool:
+    """Whether this is a file like those of the bundled worlds, as `neverblink train package` writes them."""
     return Path(name).suffix == ".safetensors" and Path(name).is_file()
 
 
 def _refuse_folder_options(options: WorldOptions) -> None:
     defaults = WorldOptions()
-    for option in ("positions", "decoder", "dtype"):
+    for option in ("positions", "decoder", "dtype", "text_device", "ranks"):
         if getattr(options, option) != getattr(defaults, option):
-            raise WorldError(f"{option} is for a folder of checkpoints: the world {options.name!r} has its own")
+            raise WorldError(
+                f"{option.replace('_', '-')} is for a folder of checkpoints: the world {options.name!r} has its own"
+            )

@@ -64,6 +64,7 @@ def _gpu() -> Iterator[Row]:
     asked = [smi, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     yield "GPU", subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip(), ""
     yield _torch_cuda()
+    yield from _published()
     yield _uploads()
 
 
@@ -72,6 +73,16 @@ def _torch_cuda() -> Row:
 
     found = describe_cuda()
     return "torch CUDA", found or "this torch has no CUDA", "" if found else "pip install --force-reinstall torch"
+
+
+def _published() -> Iterator[Row]:
+    """What the published checkpoints would need of the GPU's free memory, if torch sees one."""
+    from world.dit.device import free_gib, resolve
+    from world.zoo import checkpoints_fit
+
+    free = free_gib(resolve("auto"))
+    if free is not None:
+        yield "Wan, LongLive", f"{free:.1f} GiB free: {checkpoints_fit(free)}", ""
 
 
 def _uploads() -> Row:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 import secrets
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from loop.cli import accept
 from loop.cli.files import file_mistakes
 from loop.cli.gpu import check_device
+from loop.cli.session_options import (
+    add_replay_options,
+    add_session_options,
+    add_sessions_options,
+    session_mistake,
+)
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
 from net.message import ROLES
-from world.options import SPEEDS, ProbeOptions, WorldOptions, default_threads
+from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
-COMMANDS = ("play", "render", "bench", "latency", "train", "doctor", "worlds", "words")
+COMMANDS = ("play", "render", "replay", "sessions", "bench", "latency", "train", "doctor", "worlds", "words")
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
 
 
@@ -42,6 +48,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     if first == "train":  # its options are defined in world.train, beside what they are for
         return argparse.Namespace(command="train", rest=argv[1:])
     options = _build_parser().parse_args(argv)
+    if options.command == "play" and (mistake := session_mistake(options)):
+        raise UsageError(mistake)
     for mistake in (*file_mistakes(options), *_peer_mistakes(options)):
         raise UsageError(mistake)
     return options
@@ -56,6 +64,9 @@ def _peer_mistakes(options: argparse.Namespace) -> list[str]:
     for name in ("prompt", "seed"):
         if given.get("join") and given[name] is not None:
             mistakes.append(f"--{name} is the host's to decide, not a guest's")
+    for name in ("session", "resume", "at"):
+        if given.get("join") and given[name]:
+            mistakes.append(f"--{name} is for who makes the blocks: the host saves the show, a guest does not")
     for name in ("key", "name"):
         if given.get(name) and not given["host"] and not given["join"]:
             mistakes.append(f"--{name} is for a show with peers: give it with --host or --join")
@@ -79,6 +90,10 @@ def _build_parser() -> argparse.ArgumentParser:
     render.add_argument("--seconds", type=accept.seconds, required=True, metavar="S", help="length of the video")
     render.add_argument("--out", type=accept.video_file, required=True, metavar="FILE", help="a .mp4 or .npy file")
     _add_overwrite_option(render)
+    replay = commands.add_parser("replay", help="make a saved session again and compare, or write its film")
+    add_replay_options(replay)
+    _add_overwrite_option(replay)
+    add_sessions_options(commands.add_parser("sessions", help="the saved sessions, or what is in one of them"))
     _add_bench_parsers(commands.add_parser("bench", help="measure, and say on what"))
     _add_latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
     commands.add_parser("train", help="train the bundled world, stage by stage")
@@ -131,6 +146,17 @@ def _add_folder_options(parser: argparse.ArgumentParser) -> None:
         help="in the window, so that a stream never ends (relative, the default), or in the stream, as published",
     )
     folder.add_argument("--decoder", choices=("vae", "taehv"), help="Wan's own (vae, the default), or the fast one")
+    folder.add_argument(
+        "--text-device",
+        choices=("auto", *TEXT_DEVICES),
+        help="where prompts are encoded; offload: on the GPU, with weights that stay in host memory (auto: what fits)",
+    )
+    folder.add_argument(
+        "--ranks",
+        type=accept.count,
+        metavar="N",
+        help="processes that make each block together, each on a GPU of its own (1)",
+    )
     folder.add_argument("--dtype", choices=("float32", "bfloat16"), help="of weights (bfloat16 on a GPU, else float32)")
 
 
@@ -281,6 +307,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
     )
+    add_session_options(parser)
     _add_peer_options(parser)
 
 
@@ -323,14 +350,13 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
     return chosen
 
 
-def _given_folder_options(options: argparse.Namespace) -> dict[str, str]:
+def _given_folder_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options given that only a folder of checkpoints has; raises UsageError if the world is not a folder."""
-    asked = {"positions": options.positions, "decoder": options.decoder, "dtype": options.dtype}
+    asked = {name: getattr(options, name) for name in ("positions", "decoder", "dtype", "text_device", "ranks")}
     given = {option: value for option, value in asked.items() if value}
     if given and not is_wan(options.world):
-        raise UsageError(
-            f"--{next(iter(given))} is for a folder of checkpoints: the world {options.world!r} has its own"
-        )
+        option = next(iter(given)).replace("_", "-")
+        raise UsageError(f"--{option} is for a folder of checkpoints: the world {options.world!r} has its own")
     return given
 
 

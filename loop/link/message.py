@@ -1,6 +1,7 @@
 """What the window's process and the model's process say to each other over their pipe. Plain data, pickled.
 
-Start, Submit, Follow, DropAfter, Mode, Ping and Close go to the model's process; all others come from it.
+Start, Submit, DrawStored, GoBack, Follow, DropAfter, Mode, Ping and Close go to the model's process; all others come
+from it.
 """
 
 from __future__ import annotations
@@ -73,6 +74,30 @@ class DropAfter:
 
 
 @dataclass(frozen=True)
+class DrawStored:
+    """Make no blocks, and draw a stored one: the last of `blocks`, its frames last to first.
+
+    The blocks before it, oldest first, are what its pixels depend on. Without any block, only rest. epoch: as in
+    Submit.
+    """
+
+    blocks: tuple[Block, ...]
+    epoch: int
+
+
+@dataclass(frozen=True)
+class GoBack:
+    """Go on from this snapshot, whatever was made since.
+
+    submits: what is asked for and not made; epoch: as in Submit.
+    """
+
+    snapshot: Snapshot
+    submits: tuple[Submit, ...]
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Mode:
     """How prompts are switched from now on (loop.timing.switch.MODES)."""
 
@@ -87,6 +112,13 @@ class Ping:
 @dataclass(frozen=True)
 class Close:
     """End the process after the pass in flight."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How far the world is with being opened, where that takes long: one line for the operator."""
+
+    what: str
 
 
 @dataclass(frozen=True)

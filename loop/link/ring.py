@@ -20,7 +20,7 @@ import numpy as np
 
 from world.info import WorldError
 
-_WRITTEN, _RELEASED, _VERSION, _ORDINAL, _DUE, _PERIOD, _HELD = range(7)
+_WRITTEN, _RELEASED, _VERSION, _ORDINAL, _DUE, _PERIOD, _HELD, _EPOCH = range(8)
 _HEADER_CELLS = 8
 _FOLDER = Path("/dev/shm")  # where Linux has shared memory as files
 _SLOT_CELLS = 5  # frame number, block index, epoch, time of writing, messages sent
@@ -133,9 +133,15 @@ class FrameRing:
         """The mark of frame `ordinal`."""
         return FrameMark(ordinal, *self._marks[ordinal % self.slots].tolist())
 
-    def release(self, ordinal: int) -> None:
-        """The reader needs no frame before `ordinal` any more."""
+    def release(self, ordinal: int, epoch: int) -> None:
+        """The reader needs no frame before `ordinal` any more. epoch: how often it has dropped unseen frames."""
+        self._numbers[_EPOCH] = epoch  # first: whoever reads an ordinal and then this epoch knows of the drops before
         self._numbers[_RELEASED] = ordinal
+
+    def passed(self, epoch: int) -> int:
+        """Frames before this ordinal were shown, as far as a writer knows that has heard of `epoch` drops."""
+        released = int(self._numbers[_RELEASED])
+        return released if self._numbers[_EPOCH] == epoch else 0
 
     def set_schedule(self, schedule: Schedule) -> None:
         """Tell the writer which frame is due when."""

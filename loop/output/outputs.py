@@ -1,4 +1,4 @@
-"""Everything a show writes down: the ledger, the trace, the recording. Nothing here holds up a tick."""
+"""Everything a show writes down: ledger, trace, recordings, the saved session. Nothing here holds up a tick."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from loop.link.message import BlockDone, Died, Fault, Trouble
+from loop.archive.record import SessionHeader
+from loop.archive.writer import SessionWriter
+from loop.link.message import BlockDone, BlockMade, Died, Fault, Trouble
 from loop.output.ledger import Ledger
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
+from world.event import Event
 from world.info import WorldInfo
 
 log = logging.getLogger(__name__)
@@ -20,18 +23,62 @@ log = logging.getLogger(__name__)
 class Outputs:
     """The ledger and the files of a show. Owned by the engine.
 
-    recordings: None where nobody can ask for one. now_ns: the clock of the lines that have no other time.
+    recordings: None where nobody can ask for one. now_ns: the clock of the lines that have no other time. archive: None
+    where the session is not saved.
     """
 
-    def __init__(self, trace: Trace, recordings: Recordings | None, now_ns: Callable[[], int]) -> None:
-        self.recordings = recordings
+    def __init__(
+        self,
+        trace: Trace,
+        recordings: Recordings | None,
+        now_ns: Callable[[], int],
+        archive: SessionWriter | None = None,
+    ) -> None:
+        self.recordings, self.archive = recordings, archive
         self.ledger = Ledger(trace, now_ns)
         self._trace, self._now_ns = trace, now_ns
         self._told: set[str] = set()  # troubles that were logged
+        self._tell_back: Callable[[int], None] | None = None
 
-    def header(self, fields: dict[str, Any]) -> None:
-        """Write the trace's first line."""
+    def watch(self, stamped: Callable[[int, str, int, str], None], went_back: Callable[[int], None]) -> None:
+        """Let peers know: of every stage of every event, and of the block from which the world goes on."""
+        self.ledger.watch(stamped)
+        self._tell_back = went_back
+
+    def header(self, fields: dict[str, Any], session: SessionHeader) -> None:
+        """Write the first line of the trace and of the session."""
         self._trace.put("header", **fields, t_ns=self._now_ns())
+        if self.archive:
+            self.archive.begin(session)
+
+    def submitted(self, event: Event, source: str, pump_ns: int, now_ns: int | None = None) -> int:
+        """Enter an event that was let in; returns its number in the ledger."""
+        if self.archive:
+            self.archive.asked(event, source)
+        return self.ledger.submitted(event, source, pump_ns, self._now_ns() if now_ns is None else now_ns)
+
+    def went_back(self, block: int) -> None:
+        """The world goes on from an older block."""
+        if self._tell_back:
+            self._tell_back(block)
+        if self.archive:
+            self.archive.went_back(block)
+
+    def bookmark(self, name: str, block: int) -> None:
+        """A bookmark was set."""
+        if self.archive:
+            self.archive.bookmark(name, block)
+
+    def taken_back(self, kept: int) -> None:
+        """The blocks after `kept` were dropped unseen."""
+        if self.archive:
+            self.archive.dropped(kept)
+        self.ledger.taken_back(kept)
+
+    def block_made(self, made: BlockMade) -> None:
+        """Save a block."""
+        if self.archive:
+            self.archive.block(made)
 
     def flip(self, line: dict[str, Any]) -> None:
         """Write the line of a tick that showed something, and say in the log what cannot be written any more."""
@@ -62,18 +109,23 @@ class Outputs:
     def troubles(self) -> list[str]:
         """What cannot be written, one line for each file."""
         recordings = self.recordings.errors if self.recordings else []
-        return [*recordings, self._trace.trouble] if self._trace.trouble else recordings
+        others = (self._trace.trouble, self.archive.trouble if self.archive else "")
+        return [*recordings, *filter(None, others)]
 
     def close(self) -> None:
         """End the events that are open, and finish the files."""
         self.ledger.close()
         self._trace.close()
+        if self.archive:
+            self.archive.close()
         if self.recordings:
             self.recordings.close()
 
     def report(self) -> list[str]:
-        """One line on each recording, and on lines of the trace that were lost, for the end of the show."""
+        """One line on each recording, on lost lines of the trace, and on the session, for the end of the show."""
         lines = self.recordings.report() if self.recordings else []
         if self._trace.lost:
             lines.append(f"traced {self._trace.written} lines to {self._trace.path}, {self._trace.lost} lost")
+        if self.archive and self.archive.blocks:
+            lines.append(f"saved {self.archive.blocks} blocks to {self.archive.folder}")
         return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import platform
 import secrets
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
+from loop.archive.fingerprint import fingerprint
 from loop.peer.following import Following
 from loop.peer.guest_model import GuestModel
 from loop.peer.hosting import Hosting, open_line
@@ -23,8 +25,8 @@ from net.guest import Guest, Introduction
 from net.message import MAX_NAME
 from net.schema import NetError
 from net.transport import DEFAULT_ADDRESS, Place, TcpListener, connect, find_machine, parse_place, place_text
-from world.fingerprint import fingerprint
 from world.options import WorldOptions
+from world.zoo import weight_files
 
 log = logging.getLogger(__name__)
 MAX_KEY = 4_096
@@ -59,6 +61,14 @@ def default_name() -> str:
     return platform.node()[:MAX_NAME] or "somebody"
 
 
+def pixels_of(options: WorldOptions) -> str:
+    """SHA-256, in hex, of all that pixels depend on besides latents: two machines that agree on it show the same."""
+    told: tuple[object, ...] = (fingerprint(weight_files(options.name)), options.picture, options.decoder)
+    if options.name == "probe":
+        told = (*told, options.probe.fps, options.probe.frames)
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
 def _host(
     where: str, name: str, key: bytes | None, stream: StreamOptions, launch: Launch, clock: Clock
 ) -> tuple[LiveModel, Peers]:
@@ -67,7 +77,7 @@ def _host(
     listener = TcpListener((address, port))
     log.info("%s", open_line(listener, address))
     model = LiveModel(stream, launch, clock)
-    hosting = Hosting(listener, model, clock, name, fingerprint(stream.world), key)
+    hosting = Hosting(listener, model, clock, name, pixels_of(stream.world), key)
     if not ip_address(address).is_loopback:
         hosting.announce(Announcement((address, listener.port), name, stream.world.name))
     return model, hosting
@@ -77,7 +87,7 @@ def _join(
     options: Namespace, name: str, key: bytes | None, stream: StreamOptions, launch: Launch, clock: Clock
 ) -> tuple[LiveModel, Peers]:
     place = _place_of_host(options.join, stream.world.name)
-    weights = fingerprint(stream.world)
+    weights = pixels_of(stream.world)
     introduction = Introduction(
         secrets.token_bytes(16), name, options.role or "player", "latents", weights=weights, key=key
     )

@@ -34,6 +34,7 @@ class Following:
 
     def __init__(self, model: GuestModel, clock: Clock, hosting: Hosting | None) -> None:
         self.newest = ("", 0)
+        self.can_go_back = False
         self.alignment = Alignment()
         self._model, self._clock, self._hosting = model, clock, hosting
         self._home = model.guest.place

@@ -44,6 +44,7 @@ class Hosting:
     ) -> None:
         self.host: Host | None = None
         self.newest = ("", 0)
+        self.can_go_back = True
         self._announcement: Announcement | None = None
         self._listener, self._model, self._clock = listener, model, clock
         self._name, self._weights, self._key = name, weights, key

@@ -35,7 +35,8 @@ class Peers(Protocol):
 
     newest: the newest words of another machine's, with the name of who sent them, and when they came (ns).
     horizon_ns: how much sooner than here a guest may have shown a frame by the time it hears of something. lead_ns: how
-    much sooner than for this screen alone blocks are to be made.
+    much sooner than for this screen alone blocks are to be made. can_go_back: whether this machine makes the blocks, so
+    that it can go back to older ones.
     """
 
     @property
@@ -43,6 +44,9 @@ class Peers(Protocol):
 
     @property
     def horizon_ns(self) -> int: ...
+
+    @property
+    def can_go_back(self) -> bool: ...
 
     @property
     def lead_ns(self) -> int: ...
@@ -63,7 +67,7 @@ class Peers(Protocol):
         """The model has said this (loop.link.message)."""
 
     def taken_back(self, kept: int) -> None:
-        """The blocks after `kept` were dropped here, unseen."""
+        """The blocks after `kept` were dropped here, unseen, or the world goes on from `kept`."""
 
     def came(self, marks: Sequence[FrameMark]) -> None:
         """These frames can be shown from now on."""

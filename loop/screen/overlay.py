@@ -178,7 +178,7 @@ class _Page:
     def _table_text_size(self, rows: Rows, floor: int) -> int:
         """The text size at which all rows fit above `floor`: `small`, or less where there is too little room."""
         _, width, height = self._table_extent(rows, self.small)
-        return max(6, int(self.small * min(1.0, self.column / width, (floor - self.margin) / height)))
+        return max(5, int(self.small * min(1.0, self.column / width, (floor - self.margin) / height)))
 
 
 def _row_height(size: int) -> int:

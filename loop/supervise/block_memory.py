@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from loop.link.message import BlockMade
 from world.block import Conditions, Snapshot
 
@@ -27,10 +29,24 @@ class BlockMemory:
         """What the newest block was made under; None before the first."""
         return self._made[-1].conditions if self._made else None
 
+    @property
+    def made(self) -> tuple[BlockMade, ...]:
+        """The blocks that are remembered, oldest first."""
+        return tuple(self._made)
+
     def add(self, made: BlockMade, memory_blocks: int) -> None:
         """Remember a block, unless it was dropped; memory_blocks: of the world, how many are needed to go on."""
         if not self.is_dropped(made.block.index, made.epoch):
             self._made = [*self._made, made][-(memory_blocks + self._reserve + 2) :]
+
+    def recall(self, made: Sequence[BlockMade]) -> None:
+        """Remember these blocks of an earlier show, oldest first, and no others."""
+        self._made = list(made)
+
+    def go_back_to(self, made: Sequence[BlockMade]) -> None:
+        """Drop every block that is still to come of this epoch, and remember these, oldest first, and no others."""
+        self._drops.append(-1)
+        self._made = list(made)
 
     def drop_after(self, kept: int) -> None:
         """Forget the blocks after `kept`, those of this epoch that are still to come included."""

@@ -14,10 +14,13 @@ from loop.link.message import (
     BlockDone,
     BlockMade,
     Died,
+    DrawStored,
     Fault,
+    GoBack,
     Lost,
     Mode,
     Opened,
+    Opening,
     Stage,
     Start,
     Started,
@@ -28,11 +31,12 @@ from loop.link.message import (
 from loop.link.ring import FrameMark, FrameRing, Schedule
 from loop.supervise.block_memory import BlockMemory
 from loop.supervise.lives import ModelLives
-from loop.supervise.model import StreamOptions
+from loop.supervise.model import GoingOn, StreamOptions
+from loop.supervise.past import ShowPast
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
 from world.block import Snapshot
-from world.event import Dial, Event, Prompt, Scene, words_of
+from world.event import Dial, Event, Prompt, Rewind, Scene, words_of
 from world.info import WorldInfo
 from world.options import WorldOptions
 
@@ -84,8 +88,11 @@ class LiveModel:
         self._last_words: Fault | None = None
         self._newest_seen = -1
         self._memory = BlockMemory(options.reserve)
+        self.past = ShowPast(options.going_on.past if options.going_on else ())
         self._unmade: dict[int, tuple[Event, int | None]] = {}  # events, and the block that each was taken for
         self._dials: dict[str, float] = {}  # the newest values that were asked for
+        if options.going_on:
+            self._go_on(options.going_on)
 
     @property
     def seen(self) -> int:
@@ -124,6 +131,32 @@ class LiveModel:
     def is_dropped(self, made: BlockMade) -> bool:
         """Whether this block was taken back after it was made."""
         return self._memory.is_dropped(made.block.index, made.epoch)
+
+    def rest(self) -> None:
+        """Make no blocks until `go_back`; nothing that was made and not handed out will be."""
+        self._memory.go_back_to(self._memory.made)
+        self._lives.send(DrawStored((), self._memory.epoch))
+
+    def draw(self, index: int) -> None:
+        """Draw a stored block again, its frames last to first."""
+        self._lives.send(DrawStored(tuple(made.block for made in self.past.line(index)), self._memory.epoch))
+
+    def go_back(self, number: int, event: Rewind, words: str | None = None) -> tuple[int, ...]:
+        """Go on from the event's block; words: under these, and not under those that were asked for last.
+
+        Returns the numbers of the events that these words leave without effect.
+        """
+        lost: tuple[int, ...] = ()
+        if words is not None:
+            self.words = words
+            lost = tuple(n for n, (asked, _) in self._unmade.items() if words_of(asked) is not None)
+        unmade = {n: (asked, None) for n, (asked, _) in self._unmade.items() if n not in lost}
+        self._unmade = {**unmade, number: (event, None)}
+        self._memory.go_back_to(self.past.line(event.block))
+        snapshot = self._memory.snapshot(self._newest_seen, self.options.seed, self.words or "")
+        if self._lives.is_fed and snapshot:
+            self._lives.send(GoBack(snapshot, self._to_submit(), self._memory.epoch))
+        return lost
 
     def poll(self) -> list[Any]:
         """Act on what the process said; returns the messages that concern the engine."""
@@ -165,7 +198,7 @@ class LiveModel:
             return
         reader = self._readers[-1]
         if oldest is None or oldest.life == reader.life:  # else no frame of this ring was shown yet
-            reader.ring.release(oldest.ordinal if oldest else reader.seen)
+            reader.ring.release(oldest.ordinal if oldest else reader.seen, self._memory.epoch)
         if schedule is not None:
             reader.ring.set_schedule(schedule)
 
@@ -180,7 +213,9 @@ class LiveModel:
         if isinstance(message, Opened):
             self._heard = 0
         self._heard += 1
-        if isinstance(message, Opened):
+        if isinstance(message, Opening):
+            self.status = message.what
+        elif isinstance(message, Opened):
             self._meet(message)
         elif isinstance(message, Started):
             self._attach()
@@ -204,6 +239,7 @@ class LiveModel:
         """
         self._opened, self.info, self.versions = opened, opened.info, opened.versions
         self.words = self.words or opened.info.showpiece
+        self.past.memory_blocks = opened.info.memory_blocks
         if self.life:
             self._begin(opened)
 
@@ -234,10 +270,16 @@ class LiveModel:
         if words not in (None, self.words) and self.words and all(words_of(event) is None for event in asked):
             events.append(Submit(NOBODY, Prompt(self.words)))
         asked_dials = {event.name for event in asked if isinstance(event, Dial)}
-        for name, value in self._dials.items():
+        dials = {name: value for name, value in self._dials.items() if self.info is None or name in self.info.dials}
+        for name, value in dials.items():
             if name not in asked_dials and (conditions is None or conditions.dials.get(name) != value):
                 events.append(Submit(NOBODY, Dial(name, value)))
         return tuple(events)
+
+    def _go_on(self, earlier: GoingOn) -> None:
+        """Begin where an earlier show was."""
+        self._memory.recall(earlier.made)
+        self._newest_seen, self.words, self._dials = earlier.newest, earlier.words, dict(earlier.dials)
 
     def _attach(self) -> None:
         """The process has attached to its ring: frames come out of that one from now on."""
@@ -268,6 +310,7 @@ class LiveModel:
         self.status, self._deaths = None, 0
         self._unmade = {n: e for n, e in self._unmade.items() if e[1] is None or e[1] > made.block.index}
         self._memory.add(made, self.info.memory_blocks)
+        self.past.add(made)
 
     def _restart(self) -> None:
         """The process has died or hangs: go on in another one, unless the world could not be opened as asked."""

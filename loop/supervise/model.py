@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from loop.link.message import Fault
+from loop.link.message import BlockMade, Fault
 from loop.link.ring import FrameMark, Schedule
 from world.event import Event
 from world.info import WorldInfo
 from world.options import WorldOptions
+
+
+@dataclass(frozen=True)
+class GoingOn:
+    """Where a stream goes on that was begun earlier.
+
+    made: its newest blocks, oldest first, since the last hard cut at most. past: those that can be gone back to.
+    newest: the highest number that any of its blocks has; none is used again. words, dials: the newest that were asked
+    for, dials of the display included.
+    """
+
+    made: tuple[BlockMade, ...]
+    newest: int
+    words: str
+    dials: dict[str, float] = field(default_factory=dict)
+    past: tuple[BlockMade, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -21,7 +37,8 @@ class StreamOptions:
 
     prompt: None is the world's showpiece. reserve: blocks to hold ready beyond the one that is due. mode: the way in
     which prompts are switched (loop.timing.switch.MODES). transition: blocks over which new words come in. spare:
-    whether a second process stands by: "on", "off", or "auto" where there is memory for it.
+    whether a second process stands by: "on", "off", or "auto" where there is memory for it. going_on: where it goes on,
+    if it does not begin; prompt and seed are those that it began with.
     """
 
     world: WorldOptions
@@ -31,6 +48,7 @@ class StreamOptions:
     mode: str = "auto"
     transition: int = 1
     spare: str = "auto"
+    going_on: GoingOn | None = None
 
 
 class Model(Protocol):

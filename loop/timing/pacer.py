@@ -46,6 +46,7 @@ class Pacer:
         self._current_block: int | None = None
         self._last_tick_ns: int | None = None
         self._past: deque[int] = deque(maxlen=64)  # the newest frames that were shown or skipped, by number
+        self.shown: FrameMark | None = None  # the newest frame that was due
 
     @property
     def rate(self) -> float:
@@ -123,6 +124,7 @@ class Pacer:
             due_ns, frame, skipped = next_ns, self._queue.popleft(), skipped + 1
             next_ns += self.period_ns
         self._missed_ns, self._next_due_ns, self._current_block = None, next_ns, frame.block
+        self.shown = frame
         return Shown(frame, False, skipped, len(self._queue), due_ns)
 
     def ask_late(self) -> bool:

@@ -28,6 +28,8 @@ class FrameOutput:
         self._decode: Decode = getattr(world.decoder, "decode_tensor" if self._on_gpu else "decode")
         self._states: OrderedDict[int, Any] = OrderedDict()  # after each of the newest blocks
         self._states_kept = states
+        self._first_ordinals: dict[int, int] = {}  # of the frames of those blocks
+        self._epoch = 0  # of the newest frames
         self._uploader: Uploader | None = None
         self._dropped_before = 0  # frames before this ordinal were dropped or have been scheduled
 
@@ -66,14 +68,37 @@ class FrameOutput:
         begun = self._begin_uploads(block, block.latents if latents is None else latents)
         return iter(list(begun)) if self._on_gpu else begun
 
-    def publish(self, upload: Upload, first_number: int, block: int, epoch: int) -> None:
+    def draw(self, blocks: Sequence[Block], epoch: int) -> None:
+        """Draw the last of these stored blocks, its frames last to first; the others are what its pixels depend on."""
+        first, frames = len(blocks) - 1, 0
+        while first > 0 and frames < self._decoder.memory:
+            first -= 1
+            frames += blocks[first].latents.shape[1]
+        state = self._decoder.start()
+        for block in blocks[first:-1]:
+            _, state = self._decode(state, block.latents)
+        drawn, latents = [], blocks[-1].latents
+        for frame in range(latents.shape[1]):
+            pixels, state = self._decode(state, latents[:, frame : frame + 1])
+            drawn.append(pixels)
+        number = blocks[-1].index * self.block_frames + sum(map(len, drawn)) - 1
+        for pixels in reversed(drawn):
+            backwards = pixels[list(range(len(pixels) - 1, -1, -1))]
+            self._uploader = self._uploader or uploader(self._ring, backwards)
+            self.publish(self._uploader.begin(self._ring.written, backwards), number, blocks[-1].index, epoch, step=-1)
+            number -= len(pixels)
+
+    def publish(self, upload: Upload, first_number: int, block: int, epoch: int, step: int = 1) -> None:
         """Wait until frames are in the ring and let the reader see them, numbered from `first_number` on."""
+        self._first_ordinals.setdefault(block, self._ring.written)
+        self._epoch = epoch
         upload.wait_uploaded()
         for offset in range(upload.count):
-            place = upload.ordinal + offset, first_number + offset
+            place = upload.ordinal + offset, first_number + step * offset
             self._ring.publish(FrameMark(*place, block, epoch, self._clock.now_ns(), self._link.sent))
 
     def _begin_uploads(self, block: Block, latents: Any) -> Iterator[Upload]:
+        self._forget_shown()
         state = self._states[block.parent] if block.start else self._decoder.start()
         ordinal = self._ring.written
         for frame in range(latents.shape[1]):
@@ -120,6 +145,17 @@ class FrameOutput:
         """Keep the state after a block for as long as the blocks after it may be taken back."""
         self._states[block] = state
         while len(self._states) > self._states_kept:
+            self._states.popitem(last=False)
+
+    def _forget_shown(self) -> None:
+        """Forget the states before the newest block that is on the screen: it cannot be taken back any more.
+
+        They are large: of Wan's own decoder 1.8 GiB each.
+        """
+        passed = self._ring.passed(self._epoch)
+        self._first_ordinals = {b: first for b, first in self._first_ordinals.items() if b in self._states}
+        shown = [block for block in self._states if self._first_ordinals.get(block, passed) < passed]
+        while shown and next(iter(self._states)) != shown[-1]:
             self._states.popitem(last=False)
 
 

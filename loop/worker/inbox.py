@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from multiprocessing.connection import wait
 from typing import Any
 
-from loop.link.message import NOBODY, Close, Mode, Ping, Pong, Start, Submit
+from loop.link.message import NOBODY, Close, DrawStored, GoBack, Mode, Ping, Pong, Start, Submit, Taken
 from loop.timing.clock import Clock
 from loop.timing.costs import Costs
 from loop.worker.dial_steps import DialSteps
@@ -15,7 +15,7 @@ from loop.worker.encoding import Encoded, Encoding
 from loop.worker.sequencer import Numbered, has_words, take
 from loop.worker.window_link import WindowLink
 from world.block import Session
-from world.event import Event, Prompt, Scene, event_of, words_of
+from world.event import Event, Prompt, Rewind, Scene, event_of, words_of
 from world.prompt_mix import Words, transition_steps
 
 
@@ -28,8 +28,9 @@ class Inbox:
     """Reads the messages of the window's process. Owned by the model's process.
 
     mode: the way in which prompts are switched. closed: the process is to end. epoch: how often blocks were dropped.
-    waiting: numbered events for the next block boundary, oldest first. encoding: of words that take long, once there
-    were any.
+    waiting: numbered events for the next block boundary, oldest first. is_resting: no block is to be made, until the
+    stream goes back. draws: the stored blocks that are to be drawn meanwhile. encoding: of words that take long, once
+    there were any.
     """
 
     def __init__(
@@ -42,12 +43,18 @@ class Inbox:
         self._link, self._session, self._dials, self._costs, self._clock = link, session, dials, costs, clock
         self._transition = start.transition
         self._mixes: deque[Words] = deque()  # of the present transition, those that are not waiting yet
+        self.is_resting = False
+        self.draws: deque[DrawStored] = deque()
+        self._go_back: GoBack | None = None
         self._take_back: int | None = None
         self._has_postponed = False
 
     def open_with(self, submits: Iterable[Submit]) -> None:
         """Let events wait for the first block. Nothing was seen yet, so they are in force at once and in full."""
         for submit in submits:
+            if isinstance(submit.event, Rewind):
+                self.accept(submit)
+                continue
             self._session.prepare(submit.event)
             self._dials.begin_at(submit.event)
             self._link.stamp("encoded", self._clock.now_ns(), submitted([(submit.id, submit.event)]))
@@ -69,6 +76,12 @@ class Inbox:
                 self._link.send(Pong())
             elif isinstance(message, Submit):
                 self.accept(message)
+            elif isinstance(message, DrawStored):
+                self._rest(message)
+            elif isinstance(message, GoBack):
+                self._go_back, self.epoch = message, message.epoch
+                self.is_resting, self._take_back = False, None
+                self.draws.clear()
 
     @property
     def has_scene(self) -> bool:
@@ -91,8 +104,27 @@ class Inbox:
 
     @property
     def has_take_back(self) -> bool:
-        """Whether blocks are to be taken back."""
-        return self._take_back is not None
+        """Whether blocks are to be taken back, or the stream is to rest or to go back: a block in flight is in vain."""
+        return self._take_back is not None or self.is_resting or self._go_back is not None
+
+    def pop_go_back(self) -> GoBack | None:
+        """From where to go on, if the stream is to go back."""
+        message, self._go_back = self._go_back, None
+        return message
+
+    def begin_again(self, submits: Iterable[Submit], dials: DialSteps) -> None:
+        """The stream has gone back: only what is asked for now waits, and the dials are where they were then."""
+        self.waiting.clear()
+        self._mixes.clear()
+        self._dials = dials
+        for submit in submits:
+            self.accept(submit)
+        self._has_postponed = True  # the first block begins with a recache anyway: the words must not wait for another
+
+    def _rest(self, message: DrawStored) -> None:
+        self.is_resting, self.epoch, self._take_back = True, message.epoch, None
+        if message.blocks:
+            self.draws.append(message)
 
     def pop_take_back(self) -> int | None:
         """The newest block to keep, if later ones were dropped since the last call."""
@@ -134,6 +166,11 @@ class Inbox:
 
     def accept(self, submit: Submit) -> None:
         """Let an event wait for a block boundary, once its words are encoded."""
+        if isinstance(submit.event, Rewind):  # who submits it has gone back already: the next block shows it
+            self._link.send(
+                Taken(self._session.index, submitted([(submit.id, submit.event)]), (), self._clock.now_ns())
+            )
+            return
         if submit.keep is not None:
             self._take_back = submit.keep if self._take_back is None else min(self._take_back, submit.keep)
             self.epoch = submit.epoch

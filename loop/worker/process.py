@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import platform
@@ -19,19 +20,19 @@ from pathlib import Path
 
 import numpy as np
 
-from loop.link.message import Fault, Opened, Start, Started, WarmUp
-from loop.link.pipe import Pipe
+from loop.link.message import Fault, Opened, Opening, Start, Started, WarmUp
 from loop.link.ring import FrameRing
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
 from loop.worker.follower import Follower
+from loop.worker.followers import Followers
 from loop.worker.stream import Stream
 from loop.worker.window_link import WindowLink
 from world.block import World
 from world.event import Prompt
 from world.info import WorldError
 from world.options import WorldOptions
-from world.zoo import has_room_for_another, open_in_own_process
+from world.zoo import has_room_for_another, is_out_of_memory, memory_advice, open_in_own_process
 
 BEAT_S = 0.25
 
@@ -60,10 +61,18 @@ def run_process(pipe: Connection, options: WorldOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group: the window's process decides
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning OpenMP threads starve the window's process
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    logging.basicConfig(level=logging.INFO, format="neverblink: %(message)s", stream=sys.stderr)
     clock = MonotonicClock()
     device = SerialDevice(options.probe.busy, clock)
-    machine = Machine(clock, FrameRing.attach, gc_freeze.freeze, _leaves_room, _beat)
-    serve(pipe, lambda: open_in_own_process(options, device.spend), machine)
+    machine = Machine(clock, FrameRing.attach, gc_freeze.freeze, _leaves_room, _beat, memory_advice(options))
+    link = WindowLink(pipe)
+    followers = Followers(options, link)
+
+    def open_alone() -> World:
+        return open_in_own_process(options, device.spend, lambda told: link.send(Opening(told)))
+
+    serve(link, followers.open if options.ranks > 1 else open_alone, machine)
+    followers.close()
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class Machine:
 
     attach(name, slots, picture): the ring that the window's process has made. freeze(): called once all is loaded.
     leaves_room(world): whether a second process like this one would fit. beat(link): begins to send Beats.
+    memory_advice: what to change where its memory is too small, for the user.
     """
 
     clock: Clock
@@ -79,35 +89,41 @@ class Machine:
     freeze: Callable[[], None]
     leaves_room: Callable[[World], bool]
     beat: Callable[[WindowLink], None]
+    memory_advice: str
 
 
-def serve(pipe: Pipe, opening: Callable[[], World], machine: Machine) -> None:
+def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> None:
     """Open the world and run its sessions; a fault is reported through the pipe before it ends the process."""
-    link = WindowLink(pipe)
+    is_opening = True
     try:
         machine.beat(link)
         world = opening()
-        link.send(Opened(world.info, _versions(), machine.leaves_room(world)))
+        link.send(Opened(world.info, versions_of(world), machine.leaves_room(world)))
         while isinstance(start := link.pipe.recv(), WarmUp):
             _warm_up(world)
         while isinstance(start, Start):
-            start = _run_session(world, start, link, machine)
+            session = _begin_session(world, start, link, machine)
+            is_opening = False
+            start = session.run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the window's process has gone
     except WorldError as error:
         link.send(Fault(str(error), usage=True))
     except Exception as error:
+        if is_out_of_memory(error):
+            link.send(Fault(f"out of memory: {machine.memory_advice}", usage=is_opening))
+            return
         link.send(Fault(f"{type(error).__name__}: {error}", usage=False))
         raise
 
 
-def _run_session(world: World, start: Start, link: WindowLink, machine: Machine) -> Start | None:
-    """Make blocks, or follow another machine that does, until told to close; the next session, if one is to begin."""
+def _begin_session(world: World, start: Start, link: WindowLink, machine: Machine) -> Stream | Follower:
+    """A session that makes blocks, or one that follows another machine that does."""
     ring = machine.attach(start.ring, start.slots, world.info.picture)
     session = (Follower if start.follows else Stream)(world, start, ring, link, machine.clock)
     machine.freeze()
     link.send(Started())
-    return session.run()
+    return session
 
 
 def _beat(link: WindowLink) -> None:
@@ -153,9 +169,13 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, name="die with parent", daemon=True).start()
 
 
-def _versions() -> dict[str, str]:
-    """Versions of what made the latents, for the log."""
+def versions_of(world: World) -> dict[str, str]:
+    """Versions of what makes the latents, and the device that it runs on, for the log."""
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     if "torch" in sys.modules:
         versions["torch"] = sys.modules["torch"].__version__
+    if hasattr(world, "device"):
+        from world.dit.device import describe
+
+        versions["device"] = describe(world.device)
     return versions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from loop.link.message import Start
 from loop.link.ring import FrameRing
@@ -32,7 +33,7 @@ class Stream:
         inbox = Inbox(link, session, start, dials, costs, clock)
         output = FrameOutput(world, ring, link, clock, states=start.reserve + 3)
         self._parts = StreamParts(session, inbox, output, link, costs, clock)
-        self._ahead = RecacheAhead(self._parts)
+        self._ahead, self._dials = RecacheAhead(self._parts), world.info.dials
         self._reserve_ns = start.reserve * round(world.info.block_s * 1e9)
         if start.snapshot:
             session.resume(start.snapshot)
@@ -57,6 +58,11 @@ class Stream:
         inbox = self._parts.inbox
         while not inbox.closed:
             self._take_back()
+            self._go_back()
+            if inbox.is_resting:
+                self._draw()
+                inbox.receive(FULL_S if inbox.draws else POLL_S)
+                continue
             if self._ahead.is_asked and self._ahead.fits:
                 self._ahead.begin(self._parts.session.index)
             self._ahead.note_finished()
@@ -79,6 +85,24 @@ class Stream:
                 self._parts.output.forget_after(kept)
             except ValueError as error:  # a message that was long under way: the stream goes on from the newest block
                 log.warning("%s", error)
+
+    def _go_back(self) -> None:
+        """Go on from an older block, if the window's process has asked for it."""
+        message = self._parts.inbox.pop_go_back()
+        if message is None:
+            return
+        session, snapshot = self._parts.session, message.snapshot
+        self._ahead.forget()
+        self._parts.output.drop_frames()
+        session.resume(replace(snapshot, index=max(snapshot.index, session.index)))
+        self._parts.output.resume(snapshot.blocks)
+        self._parts.inbox.begin_again(message.submits, DialSteps(self._dials, snapshot.dials))
+
+    def _draw(self) -> None:
+        """Draw the next of the stored blocks that were asked for, if there is room for its frames."""
+        if self._parts.inbox.draws and self._parts.output.has_room:
+            message = self._parts.inbox.draws.popleft()
+            self._parts.output.draw(message.blocks, message.epoch)
 
     def _wait_s(self) -> float:
         """Seconds until the next block must begin, to be just in time."""

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from loop.link.message import Close, Died
 from loop.link.ring import FrameMark, FrameRing, ring_bytes
 from loop.timing.clock import Clock
 from loop.worker.process import Machine, serve
+from loop.worker.window_link import WindowLink
 from tests.simulation.virtual_time import NEVER, START_NS, Killed, Task, VirtualTime
 from world.block import World
 
@@ -23,8 +26,9 @@ MS = 1_000_000
 class Mishap:
     """What happens to a life of the model's process before its step number `step`, or the first at `at_s` or later.
 
-    life: 0 is the first process. kind: "death", "hang" (it makes no step any more) or "broken pipe" (it goes on, but
-    neither end hears the other). at_s: in seconds after the start of the show.
+    life: 0 is the first process. kind: "death", "hang" (it makes no step any more), "out of memory" (this step
+    finds none), or "broken pipe" (it goes on, but neither end hears the other). at_s: in seconds after the start of
+    the show.
     """
 
     life: int
@@ -178,8 +182,9 @@ class SimulatedProcess:
 
     def _work(self, opening: Callable[[Clock], World]) -> None:
         try:
-            nothing = {"freeze": lambda: None, "leaves_room": lambda world: False, "beat": lambda link: None}
-            serve(_WorkersPipe(self), lambda: opening(self), Machine(self, self.attach, **nothing))
+            nothing: dict[str, Any] = {"freeze": lambda: None, "leaves_room": lambda world: False}
+            nothing |= {"beat": lambda link: None, "memory_advice": "try --tiny"}
+            serve(WindowLink(_WorkersPipe(self)), lambda: opening(self), Machine(self, self.attach, **nothing))
         finally:
             if self._joining:
                 self._joining.wake_ns = min(self._joining.wake_ns, self._time.now_ns())
@@ -192,6 +197,8 @@ class SimulatedProcess:
         self.mishap_ns = self.now_ns()
         if self._mishap.kind == "death":
             raise Killed
+        if self._mishap.kind == "out of memory":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation")
         if self._mishap.kind == "hang":
             self._wakes_at_messages = False
             self._time.sleep_until(NEVER)

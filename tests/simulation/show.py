@@ -6,12 +6,15 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from input.gesture import Closed, KeyDown, Text
+from input.gesture import Closed, KeyDown, KeyUp, Text
 from input.script import Script
+from loop.archive.saved import open_log
+from loop.archive.writer import SessionWriter
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
@@ -38,7 +41,8 @@ class Plan:
     """Everything that decides how a show goes.
 
     open_ms, start_ms: what it costs to open the world, and to begin a session. script: events, in seconds after the
-    first flip. typed: prompts, in seconds after the start. keys: keys pressed, in seconds after the start. mishaps: of
+    first flip. typed: prompts, in seconds after the start. keys: keys pressed, in seconds after the start, as in "b",
+    "shift+f5", and "^b" for a key that is released. mishaps: of
     the model's process. to_model_ms, to_window_ms: how late the latest messages are. quiet_s: of the end, in which
     nothing is asked for any more, so that everything has time to be seen.
     """
@@ -157,8 +161,8 @@ class Show:
         return self.ended_ns - last_ns >= (self.plan.quiet_s + self.plan.mending_s) * 1e9
 
 
-def play(plan: Plan, wait_s: float = 1.0) -> Show:
-    """Play a show to its end. wait_s: the longest wait between two looks at the keys."""
+def play(plan: Plan, wait_s: float = 1.0, folder: Path | None = None) -> Show:
+    """Play a show to its end. wait_s: the longest wait between two looks at the keys. folder: save it there."""
     clock, rings, story, lives = VirtualTime(), Rings(), Story(), []
     probe = ProbeOptions(plan.fps, plan.frames, plan.block_ms, plan.recache_ms)
     mishaps = {mishap.life: mishap for mishap in plan.mishaps}
@@ -177,7 +181,8 @@ def play(plan: Plan, wait_s: float = 1.0) -> Show:
     model = LiveModel(options, launch, clock, rings.create, patience_s=HANG_S)
     screen, trace = SimulatedScreen(clock, gestures_of(plan)), Lines()
     controls = ShowControls(screen, Script(plan.script), model)
-    outputs = Outputs(trace, None, clock.now_ns)
+    archive = SessionWriter(open_log(folder), lambda: clock.now_ns() / 1e9) if folder else None
+    outputs = Outputs(trace, None, clock.now_ns, archive)
     engine = Engine(Parts(screen, model, controls, outputs, lambda engine: (), clock), None, wait_s)
     show = Show(plan, trace, screen, engine, model, rings, story, lives)
     _run(show, clock.now_ns)
@@ -186,10 +191,18 @@ def play(plan: Plan, wait_s: float = 1.0) -> Show:
 
 def gestures_of(plan: Plan) -> list[tuple[int, Any]]:
     """The keys that are pressed in a show, with their times; the last one ends it."""
-    pressed = [(at_s, KeyDown(key)) for at_s, key in plan.keys]
+    pressed = [(at_s, gesture_of(key)) for at_s, key in plan.keys]
     for at_s, text in plan.typed:
         pressed += [(at_s, KeyDown("enter")), (at_s, Text(text)), (at_s, KeyDown("enter"))]
     return [(START_NS + round(at_s * 1e9), gesture) for at_s, gesture in (*pressed, (plan.seconds, Closed()))]
+
+
+def gesture_of(key: str) -> Any:
+    """What a key of a plan stands for."""
+    if key.startswith("^"):
+        return KeyUp(key[1:])
+    *mods, name = key.split("+")
+    return KeyDown(name, frozenset(mods))
 
 
 def _run(show: Show, now_ns: Callable[[], int]) -> None:
@@ -198,3 +211,5 @@ def _run(show: Show, now_ns: Callable[[], int]) -> None:
         show.ended_ns = now_ns()
     finally:
         show.model.close()
+        if show.engine.out.archive:
+            show.engine.out.archive.close()

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Remade, Snapshot
-from world.boundary import Boundary, apply_events
 from world.cache_work import Recache, Work
 from world.diffusion.encoded_prompts import EncodedPrompt, EncodedPrompts
 from world.diffusion.memory import StreamMemory
@@ -21,7 +20,7 @@ from world.dit.device import finish, upload
 from world.dit.dit import TimeEmbeddings
 from world.dit.noise import normal
 from world.event import Event, words_of
-from world.fold import LoggedBlock, passes_to_restore
+from world.fold import logged_line, passes_to_restore
 from world.info import WorldError
 from world.prompt_mix import Words
 from world.switch_state import SPARE, SwitchState
@@ -157,7 +156,8 @@ class DiffusionSession:
         if self._config.cache.published and self._config.cache.sink > self._config.cache.block:
             raise ValueError("a published cache keeps noisy keys in a sink above a block: its state is not in the log")
         now = self.state.conditions
-        line = self._logged(blocks, Conditions(words or now.words, now.seed, dials or now.dials))
+        before = Conditions(words or now.words, now.seed, dials or now.dials)
+        line = logged_line(blocks, before, self._model.info.dials)
         for logged, passes in zip(line, passes_to_restore(line, self._config.cache.rules), strict=True):
             work = self.state.restore(logged, passes)
             self._memory.history.add(logged.block)
@@ -240,12 +240,3 @@ class DiffusionSession:
     def _forget(self) -> None:
         """Keep the latents of the switch state's line only."""
         self._memory.history.keep(block.index for block in self.state.line)
-
-    def _logged(self, blocks: Sequence[Block], conditions: Conditions) -> list[LoggedBlock]:
-        """Each of `blocks` with the boundary before it; `conditions` were in force before the first."""
-        line = []
-        for block in blocks:
-            boundary: Boundary = apply_events(conditions, block.events, block.index, self._model.info.dials)
-            line.append(LoggedBlock(block, boundary))
-            conditions = boundary.conditions
-        return line

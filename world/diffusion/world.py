@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from world.diffusion.model import DiffusionModel
@@ -19,15 +20,18 @@ class DiffusionWorld(DiffusionModel):
         """A new stream that begins with `prompt`; its newest `spare` blocks can be taken back."""
         return DiffusionSession(self, seed, prompt, spare)
 
-    def prepare(self) -> None:
+    def prepare(self, tell: Callable[[str], None] = lambda told: None) -> None:
         """Let a fast model compile and capture what a show should not wait for: every kind of pass, and the decoder.
 
         It takes a few blocks' time; up to a minute more where layers are compiled for the first time on a machine.
+        tell: called with how far it is.
         """
         if not isinstance(self.dit, FastDiT):
             return
+        tell("compiling the model for this machine, which takes up to a minute the first time ...")
         session, state = self.session(0, self.info.showpiece), self.decoder.start()
-        filling = self.config.cache.blocks + 2  # the first pass of a kind is not captured
-        for words in (*[self.info.showpiece] * filling, "a", "a", "a", self.info.showpiece):
-            _, state = self.decoder.decode(state, session.step([Prompt(words)]).latents)
+        words = (*[self.info.showpiece] * (self.config.cache.blocks + 1), "a", "a", self.info.showpiece)
+        for number, prompt in enumerate(words):
+            tell(f"warming the model up, {number} of {len(words)} blocks ...")
+            _, state = self.decoder.decode(state, session.step([Prompt(prompt)]).latents)
         session.step([Rebuild()])

@@ -39,6 +39,17 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
+def use_gpu(number: int, count: int) -> None:
+    """Let "cuda" mean GPU `number` in the calling thread, one of `count`; raises WorldError if there are fewer.
+
+    For the owner of the process to call.
+    """
+    found = torch.cuda.device_count()
+    if found < count:
+        raise WorldError(f"{count} ranks need a GPU each, and torch sees {found} here: use --ranks {max(1, found)}")
+    torch.cuda.set_device(number)
+
+
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy `tensor` from the CPU to `device` without stalling the stream: a GPU reads it from pinned memory."""
     if device.type != "cuda":
@@ -198,9 +209,9 @@ def describe_cuda() -> str | None:
     return f"CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
 
 
-def memory_gib(device: torch.device) -> float | None:
-    """The size of a GPU's memory; None for a CPU."""
-    return torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else None
+def free_gib(device: torch.device) -> float | None:
+    """How much of a GPU's memory is free, other processes considered; None for a CPU."""
+    return torch.cuda.mem_get_info(device)[0] / 2**30 if device.type == "cuda" else None
 
 
 def fp8_is_fast(device: torch.device) -> bool:

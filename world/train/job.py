@@ -8,16 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from world.compact.decoder import LinearLatents
+from world.compact.geometry import Geometry
+from world.compact.model import LAYERS, WIDTH, CompactModel, shape, shape_of
 from world.dit.device import resolve
 from world.info import WorldError
-from world.small.decoder import Geometry, LinearLatents
-from world.small.world import LAYERS, WIDTH, SmallModel, shape, shape_of
 from world.train.learn.checkpoint import load_checkpoint
 
 # the stages of `small`, in their order; the gate is no part of it
 STAGES = ("latents", "base", "teacher", "tune", "pace", "decoder", "evaluate", "package")
 GATE = "gate"
-STAGE_HELP = "small: every stage in turn; gate: whether twenty minutes of base are worth going on with"
+TALE = "tale"
+STORY = "tale.safetensors"
+TALE_WIDTH, TALE_LAYERS = 256, 8
+STAGE_HELP = (
+    "small: every stage in turn; tale: all of the storybook;"
+    " gate: whether twenty minutes of base are worth going on with"
+)
 LIBRARY, DECODER = "library/kinds.json", "decoder.pt"
 NEEDED_FILES = {  # the files that a stage reads, each with the stage that makes it
     "base": {LIBRARY: "latents"},
@@ -51,9 +58,14 @@ class Job:
         latents.load_state_dict(load_checkpoint(self.out / "latents.pt"))
         return latents
 
-    def load_model(self, stage: str) -> SmallModel:
+    def load_model(self, stage: str) -> CompactModel:
         """The averaged model that a stage has left in this folder."""
-        return SmallModel.of(load_checkpoint(self.out / f"{stage}.pt")["average"])
+        return CompactModel.of(load_checkpoint(self.out / f"{stage}.pt")["average"])
+
+    @property
+    def is_tale(self) -> bool:
+        """Whether the folder holds a storybook."""
+        return (self.out / STORY).exists()
 
     def finished_models(self) -> list[str]:
         """The names of the models in this folder, the best one last."""
@@ -61,6 +73,8 @@ class Job:
 
     def obstacle(self, stage: str) -> str | None:
         """Why a stage cannot run in this folder, and what to do about it; None if it can."""
+        if stage == TALE or (stage == "evaluate" and self.is_tale):
+            return None
         needed = NEEDED_FILES.get(stage, {})
         if stage in ("evaluate", "package") and not self.finished_models():
             needed = {"base.pt": "base"} | needed
@@ -88,6 +102,8 @@ def parse_job(argv: Sequence[str], description: str | None) -> tuple[Job, str]:
     parser = _parser(description)
     given = vars(parser.parse_args(argv))
     stage = given.pop("stage")
+    width, layers = (TALE_WIDTH, TALE_LAYERS) if stage == TALE else (WIDTH, LAYERS)
+    given["width"], given["layers"] = given["width"] or width, given["layers"] or layers
     try:
         shape(given["width"], given["layers"])
         given["workers"] = given["workers"] or (2 if resolve(given["device"]).type == "cpu" else 1)
@@ -102,14 +118,14 @@ def parse_job(argv: Sequence[str], description: str | None) -> tuple[Job, str]:
 def _parser(description: str | None) -> _Parser:
     parser = _Parser(prog="neverblink train", description=description)
     add = parser.add_argument
-    add("stage", choices=["small", *STAGES, GATE], help=STAGE_HELP)
+    add("stage", choices=["small", TALE, *STAGES, GATE], help=STAGE_HELP)
     add("--out", type=Path, default=Path("runs/small"), help="folder of everything made")
     add("--minutes", type=_minutes, default=90.0, help="training time, over all runs of the stage")
     add("--workers", type=_count, help="processes: of one thread each (2), or of one GPU each (1)")
     add("--clips", type=_count, default=30, help="clips rendered for each kind of motion")
     add("--trials", type=_count, default=200, help="prompts, and pairs of prompts, that evaluate marks")
-    add("--width", type=_count, default=WIDTH, help="of the transformer that base begins with, in 64s")
-    add("--layers", type=_count, default=LAYERS, help="of the transformer that base begins with")
+    add("--width", type=_count, help=f"of the transformer that base begins with, in 64s ({WIDTH}; tale: {TALE_WIDTH})")
+    add("--layers", type=_count, help=f"of the transformer that base begins with ({LAYERS}; tale: {TALE_LAYERS})")
     add("--seed", type=int, default=0)
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
     return parser

@@ -8,20 +8,23 @@ from dataclasses import replace
 
 import torch
 
-from world.small.decoder import Geometry
-from world.small.packed import write
+from world.compact.geometry import Geometry
+from world.dit.device import resolve, use_threads
 from world.train.data.latents import fit_latents
 from world.train.data.library import Library, build_library
-from world.train.job import GATE, STAGES, Job, parse_job
+from world.train.job import GATE, STAGES, TALE, Job, parse_job
 from world.train.judge import exam, gate
 from world.train.judge.evaluate import Judge
 from world.train.judge.scores import Marker
+from world.train.learn.budget import Budget
 from world.train.learn.rollout import SamplingRecipe
+from world.train.marks.exam import examine_tale
 from world.train.stages.base import BaseConfig, BaseTrainer
 from world.train.stages.decoder import train_decoder
 from world.train.stages.pace import PaceConfig, PaceTuner
 from world.train.stages.teacher import TeacherTrainer
 from world.train.stages.tune import TuneConfig, Tuner
+from world.train.story.run import CPU_SCALE, GPU_SCALE, StoryRun, train_tale
 from world.train.workers import enter_worker, run_workers, start_log, use_device
 
 # of the minutes of `small`
@@ -90,8 +93,21 @@ def _run_decoder(job: Job) -> None:
     train_decoder(job.load_linear(), job.out / "decoder.pt", job.minutes, job.seed)
 
 
+def _run_tale(job: Job) -> None:
+    """Train the storybook, all of it."""
+    device = resolve(job.device)
+    if device.type == "cpu":
+        use_threads(1)
+    scale = CPU_SCALE if device.type == "cpu" else GPU_SCALE
+    if not train_tale(StoryRun(job.out, Budget(job.minutes), device, scale, (job.width, job.layers), job.seed)):
+        sys.exit(f"neverblink train: a stage failed; see {job.out / 'log.txt'}")
+
+
 def _run_evaluate(job: Job) -> None:
     """Print tables and write contact sheets of every model there is, in the denoising steps of play."""
+    if job.is_tale:
+        examine_tale(job.out, resolve(job.device), job.trials, job.seed)
+        return
     use_device(job, job.workers)
     latents, library = job.load_linear(), Library(job.out / "library")
     recogniser = exam.folder_recogniser(job.out, library, latents, job.seed)
@@ -117,7 +133,7 @@ def _run_gate(job: Job) -> None:
 
 def _run_package(job: Job) -> None:
     """Write the file that the package carries: the paced model, or the newest one before it."""
-    write(job.out / "small.safetensors", exam.assemble_world(job.out, job.finished_models()[-1]).state_dict())
+    exam.assemble_world(job.out, job.finished_models()[-1]).save(job.out / "small.safetensors")
 
 
 STAGE_FUNCTIONS: dict[str, Callable[[Job], None]] = {
@@ -130,6 +146,7 @@ STAGE_FUNCTIONS: dict[str, Callable[[Job], None]] = {
     "evaluate": _run_evaluate,
     "package": _run_package,
     GATE: _run_gate,
+    TALE: _run_tale,
 }
 
 

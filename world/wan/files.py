@@ -154,8 +154,11 @@ def read_decoder(path: Path, dtype: torch.dtype, device: torch.device) -> WanVAE
     return decoder
 
 
-def read_prompts(files: Files, sizes: DiTConfig, device: torch.device) -> PromptEncoder:
-    """The text encoder with its tokenizer, both tried on a word."""
+def read_prompts(files: Files, sizes: DiTConfig, device: torch.device, offload: bool = False) -> PromptEncoder:
+    """The text encoder with its tokenizer, both tried on a word.
+
+    offload: compute on `device` with weights that stay in host memory and are copied there for each prompt.
+    """
     tokenizer = Tokenizer(files.tokenizer)
     tensors, scales = _read(files.text, encoder_names)
     config = _umt5_sizes(tensors)
@@ -163,7 +166,10 @@ def read_prompts(files: Files, sizes: DiTConfig, device: torch.device) -> Prompt
         raise WorldError(f"{files.text} has {config.heads} heads in a width of {config.attention_dim}")
     with torch.device("meta"):
         model = UMT5(config)
-    fill(model, tensors, files.text, _encoder_dtype(tensors), device, scales.applied)
+    held = torch.device("cpu") if offload else device
+    fill(model, tensors, files.text, _encoder_dtype(tensors), held, scales.applied)
+    if offload:
+        model.offload(device)
     if model.config.dim != sizes.text_dim:
         raise WorldError(f"{files.text} is {model.config.dim} wide, {files.config} expects text_dim {sizes.text_dim}")
     if model.config.vocabulary < tokenizer.size:

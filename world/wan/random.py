@@ -16,6 +16,7 @@ from world.dit.dit import CausalDiT
 from world.dit.speed import accelerate, speed_for
 from world.info import WorldError
 from world.options import WorldOptions
+from world.wan.fast.decoder import decoder_at
 from world.wan.picture import checked_picture
 from world.wan.taehv import TAEHV
 from world.wan.vae import WanVAE
@@ -69,7 +70,7 @@ def random_wan(
         return TextEncoding(torch.randn(1, sizes.text_len, sizes.text_dim, generator=generator).to(device, dtype))
 
     transformer = accelerate(_randomized(sizes, device, dtype), config, device, speed)
-    return DiffusionWorld(config, transformer, encode, pixels, info, device=device)
+    return DiffusionWorld(config, transformer, encode, decoder_at(speed, pixels, device, dtype), info, device=device)
 
 
 def _randomized(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> CausalDiT:

@@ -16,14 +16,14 @@ from world.wan.weights import is_finite
 
 
 @torch.no_grad()
-def try_once(files: Files, prompts: PromptEncoder, dit: CausalDiT, decoder: WanVAE | TAEHV) -> None:
-    """Encode a few words, denoise a latent frame of 4x4 once, and decode it.
+def try_once(files: Files, prompts: PromptEncoder | None, dit: CausalDiT, decoder: WanVAE | TAEHV) -> None:
+    """Encode a few words, denoise a latent frame of 4x4 once, and decode it. Without `prompts`, no words are encoded.
 
     Raises WorldError, with the file's name, if numbers come out that are not finite: finite weights can overflow too.
     What overflows only in larger pictures or after more steps is left to the session, which looks at every block.
     """
     device, config = next(dit.parameters()).device, dit.config
-    embedding = prompts("a red fox")
+    embedding = torch.zeros(1, 1, config.text_dim) if prompts is None else prompts("a red fox")
     _need_finite(embedding, str(files.text))
     latents = torch.linspace(0, 999, 16 * config.in_dim, device=device).sin().view(1, 1, config.in_dim, 4, 4)
     attend = Dense((2, 2), [0], config.head_dim, device=device)

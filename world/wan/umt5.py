@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from world.info import WorldError
 from world.wan.checkpoint import told
+from world.wan.weights import HostEmbedding, leave_on_host
 
 TEXT_LENGTH = 512  # tokens, the end mark included
 
@@ -99,6 +100,12 @@ class UMT5(nn.Module):
         for block in self.blocks:
             x = block(x, buckets, hidden)
         return self.norm(x)
+
+    def offload(self, device: torch.device) -> None:
+        """Compute on `device` from now on, with the weights of the large layers left where they are, in host memory."""
+        leave_on_host(self)
+        self.register_module("token_embedding", HostEmbedding(self.token_embedding))
+        self.to(device)
 
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
         """As `forward`, but zero for padding, which is how Wan models expect it."""

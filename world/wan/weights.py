@@ -1,4 +1,4 @@
-"""Tensors of a checkpoint as the weights of a model: check every one by name, and load them without a copy."""
+"""Tensors of a checkpoint as the weights of a model: checked by name, loaded without a copy, or left in host memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from world.dit.device import upload
 from world.info import WorldError
 from world.wan.checkpoint import Tensors, first
 
@@ -86,3 +88,41 @@ def shape_text(tensor: Tensor) -> str:
 def dtype_text(tensor: Tensor) -> str:
     """The dtype of `tensor` for an error message, like int64."""
     return str(tensor.dtype).removeprefix("torch.")
+
+
+class HostLinear(nn.Module):
+    """`linear`, which has no bias, with its weight left in host memory. `to` does not move it.
+
+    Each call copies the weight to where its input is, through pinned memory that is used again and again, and forgets
+    it. A weight that is memory-mapped stays so: neither the GPU nor the host holds a copy of the model.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        assert len(list(linear.parameters())) == 1, "only a weight is copied"
+        self._weight: Tensor = linear.weight.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [..., inner] -> [..., outer], on the device of x."""
+        return F.linear(x, upload(self._weight, x.device))
+
+
+class HostEmbedding(nn.Module):
+    """`embedding` with its table left where it is: only the rows that are asked for are copied."""
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self._weight: Tensor = embedding.weight.detach()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids int64 [...] -> [..., dim], on the device of ids."""
+        return upload(F.embedding(ids.to(self._weight.device), self._weight), ids.device)
+
+
+def leave_on_host(module: nn.Module) -> None:
+    """Let the linear layers in `module` be such layers from now on."""
+    for name, part in module.named_children():
+        if isinstance(part, nn.Linear):
+            module.register_module(name, HostLinear(part))
+        else:
+            leave_on_host(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 
@@ -10,30 +11,41 @@ import torch
 from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
-from world.dit.device import memory_gib, resolve, working_dtype
+from world.dit.device import free_gib, resolve, working_dtype
+from world.dit.parallel import shared_config
 from world.dit.speed import accelerate, speed_for
 from world.info import WorldError, WorldInfo
 from world.options import WorldOptions
+from world.wan.fast.decoder import decoder_at
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
+from world.wan.fit import Setting, fitted, memory_need
 from world.wan.picture import checked_picture
 from world.wan.trial import try_once
+
+log = logging.getLogger(__name__)
 
 SHOWPIECE = (
     "A lighthouse on a cliff at dusk, waves breaking on the rocks below, warm light in its windows, "
     "the camera circles it slowly, cinematic, detailed"
 )
 FPS = 16.0
-TEXT_ROOM_GIB = 30.0  # on a smaller GPU the text encoder (10.6 GiB) stays on the CPU; the rest takes about 18
 
 
-def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
-    """Open the world whose checkpoints are in `folder`; raises WorldError, one line, if anything is wrong with them."""
+def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> DiffusionWorld:
+    """Open the world whose checkpoints are in `folder`; raises WorldError, one line, if anything is wrong with them.
+
+    has_text: whether prompts are encoded here, and not by another process that shares this world.
+    """
     files = survey(folder, options.decoder)
     sizes = configure(files.config, options)
+    shared_config(sizes, options.ranks)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
     speed = speed_for(device, options.speed, dtype)
-    prompts = read_prompts(files, sizes.dit, _text_device(device))
+    picture, asked = checked_picture(options.picture), options.text_device if has_text else "cpu"
+    setting = Setting(picture, options.decoder, dtype.itemsize, asked, speed, ranks=options.ranks)
+    text = _place_for_text(sizes, setting, device)
+    prompts = read_prompts(files, sizes.dit, *_encoding(text, device)) if has_text else None
     decoder = read_decoder(files.decoder, dtype, device)
     if decoder.config.channels != sizes.dit.in_dim:
         raise WorldError(
@@ -43,11 +55,13 @@ def open_wan(folder: Path, options: WorldOptions) -> DiffusionWorld:
     try_once(files, prompts, dit, decoder)
 
     def encode(text: str) -> TextEncoding:
+        assert prompts is not None, "prompts are encoded by another process"
         return TextEncoding(prompts(text).to(device))
 
     info = wan_info(sizes, decoder.memory)
     transformer = accelerate(dit, sizes, device, speed)
-    return DiffusionWorld(sizes, transformer, encode, decoder, info, device=device, slow_words=True)
+    pixels = decoder_at(speed, decoder, device, dtype)
+    return DiffusionWorld(sizes, transformer, encode, pixels, info, device=device, slow_words=True)
 
 
 def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
@@ -74,6 +88,24 @@ def wan_info(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
     )
 
 
-def _text_device(device: torch.device) -> torch.device:
-    room = memory_gib(device)
-    return device if room is None or room >= TEXT_ROOM_GIB else torch.device("cpu")
+def _place_for_text(sizes: DiffusionConfig, setting: Setting, device: torch.device) -> str:
+    """Where prompts are encoded (world.options.TEXT_DEVICES). What the world needs is told.
+
+    Raises WorldError where it does not fit into the GPU's memory.
+    """
+    free = free_gib(device)
+    if free is None:
+        if setting.text not in ("auto", "cpu"):
+            raise WorldError(
+                f"text-device {setting.text}: the model runs on the CPU, and prompts are encoded there too"
+            )
+        return "cpu"
+    setting = fitted(sizes.dit, sizes.cache, setting, free)
+    need = memory_need(sizes.dit, sizes.cache, setting)
+    log.info("GPU memory: needs about %s of %.1f GiB free; text encoder: %s", need, free, setting.text)
+    return setting.text
+
+
+def _encoding(text: str, device: torch.device) -> tuple[torch.device, bool]:
+    """The device that prompts are encoded on, and whether the encoder's weights stay in host memory."""
+    return (torch.device("cpu") if text == "cpu" else device), text == "offload"

@@ -86,7 +86,7 @@ class TimedStream:
             stages["upload"] += self._lap()
             number += upload.count
             stages.setdefault("first frame", (time.perf_counter() - boundary) * 1e3)
-        self._ring.release(self._ring.written)
+        self._ring.release(self._ring.written, epoch=0)
         return stages
 
     def _lap(self) -> float:

@@ -81,7 +81,7 @@ def _measure_all(run: SectionRun, setting: GpuSetting, speeds: tuple[str, ...], 
 def _measure_mode(run: SectionRun, setting: GpuSetting, speed: str, reference: list[ReferenceBlocks]) -> None:
     """The sections that share an open world; none of them if it does not open."""
     opened: list[TimedStream] = []
-    opening_s = 20 if speed == "exact" else 60  # what is not exact may have to be compiled
+    opening_s = 10 if speed == "exact" else 35  # what is not exact may have to be compiled
     run.section(("modes", speed, "open"), opening_s, lambda: _open(setting, speed, opened))
     if opened:
         _measure_opened(run, setting, speed, opened[0], reference)
@@ -96,12 +96,12 @@ def _measure_opened(
         run.section(("modes", speed, kind), expected_s, work)
 
     switches = max(2, setting.blocks // 4)
-    section("stages", 12, lambda: measure_stages(stream, setting.blocks))
+    section("stages", 10, lambda: measure_stages(stream, setting.blocks))
     section("linears", 3, lambda: measure_linears(setting, stream.world))
-    section("switch", 8, lambda: measure_switches(stream, switches))
+    section("switch", 6, lambda: measure_switches(stream, switches))
     section("overlap", 12, lambda: measure_overlap(stream, switches))
-    section("error", 12, lambda: _error(setting, speed, stream, reference))
-    section("vae", 20, lambda: measure_vae(setting, stream, open_at_speed(setting.world, speed, "vae").decoder))
+    section("error", 8, lambda: _error(setting, speed, stream, reference))
+    section("vae", 15, lambda: measure_vae(setting, stream, open_at_speed(setting.world, speed, "vae").decoder))
 
 
 def _open(setting: GpuSetting, speed: str, opened: list[TimedStream]) -> dict[str, float]:

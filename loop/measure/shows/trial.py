@@ -66,9 +66,12 @@ def run_show(show: Show, watch: Watch | None = None) -> Recording:
     with tempfile.TemporaryDirectory(prefix="neverblink-") as folder:
         script, trace = Path(folder, "script.jsonl"), Path(folder, "trace.jsonl")
         script.write_text("".join(json.dumps(entry) + "\n" for entry in show.script))
-        files = ("--script", str(script), "--trace", str(trace), "--seconds", f"{show.seconds:.3f}", "--end-with-stdin")
+        files = ("--script", str(script), "--trace", str(trace), "--no-save", "--end-with-stdin")
+        length = ("--seconds", f"{show.seconds:.3f}")
         try:
-            _run_process([sys.executable, "-m", show.module, *show.arguments, *files], show.seconds + PATIENCE_S, watch)
+            _run_process(
+                [sys.executable, "-m", show.module, *show.arguments, *files, *length], show.seconds + PATIENCE_S, watch
+            )
         except ShowFailed as failure:
             failure.recording = _partial_recording(trace)
             raise

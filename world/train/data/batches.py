@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from world.small.decoder import LinearLatents
+from world.compact.decoder import LinearLatents
 from world.train.data.captions import (
     ATTRIBUTES,
     COLOURS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from world.small.text import THESAURUS, concepts
+from world.compact.small import SMALL
 
 LINEAR = ("left", "right", "up", "down")
 SCENES: dict[str, tuple[str, ...]] = {  # the directions in which each scene can move, its default first
@@ -83,7 +83,7 @@ class Look:
 
 def look_of(text: str, before: Look | None = None) -> Look:
     """The look that `text` asks for while `before` is on screen (None: at the start of a stream)."""
-    words = concepts(text)
+    words = SMALL.language.concepts(text)
     named = {attribute: [w for w in words if w in values] for attribute, values in _VALUES.items()}
     scene = named["scene"][0] if named["scene"] else before.scene if before else "plasma"
     colours = named["colour"]
@@ -106,7 +106,7 @@ _VALUES = {
     "direction": tuple(sorted({w for directions in SCENES.values() for w in directions})),
     "speed": ("slow", "fast"),
 }
-_SYNONYMS = {name: [w for w, concept in THESAURUS.items() if concept == name] for name in set(THESAURUS.values())}
+_SYNONYMS = SMALL.language.synonyms
 
 
 def random_caption(

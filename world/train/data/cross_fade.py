@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from world.small.decoder import LinearLatents
+from world.compact.decoder import LinearLatents
 
 
 class CrossFade:
@@ -14,8 +14,11 @@ class CrossFade:
     def __init__(self, latents: LinearLatents) -> None:
         g = latents.geometry
         basis = latents.basis.view(g.channels, g.frames, -1)
-        share = (torch.arange(2 * g.frames) + 0.5) / (2 * g.frames)
-        self.ramps = [torch.einsum("ktp,t,jtp->kj", basis, part, basis) for part in share.view(2, -1)]
+        share = (torch.arange(2 * g.frames, device=basis.device) + 0.5) / (2 * g.frames)
+        scale = latents.scale.expand(g.channels)
+        self.ramps = [
+            torch.einsum("ktp,t,jtp->kj", basis, part, basis) * scale / scale[:, None] for part in share.view(2, -1)
+        ]
 
     def fade(self, old: Tensor, new: Tensor, cut: int) -> Tensor:
         """Latents [..., n, C, h, w] that equal `old` before block `cut` and `new` from block cut + 2 on."""

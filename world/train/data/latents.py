@@ -7,7 +7,8 @@ import random
 import torch
 from torch import Tensor
 
-from world.small.decoder import Geometry, LinearLatents
+from world.compact.decoder import LinearLatents
+from world.compact.geometry import Geometry
 from world.train.data.captions import Look, look_of, random_caption
 from world.train.data.render import paint, random_colours, random_dials, render_maps
 from world.train.learn.device import seeded_generator

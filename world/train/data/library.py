@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from world.small.decoder import LinearLatents
+from world.compact.decoder import LinearLatents
 from world.train.data.captions import SCENES, SPEEDS, Look
 from world.train.data.render import HIGHLIGHT, BrightnessMaps, ClipColours, random_dials, render_maps
 from world.train.learn.device import default_device, seeded_generator

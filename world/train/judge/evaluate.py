@@ -10,7 +10,8 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from world.small.world import DIALS, RANGES, SmallModel
+from world.compact.model import CompactModel
+from world.compact.small import SMALL
 from world.train.data.captions import LINEAR, SCENES, Look, exam_prompts, look_of
 from world.train.data.motion import measured_speeds, motion_fields, translation_fields, zoom_fields
 from world.train.judge.report import Figure, mean_of_values, share_of_hits
@@ -43,7 +44,7 @@ class Trial:
 class Judge:
     """Evaluates a model with one sampling recipe. The same seed gives the same figures."""
 
-    model: SmallModel
+    model: CompactModel
     marker: Marker
     recipe: SamplingRecipe
     seed: int = 5
@@ -74,7 +75,7 @@ class Judge:
 
     def dials(self, count: int = 54) -> Figures:
         """The share of trials in which a dial changed the measured motion in its direction within two blocks."""
-        return {dial: share_of_hits(self._dial_hits(dial, count)) for dial in DIALS}
+        return {dial: share_of_hits(self._dial_hits(dial, count)) for dial in SMALL.dials}
 
     def switches(self, count: int = 200, sink: int = 1) -> dict[str, Figures]:
         """Prompt switches with each of CACHE_MODES: the jump, the adherence after it, and paired differences."""
@@ -115,7 +116,7 @@ class Judge:
         resting = self.streams([text for text, _ in asked])
         before = torch.cat([resting.next_block() for _ in range(8)], 1)
         signs = torch.tensor([1.0 if n % 2 else -1.0 for n in range(len(asked))])
-        turned, rest = resting.fork(), torch.zeros(len(asked), 2, len(DIALS))
+        turned, rest = resting.fork(), torch.zeros(len(asked), 2, len(SMALL.dials))
         dials = ((turned, turned_dial(dial, signs)), (resting, rest))
         made = [torch.cat([before, streams.next_blocks(values)], 1) for streams, values in dials]
         motions = [self._dial_motion(latents, dial, [look for _, look in asked]) for latents in made]
@@ -157,9 +158,9 @@ class Judge:
 
 def turned_dial(dial: str, signs: Tensor) -> Tensor:
     """Dial values [B, 2, 4] of two blocks in which one dial moves up or down from rest, as fast as play allows."""
-    low = RANGES[dial].low if dial in RANGES else -1.0
-    values = torch.zeros(len(signs), 2, len(DIALS))
-    values[:, :, DIALS.index(dial)] = (signs[:, None] * torch.tensor([DIAL_STEP, 2 * DIAL_STEP])).clamp(min=low)
+    low, dials = SMALL.dials[dial].low, list(SMALL.dials)
+    values = torch.zeros(len(signs), 2, len(dials))
+    values[:, :, dials.index(dial)] = (signs[:, None] * torch.tensor([DIAL_STEP, 2 * DIAL_STEP])).clamp(min=low)
     return values
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import torch
 
-from world.small.decoder import Geometry, LinearLatents
-from world.small.packed import pack, unpack
-from world.small.world import SmallWorld, shape_of
+from world.compact.decoder import LinearLatents
+from world.compact.geometry import Geometry
+from world.compact.model import shape_of
+from world.compact.packed import pack, unpack
+from world.compact.world import CompactWorld
 from world.train.data.captions import COLOURS, SCENES, exam_prompts
 from world.train.data.library import Library
 from world.train.data.render import paint, random_colours, render_maps
@@ -28,10 +30,10 @@ SHEET_PROMPTS = tuple(f"{colour} {scene}" for scene, colour in zip(SCENES, COLOU
 ScoreTable = dict[str, Figures]
 
 
-def assemble_world(folder: Path, stage: str) -> SmallWorld:
+def assemble_world(folder: Path, stage: str) -> CompactWorld:
     """The averaged model of a stage and the picture decoder of a training folder, rounded as in the packed file."""
     weights = load_checkpoint(folder / f"{stage}.pt")["average"]
-    world = SmallWorld(shape_of(weights))
+    world = CompactWorld(shape_of(weights))
     world.model.load_state_dict(weights)
     world.decoder.load_state_dict(load_checkpoint(folder / "decoder.pt")["model"])
     world.load_state_dict(unpack(pack(world.state_dict())))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from world.small.decoder import LinearLatents, PictureDecoder
-from world.small.world import SHIFT
+from world.compact.decoder import LinearLatents, PictureDecoder
+from world.compact.small import SMALL
 from world.train.data.captions import LINEAR, Look
 from world.train.judge.recognise import Recogniser
 from world.train.judge.report import Figure, markdown_table, share_of_hits
@@ -19,7 +19,7 @@ from world.train.learn.rollout import SamplingRecipe
 
 STEPS = 8
 # even steps before the shift, without fresh noise: a base has not been tuned to few steps yet
-GATE_SIGMAS = tuple(SHIFT * t / (1 + (SHIFT - 1) * t) for t in (1 - n / STEPS for n in range(STEPS)))
+GATE_SIGMAS = tuple(SMALL.shift * t / (1 + (SMALL.shift - 1) * t) for t in (1 - n / STEPS for n in range(STEPS)))
 GATE_RECIPE = SamplingRecipe(GATE_SIGMAS, renoise=False)
 
 

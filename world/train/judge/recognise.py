@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.small.decoder import LinearLatents
+from world.compact.decoder import LinearLatents
 from world.train.data.batches import BatchSource
 from world.train.data.captions import SCENES, SPEEDS, Look
 from world.train.data.library import Library

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from world.small.decoder import PictureDecoder
+from world.compact.decoder import PictureDecoder
 from world.train.data.captions import COLOURS, SPEEDS, Look
 from world.train.data.motion import measure_motion, speed_class
 from world.train.data.render import FPS

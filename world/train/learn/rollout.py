@@ -11,13 +11,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from world.compact.model import HEAD_DIM, CompactModel
+from world.compact.small import SMALL
+from world.compact.text import tokenize
 from world.dit.attend import attention
 from world.dit.rope import rotate, rotation
-from world.small.decoder import Geometry
-from world.small.text import tokenize
-from world.small.world import GRID, HEAD_DIM, SHIFT, STEPS, SmallModel
 
-PLAYED_SIGMAS = tuple(SHIFT * t / (1000 + (SHIFT - 1) * t) for t in STEPS)
+PLAYED_SIGMAS = tuple(SMALL.shift * t / (1000 + (SMALL.shift - 1) * t) for t in SMALL.steps)
 BlockKeys = list[tuple[Tensor, Tensor]]  # keys and values of one block in each layer, [B, N, heads, head_dim]
 Prompts = tuple[list[tuple[Tensor, Tensor]], Tensor]  # each layer's keys and values of the texts; their pooled vectors
 Item = TypeVar("Item")
@@ -41,12 +41,14 @@ class SamplingRecipe:
 class CachedAttention:
     """Attention of new blocks over the cached blocks and over one another. Owns the new blocks' keys and values."""
 
-    def __init__(self, cached: list[BlockKeys], new_blocks: int = 1) -> None:
+    def __init__(
+        self, cached: list[BlockKeys], new_blocks: int, grid: tuple[int, int], device: torch.device | None = None
+    ) -> None:
         self.cached = cached
         self.new: BlockKeys = []  # of all new blocks together
-        positions = torch.arange(len(cached) + new_blocks)
-        self.rotation = rotation(positions, GRID, HEAD_DIM)
-        self.new_rotation = rotation(positions[-new_blocks:], GRID, HEAD_DIM)
+        positions = torch.arange(len(cached) + new_blocks, device=device)
+        self.rotation = rotation(positions, grid, HEAD_DIM)
+        self.new_rotation = rotation(positions[-new_blocks:], grid, HEAD_DIM)
 
     def by_block(self, new_blocks: int) -> list[BlockKeys]:
         """The new keys and values, block by block."""
@@ -65,11 +67,11 @@ class Streams:
     """A batch of streams, each under its own text. Owns their caches and the latents of the blocks in them.
 
     With guidance there are two caches, one with the texts and one with empty texts; without guidance the second is
-    unused.
+    unused. Texts may be given as tokens, int64 [B, L].
     """
 
     def __init__(
-        self, model: SmallModel, texts: Sequence[str], recipe: SamplingRecipe, generator: torch.Generator
+        self, model: CompactModel, texts: Sequence[str] | Tensor, recipe: SamplingRecipe, generator: torch.Generator
     ) -> None:
         self.model, self.recipe, self.generator = model, recipe, generator
         self.caches: list[list[BlockKeys]] = [[], []]
@@ -77,9 +79,9 @@ class Streams:
         self.block_count = 0
         self.set_texts(texts)
 
-    def set_texts(self, texts: Sequence[str]) -> None:
+    def set_texts(self, texts: Sequence[str] | Tensor) -> None:
         """Use new texts from the next block on; the caches stay as they are."""
-        self.texts, self.count = list(texts), len(texts)
+        self.texts, self.count = texts, len(texts)
         self.encode_texts()
 
     def encode_texts(self) -> None:
@@ -97,7 +99,7 @@ class Streams:
         other.caches, other.generator = list(self.caches), self.generator.clone_state()
         return other
 
-    def with_model(self, model: SmallModel) -> Streams:
+    def with_model(self, model: CompactModel) -> Streams:
         """The same streams as another model continues them. They read the caches of this object, also as these grow."""
         other = copy.copy(self)
         other.model = model
@@ -116,7 +118,7 @@ class Streams:
     @torch.no_grad()
     def next_block(self, dials: Tensor | None = None) -> Tensor:
         """Make and append the next block [B, 1, C, h, w]; dials: [B, 1, 4] (None: at rest)."""
-        return self.next_blocks(torch.zeros(self.count, 1, 4) if dials is None else dials)
+        return self.next_blocks(self._zeros(self.count, 1, 4) if dials is None else dials)
 
     def next_blocks(self, dials: Tensor, steps: int | None = None) -> Tensor:
         """Make and append the next n blocks [B, n, C, h, w]; dials: [B, n, 4]; steps: of the recipe's (None: all).
@@ -154,8 +156,12 @@ class Streams:
 
     def noise(self) -> Tensor:
         """Fresh noise for one block, [B, 1, C, h, w]."""
-        g = Geometry()
-        return torch.randn(self.count, 1, g.channels, g.rows, g.columns, generator=self.generator)
+        g = self.model.form.geometry
+        shape = (self.count, 1, g.channels, g.rows, g.columns)
+        return torch.randn(shape, generator=self.generator, device=self.generator.device)
+
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, device=self.generator.device)
 
     def _denoise(self, x: Tensor, dials: Tensor, steps: int) -> Tensor:
         return self.predict(self.denoise_to_last_step(x, dials, steps), self.recipe.sigmas[steps - 1], dials)
@@ -165,8 +171,9 @@ class Streams:
         sink, room = self.recipe.sink, self.recipe.window - 1
         return blocks if len(blocks) <= room else blocks[:sink] + blocks[sink - room :]
 
-    def _encode(self, texts: Sequence[str]) -> Prompts:
-        embedding, pooled = self.model.text(tokenize(list(texts)))
+    def _encode(self, texts: Sequence[str] | Tensor) -> Prompts:
+        tokens = texts if isinstance(texts, Tensor) else tokenize(list(texts), self.model.form.language)
+        embedding, pooled = self.model.text(tokens.to(self.generator.device))
         return self.model.dit.words(embedding), pooled
 
     def _call(
@@ -174,7 +181,7 @@ class Streams:
     ) -> tuple[Tensor, list[BlockKeys]]:
         """One pass under the prompts of a `number`: the prediction, and the keys and values of each new block."""
         words, pooled = self.prompts[number]
-        attend = CachedAttention(cached, x.shape[1])
-        timesteps = torch.full(x.shape[:2], 1000 * level)
+        attend = CachedAttention(cached, x.shape[1], self.model.form.geometry.grid, x.device)
+        timesteps = torch.full(x.shape[:2], 1000 * level, device=x.device)
         made = self.model.dit(x, timesteps, words, attend, self.model.condition(pooled, dials))
         return made, attend.by_block(x.shape[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from world.small.decoder import LinearLatents
+from world.compact.decoder import LinearLatents
 
 
 def shift_noise_levels(uniform: Tensor, shift: float) -> Tensor:
@@ -31,11 +31,15 @@ class X0Loss(nn.Module):
 
     def __init__(self, latents: LinearLatents, motion: float) -> None:
         super().__init__()
-        basis = latents.basis.unflatten(1, (latents.geometry.frames, -1))
+        # with a scale for each component, a step of one is not a step of another in pixels
+        share = latents.scale.expand(len(latents.basis)) / latents.scale.mean()
+        basis = (latents.basis * share[:, None]).unflatten(1, (latents.geometry.frames, -1))
         # the first picture itself counts too: it is the change from the block before
         changes = torch.cat([basis[:, :1], basis.diff(dim=1)], 1).flatten(1)
         form = changes @ changes.T
-        self.register_buffer("form", torch.eye(len(form)) + motion * form * len(form) / form.trace())
+        self.register_buffer(
+            "form", torch.eye(len(form), device=form.device) + motion * form * len(form) / form.trace()
+        )
 
     def forward(self, predicted: Tensor, x0: Tensor, sigma: Tensor, counted: Tensor) -> Tensor:
         """The mean loss of the counted blocks.

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from world.small.decoder import LinearLatents
-from world.small.text import tokenize
-from world.small.world import LAYERS, WIDTH, SmallModel, forced, shape, single
+from world.compact.decoder import LinearLatents
+from world.compact.model import LAYERS, WIDTH, CompactModel, forced, shape, single
+from world.compact.text import tokenize
 from world.train.data.batches import Batch, BatchSource
 from world.train.data.library import Library
 from world.train.learn.averaging import average_workers, update_average
@@ -84,9 +84,9 @@ class BaseTrainer:
         self.budget = Budget(config.minutes, spent_s)
         self.meter = LossMeter(self.budget)
 
-    def initial_model(self) -> SmallModel:
+    def initial_model(self) -> CompactModel:
         """The model that a new training begins with: random weights."""
-        return SmallModel(shape(self.config.width, self.config.layers))
+        return CompactModel(shape(self.config.width, self.config.layers))
 
     def train(self) -> nn.Module:
         """Train until the time is up; gives the averaged model."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from world.small.decoder import LinearLatents, PictureDecoder
+from world.compact.decoder import LinearLatents, PictureDecoder
 from world.train.data.latents import random_looks, render_clips
 from world.train.learn.budget import Budget, LossMeter, learning_rate_factor
 from world.train.learn.checkpoint import load_checkpoint, save_checkpoint

@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from world.small.decoder import LinearLatents
-from world.small.world import SmallModel
+from world.compact.decoder import LinearLatents
+from world.compact.model import CompactModel
 from world.train.data.captions import SCENES
 from world.train.learn.averaging import average_workers, update_average
 from world.train.learn.budget import Budget, LossMeter, learning_rate_factor
@@ -52,7 +52,9 @@ class PaceTuner:
     Rank 0 also owns the running average of the weights and the checkpoint.
     """
 
-    def __init__(self, config: PaceConfig, latents: LinearLatents, tuned: SmallModel, out: Path, rank: int = 0) -> None:
+    def __init__(
+        self, config: PaceConfig, latents: LinearLatents, tuned: CompactModel, out: Path, rank: int = 0
+    ) -> None:
         self.config, self.out, self.rank = config, out, rank
         self.latents, self.brightness = latents, Brightness(latents)
         self.model, self.original = tuned, copy.deepcopy(tuned).requires_grad_(False)

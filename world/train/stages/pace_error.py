@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from world.small.decoder import LinearLatents
+from world.compact.decoder import LinearLatents
 from world.train.data.captions import Look
 from world.train.data.motion import (
     LUMA,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from world.small.world import SmallModel
+from world.compact.model import CompactModel
 from world.train.data.captions import (
     ATTRIBUTES,
     SCENES,
@@ -81,7 +81,7 @@ class StreamRun:
 class RunSource:
     """Makes one run of `model` after the other. Owns the present one; draws from `rng` and `generator`."""
 
-    def __init__(self, config: RunConfig, model: SmallModel, rng: random.Random, generator: torch.Generator) -> None:
+    def __init__(self, config: RunConfig, model: CompactModel, rng: random.Random, generator: torch.Generator) -> None:
         self.config, self.model, self.rng, self.generator = config, model, rng, generator
         self.present: StreamRun | None = None
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from world.small.decoder import LinearLatents
-from world.small.text import tokenize
-from world.small.world import SmallModel, clip
+from world.compact.decoder import LinearLatents
+from world.compact.model import CompactModel, clip
+from world.compact.text import tokenize
 from world.train.data.batches import Batch
 from world.train.data.library import Library
 from world.train.learn.checkpoint import load_checkpoint
@@ -29,9 +29,9 @@ class TeacherTrainer(BaseTrainer):
         self.base = base
         super().__init__(config, library, latents, out, rank)
 
-    def initial_model(self) -> SmallModel:
+    def initial_model(self) -> CompactModel:
         """The base: what it knows of scenes and motion holds for whole clips too."""
-        return SmallModel.of(load_checkpoint(self.base)["average"])
+        return CompactModel.of(load_checkpoint(self.base)["average"])
 
     def draw_batch(self, share: float, rng: random.Random) -> tuple[str, Batch]:
         """Whole clips, at any time of the training."""

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from world.small.decoder import LinearLatents
-from world.small.text import tokenize
-from world.small.world import SmallModel, clip
+from world.compact.decoder import LinearLatents
+from world.compact.model import CompactModel, clip
+from world.compact.text import tokenize
 from world.train.learn.averaging import average_workers, update_average
 from world.train.learn.budget import Budget, LossMeter
 from world.train.learn.checkpoint import load_checkpoint, save_checkpoint
@@ -72,8 +72,8 @@ class Tuner:
         self,
         config: TuneConfig,
         latents: LinearLatents,
-        base: SmallModel,
-        teacher: SmallModel,
+        base: CompactModel,
+        teacher: CompactModel,
         out: Path,
         rank: int = 0,
     ) -> None:
@@ -177,7 +177,7 @@ class Tuner:
         return {"model": self.model, "critic": self.critic, "average": self.average}
 
 
-def clip_score(model: SmallModel, dials: Tensor) -> ScoreModel:
+def clip_score(model: CompactModel, dials: Tensor) -> ScoreModel:
     """A score that predicts x0 [B, n, C, h, w] of whole clips under dials [B, n, 4]; its context is tokens [B, L]."""
 
     def score(noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:

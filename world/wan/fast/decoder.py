@@ -1,10 +1,12 @@
-"""`fast_decoder`: a decoder for a GPU in the place of a plain one, compiled and replayed as one CUDA graph."""
+"""`fast_decoder`: a decoder for a GPU in the place of a plain one."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,13 +14,14 @@ from torch import Tensor
 
 from world.diffusion.pixels import as_tensor
 from world.dit.device import CapturedCall, upload
+from world.dit.speed import has_compiler
+from world.wan.fast.operations import Operations, Stepwise
 from world.wan.fast.taehv import FastTAEHV
 from world.wan.fast.vae import FastVAE
 
 log = logging.getLogger(__name__)
 
 State = tuple[Tensor, ...]
-Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 class PlainDecoder(Protocol):
@@ -32,18 +35,20 @@ class PlainDecoder(Protocol):
         """The weights by their released names."""
 
 
+Plain = TypeVar("Plain", bound=PlainDecoder)
+
+
 class FastDecoder:
     """A streaming decoder on `device`, called like the plain one. Its states are its own: neither reads the other's.
 
     A state is a tuple of tensors, empty at the start of a stream, and never written to.
-    The first two latent frames of a new picture size prepare it, compilation included; that takes seconds.
+    The first two latent frames of a new picture size take a second longer: kernels are compiled and captured.
     """
 
-    def __init__(self, model: FastTAEHV | FastVAE, memory: int, device: torch.device, compiled: bool) -> None:
+    def __init__(self, model: FastTAEHV | FastVAE, memory: int, device: torch.device) -> None:
         self.memory = memory
         self._model, self._device = model.to(device), device
-        self._later: Step = torch.compile(self._shown, dynamic=False, fullgraph=True) if compiled else self._shown
-        self._replays = compiled and device.type == "cuda"
+        self._replays = model.replays and device.type == "cuda"
         self._graphs: dict[tuple[int, ...], CapturedCall] = {}  # by the shape of a latent frame
 
     def start(self) -> State:
@@ -54,7 +59,7 @@ class FastDecoder:
     def decode_raw(self, state: State, latents: Tensor) -> tuple[Tensor, State]:
         """latents [1, f, C, h, w] -> unclamped pixels [1, n, 3, Y, X], on the plain decoder's scale, and a state.
 
-        Not compiled: for tests and trials.
+        Without a graph: for tests and trials.
         """
         frames = []
         for latent in self._latent_frames(latents):
@@ -86,7 +91,7 @@ class FastDecoder:
         return self._model.shown(raw), state
 
     def _first(self, latent: Tensor) -> tuple[Tensor, State]:
-        """The first latent frame of a stream, not compiled: it is one of thousands, and its shapes are its own."""
+        """The first latent frame of a stream, without a graph: it is one of thousands, and its shapes are its own."""
         pixels, state = self._shown(latent, ())
         return pixels[self._model.dropped :], state
 
@@ -94,30 +99,61 @@ class FastDecoder:
         if self._replays and tuple(latent.shape) not in self._graphs:
             self._capture(latent, state)
         if not self._replays:
-            return self._later(latent, state)
+            return self._shown(latent, state)
         pixels, *newest = self._graphs[tuple(latent.shape)](latent, *state)
         return pixels, tuple(newest)
 
     def _capture(self, latent: Tensor, state: State) -> None:
         def call(latent: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-            pixels, newest = self._later(latent, state)
+            pixels, newest = self._shown(latent, state)
             return pixels, *newest
 
         try:
-            self._graphs[tuple(latent.shape)] = CapturedCall(call, (latent, *state))
+            with _measured_convolutions():
+                self._graphs[tuple(latent.shape)] = CapturedCall(call, (latent, *state))
         except RuntimeError as error:
             log.warning("the decoder runs without a CUDA graph: %s", str(error).splitlines()[0])
             self._replays = False
 
 
-def fast_decoder(decoder: PlainDecoder, device: torch.device, dtype: torch.dtype, compiled: bool = True) -> FastDecoder:
+@contextmanager
+def _measured_convolutions() -> Iterator[None]:
+    """Let cuDNN choose the fastest of its kernels by trying them."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def decoder_at(speed: str, decoder: Plain, device: torch.device, dtype: torch.dtype) -> Plain | FastDecoder:
+    """The decoder at a speed that `speed_for` gave: `decoder` itself if exact or without a GPU, else a FastDecoder."""
+    return decoder if speed == "exact" or device.type != "cuda" else fast_decoder(decoder, device, dtype)
+
+
+def fast_decoder(
+    decoder: PlainDecoder, device: torch.device, dtype: torch.dtype, operations: Operations | None = None
+) -> FastDecoder:
     """A decoder that equals `decoder`, a WanVAE or a TAEHV, and is faster on a GPU.
 
-    dtype: of weights and activations. compiled: without it, the same arithmetic runs step by step.
+    dtype: of weights and activations. operations: how it computes between convolutions; None for the best here.
     Its pixels differ from the plain decoder's in float32 by at most 1e-4 of the range in float32; in bfloat16 they are
     about as far from them as the plain decoder's own in bfloat16.
     """
     weights = {**decoder.state_dict(), **dict(getattr(decoder, "named_buffers", dict)())}
     make = FastVAE if "conv2.weight" in weights else FastTAEHV
     with torch.no_grad():
-        return FastDecoder(make(weights, dtype), decoder.memory, device, compiled)
+        return FastDecoder(make(weights, dtype, operations or operations_for(device)), decoder.memory, device)
+
+
+def operations_for(device: torch.device) -> Operations:
+    """Fused on a GPU where Triton and a compiler are found, else Stepwise."""
+    if device.type != "cuda":
+        return Stepwise()
+    if not (find_spec("triton") and has_compiler()):
+        log.warning("no Triton or no C++ compiler found: the decoder runs without fused kernels")
+        return Stepwise()
+    from world.wan.fast.fused import Fused
+
+    return Fused()

@@ -1,9 +1,14 @@
-"""The words that the bundled world understands, by what they mean. No torch, so that any process can list them."""
+"""The world `small`: its words, by what they mean, and its form, which a file without a description has. No torch."""
 
 from __future__ import annotations
 
+from world.compact.form import WorldForm
+from world.compact.geometry import Geometry
+from world.compact.language import Language
+from world.info import DialRange
+
 # The order is that of the rows of the trained embedding.
-SYNONYMS = {
+_WORDS = {
     "red": "red crimson scarlet ruby fire flame flames blood",
     "orange": "orange amber tangerine sunset autumn",
     "yellow": "yellow golden gold lemon sun sunny desert sand",
@@ -33,14 +38,11 @@ SYNONYMS = {
     "slow": "slow slowly slower calm gentle lazy",
     "fast": "fast faster quick quickly rapid energetic wild",
 }
-CONCEPTS = tuple(SYNONYMS)
-THESAURUS = {word: concept for concept, words in SYNONYMS.items() for word in words.split()}
+_SYNONYMS = {concept: tuple(words.split()) for concept, words in _WORDS.items()}
 _SILENT = (  # words that mean nothing here and get no token
     "a an and the my of with in on to then now very some scene place full world moving move turning spinning flying"
     " going is are it from over by drawn made all more into"
 )
-SILENT = frozenset(_SILENT.split())
-TEXT_LENGTH = 12  # tokens; later words of a longer prompt are not read
 
 _GROUPS = {
     "colours": "red orange yellow green cyan blue purple pink white",
@@ -48,8 +50,23 @@ _GROUPS = {
     "directions": "left right up down outwards inwards clockwise counterclockwise",
     "speeds": "slow fast",
 }
-WORD_GROUPS = tuple(
-    (heading, tuple(word for concept in names.split() for word in SYNONYMS[concept].split()))
-    for heading, names in _GROUPS.items()
+SMALL = WorldForm(
+    geometry=Geometry(),
+    language=Language(
+        synonyms=_SYNONYMS,
+        silent=frozenset(_SILENT.split()),
+        groups=tuple(
+            (heading, tuple(word for concept in names.split() for word in _SYNONYMS[concept]))
+            for heading, names in _GROUPS.items()
+        ),
+        examples=("slow purple ripples", "fast golden spiral turning clockwise", "blue rain falling on pink"),
+        showpiece="slow purple ripples",
+        most_words=12,
+    ),
+    # zoomed out farther, rings are too fine for the latents
+    dials={"pan_x": DialRange(), "pan_y": DialRange(), "zoom": DialRange(low=-0.5), "energy": DialRange()},
+    steps=(1000, 750, 500, 250),
+    shift=5.0,
+    window=8,
+    sink=1,
 )
-EXAMPLES = ("slow purple ripples", "fast golden spiral turning clockwise", "blue rain falling on pink")

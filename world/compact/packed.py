@@ -43,10 +43,10 @@ def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Pack `tensors` and save them to a safetensors file."""
+def write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Pack `tensors` and save them to a safetensors file, with words of its own in its header (`metadata`)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(pack(tensors), path)
+    save_file(pack(tensors), path, metadata)
 
 
 def read_packed(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The bundled world's pixels: a linear code for latents, and a small causal network that decodes them well."""
+"""A compact world's pixels: a linear code for latents, and a small causal network that decodes them well."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from world.compact.geometry import Geometry
 from world.diffusion.pixels import as_tensor, to_uint8
-from world.small.geometry import Geometry
 
 
 class LinearLatents(nn.Module):
     """Latents as principal components of the pixels of a cell over a block.
 
-    The code is linear, so a cross-fade of latents is a cross-fade of pixels.
+    The code is linear, so a cross-fade of latents is a cross-fade of pixels. Pictures have a cell's size here, whatever
+    the decoder makes of them. has_scales: each component has a scale of its own, [C], instead of one for all.
     """
 
     mean: Tensor
     basis: Tensor
     scale: Tensor
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, has_scales: bool = False) -> None:
         super().__init__()
         self.geometry = geometry
         self.register_buffer("mean", torch.zeros(geometry.numbers))
         self.register_buffer("basis", torch.zeros(geometry.channels, geometry.numbers))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("scale", torch.ones(geometry.channels if has_scales else ()))
 
     def cells(self, frames: Tensor) -> Tensor:
         """frames [B, T, 3, Y, X], -1 to 1 -> cells [B, n, h, w, numbers] of the n = T / 6 blocks."""
@@ -78,26 +79,40 @@ class PictureDecoder(nn.Module):
     """Latents to pixels: the linear decoding, plus a correction from a latent frame and the one before it.
 
     All pixel frames of a block are made at once, as channels. The latent frame before is enough to make motion go on
-    smoothly from block to block; it is the decoder's state.
+    smoothly from block to block; it is the decoder's state. A geometry that enlarges gets its linear decoding stretched
+    and one stage more of the correction.
     """
 
     memory: int = 1  # latent frames, besides its own, that a picture depends on
 
-    def __init__(self, geometry: Geometry, widths: tuple[int, int, int] = (128, 64, 48)) -> None:
+    def __init__(
+        self, geometry: Geometry, widths: tuple[int, int, int] = (128, 64, 48), has_scales: bool = False
+    ) -> None:
         super().__init__()
-        self.linear = LinearLatents(geometry)
+        self.linear = LinearLatents(geometry, has_scales)
         wide, middle, narrow = widths
         self.enter = nn.Conv2d(2 * geometry.channels, wide, 3, padding=1)
         self.body = nn.Sequential(Residual(wide), Upscale(wide, middle), Residual(middle), Upscale(middle, narrow))
-        self.leave = nn.Sequential(Residual(narrow), Upscale(narrow, 3 * geometry.frames, geometry.cell // 4))
-        for weights in self.leave[1].parameters():
+        last: list[nn.Module] = [Residual(narrow)]
+        factor = geometry.cell * geometry.enlarge // 4
+        if geometry.enlarge > 1:
+            last += [Upscale(narrow, narrow // 2), Residual(narrow // 2)]
+            narrow, factor = narrow // 2, factor // 2
+        self.leave = nn.Sequential(*last, Upscale(narrow, 3 * geometry.frames, factor))
+        for weights in self.leave[-1].parameters():
             nn.init.zeros_(weights)  # before training the correction is nothing
 
     def forward(self, latents: Tensor, before: Tensor) -> Tensor:
         """latents and those before them, [B, C, h, w] each -> frames [B, 6, 3, Y, X], about -1 to 1."""
-        plain = self.linear.decode(latents.unsqueeze(1))
+        with torch.autocast(latents.device.type, enabled=False):  # in bfloat16 it would be off by a grey level or two
+            plain = self.linear.decode(latents.float().unsqueeze(1))
         extra = self.leave(self.body(self.enter(torch.cat([before, latents], 1))))
-        return plain + extra.unflatten(1, plain.shape[1:3])
+        if extra.shape[-2:] == plain.shape[-2:]:
+            return plain + extra.unflatten(1, plain.shape[1:3])
+        # in the memory order of `extra`, on one thread of a CPU, this takes a third of the time
+        narrow = plain.flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        wide = F.interpolate(narrow, extra.shape[-2:], mode="bilinear", align_corners=False)
+        return (wide + extra).unflatten(1, plain.shape[1:3])
 
     def start(self) -> Tensor | None:
         """The state at the start of a stream: None, so that the first latent frame counts as the one before it."""
@@ -109,4 +124,4 @@ class PictureDecoder(nn.Module):
         current = as_tensor(latents).to(self.enter.weight)[0]
         first = current[:1] if state is None else state
         frames = self(current, torch.cat([first, current[:-1]]))
-        return to_uint8(frames.flatten(0, 1) / 2 + 0.5).cpu().numpy(), current[-1:]
+        return to_uint8(frames.flatten(0, 1).div_(2).add_(0.5)).cpu().numpy(), current[-1:]

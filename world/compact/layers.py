@@ -1,4 +1,4 @@
-"""The layers that only the bundled world has: embedding with places, convolutional head, conditioner."""
+"""The layers that only compact worlds have: embedding with places, convolutional head, conditioner."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world.small.decoder import Geometry
-
-PATCH = (4, 2)  # rows and columns of latents in a token
-GRID = (Geometry.rows // PATCH[0], Geometry.columns // PATCH[1])  # rows and columns of tokens
+from world.compact.geometry import Geometry
 
 
 class PlacedEmbed(nn.Module):
@@ -23,17 +20,19 @@ class PlacedEmbed(nn.Module):
 
     features: Tensor
 
-    def __init__(self, channels: int, dim: int) -> None:
+    def __init__(self, geometry: Geometry, dim: int) -> None:
         super().__init__()
-        features = place_features(*GRID)
+        self.geometry = geometry
+        features = place_features(*geometry.grid)
         self.register_buffer("features", features, persistent=False)
-        self.patch = nn.Linear(channels * PATCH[0] * PATCH[1], dim)
+        self.patch = nn.Linear(geometry.channels * math.prod(geometry.patch), dim)
         self.place = nn.Linear(features.shape[1], dim)
         self.position = nn.Parameter(torch.randn(len(features), dim) * 0.02)
 
     def forward(self, latents: Tensor) -> Tensor:
         """latents [B, F, C, h, w] -> tokens [B, F * N, dim], frame by frame, row by row."""
-        patches = latents.unflatten(-1, (-1, PATCH[1])).unflatten(-3, (-1, PATCH[0]))  # [B, F, C, rows, p, columns, q]
+        rows, columns = self.geometry.patch
+        patches = latents.unflatten(-1, (-1, columns)).unflatten(-3, (-1, rows))  # [B, F, C, rows, p, columns, q]
         patches = patches.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
         return (self.patch(patches) + self.place(self.features) + self.position).flatten(1, 2)
 
@@ -54,11 +53,11 @@ def place_features(rows: int, columns: int) -> Tensor:
 class ConvHead(nn.Module):
     """Tokens to the predicted x0. Three convolutions, which also see the noisy latents, smooth the seams of patches."""
 
-    def __init__(self, channels: int, dim: int, width: int = 96) -> None:
+    def __init__(self, geometry: Geometry, dim: int, width: int = 96) -> None:
         super().__init__()
-        self.channels = channels
+        self.geometry, channels = geometry, geometry.channels
         self.modulation = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
-        self.out = nn.Linear(dim, channels * PATCH[0] * PATCH[1])
+        self.out = nn.Linear(dim, channels * math.prod(geometry.patch))
         self.first = nn.Conv2d(2 * channels, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.third = nn.Conv2d(width, channels, 3, padding=1)
@@ -78,7 +77,8 @@ class ConvHead(nn.Module):
         b, f, dim = e.shape
         shift, scale = (self.modulation + e.unsqueeze(2)).unsqueeze(3).unbind(2)
         normed = F.layer_norm(tokens, (dim,), eps=1e-6).view(b, f, -1, dim)
-        patches = self.out(normed * (1 + scale) + shift).view(b, f, *GRID, self.channels, *PATCH)
+        g = self.geometry
+        patches = self.out(normed * (1 + scale) + shift).view(b, f, *g.grid, g.channels, *g.patch)
         return patches.permute(0, 1, 4, 2, 5, 3, 6).flatten(5).flatten(3, 4)
 
 

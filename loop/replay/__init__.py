@@ -1,0 +1,1 @@
+"""Saved sessions made again, drawn and listed."""

@@ -1,0 +1,83 @@
+"""`neverblink sessions`: the saved sessions, and what is in one of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from loop.archive.append_file import is_in_use
+from loop.archive.record import BlockRecord, SessionError
+from loop.archive.saved import SavedSession, read_session
+from loop.archive.segment import segment_numbers
+from loop.archive.state_folder import session_bytes, session_folders
+from loop.archive.writer import LOG
+from world.event import words_of
+
+log = logging.getLogger(__name__)
+
+
+def print_sessions(folder: Path) -> int:
+    """Print what is in a session, or one line on each session in a folder of them; the exit status."""
+    if (folder / LOG).is_file() or (folder.is_dir() and segment_numbers(folder)):
+        for line in describe_session(read_session(folder)):
+            print(line)
+        return 0
+    folders = session_folders(folder)
+    if not folders:
+        print(f"no sessions in {folder}")
+    for one in folders:
+        try:
+            print(f"{one.name:<24} {summary(read_session(one))}")
+        except SessionError as error:
+            print(f"{one.name:<24} {error}")
+    return 0
+
+
+def summary(saved: SavedSession) -> str:
+    """One line on a session: length, world, size, how many prompts, what is wrong with it."""
+    count = len(list(prompts_of(saved)))
+    told = f"{clock_text(length_s(saved)):>6}  {saved.header.world.name}, seed {saved.header.seed}, {count} prompts"
+    told += f", {session_bytes(saved.folder) / 1e6:.1f} MB"
+    told += ", being played" if is_in_use(saved.folder / LOG) else ""
+    return told + (f", damaged ({len(saved.damage)})" if saved.damage else "")
+
+
+def describe_session(saved: SavedSession) -> Iterator[str]:
+    """The lines on one session: summary, prompts with times and blocks, branches, damage."""
+    yield f"{saved.folder}: {summary(saved).strip()}, begun {saved.header.began}"
+    for at_s, record, words in prompts_of(saved):
+        yield f"  {clock_text(at_s):>6}  block {record.index:<6} {words}"
+    for tip in branches(saved):
+        line = saved.line(tip)
+        fork = max((record.index for record in line if record in saved.line()), default=-1)
+        yield f"  branch to block {tip}: {len([r for r in line if r.index > fork])} blocks that go on from block {fork}"
+    for damage in saved.damage:
+        yield f"  damaged: {damage}"
+
+
+def prompts_of(saved: SavedSession, tip: int | None = None) -> Iterator[tuple[float, BlockRecord, str]]:
+    """The words of the session's line, each with its time in the film (seconds), and the first block under them."""
+    words = None
+    for number, record in enumerate(saved.line(tip)):
+        if record.conditions.words != words or any(words_of(event) == words for event in record.events):
+            words = record.conditions.words
+            yield number * saved.header.block_frames / saved.header.fps, record, str(words)
+
+
+def branches(saved: SavedSession) -> list[int]:
+    """The newest blocks of every branch but the session's line that was rewound; blocks that nobody saw are none."""
+    line = {record.index for record in saved.line()}
+    parents = {record.parent for record in saved.blocks.values()}
+    return [index for index in saved.left if index not in line and index not in parents]
+
+
+def length_s(saved: SavedSession) -> float:
+    """The length of the session's film in seconds."""
+    return len(saved.line()) * saved.header.block_frames / saved.header.fps
+
+
+def clock_text(seconds: float) -> str:
+    """Minutes and seconds, for people."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,83 @@
+"""The blocks of a show so far, to go back to: all of them by number, their latents as far as there is room."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from loop.link.message import BlockMade
+
+ROOM_BYTES = 256 << 20  # five minutes of 832x480, many hours of the bundled world
+
+
+class ShowPast:
+    """Owned by the live model.
+
+    memory_blocks: how many blocks a model needs to go on from one; known once it is open.
+    """
+
+    def __init__(self, blocks: Iterable[BlockMade] = (), room_bytes: int = ROOM_BYTES) -> None:
+        self.memory_blocks = 0
+        self._blocks: dict[int, BlockMade] = {}
+        self._order: deque[int] = deque()
+        self._left_bytes = room_bytes
+        for made in blocks:
+            self.add(made)
+
+    def add(self, made: BlockMade) -> None:
+        """Remember a block; the oldest are forgotten where there is no room for it."""
+        self._blocks[made.block.index] = made
+        self._order.append(made.block.index)
+        self._left_bytes -= made.block.latents.nbytes
+        while self._left_bytes < 0:
+            self._left_bytes += self._blocks.pop(self._order.popleft()).block.latents.nbytes
+
+    def knows(self, index: int) -> bool:
+        """Whether block `index` is remembered."""
+        return index in self._blocks
+
+    def parent(self, index: int) -> int:
+        """The block before block `index`; -1 if there is none, or if it is not known any more."""
+        made = self._blocks.get(index)
+        return made.block.parent if made and made.block.parent in self._blocks else -1
+
+    def can_go_on_from(self, index: int) -> bool:
+        """Whether enough is known to go on from block `index`."""
+        line = self.line(index)
+        return bool(line) and (len(line) >= self.memory_blocks or line[0].block.start == 0)
+
+    def line(self, tip: int) -> tuple[BlockMade, ...]:
+        """The blocks up to `tip` that a model needs to go on from it, oldest first; those that are known."""
+        found: list[BlockMade] = []
+        while tip in self._blocks and len(found) < max(1, self.memory_blocks):
+            found.append(self._blocks[tip])
+            if not found[-1].block.start:
+                break
+            tip = found[-1].block.parent
+        return tuple(reversed(found))
+
+    def first_under(self, tip: int) -> int:
+        """Of the blocks up to `tip` that were made under its words one after another, the first that is known."""
+        while self.parent(tip) >= 0 and self._blocks[tip].block.start:
+            before = self._blocks[self.parent(tip)]
+            if before.conditions.words != self._blocks[tip].conditions.words:
+                break
+            tip = before.block.index
+        return tip
+
+    def words(self, index: int) -> str:
+        """The words that a block was made under, as text."""
+        return str(self._blocks[index].conditions.words)
+
+    def starts_scene(self, index: int) -> bool:
+        """Whether block `index` follows a hard cut or the beginning."""
+        return self._blocks[index].block.start == 0
+
+    def blocks_between(self, older: int, newer: int) -> int:
+        """How many blocks `newer` comes after `older` in its line; 0 if it does not."""
+        count = 0
+        while newer != older:
+            newer, count = self.parent(newer), count + 1
+            if newer < 0:
+                return 0
+        return count

@@ -1,0 +1,334 @@
+"""Training of the storybook, at sizes that take seconds: what its clips, batches, losses and stages hold."""
+
+import json
+import math
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from world.compact.decoder import LinearLatents
+from world.compact.model import CompactModel, shape
+from world.compact.text import PAD
+from world.compact.world import CompactWorld
+from world.dit.attend import Dense, teacher_forcing
+from world.event import Prompt
+from world.train.job import parse_job
+from world.train.learn.budget import Budget
+from world.train.marks.judge import StoryJudge, one_thing_changed
+from world.train.marks.pixels import layout_likeness, seam_ratio, shown_way
+from world.train.marks.tables import switch_table
+from world.train.story import run as story_run
+from world.train.story.base import StoryBase, choose_kind, draw_batch
+from world.train.story.clips import BLOCKS, SEAM, VIEWS, random_pairs, render_scenes, travelled
+from world.train.story.form import SIGMAS, TALE
+from world.train.story.library import Openings, StoryLibrary, render_library, render_openings
+from world.train.story.loss import SequenceLoss
+from world.train.story.noise import draw_levels, tell_view
+from world.train.story.picture import StoryPicture
+from world.train.story.predict import GRID, TeacherForcing
+from world.train.story.principal import fit_principal
+from world.train.story.reader import SceneReader, load_reader, save_reader
+from world.train.story.run import StoryRun, StoryScale, save_world, train_tale
+from world.train.story.sequences import SequenceSource, StoryBatch, read_pairs
+from world.train.story.spoken import opening_attributes, turning_attributes
+from world.train.story.steps import Learner, cosine_rate
+from world.train.story.tune import StoryTuning, own_streams, roll_out
+from world.train.tale.scene import random_scenes
+from world.train.tale.sentences import sentence
+from world.train.tale.stage import ROUND
+from world.train.tale.words import ATTRIBUTES, START, scene_after
+from world.zoo import listed_words, open_world
+
+CPU = torch.device("cpu")
+TINY = StoryScale(
+    clips=12, openings=4, pairs=2, chunk=1, singles=4, sequences=2, rolled=2, pictures=StoryPicture(0, 2, 1, 1)
+)
+
+
+@pytest.fixture(scope="module")
+def latents() -> LinearLatents:
+    return fit_principal(CPU, clips=24)
+
+
+@pytest.fixture(scope="module")
+def library(latents: LinearLatents) -> StoryLibrary:
+    return render_library(latents, 2, 1, seed=3, is_time_up=lambda: False)
+
+
+@pytest.fixture(scope="module")
+def shelf(latents: LinearLatents) -> Openings:
+    return render_openings(latents, 6, 3, seed=4, is_time_up=lambda: False)
+
+
+@pytest.fixture
+def source(library: StoryLibrary, shelf: Openings, latents: LinearLatents) -> SequenceSource:
+    return SequenceSource(library, shelf, latents, seed=3)
+
+
+def tiny_model(branches: bool = False) -> CompactModel:
+    """An untrained model; with `branches` none of its parts is zero."""
+    torch.manual_seed(0)
+    model = CompactModel(shape(64, 1, TALE), TALE)
+    for weights in model.parameters():
+        if branches and not weights.any():
+            torch.nn.init.normal_(weights, std=0.05)
+    return model
+
+
+def test_both_clips_of_a_pair_are_at_one_place_at_the_seam():
+    pairs = random_pairs(32, torch.Generator().manual_seed(1))
+    first, second = (ROUND * scenes.phase + travelled(scenes, pairs.dials)[:, SEAM] for scenes in pairs.sides)
+    apart = ((first - second) / ROUND).remainder(1)
+    assert torch.minimum(apart, 1 - apart).max() < 1e-4
+    assert (pairs.first.numbers() != pairs.second.numbers()).any(1).float().mean() > 0.8
+
+
+def test_pairs_differ_in_every_attribute_wherever_one_looks():
+    pairs = random_pairs(400, torch.Generator().manual_seed(1), blocks=2, seam=1)
+    differs = pairs.first.numbers() != pairs.second.numbers()
+    for part in differs.split(200):
+        assert part.any(0).all()
+    count = differs.sum(1).float()
+    assert (count == 1).float().mean() > 0.3 and count.max() >= 3
+
+
+def test_a_camera_goes_as_fast_as_its_scene_says_whatever_block_it_is():
+    scenes = random_scenes(4, torch.Generator().manual_seed(2))
+    way = travelled(scenes, torch.zeros(4, 6, 4))
+    torch.testing.assert_close(way.diff(dim=1), way[:, 1:2].expand(-1, 6))
+    assert (way[:, -1].sign() == scenes.way * 2 - 1).all()
+
+
+def test_latents_are_half_whitened_and_of_unit_variance(latents: LinearLatents):
+    pairs = random_pairs(24, torch.Generator().manual_seed(0), blocks=1, seam=0)
+    variance = latents.encode(render_scenes(pairs.first, pairs.dials, CPU)).var((0, 1, 3, 4))
+    assert variance.mean() == pytest.approx(1, abs=0.1)
+    ratio = variance[0] / variance[-1]
+    spread = (latents.scale[0] / latents.scale[-1]) ** 2
+    assert float(ratio) == pytest.approx(float(spread), rel=0.1)  # half of the spread is left, half is taken away
+
+
+def test_an_opening_sentence_leads_from_nothing_to_its_scene():
+    rng = random.Random(4)
+    for scene in random_scenes(40, torch.Generator().manual_seed(4)).described():
+        assert scene_after(sentence(scene, opening_attributes(scene, rng), rng), START) == scene
+
+
+def test_a_turning_sentence_leads_from_the_one_scene_to_the_other():
+    pairs, rng = random_pairs(40, torch.Generator().manual_seed(5)), random.Random(5)
+    for before, scene in zip(*(scenes.described() for scenes in pairs.sides), strict=True):
+        text = sentence(scene, turning_attributes(scene, before, rng), rng, before)
+        assert scene_after(text, before) == scene
+
+
+def test_every_clip_has_sentences_that_fit_the_text_encoder(library: StoryLibrary):
+    for table in (library.said.running, library.said.turning):
+        assert table.shape == (2, 2, 3, TALE.language.most_words)
+        assert (table[..., 0] != PAD).all()
+
+
+def test_pure_noise_tells_the_view_and_keeps_its_length():
+    view, uniform = torch.randint(VIEWS, (64,)), torch.rand(64)
+    noise = torch.randn(64, TALE.geometry.channels, 8, 14)
+    told = tell_view(noise, view, uniform)
+    differs = (told != noise).flatten(2).any(2).any(0)
+    place = (told != noise).any(1).flatten(1).any(0)
+    assert differs.nonzero().flatten().tolist() == [62, 63] and int(place.sum()) == 1
+    cosine, sine = told.flatten(2)[:, -2:, place][..., 0].unbind(1)
+    angle = (torch.atan2(sine, cosine) / (2 * math.pi)).remainder(1)
+    assert torch.equal((angle * VIEWS).long(), view)
+    torch.testing.assert_close(noise.flatten(1).norm(dim=1), told.flatten(1).norm(dim=1))
+
+
+def test_openings_are_seen_from_few_places_and_told_in_full(source: SequenceSource):
+    batch = source.openings(5)
+    assert batch.latents.shape[:2] == (5, 1) and batch.counted.all()
+    assert batch.view is not None and set(batch.view.tolist()) <= set(range(VIEWS))
+
+
+def test_noise_levels_are_mostly_those_of_play():
+    levels = draw_levels((4000, 1), torch.tensor(SIGMAS), torch.Generator().manual_seed(0))
+    played = torch.isin(levels, torch.tensor(SIGMAS)).float().mean()
+    assert 0.65 < played < 0.75 and levels.max() <= 1
+
+
+def same_clip(batch: StoryBatch, library: StoryLibrary, block: int) -> torch.Tensor:
+    """Whether a block of each sequence is some block of the library: bool [B]."""
+    known = library.latents.float().flatten(0, 2).flatten(1)
+    return (batch.latents[:, block].flatten(1)[:, None] == known).all(2).any(1)
+
+
+def test_a_switch_leads_from_the_old_clip_into_the_new_one(source: SequenceSource, library: StoryLibrary):
+    batch = source.switches(6, 8, is_full=False)
+    assert batch.cut >= 1 and batch.stale == 0
+    assert same_clip(batch, library, batch.cut - 1).all()
+    assert not batch.counted[:, : batch.cut].any() and batch.counted[:, batch.cut :].all()
+    assert not torch.equal(batch.old, batch.new)
+
+
+def test_over_a_stale_cache_the_old_scene_goes_on_under_new_words(source: SequenceSource, library: StoryLibrary):
+    batch = source.stale(6, 8, is_full=False)
+    assert batch.cut == 0 and batch.stale >= 2
+    assert all(same_clip(batch, library, block).all() for block in range(8))
+    assert torch.equal(batch.counted[0], torch.arange(8) >= batch.stale)
+
+
+def test_the_sink_of_a_full_window_and_what_follows_it_are_not_learnt(source: SequenceSource):
+    batch = source.streams(6, 8, is_full=True)
+    assert batch.stale <= 1 and not batch.counted[:, :2].any() and batch.counted[:, 2:].all()
+
+
+@pytest.mark.parametrize("kind", ["streams", "switches", "stale"])
+def test_the_pass_in_parts_is_the_pass_of_the_model(source: SequenceSource, kind: str):
+    model, batch, n = tiny_model(branches=True), getattr(source, kind)(2, 8), 8
+    sigma = torch.rand(2, n)
+    spans = batch.cut, batch.stale
+    with torch.no_grad():
+        forcing = TeacherForcing(CPU)
+        made = forcing(model, batch.latents, sigma, batch.latents, (batch.old, batch.new), batch.dials, spans)
+        mask = teacher_forcing(n, 1)
+        mask[batch.stale : batch.cut, : batch.cut] = True
+        row = torch.arange(2).view(-1, 1).repeat(1, 2 * n) + 2
+        row[:, : batch.stale] -= 2
+        attend = Dense(GRID, [*range(n)] * 2, 64, mask)
+        both, times = torch.cat([batch.latents] * 2, 1), torch.cat([torch.zeros(2, n), sigma], 1)
+        tokens, dials = torch.cat([batch.old, batch.new]), torch.cat([batch.dials] * 2, 1)
+        whole = model(both, 1000 * times, tokens, dials, attend, row)[:, n:]
+    torch.testing.assert_close(made, whole, atol=1e-5, rtol=1e-5)
+
+
+def test_training_comes_nearer_to_the_clips(source: SequenceSource, latents: LinearLatents):
+    model = tiny_model()
+    loss, learner = SequenceLoss(latents, 0), Learner(model, (1e-2, 2e-3))
+    batch = source.switches(2, 8)
+    first = loss(model, batch).item()
+    for _ in range(12):
+        learner.descend(loss(model, batch), 1.0)
+    assert loss(model, batch).item() < 0.8 * first
+
+
+def test_kinds_of_batches_come_one_after_the_other(source: SequenceSource):
+    config, rng = StoryBase(1, singles=2, sequences=2), random.Random(0)
+    assert {choose_kind(config, 0.05, rng) for _ in range(20)} == {"opening"}
+    assert {choose_kind(config, 0.2, rng) for _ in range(40)} == {"opening", "stream"}
+    assert {choose_kind(config, 0.9, rng) for _ in range(80)} == {"opening", "stream", "switch", "stale"}
+    assert draw_batch(source, config, "opening").latents.shape[:2] == (2, 1)
+
+
+def test_the_rate_rises_and_falls_to_nothing():
+    assert cosine_rate(0, 0.0, warmup=50) == pytest.approx(0.02)
+    assert cosine_rate(100, 0.5) == pytest.approx(0.5)
+    assert cosine_rate(100, 1.2) == pytest.approx(0, abs=1e-9)
+
+
+def test_own_streams_change_at_the_switch_and_not_before(source: SequenceSource):
+    model, batch = tiny_model(branches=True), source.switches(2, 8, is_full=False)
+    with_switch = roll_out(model, batch, torch.Generator().manual_seed(1))
+    other = replace(batch, new=batch.old)
+    without = roll_out(model, other, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(with_switch[:, : batch.cut], without[:, : batch.cut])
+    assert not torch.allclose(with_switch[:, batch.cut :], without[:, batch.cut :])
+
+
+def test_own_streams_come_in_steps_of_the_optimiser(source: SequenceSource):
+    config = StoryTuning(1, rolled=3, sequences=2, length=4)
+    parts = list(own_streams(config, tiny_model(), source, random.Random(0)))
+    assert [len(history) for _, _, history in parts] == [2, 1]
+    assert all(batch.latents.shape == history.shape for _, batch, history in parts)
+
+
+def test_a_reader_comes_back_from_its_file(tmp_path: Path, library: StoryLibrary):
+    torch.manual_seed(0)
+    reader = SceneReader().eval()
+    save_reader(tmp_path / "reader.safetensors", reader)
+    pairs, numbers = read_pairs(library, 3, torch.Generator().manual_seed(0))
+    assert numbers.shape == (3, len(ATTRIBUTES)) and pairs.shape[:2] == (3, 2)
+    assert torch.equal(load_reader(tmp_path / "reader.safetensors").read(pairs), reader.read(pairs))
+
+
+def test_pixels_show_which_way_the_ground_goes():
+    pairs = random_pairs(12, torch.Generator().manual_seed(7), blocks=2, seam=1)
+    frames = render_scenes(pairs.first, pairs.dials * 0, CPU)
+    assert (shown_way(frames) == pairs.first.way).float().mean() > 0.9
+    assert seam_ratio(frames) == pytest.approx(1, abs=0.4)
+
+
+def test_a_layout_is_like_itself_at_another_time_of_day_and_unlike_another_place():
+    pairs = random_pairs(6, torch.Generator().manual_seed(8), blocks=1, seam=0)
+    scenes = replace(pairs.first, place=torch.ones(6).long(), weather=torch.zeros(6).long())
+    pictures = [
+        render_scenes(replace(scenes, time=torch.full((6,), time), place=torch.full((6,), place)), pairs.dials, CPU)[
+            :, 0
+        ]
+        for time, place in ((1, 1), (2, 1), (1, 2))
+    ]
+    same, other = (layout_likeness(pictures[0], picture) for picture in pictures[1:])
+    assert layout_likeness(pictures[0], pictures[0]).min() > 0.99
+    assert same.mean() > other.mean() + 0.2
+
+
+def test_a_world_without_a_trained_decoder_plays_from_its_file(tmp_path: Path, latents: LinearLatents):
+    path = tmp_path / "tale.safetensors"
+    save_world(path, tiny_model(), latents, None)
+    world = open_world(str(path), device="cpu")
+    assert world.info.picture == (448, 256) and world.info.unknown_words("a boat and a dragon") == ["dragon"]
+    assert listed_words(str(path))[1] == TALE.language.examples
+    session, state = world.session(seed=1, prompt="a boat"), world.decoder.start()
+    frames, _ = world.decoder.decode(state, session.step([Prompt("night falls")]).latents)
+    assert frames.shape == (6, 256, 448, 3)
+
+
+def test_all_stages_leave_a_world_and_a_reader(tmp_path: Path):
+    assert train_tale(StoryRun(tmp_path, Budget(0.02), CPU, TINY, (64, 1)))
+    CompactWorld.load(tmp_path / "tale.safetensors")
+    load_reader(tmp_path / "reader.safetensors")
+    assert "learn_pictures" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_stage_that_fails_leaves_what_was_made_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(story_run, "tune_streams", fail)
+    assert not train_tale(StoryRun(tmp_path, Budget(0.02), CPU, TINY, (64, 1)))
+    assert "out of memory" in (tmp_path / "log.txt").read_text()
+    CompactWorld.load(tmp_path / "tale.safetensors")
+    assert (tmp_path / "reader.safetensors").exists()
+
+
+def test_without_a_base_the_time_is_left_for_another_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("no kernel image")
+
+    monkeypatch.setattr(story_run, "train_base", fail)
+    assert not train_tale(StoryRun(tmp_path, Budget(0.02), CPU, TINY, (64, 1)))
+    assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
+
+
+def test_a_judge_marks_sentences_and_switches(latents: LinearLatents, tmp_path: Path):
+    save_world(tmp_path / "tale.safetensors", tiny_model(), latents, None)
+    judge = StoryJudge(CompactWorld.load(tmp_path / "tale.safetensors"), SceneReader().eval(), CPU)
+    table = judge.sentences(3)
+    assert list(table) == ["after 1 s", "after 5 s"] and set(table["after 1 s"]) == set(ATTRIBUTES)
+    rows = switch_table(judge.switches(2))
+    assert list(rows) == ["recache", "keep", "reset"] and {"named", "others", "jump"} <= set(rows["keep"])
+    json.dumps({mode: cells["jump"].value for mode, cells in rows.items()})
+
+
+def test_each_attribute_is_changed_in_as_many_switches():
+    scenes = random_scenes(70, torch.Generator().manual_seed(9))
+    differs = (scenes.numbers() != one_thing_changed(scenes, 0).numbers()).sum(0)
+    assert differs.min() >= 8
+
+
+def test_a_storybook_is_larger_than_the_bundled_world_unless_asked_otherwise(tmp_path: Path):
+    job, stage = parse_job(["tale", "--out", str(tmp_path)], None)
+    assert (stage, job.width, job.layers) == ("tale", 256, 8)
+    assert parse_job(["latents", "--out", str(tmp_path)], None)[0].width == 192
+
+
+def test_a_clip_is_long_enough_for_a_switch_after_any_number_of_blocks():
+    assert SEAM >= 7 and BLOCKS - SEAM >= 7

@@ -1,0 +1,133 @@
+"""What one compact world has of its own beside its weights: sizes, words, steps, dials. No torch.
+
+It lies in the file of the weights, as JSON in the metadata of the safetensors format, so that a world which somebody
+trained is opened like a bundled one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from world.compact.geometry import Geometry
+from world.compact.language import Language
+from world.info import DialRange, WorldError, WorldInfo
+
+FORMAT = 1  # grows when a file of today could no longer be read
+KEY = "neverblink"  # the entry of the metadata that holds the description
+MOST_HEADER = 16_000_000  # bytes
+FPS = 24.0
+
+
+@dataclass(frozen=True)
+class WorldForm:
+    """Everything by which one compact world differs from another, but for weights and the transformer's size.
+
+    dials: by name, in the order of the conditioner's inputs. steps, shift: of the sampler. window, sink: in blocks.
+    text_width: of the text encoder. head_width: channels of the head's convolutions. has_scales: whether each component
+    of the latents has a scale of its own.
+    """
+
+    geometry: Geometry
+    language: Language
+    dials: Mapping[str, DialRange]
+    steps: tuple[int, ...]
+    shift: float
+    window: int
+    sink: int
+    text_width: int = 128
+    head_width: int = 96
+    has_scales: bool = False
+
+    def __post_init__(self) -> None:
+        g = self.geometry
+        if g.rows % g.patch_rows or g.columns % g.patch_columns:
+            raise ValueError(f"{g.rows}x{g.columns} cells: expected whole patches of {g.patch}")
+        if not self.steps or list(self.steps) != sorted(self.steps, reverse=True) or not 0 < self.steps[-1] <= 1000:
+            raise ValueError(f"steps {self.steps}: expected some from 1000 down to 1")
+        if not 0 <= self.sink < self.window <= 64:
+            raise ValueError(f"window {self.window}, sink {self.sink}: expected a window of up to 64 with room in it")
+        if not 0 < self.shift <= 100:
+            raise ValueError(f"shift {self.shift}: expected more than 0")
+        if not all(type(width) is int and 4 <= width <= 4096 for width in (self.text_width, self.head_width)):
+            raise ValueError(f"widths {self.text_width}, {self.head_width}: expected whole numbers from 4 to 4096")
+
+    def check_picture(self, picture: tuple[int, int] | None) -> None:
+        """Raise WorldError if a picture size is asked for that this world cannot draw; None is what it draws."""
+        width, height = self.geometry.picture
+        if picture not in (None, (width, height)):
+            asked = "x".join(map(str, picture))
+            raise WorldError(f"picture {asked}: this world draws {width}x{height} only")
+
+    def info(self, name: str) -> WorldInfo:
+        """The WorldInfo of the world that has this form."""
+        language = self.language
+        return WorldInfo(
+            name=name,
+            fps=FPS,
+            block_frames=self.geometry.frames,
+            picture=self.geometry.picture,
+            showpiece=language.showpiece,
+            memory_blocks=self.window,
+            dials=dict(self.dials),
+            vocabulary=tuple(sorted(language.thesaurus)),
+            silent=tuple(sorted(language.silent)),
+            word_groups=language.groups,
+            examples=language.examples,
+            most_words=language.most_words,
+            fallback=language.showpiece,
+        )
+
+
+def describe_form(form: WorldForm) -> dict[str, str]:
+    """The metadata that `form_in` reads."""
+    plain = asdict(form)
+    plain["language"]["silent"] = sorted(form.language.silent)
+    return {KEY: json.dumps({"format": FORMAT} | plain)}
+
+
+def form_in(text: str) -> WorldForm:
+    """The form that a file's description tells; raises WorldError, one line, if it is damaged or of a later format."""
+    try:
+        told = json.loads(text)
+        found = told.pop("format")
+        if found != FORMAT:
+            raise WorldError(f"it is in format {found}, and this version reads format {FORMAT}; upgrade neverblink")
+        parts: dict[str, Any] = {
+            "geometry": Geometry(**told.pop("geometry")),
+            "language": _language(**told.pop("language")),
+            "dials": {name: DialRange(**limits) for name, limits in told.pop("dials").items()},
+            "steps": tuple(told.pop("steps")),
+        }
+        return WorldForm(**parts, **told)
+    except WorldError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WorldError(f"its description is damaged ({' '.join(str(error).split())[:120]})") from None
+
+
+def _language(**told: Any) -> Language:
+    told["synonyms"] = {concept: tuple(words) for concept, words in told["synonyms"].items()}
+    told["groups"] = tuple((heading, tuple(words)) for heading, words in told["groups"])
+    told["silent"], told["examples"] = frozenset(told["silent"]), tuple(told["examples"])
+    return Language(**told)
+
+
+def read_form(path: Path) -> WorldForm | None:
+    """The form in the header of a safetensors file, None if it has none; raises WorldError if there is no such file."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if not 0 < size <= MOST_HEADER:
+                raise WorldError("weights cannot be read (no safetensors file)")
+            header = json.loads(file.read(size))
+        text = header.get("__metadata__", {}).get(KEY)
+    except WorldError:
+        raise
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no safetensors file"
+        raise WorldError(f"weights cannot be read ({why})") from None
+    return None if text is None else form_in(text)

@@ -1,0 +1,104 @@
+"""The base of the storybook: openings, then streams, then switches, by teacher forcing on rendered clips."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from world.compact.decoder import LinearLatents
+from world.compact.model import CompactModel
+from world.train.learn.budget import Budget
+from world.train.story.loss import SequenceLoss
+from world.train.story.predict import LayerCall, run_layer
+from world.train.story.sequences import SequenceSource, StoryBatch
+from world.train.story.steps import Learner, LossLog, cosine_rate, seconds_a_step
+
+log = logging.getLogger(__name__)
+SHARES = {"opening": 0.18, "stream": 0.27, "switch": 0.37, "stale": 0.18}  # of the batches, in the end
+TRIAL_STEPS = 5
+CHECK_EVERY_S = 60.0
+
+
+@dataclass(frozen=True)
+class StoryBase:
+    """How the base is trained. singles, sequences: in a batch; length: blocks of a sequence."""
+
+    minutes: float
+    singles: int = 2048
+    sequences: int = 256
+    length: int = 8
+    openings_until: float = 0.1  # of the time there are openings only: a scene from nothing is the hard part
+    streams_until: float = 0.25  # of the time no words change: a stream must hold a scene before it can leave it
+    rates: tuple[float, float] = (1e-2, 2e-3)
+    seed: int = 0
+
+
+def train_base(
+    config: StoryBase,
+    model: CompactModel,
+    source: SequenceSource,
+    latents: LinearLatents,
+    save: Callable[[CompactModel], None],
+) -> tuple[CompactModel, LayerCall]:
+    """Train `model` for the minutes of `config`; gives the averaged one, and what ran its layers fastest.
+
+    `save` is called with the averaged model every minute.
+    """
+    loss = SequenceLoss(latents, config.seed)
+    learner, budget = Learner(model, config.rates), Budget(config.minutes)
+    meter, rng, saved_s, is_tried = LossLog("base", budget), random.Random(config.seed), 0.0, False
+
+    def learn(kind: str) -> None:
+        value = loss(model, draw_batch(source, config, kind))
+        learner.descend(value, cosine_rate(learner.step, budget.share))
+        meter.add(kind, value)
+
+    while budget.share < 1:
+        if budget.share >= config.openings_until and not is_tried:
+            choose_layer(loss, lambda: learn("stream"), source.library.device)
+            is_tried = True
+        learn(choose_kind(config, budget.share, rng))
+        if budget.used_s - saved_s > CHECK_EVERY_S:
+            save(learner.average)
+            saved_s = budget.used_s
+    meter.write()
+    return learner.average, loss.forcing.layer
+
+
+def choose_kind(config: StoryBase, share: float, rng: random.Random) -> str:
+    """The kind of the next batch, when `share` of the time is used."""
+    if share < config.openings_until:
+        return "opening"
+    kinds = ["opening", "stream"] if share < config.streams_until else [*SHARES]
+    return rng.choices(kinds, [SHARES[kind] for kind in kinds])[0]
+
+
+def draw_batch(source: SequenceSource, config: StoryBase, kind: str) -> StoryBatch:
+    """The next batch of a kind."""
+    if kind == "opening":
+        return source.openings(config.singles)
+    draw = {"stream": source.streams, "switch": source.switches, "stale": source.stale}[kind]
+    return draw(config.sequences, config.length)
+
+
+def choose_layer(loss: SequenceLoss, step: Callable[[], None], device: torch.device) -> None:
+    """Let `loss` run its layers compiled if that is measured to be faster; on a CPU nothing is tried.
+
+    The steps of the trial train the model like any other. A compiler that fails costs its time and nothing else.
+    """
+    if device.type != "cuda":
+        return
+    plain_s = seconds_a_step(step, device, TRIAL_STEPS)
+    loss.forcing.layer = torch.compile(run_layer, dynamic=False)
+    try:
+        compiled_s = seconds_a_step(step, device, TRIAL_STEPS)
+    except Exception as error:  # whatever a compiler raises
+        log.warning("layers cannot be compiled here: %s", " ".join(str(error).split())[:300])
+        compiled_s = float("inf")
+    if compiled_s > 0.95 * plain_s:
+        loss.forcing.layer = run_layer
+    log.info("a step takes %.1f ms plain, %.1f ms compiled", 1000 * plain_s, 1000 * compiled_s)

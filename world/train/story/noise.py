@@ -1,0 +1,49 @@
+"""Noise for training: levels as in play, and noise that tells the layout of a scene from nothing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from world.train.learn.x0 import shift_noise_levels
+from world.train.story.clips import VIEWS
+from world.train.story.form import TALE
+
+PLAYED = 0.7  # the share of noise levels that are those of the steps of play
+HISTORY_NOISE, NOISED_HISTORY = 0.15, 0.6  # the most noise in the history, and the share of sequences that have any
+
+
+def draw_levels(shape: tuple[int, int], played: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise levels: mostly those that are `played` [n], and otherwise any, moved towards noise as in play."""
+    device = generator.device
+    number = torch.randint(len(played), shape, generator=generator, device=device)
+    uniform = torch.rand(shape, generator=generator, device=device)
+    is_played = torch.rand(shape, generator=generator, device=device) < PLAYED
+    return torch.where(is_played, played[number], shift_noise_levels(uniform, TALE.shift))
+
+
+def tell_view(noise: Tensor, view: Tensor, uniform: Tensor) -> Tensor:
+    """The noise [B, C, h, w], turned so that it tells from which place, view [B], a scene is seen.
+
+    The angle between two numbers in the middle of the last two channels falls into the view's share of the circle, at a
+    place that `uniform` [B] decides, and their length stays. With views that are evenly spread the noise stays normal
+    and white, so a world that starts from plain noise takes from it where to begin, and need not choose between all
+    places at once, which would show as a blur.
+    """
+    row, column = noise.shape[-2] // 2 - 1, noise.shape[-1] // 2
+    pair = noise[:, -2:, row, column]
+    angle = 2 * math.pi * (view + uniform) / VIEWS
+    told = noise.clone()
+    told[:, -2:, row, column] = pair.norm(dim=1, keepdim=True) * torch.stack([angle.cos(), angle.sin()], 1)
+    return told
+
+
+def lightly_noised(clean: Tensor, generator: torch.Generator) -> Tensor:
+    """Clean blocks [B, n, C, h, w] as the model would have made them: with a little noise in most sequences."""
+    size = (len(clean), 1, 1, 1, 1)
+    device = clean.device
+    level = HISTORY_NOISE * torch.rand(size, generator=generator, device=device)
+    level = level * (torch.rand(size, generator=generator, device=device) < NOISED_HISTORY)
+    return (1 - level) * clean + level * torch.randn(clean.shape, generator=generator, device=device)
