@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from input.keys import Command
 from input.script import Script
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
@@ -24,7 +25,7 @@ from tests.simulation.card import CardWorld, Story
 from tests.simulation.process import Delay, Mishap, Rings, SimulatedProcess
 from tests.simulation.show import Lines, SimulatedScreen
 from tests.simulation.virtual_time import START_NS, VirtualTime
-from world.event import Dial, Prompt, Scene
+from world.event import Dial, Prompt, Rewind, Scene
 from world.options import ProbeOptions, WorldOptions
 
 MS = 1_000_000
@@ -284,3 +285,22 @@ def test_a_guest_whose_process_fails_follows_again(kind):
     assert ada.trace.of("fault")
     late = [n for n, t_ns in ada.shown().items() if t_ns > START_NS + 14e9]
     assert len(late) > 70 and set(late) <= set(host.shown())
+
+
+def test_when_the_host_goes_back_its_guests_go_back_with_it():
+    show = Together()
+    host, ada = show.host(16), show.guest("Ada", 15, joins_s=1.0)
+    controls, now_ns = host.engine.controls, show.clock.now_ns
+    show.play(
+        [
+            (6.0, lambda: controls.past.append((Command.REWIND, now_ns()))),
+            (6.05, lambda: controls.past.append((Command.REWIND_ENDED, now_ns()))),
+        ]
+    )
+    rewound = [card for card in host.story.cards if any(isinstance(event, Rewind) for event in card.block.events)]
+    jumps = [card for card in host.story.cards if card.block.parent not in (-1, card.block.index - 1)]
+    assert rewound or jumps, "the host has not gone back"
+    late = [number for number, t_ns in ada.shown().items() if t_ns > START_NS + 10e9]
+    assert len(late) > 70 and set(late) <= set(host.shown())
+    differences = differences_ms(host, ada, 12.0)
+    assert max(map(abs, differences)) <= 1.1 * TICK_NS / MS
