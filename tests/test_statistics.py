@@ -25,6 +25,7 @@ def engine(**counts):
         model=SimpleNamespace(info=SimpleNamespace(name="small", fps=24.0), mode="auto"),
         ticks=SimpleNamespace(tick=counts["tick"], late=counts["late"]),
         out=SimpleNamespace(recordings=None, ledger=SimpleNamespace(rows=lambda: [])),
+        peers=None,
         age_ms=40.0,
         **{name: counts[name] for name in ("shown", "skipped", "repeats")},
     )
