@@ -34,7 +34,7 @@ from world.train.story.run import StoryRun, StoryScale, save_world, train_tale
 from world.train.story.sequences import SequenceSource, StoryBatch, read_pairs
 from world.train.story.spoken import opening_attributes, turning_attributes
 from world.train.story.steps import Learner, cosine_rate
-from world.train.story.tune import StoryTuning, own_batches, redraw, roll_out
+from world.train.story.tune import StoryTuning, own_batches, redraw_history, roll_out
 from world.train.tale.scene import random_scenes
 from world.train.tale.sentences import sentence
 from world.train.tale.stage import ROUND
@@ -233,7 +233,7 @@ def test_tuning_has_openings_and_redrawn_clips_and_own_streams_in_steps_of_the_o
 def test_a_redrawn_history_has_the_old_words_until_the_switch(source: SequenceSource):
     model, batch = tiny_model(branches=True), source.switches(2, 8, is_full=False)
     drawn, unswitched = (
-        redraw(model, b, TeacherForcing(CPU), torch.Generator().manual_seed(1))
+        redraw_history(model, b, TeacherForcing(CPU), torch.Generator().manual_seed(1))
         for b in (batch, replace(batch, new=batch.old, cut=0))
     )
     torch.testing.assert_close(drawn[:, : batch.cut], unswitched[:, : batch.cut])
@@ -243,7 +243,7 @@ def test_a_redrawn_history_has_the_old_words_until_the_switch(source: SequenceSo
 def test_a_tuned_model_that_has_forgotten_its_clips_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def forget(_: StoryTuning, model: CompactModel, *others: object) -> CompactModel:
         with torch.no_grad():
-            model.dit.head.third.bias += 5
+            torch.nn.init.normal_(model.dit.head.get_parameter("third.bias"), 5.0)
         return model
 
     monkeypatch.setattr(story_run, "tune_streams", forget)

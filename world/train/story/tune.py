@@ -83,7 +83,7 @@ def own_batches(
     rolls = -(-config.rolled // config.sequences)  # batches that one turn of streams of its own gives
     if rng.random() < rolls * REDRAWN / (rolls * REDRAWN + 1 - REDRAWN):
         batch = draw(config.sequences, config.length)
-        yield kind, batch, redraw(model, batch, predict, source.generator)
+        yield kind, batch, redraw_history(model, batch, predict, source.generator)
         return
     batch = draw(config.rolled, config.length, is_full=False)
     made = roll_out(model, batch, source.generator)
@@ -98,7 +98,9 @@ def rows_of(batch: StoryBatch, rows: Tensor) -> StoryBatch:
 
 
 @torch.no_grad()
-def redraw(model: CompactModel, batch: StoryBatch, predict: TeacherForcing, generator: torch.Generator) -> Tensor:
+def redraw_history(
+    model: CompactModel, batch: StoryBatch, predict: TeacherForcing, generator: torch.Generator
+) -> Tensor:
     """Each block of the sequences as the last two steps of play redraw it after true ones: [B, n, C, h, w]."""
     true, spans = batch.latents, (batch.cut, batch.stale)
     changes_at = batch.cut or batch.stale
