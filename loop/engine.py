@@ -11,9 +11,10 @@ import numpy as np
 
 from loop.admission import Admission
 from loop.controls import ShowControls
-from loop.link.message import BlockDone, BlockMade, Died, Fault, Lost, Stage, Taken, Trouble
+from loop.link.message import BlockDone, BlockMade, Died, Fault, Lost, Retracted, Stage, Taken, Trouble
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
+from loop.peer.peers import Peers, RemoteEvent
 from loop.rewind import TimeMachine
 from loop.screen.display_dials import DISPLAY_DIALS, DisplayDials
 from loop.screen.photodiode import PhotodiodePatch
@@ -34,7 +35,10 @@ WAIT_S = 0.002  # the longest wait between two looks at the input: the error bar
 
 @dataclass(frozen=True)
 class Parts:
-    """What a show is put together from. overlay(engine) gives the marks to draw over the picture; patch lies on top."""
+    """What a show is put together from. overlay(engine) gives the marks to draw over the picture; patch lies on top.
+
+    peers: None for a show that is neither a host nor a guest.
+    """
 
     screen: Screen
     model: Model
@@ -43,6 +47,7 @@ class Parts:
     overlay: Callable[[Engine], Sequence[Any]]
     clock: Clock
     patch: PhotodiodePatch | None = None
+    peers: Peers | None = None
 
 
 class Engine:
@@ -55,7 +60,7 @@ class Engine:
 
     def __init__(self, parts: Parts, seconds: float | None, wait_s: float = WAIT_S) -> None:
         self.screen, self.model, self.controls, self.out = parts.screen, parts.model, parts.controls, parts.out
-        self._overlay, self.patch, self.clock = parts.overlay, parts.patch, parts.clock
+        self._overlay, self.patch, self.clock, self.peers = parts.overlay, parts.patch, parts.clock, parts.peers
         self.dials = DisplayDials()
         self.ticks = FixedStep(self.clock.now_ns())
         self.playback: Playback | None = None
@@ -68,7 +73,10 @@ class Engine:
         self._frame: FrameMark | None = None
         self._due_ns: int | None = None  # when that frame was due
         self._admission = Admission()
-        self.past = TimeMachine(self.model, self.out, self._submit)
+        if self.peers:
+            self.out.watch(self.peers.stamped, self.peers.taken_back)
+        can_go_back = self.peers is None or self.peers.can_go_back
+        self.past = TimeMachine(self.model if can_go_back else None, self.out, self._submit)
 
     def run(self) -> None:
         """Ticks until the user quits, the time is up, or the model is given up without a window to say so in."""
@@ -98,14 +106,20 @@ class Engine:
         gathered = self.controls.gather(self.screen.poll(), self.clock.now_ns(), self.first_flip_ns)
         for event, source, pump_ns in gathered:
             self._submit(event, source, pump_ns)
+        for remote in self.peers.gather() if self.peers else ():
+            self._submit(remote.event, remote.source, remote.pump_ns, remote)
         while self.controls.past:
             self.past.obey(*self.controls.past.pop(0), self.playback)
 
-    def _submit(self, event: Event, source: str, pump_ns: int) -> None:
-        """Let an event in, number it, and send it on."""
+    def _submit(self, event: Event, source: str, pump_ns: int, remote: RemoteEvent | None = None) -> None:
+        """Let an event in, number it, and send it on. remote: what it is if a guest has asked for it."""
         admitted = self._admission.admit(event, self.model.info) if self.model.info else event
+        number = None
         if admitted is not None:
             number = self.out.submitted(admitted, source, pump_ns, self.clock.now_ns())
+        if self.peers:
+            self.peers.submitted(number, admitted or event, remote)
+        if number is not None and admitted is not None:
             self._send(number, admitted, self.controls.desk.launches.sent(number, admitted))
 
     def _send(self, number: int, event: Event, launch: Launch | None) -> None:
@@ -125,12 +139,20 @@ class Engine:
         is_new = isinstance(event, Scene) or (isinstance(event, Prompt) and event.text != self.model.words)
         if self.playback is None or not is_new or self.past.is_held or self.model.mode not in ("snap", "auto"):
             return None
-        kept = self.playback.newest_to_keep(self.clock.now_ns(), self.model.is_switching)
+        horizon_ns = self.peers.horizon_ns if self.peers else 0
+        kept = self.playback.newest_to_keep(self.clock.now_ns() + horizon_ns, self.model.is_switching)
         if kept is None or not self.model.can_take_back(kept):
             return None
-        self.playback.pacer.drop_after(kept)
-        self.out.taken_back(kept)
+        if self.peers:
+            self.peers.taken_back(kept)
+        self._drop_after(kept)
         return kept
+
+    def _drop_after(self, kept: int) -> None:
+        """The blocks after `kept` are not shown any more."""
+        if self.playback:
+            self.playback.pacer.drop_after(kept)
+        self.out.taken_back(kept)
 
     def _tick(self) -> None:
         self._gather()
@@ -146,15 +168,21 @@ class Engine:
             return
         self._keep_the_beat(self.playback)
         pacer, is_frozen = self.playback.pacer, self.controls.frozen and not self.past.is_held
-        for mark in self.model.new_frames():
-            if self.past.admit(mark):
-                pacer.add(mark)
+        marks = [mark for mark in self.model.new_frames() if self.past.admit(mark)]
+        for mark in marks:
+            pacer.add(mark)
         self.past.tick(self.playback, self.clock.now_ns())
         self._was_frozen |= is_frozen or self.past.is_held
+        if self.peers:
+            self.peers.came(marks)
+            self.ticks.start_ns += self.peers.align(pacer, self.controls, self.ticks.tick_ns)
         # the tick's own time: by a clock read a little after it, a frame due exactly then would wait for the next tick
         due = pacer.tick(self.ticks.tick_ns, is_frozen)
         self._present(replace(due, starved=due.starved and not self.past.is_held), pacer, self.model.info)
-        self.model.tell(pacer.schedule(self.model.seen, is_frozen or self.past.is_on), pacer.oldest)
+        lead_ns = self.peers.lead_ns if self.peers else 0
+        self.model.tell(pacer.schedule(self.model.seen, is_frozen or self.past.is_on, lead_ns), pacer.oldest)
+        if self.peers and self._frame and self._due_ns is not None and not self.past.is_held:
+            self.peers.shown(self._frame, (self._due_ns, self.ticks.tick_ns), pacer, self.controls)
 
     def _keep_the_beat(self, playback: Playback) -> None:
         """Tell the launches how early they must be sent, and bring a block to the beat that matters next."""
@@ -174,6 +202,8 @@ class Engine:
             if name in DISPLAY_DIALS:
                 self.dials.turn(name, value)
         self.out.header(trace_header(self.model, info, self.ticks), session_header(self.model, info))
+        if self.peers:
+            self.peers.meet(info)
 
     def _present(self, due: Shown, pacer: Pacer, info: WorldInfo) -> None:
         """Show the frame that is due, or the last picture again, and write down which it was."""
@@ -231,6 +261,8 @@ class Engine:
 
     def _note(self, message: Any) -> None:
         """Pass on a message of the model to whom it concerns."""
+        if self.peers:
+            self.peers.note(message)
         if isinstance(message, BlockMade):
             self.out.block_made(message)
         if isinstance(message, Stage):
@@ -241,6 +273,8 @@ class Engine:
             self.out.ledger.lost(message.numbers, message.why)
         elif isinstance(message, Died | Fault | Trouble):
             self._note_fault(message)
+        elif isinstance(message, Retracted):
+            self._drop_after(message.kept)
         elif isinstance(message, BlockMade) and self.playback:
             self.playback.block_made(message)
         elif isinstance(message, BlockDone) and self.playback:

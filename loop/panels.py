@@ -91,6 +91,9 @@ class Panels:
     def _toast(self, engine: Engine) -> str:
         """The newest event or command, for a moment: until its first pixel there is no other sign of it."""
         newest, at_ns = engine.controls.newest
+        told, told_ns = engine.peers.newest if engine.peers else ("", 0)
+        if told and told_ns > at_ns and self._clock.now_ns() - told_ns < TOAST_S * 1e9:
+            return told
         seconds = DIAL_TOAST_S if isinstance(newest, tuple) else TOAST_S
         if self._clock.now_ns() - at_ns > seconds * 1e9:
             return ""

@@ -18,6 +18,7 @@ from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
+from loop.peer.peers import Peers
 from loop.saving import go_on, new_archive
 from loop.screen.display import WindowOptions
 from loop.screen.photodiode import PhotodiodePatch
@@ -39,18 +40,30 @@ def play(options: Namespace) -> int:
     files = StageFiles.read(options)
     stream, archive = go_on(options) if options.resume or options.at else _new_stream(options)
     # first, so that the world opens while the window does
-    model = LiveModel(stream, _start_model_process, MonotonicClock())
+    model, peers = _model(options, stream)
     try:
-        return show(options, model, script, archive, files)
+        return show(options, model, script, archive, files, peers)
     finally:
+        if peers:
+            peers.close()
         model.close()
 
 
+def _model(options: Namespace, stream: StreamOptions) -> tuple[LiveModel, Peers | None]:
+    """The show's model, and its peers if it has any; without them nothing of the network is imported."""
+    clock = MonotonicClock()
+    if not options.host and not options.join:
+        return LiveModel(stream, _start_model_process, clock), None
+    from loop.peer.connect import connected
+
+    return connected(options, stream, _start_model_process, clock)
+
+
 def _new_stream(options: Namespace) -> tuple[StreamOptions, SessionWriter | None]:
-    """A stream from its beginning, and the writer of its session."""
+    """A stream from its beginning, and the writer of its session; a guest's blocks are the host's to save."""
+    seed = 0 if options.join else drawn_seed(options)
     setting = (options.prompt, options.reserve, options.switch, options.transition, options.spare)
-    stream = StreamOptions(world_options(options), drawn_seed(options), *setting)
-    return stream, new_archive(options)
+    return StreamOptions(world_options(options), seed, *setting), None if options.join else new_archive(options)
 
 
 def _start_model_process(options: WorldOptions) -> ModelProcess:
@@ -66,6 +79,7 @@ def show(
     script: Script | None,
     archive: SessionWriter | None = None,
     files: StageFiles | None = None,
+    peers: Peers | None = None,
 ) -> int:
     """Play this model on the screen of the options, and save it, until the show ends; the exit status."""
     if options.end_with_stdin:
@@ -82,7 +96,7 @@ def show(
         closing.callback(stage.instruments.close)
         controls = ShowControls(screen, script, model, recordings, stage)
         patch = PhotodiodePatch() if options.patch else None
-        engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch), options.seconds)
+        engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch, peers), options.seconds)
         gc_freeze.freeze()
         try:
             engine.run()

@@ -59,6 +59,7 @@ class Statistics:
             ("repeats / skipped", f"{engine.repeats} / {engine.skipped}"),
             ("late ticks", f"{engine.ticks.late}"),
             *_launch_rows(engine),
+            *(engine.peers.rows() if engine.peers else ()),
             *_recording_rows(engine),
             *engine.out.ledger.rows(),
         )

@@ -16,6 +16,7 @@ DOORS = {
     "cupy": {"loop/worker/upload.py"},
     "socket": {"net/transport.py"},
     "msgpack": {"net/wire.py"},
+    "zeroconf": {"net/discovery.py"},
     "av": {"loop/output/mp4.py"},
     "mido": {"input/midi.py"},
     "rtmidi": {"input/midi.py"},

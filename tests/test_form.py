@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from world.compact.decoder import PictureDecoder
+from world.compact.files import BUNDLED, file_of
 from world.compact.form import FORMAT, KEY, WorldForm, describe_form, form_in, read_form
 from world.compact.geometry import Geometry
 from world.compact.language import Language
@@ -139,3 +140,17 @@ def test_a_bundled_world_whose_file_is_missing_is_named_in_one_line(monkeypatch,
     monkeypatch.setattr("world.compact.files.ASSETS", tmp_path)
     with pytest.raises(WorldError, match=r"tale\.safetensors: weights cannot be read .*install neverblink again"):
         open_world("tale")
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_world_plays_from_the_package(name: str):
+    world = open_world(name, device="cpu")
+    assert world.info.name == name and listed_words(name)[0] == world.info.word_groups
+    block = world.session(seed=1, prompt=world.info.showpiece).step()
+    frames, _ = world.decoder.decode(world.decoder.start(), block.latents)
+    assert frames.shape == (6, *world.info.picture[::-1], 3) and frames.std() > 20
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_file_fits_a_package(name: str):
+    assert file_of(name).stat().st_size <= 16_000_000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from input.sound.hearing import HOP, Follower, Hearing
+from input.sound.hearing import HOP, LevelFollower, Hearing
 
 RATE = 44_100
 SECOND = 10**9
@@ -78,7 +78,7 @@ def test_a_quiet_source_is_amplified_after_a_while():
 
 
 def test_a_value_rises_fast_and_falls_slowly():
-    follower = Follower(HOP / RATE)
+    follower = LevelFollower(HOP / RATE)
     rise = [follower.follow(1.0) for _ in range(4)][-1]
     fall = [follower.follow(0.0) for _ in range(4)][-1]
     assert rise > 0.9 and fall > 0.7

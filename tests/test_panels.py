@@ -30,7 +30,7 @@ class Desk:
         counts = {"shown": 0, "skipped": 0, "ticks": SimpleNamespace(tick=0, late=0)}
         out = SimpleNamespace(recordings=None, troubles=[])
         past = SimpleNamespace(status=lambda fps, block_frames: "", told="")
-        counts |= {"past": past, "playback": None}
+        counts |= {"past": past, "playback": None, "peers": None}
         self.engine = SimpleNamespace(controls=controls, model=model, out=out, first_flip_ns=0, **counts)
         self.panels = Panels(window, SimpleNamespace(now_ns=lambda: self.t_ns))
 
@@ -102,3 +102,10 @@ def test_a_file_that_cannot_be_written_any_more_is_named_for_a_while():
     assert desk.texts() == desk.engine.out.troubles
     desk.t_ns = 60 * SECOND
     assert desk.texts() == []
+
+
+def test_the_words_of_another_machine_are_shown_with_who_sent_them():
+    desk = Desk()
+    desk.t_ns += 1_000_000_000
+    desk.engine.peers = SimpleNamespace(newest=("Ada: blue rain", desk.t_ns), rows=lambda: [])
+    assert "Ada: blue rain" in desk.texts()

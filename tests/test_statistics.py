@@ -26,6 +26,7 @@ def engine(**counts):
         ticks=SimpleNamespace(tick=counts["tick"], late=counts["late"]),
         out=SimpleNamespace(recordings=None, ledger=SimpleNamespace(rows=lambda: [])),
         controls=SimpleNamespace(desk=SimpleNamespace(launches=SimpleNamespace(summary=lambda: ""))),
+        peers=None,
         age_ms=40.0,
         **{name: counts[name] for name in ("shown", "skipped", "repeats")},
     )

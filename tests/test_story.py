@@ -1,7 +1,6 @@
 """Training of the storybook, at sizes that take seconds: what its clips, batches, losses and stages hold."""
 
 import json
-import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +21,11 @@ from world.train.marks.pixels import layout_likeness, seam_ratio, shown_way
 from world.train.marks.tables import switch_table
 from world.train.story import run as story_run
 from world.train.story.base import StoryBase, choose_kind, draw_batch
-from world.train.story.clips import BLOCKS, SEAM, VIEWS, random_pairs, render_scenes, travelled
+from world.train.story.clips import BLOCKS, OPENING_PHASE, SEAM, random_openings, random_pairs, render_scenes, travelled
 from world.train.story.form import SIGMAS, TALE
 from world.train.story.library import Openings, StoryLibrary, render_library, render_openings
 from world.train.story.loss import SequenceLoss
-from world.train.story.noise import draw_levels, tell_view
+from world.train.story.noise import draw_levels
 from world.train.story.picture import StoryPicture
 from world.train.story.predict import GRID, TeacherForcing
 from world.train.story.principal import fit_principal
@@ -35,7 +34,7 @@ from world.train.story.run import StoryRun, StoryScale, save_world, train_tale
 from world.train.story.sequences import SequenceSource, StoryBatch, read_pairs
 from world.train.story.spoken import opening_attributes, turning_attributes
 from world.train.story.steps import Learner, cosine_rate
-from world.train.story.tune import StoryTuning, own_streams, roll_out
+from world.train.story.tune import StoryTuning, own_batches, redraw_history, roll_out
 from world.train.tale.scene import random_scenes
 from world.train.tale.sentences import sentence
 from world.train.tale.stage import ROUND
@@ -130,23 +129,11 @@ def test_every_clip_has_sentences_that_fit_the_text_encoder(library: StoryLibrar
         assert (table[..., 0] != PAD).all()
 
 
-def test_pure_noise_tells_the_view_and_keeps_its_length():
-    view, uniform = torch.randint(VIEWS, (64,)), torch.rand(64)
-    noise = torch.randn(64, TALE.geometry.channels, 8, 14)
-    told = tell_view(noise, view, uniform)
-    differs = (told != noise).flatten(2).any(2).any(0)
-    place = (told != noise).any(1).flatten(1).any(0)
-    assert differs.nonzero().flatten().tolist() == [62, 63] and int(place.sum()) == 1
-    cosine, sine = told.flatten(2)[:, -2:, place][..., 0].unbind(1)
-    angle = (torch.atan2(sine, cosine) / (2 * math.pi)).remainder(1)
-    assert torch.equal((angle * VIEWS).long(), view)
-    torch.testing.assert_close(noise.flatten(1).norm(dim=1), told.flatten(1).norm(dim=1))
-
-
-def test_openings_are_seen_from_few_places_and_told_in_full(source: SequenceSource):
+def test_all_streams_of_a_place_begin_at_one_view(source: SequenceSource):
+    scenes = random_openings(9, torch.Generator().manual_seed(2))
+    assert scenes.phase.tolist() == [OPENING_PHASE] * 9 and len(set(scenes.beat.tolist())) == 9
     batch = source.openings(5)
     assert batch.latents.shape[:2] == (5, 1) and batch.counted.all()
-    assert batch.view is not None and set(batch.view.tolist()) <= set(range(VIEWS))
 
 
 def test_noise_levels_are_mostly_those_of_play():
@@ -233,11 +220,36 @@ def test_own_streams_change_at_the_switch_and_not_before(source: SequenceSource)
     assert not torch.allclose(with_switch[:, batch.cut :], without[:, batch.cut :])
 
 
-def test_own_streams_come_in_steps_of_the_optimiser(source: SequenceSource):
-    config = StoryTuning(1, rolled=3, sequences=2, length=4)
-    parts = list(own_streams(config, tiny_model(), source, random.Random(0)))
-    assert [len(history) for _, _, history in parts] == [2, 1]
-    assert all(batch.latents.shape == history.shape for _, batch, history in parts)
+def test_tuning_has_openings_and_redrawn_clips_and_own_streams_in_steps_of_the_optimiser(source: SequenceSource):
+    config, rng, model = StoryTuning(1, singles=4, rolled=3, sequences=2, length=4), random.Random(0), tiny_model()
+    sizes: dict[str, list[int]] = {}
+    for _ in range(40):
+        parts = list(own_batches(config, model, source, TeacherForcing(CPU), rng))
+        sizes[parts[0][0]] = [len(batch.latents) for _, batch, _ in parts]
+        assert all(history is None or history.shape == batch.latents.shape for _, batch, history in parts)
+    assert sizes["opening"] == [4] and sizes["switch"] == [2] and sizes["own switch"] == [2, 1]
+
+
+def test_a_redrawn_history_has_the_old_words_until_the_switch(source: SequenceSource):
+    model, batch = tiny_model(branches=True), source.switches(2, 8, is_full=False)
+    drawn, unswitched = (
+        redraw_history(model, b, TeacherForcing(CPU), torch.Generator().manual_seed(1))
+        for b in (batch, replace(batch, new=batch.old, cut=0))
+    )
+    torch.testing.assert_close(drawn[:, : batch.cut], unswitched[:, : batch.cut])
+    assert not torch.allclose(drawn[:, batch.cut :], unswitched[:, batch.cut :])
+
+
+def test_a_tuned_model_that_has_forgotten_its_clips_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def forget(_: StoryTuning, model: CompactModel, *others: object) -> CompactModel:
+        with torch.no_grad():
+            torch.nn.init.normal_(model.dit.head.get_parameter("third.bias"), 5.0)
+        return model
+
+    monkeypatch.setattr(story_run, "tune_streams", forget)
+    assert train_tale(StoryRun(tmp_path, Budget(0.02), CPU, TINY, (64, 1)))
+    assert "it has forgotten" in (tmp_path / "log.txt").read_text()
+    assert not (tmp_path / "tuned.safetensors").exists() and (tmp_path / "tale.safetensors").exists()
 
 
 def test_a_reader_comes_back_from_its_file(tmp_path: Path, library: StoryLibrary):

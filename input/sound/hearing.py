@@ -39,7 +39,7 @@ class Tempo:
     confidence: float
 
 
-class Follower:
+class LevelFollower:
     """A value that rises fast, falls slowly, and is measured against the loudest of the last seconds."""
 
     def __init__(self, hop_s: float) -> None:
@@ -63,7 +63,7 @@ class Hearing:
         hop_s = HOP / rate_hz
         frequencies = np.fft.rfftfreq(WINDOW, 1 / rate_hz)
         self._bands = {name: (frequencies >= low) & (frequencies < high) for name, (low, high) in BANDS_HZ.items()}
-        self._followers = {name: Follower(hop_s) for name in ("level", *BANDS_HZ)}
+        self._followers = {name: LevelFollower(hop_s) for name in ("level", *BANDS_HZ)}
         self._taper = np.hanning(WINDOW)
         self._samples = np.zeros(WINDOW, np.float32)
         self._waiting = np.zeros(0, np.float32)

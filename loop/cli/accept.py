@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from input.beat import HIGHEST_BPM, LOWEST_BPM
+from net.message import MAX_NAME
+from net.schema import NetError
+from net.transport import DEFAULT_ADDRESS, parse_place
 from world.event import clean_text
 from world.options import SPEEDS
 
@@ -137,6 +140,28 @@ def prompt(text: str) -> str:
         return clean_text(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def listening_place(text: str) -> str:
+    return _place(text, DEFAULT_ADDRESS)
+
+
+def place(text: str) -> str:
+    return text if text == "auto" else _place(text, "")
+
+
+def _place(text: str, default_address: str) -> str:
+    """[ADDRESS:]PORT, where the address may be left out if there is a default."""
+    try:
+        parse_place(text, default_address)
+    except NetError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def peer_name(text: str) -> str:
+    name = " ".join(text.split())
+    return name if 0 < len(name) <= MAX_NAME and name.isprintable() else _fail(text, f"1 to {MAX_NAME} characters")
 
 
 def input_file(text: str) -> Path:

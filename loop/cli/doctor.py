@@ -29,12 +29,14 @@ PACKAGES = (
     Package("safetensors", "weights"),
     Package("pygame-ce", "the window"),
     Package("av", "recording"),
+    Package("msgpack", "peers"),
     Package("tokenizers", "published checkpoints' text", "wan"),
     Package("ftfy", "published checkpoints' text", "wan"),
     Package("mido", "MIDI", "midi"),
     Package("python-rtmidi", "MIDI", "midi"),
     Package("python-osc", "OSC", "osc"),
     Package("sounddevice", "audio in", "audio"),
+    Package("zeroconf", "hosts found by --join auto", "discover"),
     Package("matplotlib", "pictures of the latency page", "plot"),
 )
 

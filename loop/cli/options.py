@@ -21,6 +21,7 @@ from loop.cli.session_options import (
 from loop.cli.signals import tell
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
+from net.message import ROLES
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
@@ -53,11 +54,29 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     options = _build_parser().parse_args(argv)
     if options.command == "play" and (mistake := session_mistake(options)):
         raise UsageError(mistake)
-    for mistake in file_mistakes(options):
+    for mistake in (*file_mistakes(options), *_peer_mistakes(options)):
         raise UsageError(mistake)
     if getattr(options, "patch", None) and options.programme is not None:
         raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
     return options
+
+
+def _peer_mistakes(options: argparse.Namespace) -> list[str]:
+    """Options that mean something only beside --host or --join."""
+    given = vars(options)
+    mistakes = []
+    if given.get("role") and not given["join"]:
+        mistakes.append("--role is for a guest: give it with --join ADDR:PORT")
+    for name in ("prompt", "seed"):
+        if given.get("join") and given[name] is not None:
+            mistakes.append(f"--{name} is the host's to decide, not a guest's")
+    for name in ("session", "resume", "at"):
+        if given.get("join") and given[name]:
+            mistakes.append(f"--{name} is for who makes the blocks: the host saves the show, a guest does not")
+    for name in ("key", "name"):
+        if given.get(name) and not given["host"] and not given["join"]:
+            mistakes.append(f"--{name} is for a show with peers: give it with --host or --join")
+    return mistakes
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -318,6 +337,20 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
     )
     add_session_options(parser)
+    _add_peer_options(parser)
+
+
+def _add_peer_options(parser: argparse.ArgumentParser) -> None:
+    peers = parser.add_argument_group("one world on many machines")
+    either = peers.add_mutually_exclusive_group()
+    either.add_argument(
+        "--host", type=accept.listening_place, metavar="[ADDR:]PORT", help="let guests in (from this machine only)"
+    )
+    told = "be a guest of the show there (auto: of one in this network)"
+    either.add_argument("--join", type=accept.place, metavar="ADDR:PORT|auto", help=told)
+    peers.add_argument("--role", choices=ROLES, help="of a guest (player); operators need a key")
+    peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
+    peers.add_argument("--name", type=accept.peer_name, metavar="NAME", help="what others see (this machine's name)")
 
 
 def _add_stage_options(parser: argparse.ArgumentParser) -> None:

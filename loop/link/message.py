@@ -1,6 +1,7 @@
 """What the window's process and the model's process say to each other over their pipe. Plain data, pickled.
 
-Start, Submit, DrawStored, GoBack, Mode, Transition and Close go to the model's process; all others come from it.
+Start, Submit, DrawStored, GoBack, Follow, DropAfter, Mode, Transition, Ping and Close go to the model's process; all
+others come from it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class Start:
 
     reserve: blocks to hold ready beyond the one that is due. transition: blocks over which new words come in. epoch:
     how often unseen blocks have been dropped so far. submits: what was asked for and is not made yet, for the first
-    block; if it is the first of all, these events are in force at once and in full.
+    block; if it is the first of all, these events are in force at once and in full. follows: another machine makes the
+    blocks, which come as Follow; here they are decoded only.
     """
 
     ring: str
@@ -34,6 +36,7 @@ class Start:
     epoch: int
     snapshot: Snapshot | None = None
     submits: tuple[Submit, ...] = ()
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,21 @@ class Submit:
     keep: int | None = None
     epoch: int = 0
     block: int | None = None
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Decode this block, which was made elsewhere. resume: the blocks before it, where it continues none known here."""
+
+    made: BlockMade
+    resume: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True)
+class DropAfter:
+    """The blocks after `kept` were taken back where they are made: do not decode them."""
+
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -210,6 +228,20 @@ class BlockDone:
     t_end_ns: int
     recache_ns: int
     worst: Cost
+
+
+@dataclass(frozen=True)
+class Retracted:
+    """The blocks after `kept` were taken back by the machine that makes them. No process sends this."""
+
+    kept: int
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A block came that continues none known here, and the blocks before it did not come with it."""
+
+    block: int
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from loop.link.message import Stage, Taken
 from loop.link.ring import FrameMark
@@ -47,6 +48,11 @@ class Ledger:
         self._newest: dict[str, int] = {}  # of each kind of event that replaces one another
         self._awaited: dict[int, tuple[int, ...]] = {}  # block -> the events that its first frame shows
         self._turned: dict[str, int] = {}  # display dial -> the event that the next flip shows
+        self._watch: Callable[[int, str, int, str], None] | None = None
+
+    def watch(self, watch: Callable[[int, str, int, str], None]) -> None:
+        """Call this for every stage of every event: its number, the stage, when (ns), and why if it was lost."""
+        self._watch = watch
 
     def submitted(self, event: Event, source: str, pump_ns: int, now_ns: int) -> int:
         """A new event; returns its number."""
@@ -60,7 +66,7 @@ class Ledger:
 
     def stage(self, stage: Stage) -> None:
         """A stamp from either process."""
-        self._trace.put("stage", id=stage.id, stage=stage.stage, t_ns=stage.t_ns)
+        self._put(stage.id, stage.stage, stage.t_ns)
         if entry := self._open.get(stage.id):
             entry.stamps[stage.stage] = stage.t_ns
 
@@ -93,7 +99,7 @@ class Ledger:
         """These events will never be seen."""
         for number in numbers:
             if self._open.pop(number, None):
-                self._trace.put("stage", id=number, stage="lost", why=why, t_ns=self._now_ns())
+                self._put(number, "lost", self._now_ns(), why=why)
 
     def close(self) -> None:
         """The show ends: what was not seen yet never will be."""
@@ -111,7 +117,12 @@ class Ledger:
         entry = self._open.pop(number, None)
         if entry:
             by = self._newest[_slot(entry.event)]
-            self._trace.put("stage", id=number, stage="replaced", by=by, t_ns=t_ns)
+            self._put(number, "replaced", t_ns, by=by)
+
+    def _put(self, number: int, stage: str, t_ns: int, **more: Any) -> None:
+        self._trace.put("stage", id=number, stage=stage, **more, t_ns=t_ns)
+        if self._watch:
+            self._watch(number, stage, t_ns, more.get("why", ""))
 
     def _has_words(self, number: int) -> bool:
         return number in self._open and words_of(self._open[number].event) is not None

@@ -39,6 +39,12 @@ class Outputs:
         self._trace, self._now_ns = trace, now_ns
         self._told: set[str] = set()  # troubles that were logged
         self._words = ""  # those of the picture on the screen
+        self._tell_back: Callable[[int], None] | None = None
+
+    def watch(self, stamped: Callable[[int, str, int, str], None], went_back: Callable[[int], None]) -> None:
+        """Let peers know: of every stage of every event, and of the block from which the world goes on."""
+        self.ledger.watch(stamped)
+        self._tell_back = went_back
 
     def header(self, fields: dict[str, Any], session: SessionHeader) -> None:
         """Write the first line of the trace and of the session."""
@@ -57,6 +63,8 @@ class Outputs:
 
     def went_back(self, block: int) -> None:
         """The world goes on from an older block."""
+        if self._tell_back:
+            self._tell_back(block)
         if self.archive:
             self.archive.went_back(block)
 

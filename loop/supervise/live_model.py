@@ -36,6 +36,7 @@ from loop.supervise.model import GoingOn, StreamOptions
 from loop.supervise.past import ShowPast
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
+from world.block import Snapshot
 from world.event import Dial, Event, Prompt, Rewind, Scene, words_of
 from world.info import WorldInfo
 from world.options import WorldOptions
@@ -107,11 +108,7 @@ class LiveModel:
         """
         if keep is not None:
             self._memory.drop_after(keep)
-        if isinstance(event, Prompt | Scene):
-            self.words = event.text
-        elif isinstance(event, Dial):
-            self._dials[event.name] = event.value
-        self._unmade[number] = event, None
+        self._note_asked(number, event)
         if self._lives.is_fed:
             self._lives.send(Submit(number, event, keep, self._memory.epoch, block))
 
@@ -137,6 +134,15 @@ class LiveModel:
         """Whether the blocks after `kept` can be dropped and made anew: a process is there to do it."""
         has_scene = any(isinstance(event, Scene) for event, _ in self._unmade.values())
         return self._lives.is_fed and not has_scene and self._memory.can_drop_after(kept)
+
+    def snapshot(self) -> Snapshot | None:
+        """Where the stream is at by its newest block; None before the first."""
+        made = self._memory.conditions
+        return self._memory.snapshot(-1, self.options.seed, self.words or "") if made else None
+
+    def is_dropped(self, made: BlockMade) -> bool:
+        """Whether this block was taken back after it was made."""
+        return self._memory.is_dropped(made.block.index, made.epoch)
 
     def rest(self) -> None:
         """Make no blocks until `go_back`; nothing that was made and not handed out will be."""
@@ -261,7 +267,12 @@ class LiveModel:
         options, snapshot = self.options, self._memory.snapshot(self._newest_seen, self.options.seed, self.words)
         setting = (options.seed, first_words, options.reserve, self.mode, self._transition, self._memory.epoch)
         self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
-        self._lives.start(Start(self._next_ring.name, slots, *setting, snapshot, self._to_submit()))
+        start = Start(self._next_ring.name, slots, *setting, snapshot, self._to_submit())
+        self._lives.start(self._session(start))
+
+    def _session(self, start: Start) -> Start:
+        """The session that the process is to begin: this one."""
+        return start
 
     def _to_submit(self) -> tuple[Submit, ...]:
         """What the next block is to be made under: events without a block, the rest of a transition or a dial's way."""
@@ -290,6 +301,14 @@ class LiveModel:
         self.life += 1
         self._readers.append(_Reader(self._next_ring, self.life))
         self._next_ring = None
+
+    def _note_asked(self, number: int, event: Event) -> None:
+        """Remember an event until its block is made."""
+        if isinstance(event, Prompt | Scene):
+            self.words = event.text
+        elif isinstance(event, Dial):
+            self._dials[event.name] = event.value
+        self._unmade[number] = event, None
 
     def _note_taken(self, taken: Taken) -> None:
         """Keep the events until the block that takes them is made, since the process may die before."""

@@ -9,6 +9,7 @@ from loop.link.ring import FrameMark, Schedule
 from loop.timing.switch import Waiting
 
 MOST_SLEW = 0.05  # the largest share by which frames come sooner or later than planned, to bring a block to a beat
+SLEW_NS = 1_000_000
 MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes them, so that they never run out
 
 
@@ -48,6 +49,7 @@ class Pacer:
         self._was_late = False
         self._current_block: int | None = None
         self._last_tick_ns: int | None = None
+        self._past: deque[int] = deque(maxlen=64)  # the newest frames that were shown or skipped, by number
         self.shown: FrameMark | None = None  # the newest frame that was due
 
     @property
@@ -115,6 +117,24 @@ class Pacer:
         self._slew = min(max(slew, 1 - MOST_SLEW), 1 + MOST_SLEW)
         self._plan(self._planned_ns)
 
+    def follow(self, number: int, due_ns: int, period_ns: int, at_once: bool = False) -> None:
+        """Let frame `number`, and with it all others, be due when another screen says, if it is known here.
+
+        Small differences are slewed, a millisecond at a time; larger ones than a period and a half are made up at once,
+        as are all with `at_once`.
+        """
+        self._plan(period_ns)
+        if self._next_due_ns is None:
+            return
+        numbers = [*self._past, *(mark.number for mark in self._queue)]
+        if number not in numbers:
+            return
+        place = len(numbers) - 1 - numbers[::-1].index(number) - len(self._past)  # in the queue; shown ones are below 0
+        error_ns = due_ns - place * period_ns - self._next_due_ns
+        if abs(error_ns) < period_ns * 3 // 2 and not at_once:
+            error_ns = min(max(error_ns, -SLEW_NS), SLEW_NS)
+        self._next_due_ns += error_ns
+
     def tick(self, now_ns: int, is_frozen: bool = False) -> Shown:
         """The newest of the frames that are due at `now_ns`; none while the picture is frozen."""
         elapsed_ns = 0 if self._last_tick_ns is None else now_ns - self._last_tick_ns
@@ -129,7 +149,9 @@ class Pacer:
             return Shown(None, True, 0, 0)
         due_ns, skipped = self._first_due(now_ns), 0
         frame, next_ns = self._queue.popleft(), (due_ns if self._missed_ns is None else now_ns) + self.period_ns
+        self._past.append(frame.number)
         while self._queue and next_ns <= now_ns:
+            self._past.append(self._queue[0].number)
             due_ns, frame, skipped = next_ns, self._queue.popleft(), skipped + 1
             next_ns += self.period_ns
         self._missed_ns, self._next_due_ns, self._current_block = None, next_ns, frame.block
@@ -141,11 +163,14 @@ class Pacer:
         was_late, self._was_late = self._was_late, False
         return was_late
 
-    def schedule(self, ordinal: int, is_frozen: bool = False) -> Schedule | None:
-        """When frame `ordinal`, the first that is not queued here yet, is due; None before the first frame is shown."""
+    def schedule(self, ordinal: int, is_frozen: bool = False, lead_ns: int = 0) -> Schedule | None:
+        """When frame `ordinal`, the first that is not queued here yet, is due; None before the first frame is shown.
+
+        lead_ns: to have it so much sooner.
+        """
         if self._next_due_ns is None:
             return None
-        due_ns = self._next_due_ns + len(self._queue) * self.period_ns
+        due_ns = self._next_due_ns + len(self._queue) * self.period_ns - lead_ns
         return Schedule(ordinal, due_ns, self.period_ns, is_frozen)
 
     def _is_due(self, now_ns: int) -> bool:

@@ -24,6 +24,7 @@ from loop.link.message import Fault, Opened, Start, Started, WarmUp
 from loop.link.ring import FrameRing
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
+from loop.worker.follower import Follower
 from loop.worker.followers import Followers
 from loop.worker.stream import Stream
 from loop.worker.window_link import WindowLink
@@ -92,7 +93,7 @@ class Machine:
 
 
 def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> None:
-    """Open the world and run one session in it; a fault is reported through the pipe before it ends the process."""
+    """Open the world and run its sessions; a fault is reported through the pipe before it ends the process."""
     is_opening = True
     try:
         machine.beat(link)
@@ -100,13 +101,10 @@ def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> N
         link.send(Opened(world.info, versions_of(world), machine.leaves_room(world)))
         while isinstance(start := link.pipe.recv(), WarmUp):
             _warm_up(world)
-        if isinstance(start, Start):
-            ring = machine.attach(start.ring, start.slots, world.info.picture)
-            stream = Stream(world, start, ring, link, machine.clock)
-            machine.freeze()
-            link.send(Started())
+        while isinstance(start, Start):
+            session = _begin_session(world, start, link, machine)
             is_opening = False
-            stream.run()
+            start = session.run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the window's process has gone
     except WorldError as error:
@@ -117,6 +115,15 @@ def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> N
             return
         link.send(Fault(f"{type(error).__name__}: {error}", usage=False))
         raise
+
+
+def _begin_session(world: World, start: Start, link: WindowLink, machine: Machine) -> Stream | Follower:
+    """A session that makes blocks, or one that follows another machine that does."""
+    ring = machine.attach(start.ring, start.slots, world.info.picture)
+    session = (Follower if start.follows else Stream)(world, start, ring, link, machine.clock)
+    machine.freeze()
+    link.send(Started())
+    return session
 
 
 def _beat(link: WindowLink) -> None:

@@ -44,13 +44,14 @@ class Stream:
         else:
             inbox.open_with(start.submits)
 
-    def run(self) -> None:
-        """Make blocks until told to close."""
+    def run(self) -> Start | None:
+        """Make blocks until told to close; no other session follows."""
         abandoned = 0
         while self._wait_for_boundary():
             is_made = BlockRun(self._parts, self._ahead).run(abandoned)
             abandoned = 0 if is_made else abandoned + 1
         self._parts.output.close()
+        return None
 
     def _wait_for_boundary(self) -> bool:
         """Wait, reading the pipe, until the next block must begin; False once the session is to close."""

@@ -22,7 +22,7 @@ from world.train.tale.words import ATTRIBUTES
 
 BLOCKS, SEAM = 14, 7  # of a clip, and of them before the seam
 FRAMES = 6  # pixel frames in a block
-VIEWS = 4  # places from which a stream may begin to see its scene
+OPENING_PHASE = 0.0  # of the camera where a stream begins: nothing tells a stream of its own where to begin
 CHANGES = (0.55, 0.25, 0.15, 0.05)  # the shares of pairs that differ in one, two, three and four attributes
 
 
@@ -81,10 +81,9 @@ def travelled(scenes: Scenes, dials: Tensor) -> Tensor:
     return torch.cat([torch.zeros(len(by_block), 1), by_block], 1)
 
 
-def random_openings(count: int, generator: torch.Generator) -> tuple[Scenes, Tensor]:
-    """Scenes in which streams begin, each seen from one of a few places, and the number of that place: int64 [B]."""
-    view = torch.randint(VIEWS, (count,), generator=generator)
-    return replace(random_scenes(count, generator), phase=view / VIEWS), view
+def random_openings(count: int, generator: torch.Generator) -> Scenes:
+    """Scenes in which streams begin, all seen from the same place: a choice of places shows as their mean."""
+    return replace(random_scenes(count, generator), phase=torch.full((count,), OPENING_PHASE))
 
 
 def render_scenes(scenes: Scenes, dials: Tensor, device: torch.device, size: tuple[int, int] = PICTURE) -> Tensor:

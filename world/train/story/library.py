@@ -83,13 +83,11 @@ def _library(latents: Tensor, pairs: ClipPairs, said: Sentences) -> StoryLibrary
 class Openings:
     """N first blocks of streams on a device.
 
-    latents: float16 [N, C, h, w]; dials: [N, 4]; view: int64 [N], from which of a few places the scene is seen; tokens:
-    uint8 [N, VARIANTS, L] of sentences that say all of it.
+    latents: float16 [N, C, h, w]; dials: [N, 4]; tokens: uint8 [N, VARIANTS, L] of sentences that say all of it.
     """
 
     latents: Tensor
     dials: Tensor
-    view: Tensor
     tokens: Tensor
 
 
@@ -98,7 +96,7 @@ def render_openings(
 ) -> Openings:
     """Render first blocks, `chunk` at once, until the time is up or there are `most`, on the device of `latents`."""
     device, generator, rng = latents.basis.device, torch.Generator().manual_seed(seed), random.Random(seed)
-    scenes, view = random_openings(most, generator)
+    scenes = random_openings(most, generator)
     dials, told, parts, tokens = random_dials(most, 1, generator), scenes.described(), list[Tensor](), list[Tensor]()
     done = 0
     for rows in in_chunks(most, chunk):
@@ -108,4 +106,4 @@ def render_openings(
         if is_time_up():
             break
     log.info("openings: %d blocks", done)
-    return Openings(torch.cat(parts), dials[:done, 0].to(device), view[:done].to(device), torch.cat(tokens).to(device))
+    return Openings(torch.cat(parts), dials[:done, 0].to(device), torch.cat(tokens).to(device))

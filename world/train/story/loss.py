@@ -9,7 +9,7 @@ from world.compact.decoder import LinearLatents
 from world.compact.model import CompactModel
 from world.train.learn.x0 import X0Loss, noise_latents
 from world.train.story.form import SIGMAS
-from world.train.story.noise import draw_levels, lightly_noised, tell_view
+from world.train.story.noise import draw_levels, lightly_noised
 from world.train.story.predict import LayerCall, TeacherForcing, run_layer
 from world.train.story.sequences import StoryBatch
 
@@ -30,19 +30,10 @@ class SequenceLoss:
         """The loss of a batch, as a number on its device; history: what stands in place of its own clean blocks."""
         true, n = batch.latents, batch.latents.shape[1]
         sigma = draw_levels((len(true), n), self.played, self.generator)
-        noisy = noise_latents(true, sigma, self._noise(batch, sigma))
+        noisy = noise_latents(true, sigma, torch.randn(true.shape, generator=self.generator, device=true.device))
         words, spans = (batch.old, batch.new), (batch.cut, batch.stale)
         clean = None if n == 1 else lightly_noised(true if history is None else history, self.generator)
         predict = self.singles if n == 1 else self.forcing
         with torch.autocast(true.device.type, torch.bfloat16):
             made = predict(model, noisy, sigma, clean, words, batch.dials, spans)
         return self.x0_loss(made.float(), true, sigma, batch.counted)
-
-    def _noise(self, batch: StoryBatch, sigma: Tensor) -> Tensor:
-        """Noise like the batch's latents; pure noise of a block that begins a stream tells the view of its scene."""
-        noise = torch.randn(batch.latents.shape, generator=self.generator, device=sigma.device)
-        if batch.view is not None:
-            uniform = torch.rand(len(noise), generator=self.generator, device=sigma.device)
-            told = tell_view(noise[:, 0], batch.view, uniform)
-            noise[:, 0] = torch.where((sigma[:, 0] == 1).view(-1, 1, 1, 1), told, noise[:, 0])
-        return noise

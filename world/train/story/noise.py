@@ -1,14 +1,11 @@
-"""Noise for training: levels as in play, and noise that tells the layout of a scene from nothing."""
+"""Noise for training: levels as in play, and a history with a little of it."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 
 from world.train.learn.x0 import shift_noise_levels
-from world.train.story.clips import VIEWS
 from world.train.story.form import TALE
 
 PLAYED = 0.7  # the share of noise levels that are those of the steps of play
@@ -22,22 +19,6 @@ def draw_levels(shape: tuple[int, int], played: Tensor, generator: torch.Generat
     uniform = torch.rand(shape, generator=generator, device=device)
     is_played = torch.rand(shape, generator=generator, device=device) < PLAYED
     return torch.where(is_played, played[number], shift_noise_levels(uniform, TALE.shift))
-
-
-def tell_view(noise: Tensor, view: Tensor, uniform: Tensor) -> Tensor:
-    """The noise [B, C, h, w], turned so that it tells from which place, view [B], a scene is seen.
-
-    The angle between two numbers in the middle of the last two channels falls into the view's share of the circle, at a
-    place that `uniform` [B] decides, and their length stays. With views that are evenly spread the noise stays normal
-    and white, so a world that starts from plain noise takes from it where to begin, and need not choose between all
-    places at once, which would show as a blur.
-    """
-    row, column = noise.shape[-2] // 2 - 1, noise.shape[-1] // 2
-    pair = noise[:, -2:, row, column]
-    angle = 2 * math.pi * (view + uniform) / VIEWS
-    told = noise.clone()
-    told[:, -2:, row, column] = pair.norm(dim=1, keepdim=True) * torch.stack([angle.cos(), angle.sin()], 1)
-    return told
 
 
 def lightly_noised(clean: Tensor, generator: torch.Generator) -> Tensor:

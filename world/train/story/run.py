@@ -21,6 +21,7 @@ from world.train.learn.budget import Budget
 from world.train.story.base import StoryBase, train_base
 from world.train.story.form import TALE
 from world.train.story.library import StoryLibrary, render_library, render_openings
+from world.train.story.loss import SequenceLoss
 from world.train.story.picture import StoryPicture, train_picture
 from world.train.story.predict import LayerCall, run_layer
 from world.train.story.principal import fit_principal
@@ -30,6 +31,7 @@ from world.train.story.tune import StoryTuning, tune_streams
 
 log = logging.getLogger(__name__)
 OPENINGS_END = 0.3  # of the time of the library
+FORGOTTEN = 1.15  # how much larger the loss after rendered clips may be after the tuning than before
 ENDS = {"library": 0.12, "base": 0.66, "tune": 0.80, "decoder": 0.945, "reader": 0.97}  # the used share of the time
 
 
@@ -94,8 +96,26 @@ class StoryRun:
 
     def tune(self) -> None:
         """Tune the base on its own streams."""
-        config = StoryTuning(self.minutes_until("tune"), self.scale.rolled, self.scale.sequences, seed=self.seed + 1)
-        self._take("tuned", tune_streams(config, copy.deepcopy(self.model), self.source, self.latents, self.layer))
+        scale = self.scale
+        config = StoryTuning(
+            self.minutes_until("tune"), scale.singles, scale.rolled, scale.sequences, seed=self.seed + 1
+        )
+        tuned = tune_streams(config, copy.deepcopy(self.model), self.source, self.latents, self.layer)
+        before, after = self.loss_after_clips(self.model), self.loss_after_clips(tuned)
+        log.info("loss after rendered clips: base %.4f, tuned %.4f", before, after)
+        if after > FORGOTTEN * before:
+            log.error("tuned: it has forgotten what the base knew; going on without it")
+        else:
+            self._take("tuned", tuned)
+
+    @torch.no_grad()
+    def loss_after_clips(self, model: CompactModel) -> float:
+        """The loss of blocks that follow rendered ones, the same for every model."""
+        source = SequenceSource(self.library, self.source.shelf, self.latents, self.seed + 5)
+        loss = SequenceLoss(self.latents, self.seed + 6)
+        count = self.scale.sequences
+        batches = [source.streams(count, 8, is_full=False), source.switches(count, 8, is_full=False)]
+        return sum(float(loss(model, batch)) for batch in batches) / len(batches)
 
     def learn_pictures(self) -> None:
         """Train the decoder."""

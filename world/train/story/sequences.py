@@ -25,7 +25,7 @@ class StoryBatch:
 
     latents: [B, n, C, h, w]; dials: [B, n, 4]; old, new: tokens [B, L] before and after the change of words; counted:
     bool [B, n], true for the blocks in the loss. cut: how many first blocks were re-encoded together under `new`.
-    stale: how many are still encoded under `old`. view: [B], from where the scene is seen, where streams begin.
+    stale: how many are still encoded under `old`.
     """
 
     latents: Tensor
@@ -35,7 +35,6 @@ class StoryBatch:
     counted: Tensor
     cut: int = 0
     stale: int = 0
-    view: Tensor | None = None
 
 
 class SequenceSource:
@@ -56,7 +55,6 @@ class SequenceSource:
             old=words,
             new=words,
             counted=torch.ones(count, 1, dtype=torch.bool, device=self.library.device),
-            view=self.shelf.view[row],
         )
 
     def streams(self, count: int, length: int, is_full: bool | None = None) -> StoryBatch:

@@ -1,0 +1,49 @@
+"""What a host knows of a guest that it has let in."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from net.allowance import Allowance
+from net.channel import Channel
+from net.message import Receipt
+
+KEPT_RECEIPTS = 64
+MESSAGES_HZ, MESSAGES_BURST = 250.0, 500  # of any kind; who sends more is no guest of ours
+WORDS_HZ, WORDS_BURST = 2.0, 8
+DIALS_HZ, DIALS_BURST = 120.0, 240
+
+
+@dataclass
+class Member:
+    """A guest that was let in; it stays known for a while after its connection is lost. Owned by the host.
+
+    received: its newest event that was accepted. receipts: the newest that it was sent, to be sent again when it comes
+    back. channel: None while it is away.
+    """
+
+    number: int
+    name: str
+    role: str
+    follow: str
+    address: str
+    words: Allowance
+    dials: Allowance
+    messages: Allowance
+    channel: Channel | None = None
+    received: int = 0
+    delay_ns: int = 0
+    round_trip_ns: int = 0
+    receipts: deque[Receipt] = field(default_factory=lambda: deque(maxlen=KEPT_RECEIPTS))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is connected now."""
+        return self.channel is not None
+
+
+def new_member(number: int, now_ns: int) -> Member:
+    """A member without anything that a Hello tells of it."""
+    words, dials = Allowance(WORDS_HZ, WORDS_BURST, now_ns), Allowance(DIALS_HZ, DIALS_BURST, now_ns)
+    return Member(number, "", "viewer", "nothing", "", words, dials, Allowance(MESSAGES_HZ, MESSAGES_BURST, now_ns))

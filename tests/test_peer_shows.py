@@ -1,0 +1,306 @@
+"""Whole shows on made-up time, a host and its guests in one process: what each screen shows, what becomes of all."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from input.keys import Command
+from input.script import Script
+from loop.controls import ShowControls
+from loop.engine import Engine, Parts
+from loop.output.outputs import Outputs
+from loop.peer.following import Following
+from loop.peer.guest_model import GuestModel
+from loop.peer.hosting import Hosting
+from loop.supervise.live_model import LiveModel
+from loop.supervise.model import StreamOptions
+from loop.timing.clock import TICK_NS
+from loop.worker.process import SerialDevice
+from net.guest import Guest, Introduction
+from tests.network import MemoryNetwork
+from tests.simulation.card import CardWorld, Story
+from tests.simulation.process import Delay, Mishap, Rings, SimulatedProcess
+from tests.simulation.show import Lines, SimulatedScreen
+from tests.simulation.virtual_time import START_NS, VirtualTime
+from world.event import Dial, Prompt, Rewind, Scene
+from world.options import ProbeOptions, WorldOptions
+
+MS = 1_000_000
+KEY = b"a long secret"
+PROBE = ProbeOptions(16.0, 4, 100.0, 60.0)
+OPTIONS = WorldOptions("probe", probe=PROBE)
+
+
+@dataclass
+class Seat:
+    """One machine: its engine, what it wrote down and what it showed. until_s: when it ends, or is killed."""
+
+    name: str
+    engine: Engine
+    trace: Lines
+    screen: SimulatedScreen
+    story: Story
+    until_s: float
+    is_killed: bool = False
+    started_s: float = 0.0
+
+    def shown(self):
+        """When each frame was shown for the first time."""
+        times = {}
+        for line in self.trace.of("flip"):
+            times.setdefault(line["frame"], line["t_ns"])
+        return times
+
+    def ends(self):
+        """The last stage of each event of this machine's own."""
+        own = {line["id"] for line in self.trace.of("event") if not line["source"].startswith("peer")}
+        stages = {line["id"]: line["stage"] for line in self.trace.of("stage") if line["id"] in own}
+        return [stages[number] for number in sorted(stages)]
+
+    def blocks(self):
+        return [line["block"] for line in self.trace.of("block")]
+
+
+@dataclass
+class Together:
+    """Machines that share one made-up time and one network."""
+
+    delay_ms: float = 1.0
+    jitter_ms: float = 0.0
+    mode: str = "auto"
+    reserve: int = 0
+    clock: VirtualTime = field(default_factory=VirtualTime)
+    seats: dict[str, Seat] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.network = MemoryNetwork(self.clock.now_ns, round(self.delay_ms * MS), round(self.jitter_ms * MS))
+        self.rings = Rings()
+        self._tasks = []
+
+    def host(self, until_s, script=(), is_killed=False, key=None):
+        model, story = self._model(lambda options, launch: LiveModel(options, launch, self.clock, self.rings.create))
+        peers = Hosting(self.network.listen(7474), model, self.clock, "Hilda", "ff", key)
+        return self._seat("Hilda", model, peers, story, until_s, script, is_killed)
+
+    def guest(self, name, until_s, script=(), joins_s=0.0, port=0, role="player", mishap=None):
+        key = KEY if role == "operator" else None
+        introduction = Introduction(name.encode().ljust(16, b"."), name, role, "latents", weights="ff", key=key)
+        guest = Guest(self.network.connect, ("127.0.0.1", 7474), introduction, self.clock.now_ns)
+        model, story = self._model(
+            lambda options, launch: GuestModel(options, launch, self.clock, guest, self.rings.create), mishap
+        )
+        hosting = Hosting(self.network.listen(port), model, self.clock, name, "ff") if port else None
+        seat = self._seat(name, model, Following(model, self.clock, hosting), story, until_s, script)
+        seat.started_s = joins_s
+        return seat
+
+    def play(self, also=()):
+        """Play to the end of all; also: (seconds, function) to be called in between."""
+        for seat in self.seats.values():
+            self._tasks.append(self.clock.start(lambda seat=seat: self._run(seat)))
+        for at_s, act in sorted(also, key=lambda entry: entry[0]):
+            self._wait(at_s)
+            act()
+        self._wait(max(seat.until_s for seat in self.seats.values()) + 0.5)
+        for task in self._tasks:
+            assert task.has_ended, "a machine did not end"
+            if task.error:
+                raise task.error
+        return self
+
+    def _model(self, make, mishap=None):
+        story, mishaps = Story(), [mishap] if mishap else []
+
+        def opening(clock):
+            clock.sleep_until(clock.now_ns() + 100 * MS)
+            return CardWorld(PROBE, 0.0, SerialDevice(False, clock).spend, story, clock.now_ns)
+
+        def launch(options):
+            mishap = mishaps.pop() if mishaps else None
+            return SimulatedProcess(self.clock, self.rings, opening, mishap, Delay(random.Random(1), 0.0, 0.0))
+
+        options = StreamOptions(OPTIONS, 7, "the first words", self.reserve, self.mode, 1, "off")
+        return make(options, launch), story
+
+    def _seat(self, name, model, peers, story, until_s, script, is_killed=False):
+        screen, trace = SimulatedScreen(self.clock, []), Lines()
+        controls = ShowControls(screen, Script(tuple(script)), model)
+        outputs = Outputs(trace, None, self.clock.now_ns)
+        engine = Engine(
+            Parts(screen, model, controls, outputs, lambda engine: (), self.clock, None, peers), None, 0.005
+        )
+        self.seats[name] = Seat(name, engine, trace, screen, story, until_s, is_killed)
+        return self.seats[name]
+
+    def _run(self, seat):
+        self._wait(seat.started_s)
+        engine = seat.engine
+        until_ns = START_NS + round(seat.until_s * 1e9)
+        engine._is_over = lambda: self.clock.now_ns() >= until_ns
+        engine.ticks.start_ns = self.clock.now_ns()
+        engine.run()
+        if seat.is_killed:
+            self.network.lose_connections()
+            self.network.listeners.pop(7474)
+        else:
+            engine.peers.close()
+        engine.model.close()
+
+    def _wait(self, at_s):
+        self.clock.sleep_until(START_NS + round(at_s * 1e9))
+
+
+def differences_ms(one: Seat, other: Seat, since_s: float):
+    """By how much later each frame was on the other screen."""
+    ours, theirs = one.shown(), other.shown()
+    since_ns = START_NS + since_s * 1e9
+    return [(theirs[n] - ours[n]) / MS for n in ours if n in theirs and theirs[n] > since_ns]
+
+
+def test_a_guest_shows_the_same_frames_within_a_tick():
+    show = Together()
+    host, ada = show.host(10), show.guest("Ada", 9, joins_s=2.0)
+    show.play()
+    differences = differences_ms(host, ada, 4.0)
+    assert len(differences) > 70
+    assert max(map(abs, differences)) <= TICK_NS / MS + 0.1
+    assert dict(card[1:] for card in ada.screen.cards).items() <= dict(card[1:] for card in host.screen.cards).items()
+
+
+def test_prompts_of_all_are_seen_by_all():
+    show = Together()
+    host = show.host(12, [(2.0, Prompt("from the host"))])
+    ada = show.guest("Ada", 11, [(2.0, Prompt("from Ada")), (3.0, Dial("zoom", 0.5))], joins_s=1.0)
+    bob = show.guest("Bob", 11, [(4.0, Scene("from Bob"))], joins_s=1.5)
+    show.play()
+    words = [card.words for card in host.story.cards]
+    assert list(dict.fromkeys(words)) == ["the first words", "from the host", "from Ada", "from Bob"]
+    assert [seat.ends() for seat in (host, ada, bob)] == [["flip"], ["flip", "flip"], ["flip"]]
+    assert ada.engine.peers.newest[0] == bob.engine.peers.newest[0] == "Bob: from Bob"
+
+
+def test_joining_disturbs_nobody():
+    show = Together()
+    host = show.host(8)
+    for number in range(10):
+        show.guest(f"guest {number}", 7, joins_s=2.0 + number / 10)
+    show.play()
+    assert host.engine.repeats == host.engine.skipped == host.engine.ticks.late == 0
+
+
+@pytest.mark.parametrize("mode", ["auto", "snap", "overlap"])
+def test_what_the_host_takes_back_no_guest_shows(mode):
+    show = Together(delay_ms=20.0, mode=mode, reserve=2)
+    host = show.host(14, [(2.0 + 0.7 * n, Prompt(f"words {n}")) for n in range(12)])
+    ada = show.guest("Ada", 13, joins_s=1.0)
+    show.play()
+    assert set(ada.shown()) - {0} <= set(host.shown())
+
+
+def test_a_bad_network_forks_nothing_and_loses_no_prompt():
+    show = Together(delay_ms=80.0, jitter_ms=20.0)
+    host = show.host(22, [(3.0, Prompt("from the host"))])
+    ada = show.guest("Ada", 21, [(2.0 + n, Prompt(f"Ada {n}")) for n in range(10)], joins_s=1.0)
+    show.play([(4.0 + 2.3 * n, show.network.lose_connections) for n in range(5)])
+    asked = [line["event"]["text"] for line in host.trace.of("event") if line["source"] == "peer Ada"]
+    assert asked == [f"Ada {n}" for n in range(10)]
+    assert set(ada.ends()) <= {"flip", "lost"} and "flip" in ada.ends()
+    cards = dict(card[1:] for card in host.screen.cards)
+    assert all(cards.get(number, prompts) == prompts for _, number, prompts in ada.screen.cards)
+    assert ada.engine.longest_still_s < 1.5
+
+
+def test_a_guest_goes_on_when_the_host_is_killed_and_others_follow_it():
+    show = Together()
+    host = show.host(6, [(2.0, Prompt("the last words"))], is_killed=True)
+    ada = show.guest("Ada", 16, [(9.0, Prompt("under a new host"))], joins_s=1.0, port=7501)
+    bob = show.guest("Bob", 15, [(10.0, Prompt("from Bob"))], joins_s=1.5, port=7502)
+    show.play()
+    assert not ada.engine.model.follows and bob.engine.model.follows
+    words = list(dict.fromkeys(card.words for card in ada.story.cards))
+    assert words == ["the last words", "under a new host", "from Bob"]
+    assert ada.story.cards[0].block.parent in {card.block.index for card in host.story.cards}
+    assert bob.ends() == ["flip"]
+    differences = differences_ms(ada, bob, 12.0)
+    assert len(differences) > 30 and max(map(abs, differences)) <= 1.1 * TICK_NS / MS
+
+
+def test_when_the_host_ends_the_show_nobody_takes_its_place():
+    show = Together()
+    show.host(4)
+    ada = show.guest("Ada", 9, joins_s=1.0, port=7501)
+    show.play()
+    assert ada.engine.model.follows
+    assert ada.story.cards == []
+
+
+def test_an_operator_freezes_and_blacks_out_every_screen():
+    show = Together()
+    host = show.host(8, key=KEY)
+    ada = show.guest("Ada", 8, joins_s=1.0, role="operator")
+    found = []
+    show.play(
+        [
+            (3.0, lambda: setattr(ada.engine.controls, "blackout", True)),
+            (3.5, lambda: found.append((host.engine.controls.blackout, ada.engine.controls.blackout))),
+            (4.0, lambda: setattr(ada.engine.controls, "frozen", True)),
+            (4.5, lambda: found.append((host.engine.controls.frozen, len(host.shown())))),
+            (5.0, lambda: found.append((ada.engine.controls.frozen, len(host.shown())))),
+            (5.5, lambda: setattr(host.engine.controls, "frozen", False)),
+            (6.0, lambda: found.append((ada.engine.controls.frozen, len(host.shown()) > found[-1][1]))),
+        ]
+    )
+    assert found[0] == (True, True)
+    assert found[1] == found[2]
+    assert found[3] == (False, True)
+
+
+def test_a_guest_whose_latents_are_others_than_the_hosts_is_healed_by_a_snapshot(caplog):
+    show = Together()
+    host, ada = show.host(12), show.guest("Ada", 11, joins_s=1.0)
+
+    def fork():
+        model = ada.engine.model
+        made = model._memory._made[-1]
+        other = replace(made.block, latents=made.block.latents + 1)
+        model._memory._made[-1] = replace(made, block=other)
+        model._line[made.block.index] = other.digest
+        model._digest_ns = 0  # it compares now, before the next block
+
+    show.play([(4.0, fork)])
+    newest = ada.engine.model.snapshot().blocks[-1]
+    assert newest.digest == next(c.block.digest for c in host.story.cards if c.block.index == newest.index)
+    assert "is at another block" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["death", "hang", "broken pipe"])
+def test_a_guest_whose_process_fails_follows_again(kind):
+    show = Together()
+    host = show.host(20)
+    ada = show.guest("Ada", 19, joins_s=1.0, mishap=Mishap(0, kind, at_s=4.0))
+    show.play()
+    assert ada.trace.of("fault")
+    late = [n for n, t_ns in ada.shown().items() if t_ns > START_NS + 14e9]
+    assert len(late) > 70 and set(late) <= set(host.shown())
+
+
+def test_when_the_host_goes_back_its_guests_go_back_with_it():
+    show = Together()
+    host, ada = show.host(16), show.guest("Ada", 15, joins_s=1.0)
+    controls, now_ns = host.engine.controls, show.clock.now_ns
+    show.play(
+        [
+            (6.0, lambda: controls.past.append((Command.REWIND, now_ns()))),
+            (6.05, lambda: controls.past.append((Command.REWIND_ENDED, now_ns()))),
+        ]
+    )
+    rewound = [card for card in host.story.cards if any(isinstance(event, Rewind) for event in card.block.events)]
+    jumps = [card for card in host.story.cards if card.block.parent not in (-1, card.block.index - 1)]
+    assert rewound or jumps, "the host has not gone back"
+    late = [number for number, t_ns in ada.shown().items() if t_ns > START_NS + 10e9]
+    assert len(late) > 70 and set(late) <= set(host.shown())
+    differences = differences_ms(host, ada, 12.0)
+    assert max(map(abs, differences)) <= 1.1 * TICK_NS / MS

@@ -1,0 +1,255 @@
+"""The protocol of peers: what goes over the wire comes back, and no bytes do harm."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import msgpack
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from net.key import is_proven, proof
+from net.message import (
+    OF_GUESTS,
+    OF_HOSTS,
+    Bye,
+    Challenge,
+    ClockReading,
+    Digest,
+    Due,
+    Events,
+    Hello,
+    Latents,
+    News,
+    Receipt,
+    Retract,
+    Roster,
+    Switch,
+    Welcome,
+    WorldState,
+    to_map,
+)
+from net.schema import NetError
+from net.wire import MAX_FIRST_HEAD, VERSION, Limits, Reader, to_bytes
+
+PROMPT = {"type": "prompt", "text": "blue rain"}
+SEAT = {
+    "number": 1,
+    "name": "Ada",
+    "role": "player",
+    "follow": "latents",
+    "delay_ms": 12.0,
+    "address": "",
+    "successor": 1,
+}
+LATENTS = Latents(
+    7, 6, 7, (1, 1, 2, 1, 1), "float32", "ab" * 32, (PROMPT,), 5, 7, {"zoom": 0.5}, {"type": "prompt", "text": "x"}, 3
+)
+MESSAGES = [
+    Challenge(b"n" * 16, True),
+    Hello("small", "ff", b"i" * 16, "Ada", "player", "latents", b"", 4000),
+    Welcome(3, "player", "small", 24.0, 6, 9),
+    WorldState(7, 12, 11, {"type": "blend", "parts": [["a", 0.25], ["b", 0.75]]}, {"zoom": -1.0}, 4),
+    LATENTS,
+    Retract(-1),
+    Due(96, -5, 7, 41_666_666, False, True),
+    Events(({"number": 1, "event": PROMPT, "age_ns": 5},)),
+    Receipt(1, "taken", 8, 123, ""),
+    News("Ada", {"type": "scene", "text": "night", "seed": None}),
+    Digest(7, "ab" * 32),
+    ClockReading(1, 2, 3, 4),
+    Switch("blackout", True),
+    Roster((SEAT,)),
+    Bye("the show ended", True),
+]
+EVERYTHING = Limits((Hello, *OF_GUESTS, *OF_HOSTS), payload=2**20)
+OF_A_GUEST = Limits(OF_GUESTS)
+names = st.sampled_from(
+    ["kind", "number", "event", "events", "type", "text", "name", "value", "age_ns", "why", "hello"]
+)
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.binary(max_size=8)
+)
+values = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=5), max_leaves=12
+)
+
+
+def payload_of(message):
+    return bytes(range(message.size_bytes)) if isinstance(message, Latents) else b""
+
+
+def framed(head: bytes, payload: bytes = b"", version: int = VERSION) -> bytes:
+    return bytes([version]) + len(head).to_bytes(2, "big") + len(payload).to_bytes(4, "big") + head + payload
+
+
+def read_all(data: bytes, limits: Limits = OF_A_GUEST) -> int:
+    """How many messages a reader finds before it has had enough, or refuses the rest."""
+    reader, found = Reader(limits), 0
+    reader.feed(data)
+    try:
+        while reader.next() is not None:
+            found += 1
+    except NetError as error:
+        assert "\n" not in str(error) and len(str(error)) < 500
+    return found
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_comes_back_as_it_was_sent(message):
+    reader = Reader(EVERYTHING)
+    reader.feed(to_bytes(message, payload_of(message)))
+    assert reader.next() == (message, payload_of(message))
+    assert not reader.is_inside
+
+
+def test_messages_may_come_in_any_pieces():
+    data, reader, found = b"".join(to_bytes(m, payload_of(m)) for m in MESSAGES), Reader(EVERYTHING), []
+    for place in range(0, len(data), 3):
+        reader.feed(data[place : place + 3])
+        while (message := reader.next()) is not None:
+            found.append(message[0])
+    assert found == MESSAGES
+
+
+def test_another_version_is_refused_with_both_numbers():
+    reader = Reader(EVERYTHING)
+    reader.feed(framed(b"\x80", version=9))
+    with pytest.raises(NetError, match="version 9: this is version 1"):
+        reader.next()
+
+
+def test_a_length_of_four_gigabytes_is_refused_before_its_bytes_come():
+    reader = Reader(OF_A_GUEST)
+    reader.feed(bytes([VERSION, 0, 10]) + b"\xff\xff\xff\xff")
+    with pytest.raises(NetError, match="4,294,967,295 bytes"):
+        reader.next()
+
+
+def test_a_stranger_may_send_little():
+    with pytest.raises(NetError, match="the most here"):
+        reader = Reader(Limits((Hello,), head=MAX_FIRST_HEAD))
+        reader.feed(framed(b"\x80" * (MAX_FIRST_HEAD + 1)))
+        reader.next()
+
+
+def test_an_unknown_field_is_refused_with_its_name():
+    reader = Reader(OF_A_GUEST)
+    reader.feed(framed(msgpack.packb({**to_map(Bye("x")), "colour": 1})))
+    with pytest.raises(NetError, match="unknown field 'colour'"):
+        reader.next()
+
+
+def test_a_message_of_the_other_side_is_refused():
+    reader = Reader(OF_A_GUEST)
+    reader.feed(to_bytes(Retract(3)))
+    with pytest.raises(NetError, match="message 'retract'"):
+        reader.next()
+
+
+def test_latents_whose_payload_is_of_another_size_are_refused():
+    reader = Reader(EVERYTHING)
+    reader.feed(framed(msgpack.packb(to_map(LATENTS)), b"1234567"))
+    with pytest.raises(NetError, match="7 bytes of payload: expected 8"):
+        reader.next()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "rewind", "block": 1},
+        {"type": "dial", "name": "zoom", "value": float("nan")},
+        {"type": "dial", "name": "zoom", "value": "1"},
+        {"type": "dial", "name": ["zoom"], "value": 1.0},
+        {"type": "prompt", "text": 5},
+        {"type": "prompt", "text": ""},
+        {"type": "prompt", "text": "a" * 2001},
+        {"type": "prompt"},
+        {"type": "scene", "text": "a", "seed": -1},
+        {"type": "prompt", "text": "a", "more": 1},
+        {"type": "prompt", "text": "\ud800"},
+        "prompt",
+    ],
+)
+def test_an_event_that_no_guest_may_send_is_refused(event):
+    with pytest.raises(NetError):
+        Events(({"number": 1, "event": event, "age_ns": 0},))
+
+
+@pytest.mark.parametrize("place", ["example.org:80", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:99999", "[::1]:x", ":1"])
+def test_an_address_that_would_have_to_be_looked_up_is_refused(place):
+    with pytest.raises(NetError, match="ADDRESS:PORT"):
+        Roster(({**SEAT, "address": place},))
+
+
+@pytest.mark.parametrize("place", ["", "127.0.0.1:80", "[::1]:80"])
+def test_a_numeric_address_is_let_through(place):
+    assert Roster(({**SEAT, "address": place},)).seats[0]["address"] == place
+
+
+def test_more_events_than_a_message_may_hold_are_refused():
+    with pytest.raises(NetError, match="at most 16"):
+        Events(tuple({"number": n, "event": PROMPT, "age_ns": 0} for n in range(17)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=400))
+@example(b"\x01\x00\x00\x00\x00\x00\x00")
+def test_no_bytes_do_harm(data):
+    read_all(data)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_head_does_harm(head):
+    assert read_all(framed(head)) in (0, 1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(values)
+def test_nothing_that_msgpack_can_hold_does_harm(value):
+    assert read_all(framed(msgpack.packb(value))) in (0, 1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(MESSAGES), st.dictionaries(st.integers(0, 12), values, max_size=2))
+def test_a_message_with_other_values_in_its_fields_does_no_harm(message, changes):
+    fields = to_map(message)
+    keys = list(fields)
+    for place, value in changes.items():
+        fields[keys[place % len(keys)]] = value
+    read_all(framed(msgpack.packb(fields), payload_of(message)), EVERYTHING)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(MESSAGES), st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4))
+def test_a_message_with_changed_bytes_does_no_harm(message, changes):
+    data = bytearray(to_bytes(message, payload_of(message)))
+    for place, value in changes:
+        data[place % len(data)] = value
+    read_all(bytes(data), EVERYTHING)
+
+
+@pytest.mark.parametrize("byte", [b"\x90", b"\x91", b"\x80", b"\xc0", b"\xdd", b"\xdf", b"\xc7"])
+def test_the_largest_head_of_one_byte_repeated_takes_little_memory(byte):
+    head = b"\xdc\xff\xff" + byte * 65_000
+    tracemalloc.start()
+    read_all(framed(head))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 * 2**20
+
+
+def test_the_key_is_proven_only_by_who_has_it():
+    given = proof(b"secret", b"n" * 16, b"i" * 16, "operator")
+    assert is_proven(b"secret", b"n" * 16, b"i" * 16, "operator", given)
+    assert not is_proven(b"other", b"n" * 16, b"i" * 16, "operator", given)
+    assert not is_proven(b"secret", b"m" * 16, b"i" * 16, "operator", given)
+    assert not is_proven(b"secret", b"n" * 16, b"i" * 16, "player", given)
+    assert not is_proven(b"secret", b"n" * 16, b"i" * 16, "operator", b"")
