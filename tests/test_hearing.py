@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from input.sound.hearing import HOP, LevelFollower, Hearing
+from input.sound.hearing import HOP, Hearing, LevelFollower
 
 RATE = 44_100
 SECOND = 10**9
