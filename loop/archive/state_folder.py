@@ -48,7 +48,7 @@ def make_room(root: Path, most: int = MOST_SESSIONS, most_bytes: int = MOST_BYTE
         if kept < most and total + size <= most_bytes:
             kept, total = kept + 1, total + size
         elif _is_ours(folder) and not is_in_use(folder / LOG):
-            log.info("removing the old session %s (%.0f MB)", folder.name, size / 1e6)
+            log.debug("removing the old session %s (%.0f MB)", folder.name, size / 1e6)
             shutil.rmtree(folder, ignore_errors=True)
 
 
