@@ -112,6 +112,7 @@ def test_the_same_seed_gives_the_same_marks(judge: Judge):
     assert once[0] != once[1]
 
 
+@pytest.mark.slow
 def test_each_way_over_a_switch_starts_from_the_same_streams(judge: Judge):
     rows = judge.switches(3)
     assert list(rows) == ["no cache", "keep", "recache"]

@@ -100,6 +100,7 @@ def test_taking_back_is_faster_by_most_of_the_reserve(tmp_path):
     assert middle["snap"] < middle["inline"] - 250 and middle["auto"] < middle["inline"] - 250
 
 
+@pytest.mark.slow
 def test_a_hard_cut_during_a_switch_and_ten_prompts_in_one_block_are_survived(tmp_path):
     script, trace = tmp_path / "script.jsonl", tmp_path / "trace.jsonl"
     lines = [{"at_s": 1.0, "prompt": "a"}, {"at_s": 1.05, "prompt": "b"}, {"at_s": 1.1, "scene": "c"}]

@@ -139,6 +139,7 @@ def test_a_terminated_show_finishes_its_recording(tmp_path, trace):
     assert status == 128 + signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_a_killed_show_leaves_a_recording_that_still_plays(tmp_path, trace):
     movie = tmp_path / "show.mp4"
     show = start("--world", "probe", "--headless", "--trace", trace, "--record", movie, "--probe-fps", 60)

@@ -41,6 +41,7 @@ def test_a_show_is_saved_with_all_that_was_asked_for(tmp_path):
     assert saved.header.world.name == "probe" and saved.header.seed == 3 and damaged_latents(saved) == []
 
 
+@pytest.mark.slow
 def test_without_a_folder_the_session_lies_in_the_state_folder(tmp_path):
     root = tmp_path / "neverblink" / "sessions"
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
@@ -80,6 +81,7 @@ def read_blocks(folder):
     return [line for line in (folder / "log.jsonl").read_bytes().splitlines() if b'"kind": "block"' in line]
 
 
+@pytest.mark.slow
 def test_shows_that_are_killed_again_and_again_go_on(tmp_path):
     assert kill_again_and_again(tmp_path / "one", 4) == []
 
@@ -99,6 +101,7 @@ def test_a_show_goes_on_under_the_same_words_and_dials(tmp_path):
     assert all(record.conditions.words == "red" for record in later) and later[-1].dials["zoom"] == 0.5
 
 
+@pytest.mark.slow
 def test_a_show_goes_on_from_any_block_in_a_copy(tmp_path):
     assert finish(start(*CARD, "--seconds", 2, "--session", tmp_path / "one"))[0] == 0
     before = (tmp_path / "one" / "log.jsonl").read_bytes()

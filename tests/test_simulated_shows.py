@@ -53,6 +53,7 @@ def test_random_shows_keep_every_invariant():
     assert wrong(range(150), CALM) == ""
 
 
+@pytest.mark.slow
 def test_random_shows_whose_model_dies_and_hangs_keep_every_invariant():
     assert wrong(range(150, 300), Allow()) == ""
 

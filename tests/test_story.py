@@ -240,6 +240,7 @@ def test_a_redrawn_history_has_the_old_words_until_the_switch(source: SequenceSo
     assert not torch.allclose(drawn[:, batch.cut :], unswitched[:, batch.cut :])
 
 
+@pytest.mark.slow
 def test_a_tuned_model_that_has_forgotten_its_clips_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def forget(_: StoryTuning, model: CompactModel, *others: object) -> CompactModel:
         with torch.no_grad():
@@ -293,6 +294,7 @@ def test_a_world_without_a_trained_decoder_plays_from_its_file(tmp_path: Path, l
     assert frames.shape == (6, 256, 448, 3)
 
 
+@pytest.mark.slow
 def test_all_stages_leave_a_world_and_a_reader(tmp_path: Path):
     assert train_tale(StoryRun(tmp_path, Budget(0.02), CPU, TINY, (64, 1)))
     CompactWorld.load(tmp_path / "tale.safetensors")
@@ -300,6 +302,7 @@ def test_all_stages_leave_a_world_and_a_reader(tmp_path: Path):
     assert "learn_pictures" in (tmp_path / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_leaves_what_was_made_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def fail(*_: object) -> None:
         raise RuntimeError("out of memory")
