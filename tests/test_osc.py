@@ -113,6 +113,7 @@ def test_garbage_harms_nothing(server, sender):
         return Prompt("still here") in found
 
     wait_until(is_heard, "a message after the garbage", 10)
+    assert Prompt("still here") in found
 
 
 def test_a_bundle_for_a_far_future_does_not_hold_up_what_follows(server, sender):
@@ -153,3 +154,5 @@ def test_every_address_of_the_list_is_answered(server):
     for address, kind, _ in ADDRESSES:
         arguments = [samples[kind]] if kind else []
         server._action("/neverblink" + address.replace("NAME", "zoom"), arguments, ("127.0.0.1", 5))
+    with pytest.raises(ValueError):  # what is not in the list is refused
+        server._action("/neverblink/nothing", [], ("127.0.0.1", 5))

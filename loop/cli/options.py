@@ -7,7 +7,6 @@ import secrets
 from pathlib import Path
 from typing import Any, NoReturn
 
-from input.cues import QUANTISE
 from loop.cli import accept
 from loop.cli.files import file_mistakes
 from loop.cli.gpu import check_device
@@ -19,9 +18,9 @@ from loop.cli.session_options import (
     session_mistake,
 )
 from loop.cli.signals import tell
+from loop.cli.together import add_peer_options, add_stage_options, peer_mistakes
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
-from net.message import ROLES
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
@@ -54,29 +53,11 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     options = _build_parser().parse_args(argv)
     if options.command == "play" and (mistake := session_mistake(options)):
         raise UsageError(mistake)
-    for mistake in (*file_mistakes(options), *_peer_mistakes(options)):
+    for mistake in (*file_mistakes(options), *peer_mistakes(options)):
         raise UsageError(mistake)
     if getattr(options, "patch", None) and options.programme is not None:
         raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
     return options
-
-
-def _peer_mistakes(options: argparse.Namespace) -> list[str]:
-    """Options that mean something only beside --host or --join."""
-    given = vars(options)
-    mistakes = []
-    if given.get("role") and not given["join"]:
-        mistakes.append("--role is for a guest: give it with --join ADDR:PORT")
-    for name in ("prompt", "seed"):
-        if given.get("join") and given[name] is not None:
-            mistakes.append(f"--{name} is the host's to decide, not a guest's")
-    for name in ("session", "resume", "at"):
-        if given.get("join") and given[name]:
-            mistakes.append(f"--{name} is for who makes the blocks: the host saves the show, a guest does not")
-    for name in ("key", "name"):
-        if given.get(name) and not given["host"] and not given["join"]:
-            mistakes.append(f"--{name} is for a show with peers: give it with --host or --join")
-    return mistakes
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -327,7 +308,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patch", choices=("corner",), help="a square that turns with an event's first frame, for a photodiode"
     )
-    _add_stage_options(parser)
+    add_stage_options(parser)
     _add_switch_option(parser)
     parser.add_argument(
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
@@ -337,48 +318,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
     )
     add_session_options(parser)
-    _add_peer_options(parser)
-
-
-def _add_peer_options(parser: argparse.ArgumentParser) -> None:
-    peers = parser.add_argument_group("one world on many machines")
-    either = peers.add_mutually_exclusive_group()
-    either.add_argument(
-        "--host", type=accept.listening_place, metavar="[ADDR:]PORT", help="let guests in (from this machine only)"
-    )
-    told = "be a guest of the show there (auto: of one in this network)"
-    either.add_argument("--join", type=accept.place, metavar="ADDR:PORT|auto", help=told)
-    peers.add_argument("--role", choices=ROLES, help="of a guest (player); operators need a key")
-    peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
-    peers.add_argument("--name", type=accept.peer_name, metavar="NAME", help="what others see (this machine's name)")
-
-
-def _add_stage_options(parser: argparse.ArgumentParser) -> None:
-    stage = parser.add_argument_group("on stage")
-    stage.add_argument(
-        "--set",
-        dest="set_list",
-        type=accept.input_file,
-        metavar="FILE",
-        help="cues, one a line; loaded again when saved",
-    )
-    stage.add_argument(
-        "--quantise", choices=QUANTISE, default="off", help="what words wait for, once there is a beat (off)"
-    )
-    stage.add_argument(
-        "--map", type=Path, metavar="FILE.toml", help="what controls do; F12 learns, and writes it (docs/stage.md)"
-    )
-    stage.add_argument("--midi", metavar="NAME|auto", help="MIDI ports whose name contains NAME, or all")
-    stage.add_argument(
-        "--osc", type=accept.host_and_port, metavar="[ADDR:]PORT", help="OSC (on this machine only without ADDR)"
-    )
-    stage.add_argument("--audio", metavar="NAME|default", help="listen to a device: for the mapping, and for the beat")
-    stage.add_argument("--gamepad", action="store_true", help="gamepads and joysticks, for the mapping")
-    stage.add_argument(
-        "--programme", type=accept.natural, metavar="N", help="fill display N with the picture alone; --display: yours"
-    )
-    stage.add_argument("--clean", action="store_true", help="nothing over the picture: messages go to the terminal")
-    stage.add_argument("--bpm", type=accept.bpm, metavar="N", help="a beat from the first picture on (tap one with T)")
+    add_peer_options(parser)
 
 
 def world_options(options: argparse.Namespace) -> WorldOptions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,7 +13,7 @@ LARGEST_FP8, LARGEST_INT8 = 448.0, 127.0
 TINY = 1e-12
 
 
-class EightBitLinear(nn.Module):
+class EightBitLinear(nn.Module, ABC):
     """weight [out, in] and bias [out] as eight-bit numbers with a scale for each row; inputs [..., in] -> [..., out].
 
     Source: row-wise scaling as in torch._scaled_mm. Inputs are quantised with a scale for each token.
@@ -32,13 +34,13 @@ class EightBitLinear(nn.Module):
         rows, scale = self.quantise(x.flatten(0, -2))
         return self.product(rows, scale, x.dtype).view(*x.shape[:-1], -1)
 
+    @abstractmethod
     def quantise(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """rows [n, m] as eight-bit numbers, and their scales [n, 1], float32."""
-        raise NotImplementedError
 
+    @abstractmethod
     def product(self, rows: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
         """Quantised inputs [n, in] times the weight, plus the bias: [n, out] in `dtype`."""
-        raise NotImplementedError
 
 
 class Float8Linear(EightBitLinear):
