@@ -47,7 +47,7 @@ def test_a_recache_fits_when_the_block_after_it_is_still_in_time():
 
 def test_a_hard_cut_needs_no_recache_and_what_is_not_due_fits():
     due = 120 * MS + TICK_NS
-    assert fits(PROBE, 0, due, hard_cut=True) and not fits(PROBE, 0, due)
+    assert fits(PROBE, 0, due, no_recache=True) and not fits(PROBE, 0, due)
     assert fits(PROBE, 0, None) and fits(None, 0, 0)
 
 

@@ -20,7 +20,7 @@ from loop.cli.session_options import (
 from loop.cli.signals import tell
 from loop.cli.together import add_peer_options, add_stage_options, peer_mistakes
 from loop.screen.display import FITS
-from loop.timing.switch import MODES, PLAIN
+from loop.timing.switch import MODES, PLAIN, WHOLE
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
 
@@ -251,7 +251,7 @@ def _add_switch_option(parser: argparse.ArgumentParser) -> None:
     # PLAIN is accepted for comparisons, but the help does not offer it
     told = "how a prompt is switched (auto)"
     offered = "{" + ",".join(MODES) + "}"
-    parser.add_argument("--switch", choices=(*MODES, PLAIN), default="auto", metavar=offered, help=told)
+    parser.add_argument("--switch", choices=(*MODES, PLAIN, WHOLE), default="auto", metavar=offered, help=told)
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -73,11 +73,12 @@ class Outputs:
         if self.archive:
             self.archive.bookmark(name, block)
 
-    def taken_back(self, kept: int) -> None:
-        """The blocks after `kept` were dropped unseen."""
+    def taken_back(self, kept: int, for_words: bool = True) -> None:
+        """The blocks after `kept` were dropped unseen; for_words: other words come instead of theirs."""
         if self.archive:
             self.archive.dropped(kept)
-        self.ledger.taken_back(kept)
+        if for_words:
+            self.ledger.taken_back(kept)
 
     def block_made(self, made: BlockMade) -> None:
         """Save a block."""

@@ -1,4 +1,4 @@
-"""A recache for the next block that runs before its boundary, behind the words in force (modes overlap and auto)."""
+"""A recache for the next block that runs before its boundary, behind the words in force (modes AHEAD)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from loop.link.message import Taken
 from loop.timing.clock import Clock
 from loop.timing.costs import Costs
-from loop.timing.switch import fits
+from loop.timing.switch import AHEAD, fits
 from loop.worker.frame_output import FrameOutput
 from loop.worker.inbox import Inbox, submitted
 from loop.worker.sequencer import Numbered
@@ -39,7 +39,7 @@ class RecacheAhead:
     @property
     def is_asked(self) -> bool:
         """Whether words wait for which the mode allows a recache ahead."""
-        return self._parts.inbox.mode in ("overlap", "auto") and self._parts.inbox.has_words
+        return self._parts.inbox.mode in AHEAD and self._parts.inbox.has_words
 
     @property
     def fits(self) -> bool:
