@@ -145,14 +145,14 @@ class Engine:
         if way.kept is not None:
             if self.peers:
                 self.peers.taken_back(way.kept)
-            self._drop_after(way.kept, way.for_words)
+            self._drop_after(way.kept, number, way.for_words)
         return way
 
-    def _drop_after(self, kept: int, for_words: bool = True) -> None:
-        """The blocks after `kept` are not shown any more; for_words: since others come instead of theirs."""
+    def _drop_after(self, kept: int, number: int = 0, for_words: bool = True) -> None:
+        """The blocks after `kept` are not shown any more (Outputs.taken_back)."""
         if self.playback:
             self.playback.pacer.drop_after(kept)
-        self.out.taken_back(kept, for_words)
+        self.out.taken_back(kept, number, for_words)
 
     def _tick(self) -> None:
         self._gather()

@@ -19,9 +19,9 @@ def test_before_anything_was_measured_a_whole_block_is_the_lead():
 
 def test_in_line_the_lead_is_the_worst_recache_and_block_and_a_tick():
     costs = Costs()
+    costs.note_block(90 * MS, 0)
     costs.note_recache(30 * MS)
     costs.note_recache(40 * MS)
-    costs.note_block(90 * MS, 0)
     costs.note_block(110 * MS, 0)
     assert lead_ns(replace(costs.worst, unseen_ns=0), "inline", PLAY) == 150 * MS + TICK_NS
 

@@ -181,12 +181,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Taken:
-    """A block boundary took these events for `block`: `applied` take effect in it, `replaced` by later ones do not."""
+    """A block boundary took these events for `block`: `applied` take effect in it, `replaced` by later ones do not.
+
+    recaches: a recache begins with it.
+    """
 
     block: int
     applied: tuple[int, ...]
     replaced: tuple[int, ...]
     t_ns: int
+    recaches: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,12 +73,15 @@ class Outputs:
         if self.archive:
             self.archive.bookmark(name, block)
 
-    def taken_back(self, kept: int, for_words: bool = True) -> None:
-        """The blocks after `kept` were dropped unseen; for_words: other words come instead of theirs."""
+    def taken_back(self, kept: int, number: int = 0, for_words: bool = True) -> None:
+        """The blocks after `kept` were dropped unseen, for event `number` if it is of this machine.
+
+        for_words: other words come instead of theirs.
+        """
         if self.archive:
             self.archive.dropped(kept)
         if for_words:
-            self.ledger.taken_back(kept)
+            self.ledger.taken_back(kept, number)
 
     def block_made(self, made: BlockMade) -> None:
         """Save a block."""

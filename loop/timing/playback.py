@@ -113,7 +113,7 @@ class Playback:
         for number in taken.replaced:
             self._leaping.pop(number, None)
         if needs and self._worst:
-            self._work_ns = _work_ns(self._worst, any(needs)) + self._worst.unseen_ns + TICK_NS
+            self._work_ns = _work_ns(self._worst, taken.recaches or any(needs)) + self._worst.unseen_ns + TICK_NS
             is_next = taken.block == self._newest + 1  # else another block is in flight, and comes before it
             self.pacer.leap.begin(taken.block, taken.t_ns + self._work_ns if is_next else None)
 

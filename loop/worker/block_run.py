@@ -79,11 +79,12 @@ class BlockRun:
         must_wait = self._ahead.is_asked and not self._ahead.fits
         if must_wait:
             self._inbox.postpone()
+        recaches = self._inbox.has_words and not must_wait
         applied, replaced = ([], ()) if must_wait else self._inbox.take(self._index)
         self._inbox.release(self._index + 1)
         self._taken = [*taken_ahead, *applied]
         if applied or replaced:
-            self._link.send(Taken(self._index, submitted(applied), replaced, self._times.begun))
+            self._link.send(Taken(self._index, submitted(applied), replaced, self._times.begun, recaches))
         return [event for _, event in applied]
 
     def _follow(self, done: Pass, conditions: Conditions) -> None:
