@@ -100,7 +100,9 @@ class Outputs:
         """Write the line of a finished block."""
         facts, times = done.facts, {"t_begin_ns": done.t_begin_ns, "t_end_ns": done.t_end_ns}
         switch = {"switch": facts.seen is not None, "cut": facts.cut, "seen": facts.seen, "recache_ns": done.recache_ns}
-        more = {"abandoned": facts.abandoned} | ({"dials": facts.dials} if facts.dials else {})
+        more = {"abandoned": facts.abandoned, "pass_ns": done.worst.pass_ns} | (
+            {"dials": facts.dials} if facts.dials else {}
+        )
         self._trace.put("block", block=facts.index, start=facts.start, **times, **switch, **more)
 
     def launch(self, number: int, fields: dict[str, Any]) -> None:
