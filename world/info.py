@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from world.invisible import without_invisible, without_strays
 
+STEPS_DIAL = "steps"  # the dial that says in how many denoising steps a block is made
+MOST_STEPS = 8  # that anybody can ask for
+
 WordGroups = tuple[tuple[str, tuple[str, ...]], ...]  # headings with their words
 
 
