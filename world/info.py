@@ -35,6 +35,11 @@ class DialRange:
         return min(max(value, self.low), self.high)
 
 
+def steps_dial(count: int) -> dict[str, DialRange]:
+    """The dial of a world that makes its blocks in `count` denoising steps unless somebody turns it, by its name."""
+    return {STEPS_DIAL: DialRange(1, max(MOST_STEPS, count), count)}
+
+
 @dataclass(frozen=True)
 class WorldInfo:
     """Everything the rest of the engine knows of a world.

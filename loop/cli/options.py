@@ -108,6 +108,12 @@ def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float
     parser.add_argument(
         "--picture", type=accept.width_x_height, metavar="WxH", help="the model's picture, where the world can choose"
     )
+    parser.add_argument(
+        "--steps",
+        type=accept.steps,
+        metavar="N|first:N,then:N",
+        help="denoising steps of a block, 1 to 8: fewer are faster and coarser (as many as the model was made for)",
+    )
     parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
     _add_folder_options(parser)
     probe = parser.add_argument_group("the test card (--world probe)")
@@ -340,6 +346,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         threads=options.threads or default_threads(),
         picture=options.picture,
         speed=options.speed,
+        steps=options.steps,
         probe=probe,
         **_given_folder_options(options),
     )

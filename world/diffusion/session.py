@@ -222,8 +222,8 @@ class DiffusionSession:
 
     def _sampler(self, conditions: Conditions, start: int) -> Sampler:
         """The steps of a block that begins at latent frame `start`."""
-        own = len(self._config.sampler.steps)
-        return self._samplers.of_block(start == 0, round(conditions.dials.get(STEPS_DIAL, own)))
+        count = self._prompts.dial_values(conditions.dials).get(STEPS_DIAL, len(self._config.sampler.steps))
+        return self._samplers.of_block(start == 0, round(count))
 
     def _draw(self, seed: int, index: int, step: int) -> Tensor:
         """The noise of a step, on the world's device."""

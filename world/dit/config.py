@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from world.cache_rules import CacheRules
 
@@ -146,6 +146,10 @@ class SamplerConfig:
         """`count` nominal timesteps: those of the model where it has as many, or else evenly spaced from 1000 on."""
         own = next((steps for steps in (self.steps, self.first_steps) if len(steps) == count), None)
         return own or tuple(round(1000 * (count - i) / count) for i in range(count))
+
+    def beginning(self, count: int | None) -> SamplerConfig:
+        """The same sampler with `count` steps for the first block of a scene; None: as it is."""
+        return replace(self, first_steps=self.counted(count)) if count else self
 
     def of_block(self, is_first: bool, count: int) -> tuple[int, ...]:
         """The nominal timesteps of a block that is to be made in `count` steps. is_first: of its scene."""
