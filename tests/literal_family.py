@@ -45,7 +45,7 @@ class Layer:
         self.held: list[tuple[int, Tensor, Tensor]] = []
 
     def call(self, start: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention of frames q, k, v [B, F, N, heads, d] from frame `start` on, which take their places in the list."""
+        """Attention of frames q, k, v [B, F, N, heads, d] from frame `start` on, which take their places."""
         frames = q.shape[1]
         if start not in [frame for frame, _, _ in self.held]:
             self.make_room(frames)

@@ -77,7 +77,16 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.measure.gpu": _MEASURE
     | _WORLD
     | _MODEL
-    | {"loop.measure.shows", "loop.cli", "loop.link", "loop.worker", "loop.timing", "loop.output", "world.zoo"},
+    | {
+        "world.wan.family",
+        "loop.measure.shows",
+        "loop.cli",
+        "loop.link",
+        "loop.worker",
+        "loop.timing",
+        "loop.output",
+        "world.zoo",
+    },
     # it marks by what training marks by
     "loop.measure.steer": {"loop.measure", "loop.cli", "loop.output", "world.zoo", "world.compact"}
     | _WORLD

@@ -13,9 +13,10 @@ from world.block import World
 from world.compact.files import BUNDLED, file_of, form_of
 from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
+from world.wan.family.facts import Fact, facts
+from world.wan.family.picture import checked_picture
 from world.wan.family.recognise import recognise
 from world.wan.fit import Setting, smaller_options, what_fits
-from world.wan.picture import checked_picture
 
 if TYPE_CHECKING:
     import torch.distributed as dist
@@ -265,6 +266,28 @@ def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
         return (), ()
     language = form_of(name).language
     return language.groups, language.examples
+
+
+def folder_facts(name: str) -> list[Fact]:
+    """What a folder of checkpoints is recognised as, how it is played, and why, for people to read.
+
+    The names and shapes of its weights are compared with what the transformer has; no number of them is read. Raises
+    WorldError, one line, for what is no such folder, or an ambiguous one.
+    """
+    folder = Path(name)
+    if not is_folder(name):
+        raise WorldError(
+            f"{name} is no folder: `neverblink worlds` alone lists the worlds, with a folder it explains it"
+        )
+    plan = recognise(folder)
+    from world.wan.files import check_weights
+
+    return [*facts(folder, plan), Fact("tensors", f"{check_weights(plan)}, and all of them fit the sizes")]
+
+
+def licence_of(name: str) -> str | None:
+    """What is stated about the licence of a folder's weights; None for a world of another kind."""
+    return recognise(Path(name)).licence if is_folder(name) else None
 
 
 def weight_files(name: str) -> list[Path]:

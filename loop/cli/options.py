@@ -22,7 +22,7 @@ from loop.cli.together import add_peer_options, add_stage_options, peer_mistakes
 from loop.screen.display import FITS
 from loop.timing.switch import MODES, PLAIN
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
-from world.zoo import check_name, check_options, is_wan
+from world.zoo import check_name, check_options, is_wan, licence_of
 
 COMMANDS = (
     "play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words", "osc",
@@ -88,7 +88,8 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
     commands.add_parser("train", help="train the bundled world, stage by stage")
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
-    commands.add_parser("worlds", help="the worlds there are")
+    worlds = commands.add_parser("worlds", help="the worlds there are, or what a folder of checkpoints is")
+    worlds.add_argument("folder", nargs="?", metavar="FOLDER", help="what it is recognised as, and how it is played")
     commands.add_parser("osc", help="the OSC addresses that a show with --osc answers to")
     words = commands.add_parser("words", help="the words that a world knows, with three prompts to try")
     _add_world_option(words)
@@ -351,6 +352,8 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         **_given_folder_options(options),
     )
     check_options(chosen)
+    if licence := licence_of(chosen.name):
+        tell(f"licence of the weights: {licence}")
     return chosen
 
 

@@ -151,6 +151,15 @@ def read_weights(plan: Recognised) -> tuple[Tensors, Scales]:
     return without_scales(transformer_names(tensors), path)
 
 
+def check_weights(plan: Recognised) -> int:
+    """How many tensors the transformer's weights are; raises WorldError where they do not fit the sizes."""
+    with torch.device("meta"):
+        dit = CausalDiT(read_sizes(plan.config))
+    tensors, _ = read_weights(plan)
+    check_fit(dit, tensors, plan.weights)
+    return len(tensors)
+
+
 def _read(path: Path, renamed: Callable[[Tensors], Tensors] = lambda tensors: tensors) -> tuple[Tensors, Scales]:
     """The weights in a checkpoint under their plain names, `renamed`, and the scales of those that are scaled."""
     return without_scales(renamed(plain_names(state_dict_in(read_checkpoint(path), path), path)), path)

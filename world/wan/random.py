@@ -16,8 +16,8 @@ from world.dit.dit import CausalDiT
 from world.dit.speed import accelerate, speed_for
 from world.info import WorldError
 from world.options import WorldOptions
+from world.wan.family.picture import checked_picture
 from world.wan.fast.decoder import decoder_at
-from world.wan.picture import checked_picture
 from world.wan.taehv import TAEHV
 from world.wan.vae import WanVAE
 from world.wan.world import wan_info

@@ -17,11 +17,11 @@ from world.dit.parallel import shared_config
 from world.dit.speed import accelerate, speed_for
 from world.info import WorldError, WorldInfo, steps_dial
 from world.options import WorldOptions, step_counts
+from world.wan.family.picture import checked_picture
 from world.wan.family.recognise import FPS, Recognised
 from world.wan.fast.decoder import decoder_at
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
 from world.wan.fit import Setting, fitted, memory_need
-from world.wan.picture import checked_picture
 from world.wan.trial import try_once
 
 log = logging.getLogger(__name__)
