@@ -196,12 +196,12 @@ def test_a_block_is_brought_to_the_beat(away_ms):
     assert min(abs(begin_ns - target_ns) for begin_ns in begun.values()) < 4_000_000
 
 
-def test_no_frame_comes_more_than_a_twentieth_sooner_or_later_for_a_beat():
+def test_no_frame_comes_more_than_a_twentieth_sooner_or_an_eighth_later_for_a_beat():
     pacer = Pacer(16.0)
     played(pacer, 2 * SECOND)
     for away_ms in range(50, 3000, 70):
         pacer.align(2 * SECOND + away_ms * 10**6, 4)
-        assert 0.95 <= pacer.period_ns / pacer.world_period_ns <= 1.05
+        assert 0.95 <= pacer.period_ns / pacer.world_period_ns <= 1.12
 
 
 def test_frames_never_come_faster_than_the_model_makes_them():
