@@ -8,6 +8,7 @@ from input.action import Action, Command
 from input.beat import BeatClock
 from input.cues import BEATS_PER_BAR
 
+LOOK_NS = 10_000_000  # between two looks at the session, each of which costs 0.04 ms
 _HANDS = ("tap", "fixed")  # sources of the beat clock whose tempo a session is told
 
 
@@ -30,16 +31,22 @@ class LinkSession:
         self._session = _new_session() if session is None else session
         self._session.startStopSyncEnabled = self._session.enabled = True
         self._told: tuple[float, int] | None = None  # tempo, and time of beat 0, that the session was given last
-        self._was_playing = False
+        self._was_playing = self._has_started = False
+        self._looked_ns = -LOOK_NS
 
     def poll(self, now_ns: int) -> list[tuple[Action, int]]:
         """A new beginning of the count of beats, when another member has started its transport."""
-        was_playing, self._was_playing = self._was_playing, self._session.captureAppSessionState().isPlaying()
-        return [(Command.RESYNC, now_ns)] if self._was_playing and not was_playing else []
+        has_started, self._has_started = self._has_started, False
+        return [(Command.RESYNC, now_ns)] if has_started else []
 
     def keep_time(self, clock: BeatClock, now_ns: int) -> None:
         """Tell the session what a hand has set here, and follow it if there are other members."""
+        if now_ns - self._looked_ns < LOOK_NS:
+            return
+        self._looked_ns = now_ns
         now_us, state = self._session.clock().micros(), self._session.captureAppSessionState()
+        was_playing, self._was_playing = self._was_playing, state.isPlaying()
+        self._has_started |= self._was_playing and not was_playing
         set_here = (clock.bpm, clock.time_of(0)) if clock.source in _HANDS else None
         if set_here and set_here != self._told:
             self._told = set_here

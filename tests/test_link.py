@@ -59,12 +59,12 @@ class FakeSession:
 
 
 def at(now_ns, link, session, clock):
-    """Let the show look at the session at this time."""
+    """Let the show look at the session at this time, until what it has found there is done."""
     session.now_ns = now_ns
+    link.keep_time(clock, now_ns)
     for command, t_ns in link.poll(now_ns):
         assert command is Command.RESYNC
         clock.resync(t_ns)
-    link.keep_time(clock, now_ns)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_tempo_that_is_tapped_is_given_to_the_session_once(clock):
     for beat in range(4):
         clock.tap(beat * BEAT)
     at(2 * SECOND, link, session, clock)
-    at(2 * SECOND + 1000, link, session, clock)
+    at(3 * SECOND, link, session, clock)
     assert session.bpm == pytest.approx(120) and len(session.asked) == 1
     assert clock.source == "link"
 
