@@ -14,6 +14,7 @@ import numpy as np
 
 from world.event import Event, words_of
 from world.info import WorldInfo
+from world.past_block import PastBlock
 from world.prompt_mix import Words
 
 
@@ -44,6 +45,11 @@ class Block:
     def digest(self) -> str:
         """SHA-256 of the latents, in hex: two runs agree on a block when they agree on this."""
         return hashlib.sha256(np.ascontiguousarray(self.latents).tobytes()).hexdigest()
+
+    @property
+    def past(self) -> PastBlock:
+        """The block as a Recall brings it back."""
+        return PastBlock(self.index, self.latents, self.dials)
 
 
 @dataclass(frozen=True)

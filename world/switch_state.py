@@ -15,9 +15,10 @@ from world.block_line import BlockLine, MadeBlock
 from world.boundary import Boundary, apply_events, in_range
 from world.cache_rules import CacheRules
 from world.cache_work import Append, Clear, Recache, Swap, Work
-from world.event import Event, Rebuild
+from world.event import Event, Rebuild, without_latents
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
+from world.past_block import PastBlock
 from world.prompt_mix import Words
 
 SPARE = 8  # blocks that can be taken back, if nobody asks for more
@@ -27,7 +28,7 @@ SPARE = 8  # blocks that can be taken back, if nobody asks for more
 class BankState:
     """A bank holds the stream up to latent frame `end` under `words`; None: of its content only the sink is valid.
 
-    sink_since: the first block that was made with this sink.
+    sink_since: the first block that was made with this sink. recalled: what the last recache made the sink of.
     cut: the first block that the last recache did not encode, until a block is made with its result.
     """
 
@@ -35,10 +36,12 @@ class BankState:
     end: int = 0
     sink_since: int = -1
     cut: int | None = None
+    recalled: tuple[PastBlock, ...] = ()
 
     def matches(self, boundary: Boundary, seen: int) -> bool:
         """Whether block number `seen`, after `boundary`, can be made with this bank once no clean pass is missing."""
-        return self.words == boundary.conditions.words and (not boundary.renew or self.sink_since == seen)
+        has_sink = self.sink_since == seen and self.recalled == boundary.recalled
+        return self.words == boundary.conditions.words and (not boundary.renew or has_sink)
 
 
 class SwitchState:
@@ -158,7 +161,8 @@ class SwitchState:
             dials = in_range(block.dials, self._dials) or now.dials
             boundary = None if words is None else Boundary(Conditions(words, now.seed, dials))
             end = block.start + block.latents.shape[1]
-            self.line.add(MadeBlock(block.index, block.parent, block.start, end, block.events, boundary))
+            events = tuple(without_latents(event) for event in block.events)
+            self.line.add(MadeBlock(block.index, block.parent, block.start, end, events, boundary))
         self.line.require(snapshot.start, self._rules.frames_needed(snapshot.start, renew=True))
         self._go_on(snapshot.index, now, (Rebuild(),) if snapshot.start else ())
 
@@ -266,11 +270,11 @@ class SwitchState:
         end, words = self.end if end is None else end, boundary.conditions.words
         makes_sink = self._rules.makes_sink(end, boundary.renew)
         since = self._seen if makes_sink else self._front.sink_since
-        self._back = BankState(words, end, since, self.index)
+        self._back = BankState(words, end, since, self.index, boundary.recalled)
         renew = boundary.renew or not self._rules.keep_sink
         frames = self._rules.frames_needed(end, renew)
         self.line.require(end, frames)
-        return Recache(words, end, frames, renew)
+        return Recache(words, end, frames, renew, boundary.recalled)
 
     def _with_sink(self, boundary: Boundary) -> Boundary:
         """The same boundary, or one more event: a Rebuild, where the sink that should be kept is not of this line.

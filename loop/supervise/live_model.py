@@ -37,7 +37,7 @@ from loop.supervise.past import ShowPast
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
 from world.block import Snapshot
-from world.event import Dial, Event, Prompt, Rewind, Scene, words_of
+from world.event import Dial, Event, Prompt, Rewind, Scene, text_of, words_of
 from world.info import WorldInfo
 from world.options import WorldOptions
 
@@ -304,9 +304,8 @@ class LiveModel:
 
     def _note_asked(self, number: int, event: Event) -> None:
         """Remember an event until its block is made."""
-        if isinstance(event, Prompt | Scene):
-            self.words = event.text
-        elif isinstance(event, Dial):
+        self.words = text_of(event) or self.words
+        if isinstance(event, Dial):
             self._dials[event.name] = event.value
         self._unmade[number] = event, None
 
