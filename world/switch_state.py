@@ -8,6 +8,7 @@ test card spends what it would cost, and both give the same numbers, cuts and pa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 from world.block import Block, Conditions, Snapshot
@@ -76,6 +77,12 @@ class SwitchState:
         """The latent frame that comes next, counted since the beginning of the scene."""
         newest = self.line.newest
         return 0 if newest is None or (self.flight is not None and self.flight.scene) else newest.end
+
+    def copy(self) -> SwitchState:
+        """Another one that is where this one is."""
+        twin = copy(self)
+        twin.line = self.line.copy()
+        return twin
 
     def begin(self, events: Sequence[Event]) -> list[Work]:
         """Begin the next block under `events`; what must be done before its first denoising step."""

@@ -37,6 +37,12 @@ class LatentHistory:
         self._device = device
         self._blocks: dict[int, KeptLatents] = {}
 
+    def copy(self) -> LatentHistory:
+        """Another history of the same blocks."""
+        twin = LatentHistory(self._device)
+        twin._blocks = dict(self._blocks)
+        return twin
+
     def add(self, block: Block) -> None:
         """Keep a block's latents."""
         latents = upload(torch.from_numpy(block.latents).float(), self._device)

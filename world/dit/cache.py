@@ -67,6 +67,14 @@ class CacheBank:
             self._sink_keys[:, :, :upto] = kept._sink_keys[:, :, :upto]
             self._values[:, :, :upto] = kept._values[:, :, :upto]
 
+    def copy(self, other: CacheBank) -> None:
+        """Hold what another bank of the same sizes holds."""
+        self.slots.copy(other.slots)
+        self._keys.copy_(other._keys)
+        self._values.copy_(other._values)
+        self._sink_keys.copy_(other._sink_keys)
+        self._sink_at = other._sink_at
+
     def attend(self, start: int, frames: int, renew: bool = False) -> CachedPass:
         """The attention of one pass over `frames` latent frames, the first of them number `start`.
 
