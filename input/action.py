@@ -31,6 +31,10 @@ class Command(Enum):
     BACK_F6 = "back to F6"
     BACK_F7 = "back to F7"
     BACK_F8 = "back to F8"
+    RECALL_F5 = "recall F5"  # the bookmark comes back as memory, into what is on the screen
+    RECALL_F6 = "recall F6"
+    RECALL_F7 = "recall F7"
+    RECALL_F8 = "recall F8"
     LINE_OPENED = "line opened"  # text input must start
     LINE_CLOSED = "line closed"  # text input must stop, so that an input method does not take the shortcuts
     NEXT = "next"  # fire the staged prompt, the armed cue, or the cue after the newest
@@ -47,7 +51,8 @@ class Command(Enum):
 
 SETS = {Command[f"SET_{key}"]: key for key in ("F5", "F6", "F7", "F8")}
 RETURNS = {Command[f"BACK_{key}"]: key for key in SETS.values()}
-PAST_COMMANDS = {Command.REWIND, Command.REWIND_ENDED, Command.ANOTHER_TURN, *SETS, *RETURNS}
+RECALLS = {Command[f"RECALL_{key}"]: key for key in SETS.values()}
+PAST_COMMANDS = {Command.REWIND, Command.REWIND_ENDED, Command.ANOTHER_TURN, *SETS, *RETURNS, *RECALLS}
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,9 @@ class Engine:
         if self.peers:
             self.out.watch(self.peers.stamped, self.peers.taken_back)
         can_go_back = self.peers is None or self.peers.can_go_back
-        self.past = TimeMachine(self.model if can_go_back else None, self.out, self._submit)
+        earlier = self.model.options.going_on
+        bookmarks = earlier.bookmarks if earlier else {}
+        self.past = TimeMachine(self.model if can_go_back else None, self.out, self._submit, bookmarks)
 
     def run(self) -> None:
         """Ticks until the user quits, the time is up, or the model is given up without a window to say so in."""

@@ -86,7 +86,7 @@ def _going_on(options: Namespace, saved: SavedSession, at: int) -> GoingOn | Non
         words, dials = words_at(saved, record), dict(record.conditions.dials)
     else:
         words, dials = saved.words or words_at(saved, record), {**record.conditions.dials, **saved.dials}
-    return GoingOn(made, max(saved.blocks), options.prompt or words, dials, past_of(saved, at))
+    return GoingOn(made, max(saved.blocks), options.prompt or words, dials, past_of(saved, at), saved.bookmarks)
 
 
 def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -> StreamOptions:

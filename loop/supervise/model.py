@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ class GoingOn:
 
     made: its newest blocks, oldest first, since the last hard cut at most. past: those that can be gone back to.
     newest: the highest number that any of its blocks has; none is used again. words, dials: the newest that were asked
-    for, dials of the display included.
+    for, dials of the display included. bookmarks: blocks by name.
     """
 
     made: tuple[BlockMade, ...]
@@ -29,6 +29,7 @@ class GoingOn:
     words: str
     dials: dict[str, float] = field(default_factory=dict)
     past: tuple[BlockMade, ...] = ()
+    bookmarks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from loop.link.message import BlockMade
+from world.past_block import PastBlock
 
 ROOM_BYTES = 256 << 20  # five minutes of 832x480, many hours of the bundled world
 
@@ -55,6 +56,10 @@ class ShowPast:
                 break
             tip = found[-1].block.parent
         return tuple(reversed(found))
+
+    def recalled(self, tip: int, count: int) -> tuple[PastBlock, ...]:
+        """The newest blocks up to `tip`, at most so many, as a Recall brings them back."""
+        return tuple(made.block.past for made in self.line(tip)[-count:])
 
     def first_under(self, tip: int) -> int:
         """Of the blocks up to `tip` that were made under its words one after another, the first that is known."""

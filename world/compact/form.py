@@ -72,6 +72,7 @@ class WorldForm:
             picture=self.geometry.picture,
             showpiece=language.showpiece,
             memory_blocks=self.window,
+            sink_blocks=max(1, self.sink),
             dials=dict(self.dials),
             vocabulary=tuple(sorted(language.thesaurus)),
             silent=tuple(sorted(language.silent)),

@@ -85,6 +85,7 @@ def wan_info(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
         picture=(8 * latents.width, 8 * latents.height),
         showpiece=SHOWPIECE,
         memory_blocks=math.ceil(max(sizes.cache.window, decoder_memory) / block),
+        sink_blocks=max(1, math.ceil(sizes.cache.sink / block)),
     )
 
 
