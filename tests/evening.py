@@ -86,7 +86,9 @@ def tell_show(saved: SavedSession, trace: Path, before: dict[int, str]) -> list[
     kinds = Counter(to_json(asked.event)["type"] for asked in saved.asked)
     kinds["scene"] = sum(isinstance(event, Scene) for record in saved.line() for event in record.events)
     taken = sum(text_of(event) is not None for record in saved.blocks.values() for event in record.events)
-    print(f"{len(saved.blocks)} blocks, {length_s(saved):.0f} s of film, {dict(kinds)}, {taken} of the words in a block")
+    print(
+        f"{len(saved.blocks)} blocks, {length_s(saved):.0f} s of film, {dict(kinds)}, {taken} of the words in a block"
+    )
     print(f"branches to blocks {branches(saved)}, bookmarks {saved.bookmarks}")
     print(f"the folder holds {session_bytes(saved.folder) / 1e6:.2f} MB")
     for kind in ("rewind", "recall"):
@@ -123,7 +125,7 @@ def main() -> None:
         folder, trace, script = Path(place, "session"), Path(place, "trace.jsonl"), Path(place, "script.jsonl")
         is_known = options.world in ("small", "tale")
         info = open_options(_options(options.world)).info if is_known else None
-        words = cycle(info.examples + (info.showpiece,) if info else ANY_WORDS)
+        words = cycle((*info.examples, info.showpiece) if info else ANY_WORDS)
         write_script(script, options.seconds, words, tuple(info.dials) if info else ())
         before = play(folder, trace, world, options.seconds, script)
         saved = read_session(folder)

@@ -156,7 +156,9 @@ def _add_script_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{gpu,loop,model,pace,soak,steer,switch}")
+    kinds = parser.add_subparsers(
+        dest="benchmark", required=True, metavar="{gpu,loop,model,pace,recall,soak,steer,switch}"
+    )
     _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
     _add_world_options(model)
@@ -164,6 +166,9 @@ def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     steer = kinds.add_parser("steer", help="what new words do to the picture, by what becomes of the cache")
     _add_world_options(steer)
     _add_steer_options(steer)
+    recall = kinds.add_parser("recall", help="how close a recalled place comes to what it was")
+    _add_world_options(recall)
+    _add_recall_options(recall)
     for name, add_options, told in (
         ("loop", _add_loop_options, "from flip to flip, with the model and without"),
         ("pace", _add_pace_options, "slower than real time, and at a speed that jumps"),
@@ -276,6 +281,21 @@ def _add_steer_options(parser: argparse.ArgumentParser) -> None:
         "--reader", type=accept.input_file, metavar="FILE", help="reads a storybook's scenes (one beside the world)"
     )
     parser.add_argument("--out", dest="folder", type=Path, metavar="DIR", help="contact sheet, HTML page and numbers")
+    parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
+    _add_overwrite_option(parser)
+
+
+def _add_recall_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prompts",
+        type=accept.input_file,
+        metavar="FILE",
+        help="places, a line each: words of the place | words after",
+    )
+    parser.add_argument("--trials", type=accept.count, default=40, metavar="N", help="returns in every way (40)")
+    parser.add_argument(
+        "--reader", type=accept.input_file, metavar="FILE", help="reads a storybook's scenes (one beside the world)"
+    )
     parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
     _add_overwrite_option(parser)
 
