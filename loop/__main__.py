@@ -112,10 +112,17 @@ def _bench(options: Namespace) -> int:
         return run_recall_bench(options)
     from loop.measure.shows.bench_loop import run_loop_bench
     from loop.measure.shows.bench_pace import run_pace_bench
+    from loop.measure.shows.bench_save import run_save_bench
     from loop.measure.shows.bench_soak import run_soak_bench
     from loop.measure.shows.bench_switch import run_switch_bench
 
-    benchmarks = {"loop": run_loop_bench, "pace": run_pace_bench, "soak": run_soak_bench, "switch": run_switch_bench}
+    benchmarks = {
+        "loop": run_loop_bench,
+        "pace": run_pace_bench,
+        "save": run_save_bench,
+        "soak": run_soak_bench,
+        "switch": run_switch_bench,
+    }
     return benchmarks[options.benchmark](options)
 
 

@@ -157,7 +157,7 @@ def _add_script_option(parser: argparse.ArgumentParser) -> None:
 
 def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(
-        dest="benchmark", required=True, metavar="{gpu,loop,model,pace,recall,soak,steer,switch}"
+        dest="benchmark", required=True, metavar="{gpu,loop,model,pace,recall,save,soak,steer,switch}"
     )
     _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
@@ -172,6 +172,7 @@ def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     for name, add_options, told in (
         ("loop", _add_loop_options, "from flip to flip, with the model and without"),
         ("pace", _add_pace_options, "slower than real time, and at a speed that jumps"),
+        ("save", _add_loop_options, "what the saving of a session costs"),
         ("soak", _add_soak_options, "a long show: what grows, what fails"),
         ("switch", _add_switch_options, "the ways to switch a prompt, side by side"),
     ):

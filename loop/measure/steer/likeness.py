@@ -8,13 +8,13 @@ LEVELS = 4  # of each channel: 64 colours in all
 CELL = 8  # pixels: correlated are means over such squares, so that a small movement counts little
 
 
-def colour_likeness(one: np.ndarray, other: np.ndarray) -> float:
+def shared_colours(one: np.ndarray, other: np.ndarray) -> float:
     """The share of two pictures uint8 [Y, X, 3] that has the same colours, wherever they lie: 0 to 1."""
     shares = [np.bincount(_colours(picture), minlength=LEVELS**3) / picture[..., 0].size for picture in (one, other)]
     return float(np.minimum(*shares).sum())
 
 
-def layout_likeness(one: np.ndarray, other: np.ndarray) -> float:
+def layout_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """The correlation of two grey pictures of uint8 [Y, X, 3], cell by cell: -1 to 1; 0 where one of them is even."""
     first, second = (_grey_cells(picture) for picture in (one, other))
     power = float(np.sqrt((first**2).sum() * (second**2).sum()))

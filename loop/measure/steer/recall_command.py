@@ -10,7 +10,7 @@ from loop.cli.signals import tell
 from loop.measure.report import print_environment, write_json
 from loop.measure.steer.returns import LATER_S, WAYS, ReturnMarks, ReturnTest
 from loop.measure.steer.scene_marks import scene_marker
-from loop.measure.steer.switches import default_switches, read_switches
+from loop.measure.steer.switches import read_switches, switches_of_place
 from world.diffusion.world import DiffusionWorld
 from world.dit.device import describe
 from world.train.judge.report import Figure, markdown_table, mean_of_values
@@ -30,7 +30,7 @@ def run_recall_bench(options: Namespace) -> int:
     with memory_told(choice):
         world = open_in_own_process(choice)
         assert isinstance(world, DiffusionWorld)  # only the test card is none
-        switches = switches or default_switches(world.info)
+        switches = switches or switches_of_place(world.info)
         test = ReturnTest(world, marker=scene_marker(world, options.world, options.reader))
         sizes = {"seconds before": test.first_s, "seconds away": test.away_s, "sink": world.config.cache.sink}
         setting = {"world": world.info.name, "seed": seed, "trials": options.trials, **sizes}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import ceil
 
-from loop.measure.steer.likeness import colour_likeness, layout_likeness
+from loop.measure.steer.likeness import shared_colours, layout_correlation
 from loop.measure.steer.scene_marks import SceneMarker
 from loop.measure.steer.streams import ShownStretch
 from loop.measure.steer.switches import PromptSwitch
@@ -71,8 +71,8 @@ class ReturnTest:
         """How like the old place the newest picture is."""
         assert place.last is not None and shown.last is not None  # both stretches hold blocks
         alike = {
-            "colour": colour_likeness(place.last, shown.last),
-            "layout": layout_likeness(place.last, shown.last),
+            "colour": shared_colours(place.last, shown.last),
+            "layout": layout_correlation(place.last, shown.last),
         }
         if self.marker:
             old, new = self.marker.read(place.newest), self.marker.read(shown.newest)
