@@ -63,7 +63,8 @@ def _new_stream(options: Namespace) -> tuple[StreamOptions, SessionWriter | None
     """A stream from its beginning, and the writer of its session; a guest's blocks are the host's to save."""
     seed = 0 if options.join else drawn_seed(options)
     setting = (options.prompt, options.reserve, options.switch, options.transition, options.spare)
-    return StreamOptions(world_options(options), seed, *setting), None if options.join else new_archive(options)
+    stream = StreamOptions(world_options(options), seed, *setting, memory=options.memory)
+    return stream, None if options.join else new_archive(options)
 
 
 def _start_model_process(options: WorldOptions) -> ModelProcess:

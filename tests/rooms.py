@@ -61,8 +61,9 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.screen": _WORLD | {"input", "loop.screen.clip"},
     "loop.archive": _WORLD | {"loop.link"},
     "loop.output": _WORLD | {"loop.link", "loop.timing", "loop.archive"},
-    # the doctor looks at the devices that the other rooms use; the options name what peers may be
-    "loop.cli": _WORLD | {"input", "net", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
+    # the doctor looks at the devices that the other rooms use; the options name what peers and memories may be
+    "loop.cli": _WORLD
+    | {"input", "net", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker", "loop.supervise"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     # a replay opens the world as the model's process does, and writes films as `render` does
     "loop.replay": _WORLD | {"world.zoo", "loop", "loop.archive", "loop.cli", "loop.output", "loop.worker"},

@@ -8,7 +8,7 @@ import torch
 
 from loop.__main__ import main
 from loop.measure.shows.bench_save import block_times_ms, print_save_figures, save_figures
-from loop.measure.steer.likeness import shared_colours, layout_correlation
+from loop.measure.steer.likeness import layout_correlation, shared_colours
 from loop.measure.steer.recall_command import GAIN, recall_table
 from loop.measure.steer.returns import LATER_S, WAYS, ReturnTest
 from loop.measure.steer.switches import PromptSwitch, switches_of_place
@@ -27,7 +27,9 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
 def test_a_picture_is_like_itself_and_a_mirrored_one_has_its_colours_only():
     mirrored = PICTURE[:, ::-1]
     assert shared_colours(PICTURE, PICTURE) == shared_colours(PICTURE, mirrored) == pytest.approx(1.0)
-    assert layout_correlation(PICTURE, PICTURE) == pytest.approx(1.0) and abs(layout_correlation(PICTURE, mirrored)) < 0.5
+    assert (
+        layout_correlation(PICTURE, PICTURE) == pytest.approx(1.0) and abs(layout_correlation(PICTURE, mirrored)) < 0.5
+    )
 
 
 def test_the_negative_of_a_picture_has_the_opposite_layout_and_an_even_one_has_none():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from world.block import World
 from world.compact.files import BUNDLED, file_of, form_of
+from world.dit.config import CacheConfig
 from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
 from world.wan.fit import Setting, smaller_options, what_fits
@@ -40,6 +41,7 @@ def open_world(
     dtype: str | None = None,
     speed: str | None = None,
     text_device: str = "auto",
+    sink: int | None = None,
     probe: ProbeOptions | None = None,
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
@@ -62,6 +64,7 @@ def open_world(
         (`offload`), or on the `cpu`; `auto` takes the first of them that fits.
     speed: `exact`; `fast`, which compiles the model for this machine; `fp8` or `int8`, fast and in eight bits. None is
         `fast` on a GPU and `exact` on a CPU.
+    sink: latent frames that stay in the window for good, and that a Recall fills; None for the world's own number.
     probe: the test card's geometry and made-up costs.
 
     Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
@@ -76,6 +79,7 @@ def open_world(
         dtype=dtype,
         speed=speed,
         text_device=text_device,
+        sink=sink,
         probe=probe or ProbeOptions(),
     )
     return open_options(options)
@@ -238,12 +242,16 @@ def check_options(options: WorldOptions) -> None:
     check_name(options.name)
     if is_wan(options.name):
         checked_picture(options.picture)
+        _check_sink(options.sink)
         if options.ranks > 1 and options.speed not in (None, "exact"):
             raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
         return
     _refuse_folder_options(options)
     if options.name != "probe":
         form_of(options.name).check_picture(options.picture)
+        form_of(options.name).with_sink(options.sink)
+    elif options.sink is not None:
+        raise WorldError("sink is for worlds with a model: the test card has none")
 
 
 def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
@@ -278,6 +286,14 @@ def is_wan(name: str) -> bool:
 def is_compact_file(name: str) -> bool:
     """Whether this is a file like those of the bundled worlds, as `neverblink train package` writes them."""
     return Path(name).suffix == ".safetensors" and Path(name).is_file()
+
+
+def _check_sink(sink: int | None) -> None:
+    """Raise WorldError for a sink that leaves a folder's window no room for a block."""
+    try:
+        CacheConfig() if sink is None else CacheConfig(sink=sink)
+    except ValueError as error:
+        raise WorldError(str(error)) from None
 
 
 def _refuse_folder_options(options: WorldOptions) -> None:

@@ -20,6 +20,7 @@ from loop.cli.session_options import (
 from loop.cli.signals import tell
 from loop.cli.together import add_peer_options, add_stage_options, peer_mistakes
 from loop.screen.display import FITS
+from loop.supervise.memory_choice import MEMORIES
 from loop.timing.switch import MODES, PLAIN
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan
@@ -108,6 +109,8 @@ def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float
     parser.add_argument(
         "--picture", type=accept.width_x_height, metavar="WxH", help="the model's picture, where the world can choose"
     )
+    told = "latent frames that stay in the window for good, and that recalls fill (Deep Forcing's rule, untrained)"
+    parser.add_argument("--sink", type=accept.natural, metavar="N", help=told)
     parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
     _add_folder_options(parser)
     probe = parser.add_argument_group("the test card (--world probe)")
@@ -334,6 +337,11 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
     )
+    told = "what comes back with new words: bookmarks that are named (Ctrl+F5), or by itself the most like blocks "
+    told += (
+        "(LongLive-RAG's rule), those of like words (MemFlow's), the last switch's (Anchor Forcing's), all untrained"
+    )
+    parser.add_argument("--memory", choices=MEMORIES, default="named", help=told)
     _add_reserve_option(parser)
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
@@ -361,6 +369,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         threads=options.threads or default_threads(),
         picture=options.picture,
         speed=options.speed,
+        sink=options.sink,
         probe=probe,
         **_given_folder_options(options),
     )

@@ -39,7 +39,8 @@ class StreamOptions:
     prompt: None is the world's showpiece. reserve: blocks to hold ready beyond the one that is due. mode: the way in
     which prompts are switched (loop.timing.switch.MODES). transition: blocks over which new words come in. spare:
     whether a second process stands by: "on", "off", or "auto" where there is memory for it. going_on: where it goes on,
-    if it does not begin; prompt and seed are those that it began with.
+    if it does not begin; prompt and seed are those that it began with. memory: what comes back as memory when the words
+    change (loop.supervise.memory_choice.MEMORIES).
     """
 
     world: WorldOptions
@@ -50,6 +51,7 @@ class StreamOptions:
     transition: int = 1
     spare: str = "auto"
     going_on: GoingOn | None = None
+    memory: str = "named"
 
 
 class Model(Protocol):

@@ -59,15 +59,16 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     """Open a compact world; raises WorldError for another picture size or unreadable weights."""
     world = CompactWorld.load(file_of(options.name))
     world.form.check_picture(options.picture)
+    form = world.form.with_sink(options.sink)
     device = resolve(options.device)
     world.to(device)
     # torch's stubs leave memory_format out
     world.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = world.model
-    config = sizes(world.form, model.dit.config, options.positions)
+    config = sizes(form, model.dit.config, options.positions)
     speed = speed_for(device, options.speed, model.dit.dtype)
     transformer = accelerate(model.dit, config, device, speed)
-    info = world.form.info(options.name)
+    info = form.info(options.name)
     return DiffusionWorld(config, transformer, world.encode, world.decoder, info, model.condition, device)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -70,7 +71,9 @@ def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
     width, height = checked_picture(options.picture)
     latents = LatentConfig(dit.in_dim, height // 8, width // 8, grid=(height // 16, width // 16))
     try:
-        return DiffusionConfig(dit, CacheConfig(positions=options.positions), SamplerConfig(), latents)
+        cache = CacheConfig(positions=options.positions)
+        cache = cache if options.sink is None else replace(cache, sink=options.sink)
+        return DiffusionConfig(dit, cache, SamplerConfig(), latents)
     except ValueError as error:
         raise WorldError(str(error)) from None
 

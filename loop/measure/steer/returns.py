@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import ceil
 
-from loop.measure.steer.likeness import shared_colours, layout_correlation
+from loop.measure.steer.likeness import layout_correlation, shared_colours
 from loop.measure.steer.scene_marks import SceneMarker
 from loop.measure.steer.streams import ShownStretch
 from loop.measure.steer.switches import PromptSwitch
