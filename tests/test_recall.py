@@ -104,3 +104,10 @@ def test_latents_are_as_the_block_has_them():
     _, line = streamed(1)
     block: Block = line[0]
     assert block.past.latents is block.latents and block.past.dials == block.dials
+
+
+def test_a_recall_without_latents_is_refused_before_anything_has_changed():
+    session, twin = streamed(4)[0], streamed(4)[0]
+    with pytest.raises(ValueError, match="block 2 is recalled, and its latents did not come"):
+        session.step([Prompt("c"), Recall((PastBlock(2),), "b")])
+    assert session.step().digest == twin.step().digest

@@ -74,6 +74,11 @@ class Recall:
             raise ValueError("a recall names no block: name at least one that was made before")
         object.__setattr__(self, "text", _checked(self.text))
 
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The numbers of those blocks whose latents are not here, as where only a log was read."""
+        return tuple(block.index for block in self.blocks if block.latents is None)
+
 
 @dataclass(frozen=True)
 class Rewind:
@@ -107,8 +112,7 @@ def text_of(event: Event) -> str | None:
 
 def without_latents(event: Event) -> Event:
     """A Recall without the latents of its blocks as the words that it brings; any other event as it is."""
-    is_bare = isinstance(event, Recall) and any(block.latents is None for block in event.blocks)
-    return Prompt(event.text) if isinstance(event, Recall) and is_bare else event
+    return Prompt(event.text) if isinstance(event, Recall) and event.missing else event
 
 
 def event_of(words: Words) -> Prompt | Blend:

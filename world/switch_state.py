@@ -16,7 +16,7 @@ from world.block_line import BlockLine, MadeBlock
 from world.boundary import Boundary, apply_events, in_range
 from world.cache_rules import CacheRules
 from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
-from world.event import Event, Rebuild, without_latents
+from world.event import Event, Rebuild, Recall, without_latents
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
 from world.past_block import PastBlock
@@ -243,6 +243,9 @@ class SwitchState:
     def _take(self, events: Sequence[Event]) -> Boundary:
         """Let `events` take effect on that block; raises ValueError before anything has changed."""
         apply_events(self.conditions, events, self._seen, self._dials)
+        lost = [number for event in events if isinstance(event, Recall) for number in event.missing]
+        if lost:
+            raise ValueError(f"block {lost[0]} is recalled, and its latents did not come with the event: read them too")
         if self.flight is not None:
             self._ahead += tuple(events)
         else:
