@@ -290,7 +290,7 @@ def test_worlds_says_what_a_folder_is_recognised_as_and_why(folder, capsys):
     assert told[1] == f"weights   {place}"
     assert told[2].startswith("entry     generator_ema  (")
     assert told[5] == "steps     1000 500, shifted by 5; the first block 1000 750 500 250  (as published)"
-    assert told[6].startswith("memory    window 21, sink 0, blocks of 1 latent frames, relative positions")
+    assert told[6].startswith("memory    window 21, sink 0, blocks of 1 latent frame, relative positions")
     assert told[-1] == "tensors   69, and all of them fit the sizes"
 
 

@@ -59,7 +59,7 @@ def recognise(folder: Path) -> Recognised:
         raise WorldError(f"{folder / NAME} cannot be used: {error}") from None
     reasons = {
         "family": why,
-        "entry": NAME if said.entry else f"what the published code of {family.title} reads",
+        "entry": NAME if said.entry else f"what the published code of {family.title} reads, where a file has entries",
         "lora": NAME if said.lora else "its published name" if lora else "the family has none, or none is there",
         "steps": NAME if said.sampler else "as published",
         "memory": NAME if said.cache else "as published",
