@@ -20,7 +20,7 @@ from loop.cli.session_options import (
 from loop.cli.signals import tell
 from loop.cli.together import add_peer_options, add_stage_options, peer_mistakes
 from loop.screen.display import FITS
-from loop.timing.switch import MODES, PLAIN
+from loop.timing.switch import MODES, PLAIN, WHOLE
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan, licence_of
 
@@ -250,15 +250,17 @@ def _add_latency_options(parser: argparse.ArgumentParser) -> None:
         "--html", type=accept.html_file, metavar="FILE.html", help="one page with the distributions as pictures"
     )
     _add_switch_option(parser)
+    told = "take turns with this way to switch (`whole`: auto without leaps), and compare"
+    parser.add_argument("--against", choices=(*MODES, PLAIN, WHOLE), metavar="MODE", help=told)
     _add_reserve_option(parser)
     _add_measure_options(parser)
 
 
 def _add_switch_option(parser: argparse.ArgumentParser) -> None:
-    # PLAIN is accepted for comparisons, but the help does not offer it
+    # PLAIN and WHOLE are accepted for comparisons, but the help does not offer them
     told = "how a prompt is switched (auto)"
     offered = "{" + ",".join(MODES) + "}"
-    parser.add_argument("--switch", choices=(*MODES, PLAIN), default="auto", metavar=offered, help=told)
+    parser.add_argument("--switch", choices=(*MODES, PLAIN, WHOLE), default="auto", metavar=offered, help=told)
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
