@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 from dataclasses import replace
@@ -270,6 +271,27 @@ def test_a_wrong_or_ambiguous_folder_is_refused_in_one_line(folder, name):
 def test_a_description_that_is_no_toml_is_refused_by_its_name(folder):
     said(folder, "family = ")
     assert refusal(folder).startswith("world.toml cannot be used: Invalid value")
+
+
+def test_whatever_stands_in_a_description_is_used_or_refused_in_one_line(folder):
+    CASES["self-forcing"].write(folder)
+    whole = (
+        b"family = 'self-forcing'\nweights = 'checkpoints/self_forcing_dmd.pt'\nentry = 'generator_ema'\n"
+        b"[sampler]\nsteps = [1000, 500]\nclean = 0\n[memory]\nwindow = 9\nsink = 3\n[picture]\nsize = [32, 16]\n"
+    )
+    chance, used = random.Random(0), 0
+    for _ in range(150):
+        harmed = bytearray(whole)
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            at = chance.randrange(len(harmed))
+            harmed[at : at + chance.randrange(4)] = bytes(chance.choice(b"\x00\n[]={}'\"9.-ae#\xff") for _ in range(2))
+        (folder / "world.toml").write_bytes(bytes(harmed))
+        try:
+            recognise(folder)
+            used += 1
+        except WorldError as error:
+            assert "\n" not in str(error) and "world.toml" in str(error) and len(str(error)) < 700
+    assert 0 < used < 100
 
 
 def test_an_ambiguous_folder_is_refused_before_anything_is_opened(folder):
