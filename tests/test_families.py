@@ -112,6 +112,12 @@ def test_an_option_of_the_command_line_beats_the_description(folder):
     assert opened(folder, positions="relative").config.cache.positions == "relative"
 
 
+def test_a_family_without_names_of_its_own_takes_the_only_file_there_is(folder):
+    CASES["self-forcing"].write(folder)
+    said(folder, "family = 'deep-sink'")
+    assert recognise(folder).weights.name == "self_forcing_dmd.pt" and recognise(folder).cache.sink == 10
+
+
 # the forms in which weights come
 
 
@@ -240,6 +246,10 @@ REFUSED = {
     "a family without its file": (
         saved("a.pt", "family = 'reward-forcing'\nweights = 'b.pt'", bare=weights()),
         "world.toml names weights = 'b.pt', and there is no such file",
+    ),
+    "a family whose own file is not there": (
+        saved("self_forcing_dmd.pt", "family = 'reward-forcing'", generator_ema=weights()),
+        "FOLDER holds no file for Reward Forcing: say in world.toml which, weights = '...'",
     ),
     "a key nobody knows": (
         saved("self_forcing_dmd.pt", "[memory]\nwindows = 9", generator_ema=weights()),
