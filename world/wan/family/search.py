@@ -55,7 +55,7 @@ def _file_of(folder: Path, family: Family) -> Path:
     if family.name == "wan":
         return need(folder, (*WAN, *WAN_14B), *PLAIN)
     found = [path for path, place in _candidates(folder) if family in families_of(place)]
-    # a file with the name of another family is no guess, unless this one has no names of its own
+    # the published file of another family is taken only for a family that has no published names itself
     found = found or [path for path, place in _any_weights(folder) if not family.files or not families_of(place)]
     if len(found) != 1:
         there = _told(folder, found)
