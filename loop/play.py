@@ -94,6 +94,8 @@ def show(
         closing.callback(screen.close)
         stage = put_on_stage(options, files, model) if files else OnStage.empty(model)
         closing.callback(stage.instruments.close)
+        if recordings:
+            recordings.tap = stage.instruments.tap
         controls = ShowControls(screen, script, model, recordings, stage)
         patch = PhotodiodePatch() if options.patch else None
         engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch, peers), options.seconds)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from input.action import Action
 from input.beat import BeatClock
 from input.sound.hearing import Tempo
+from input.sound.tap import SampleTap
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,11 @@ class Instruments:
                     yield heard, source.name, t_ns
             if clock.is_running and hasattr(source, "tell_beat"):
                 source.tell_beat(clock.position(now_ns), clock.bpm)
+
+    @property
+    def tap(self) -> Callable[[], SampleTap] | None:
+        """Gives the samples of the instrument that listens; None if there is none."""
+        return next((source.tap for source in self.sources if hasattr(source, "tap")), None)
 
     def close(self) -> None:
         for source in self.sources:
