@@ -16,7 +16,8 @@ from loop.output.sound import PATIENCE_S, SoundTap, SoundTrack
 QUEUE_FRAMES = 64  # while so many pictures wait to be encoded, new ones are dropped and counted
 FINISH_S = 60.0  # the longest time that the end of a show waits for what is still to be encoded
 _IDLE_S = 0.25  # after so long without a new picture, the film is continued with the last one
-_TOLERANCE = 1.1  # frames by which a picture may be early or late before one is left out or repeated
+_LATE = 1.1  # frames by which a picture may be late before one is repeated
+_EARLY = 0.6  # frames by which it may be early before it is left out: a tick of 60 Hz is 0.4 of a frame at 24
 
 
 class ConstantRate:
@@ -32,11 +33,11 @@ class ConstantRate:
     def missing(self, t_ns: int, frames: int) -> int:
         """How many frames the film lacks before a picture that was shown at `t_ns`."""
         lag = self._lag(t_ns, frames)
-        return round(lag) if lag > _TOLERANCE else 0
+        return round(lag) if lag > _LATE else 0
 
     def is_early(self, t_ns: int, frames: int) -> bool:
         """Whether there is no frame for a picture that was shown at `t_ns`, because the film is ahead of it."""
-        return self._lag(t_ns, frames) < -_TOLERANCE
+        return self._lag(t_ns, frames) < -_EARLY
 
     def missing_at_end(self, t_ns: int, frames: int) -> int:
         """How many frames the film lacks if it ends at `t_ns`."""
