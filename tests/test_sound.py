@@ -87,6 +87,13 @@ def test_lost_samples_are_silence_once_they_are_many():
     assert not track[HOP : HOP + lost].any() and track[HOP + lost] == HOP + lost
 
 
+def test_a_driver_that_stamps_falsely_at_first_is_believed_once_it_goes_on_saying_the_same():
+    false_ms = [60.0] * 50 + [0.0] * 400
+    blocks = [(counting(n * HOP, HOP), ns((n + 1) * HOP - ms / 1e3 * RATE)) for n, ms in enumerate(false_ms, 6)]
+    track = track_of(blocks)
+    assert np.abs(track - np.arange(len(track)))[100 * HOP :].max() < 0.005 * RATE
+
+
 def test_a_device_that_comes_back_with_another_rate_and_more_channels_still_fits():
     track = SoundTrack(RATE, 1, START_NS)
     tone = np.sin(np.arange(4_410) * 2 * np.pi * 100 / 44_100).astype(np.float32)[:, None]

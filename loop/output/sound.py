@@ -8,6 +8,7 @@ import numpy as np
 
 PATIENCE_S = 0.5  # so long after its time a sound may still come; then silence takes its place
 GAP_S = 0.1  # samples that come off their place by more than this were lost, or came after silence had taken it
+JUMP_S = 0.03  # the same in the mean of the newest blocks: some drivers stamp falsely in the first second
 SLIP_S = 0.002  # a device's clock may be off by so much, in the mean, before a sample is repeated or left out
 _SMOOTHING = 0.02  # of that mean, for each block: a block may be stamped late by milliseconds, if a thread had to wait
 
@@ -47,10 +48,10 @@ class SoundTrack:
         """
         values = _with_channels(_at_rate(values, rate_hz, self.rate_hz), self.channels)
         lag = self._place_of(end_ns) - len(values) - self.written
-        if self.written == 0 or abs(lag) > GAP_S * self.rate_hz:
+        self._drift += (lag - self._drift) * _SMOOTHING
+        if self.written == 0 or abs(lag) > GAP_S * self.rate_hz or abs(self._drift) > JUMP_S * self.rate_hz:
             self._drift = 0.0
             return self._written(self._moved(values, round(lag)))
-        self._drift += (lag - self._drift) * _SMOOTHING
         if abs(self._drift) > SLIP_S * self.rate_hz:
             values = np.concatenate([values, values[-1:]]) if self._drift > 0 else values[:-1]
         return self._written(values)
