@@ -8,8 +8,8 @@ from typing import Any
 from input.action import PAST_COMMANDS, Command
 from input.help import help_rows
 from loop.engine import Engine
-from loop.screen.hint import hint
-from loop.screen.indicator import recording_indicator
+from loop.screen.operator.hint import hint
+from loop.screen.operator.indicator import recording_indicator
 from loop.screen.overlay import Mark, OverlayState, Rows, layout
 from loop.statistics import Statistics
 from loop.timing.clock import Clock
@@ -63,7 +63,7 @@ class Panels:
         return OverlayState(
             line=controls.keyboard.view(),
             caret_lit=self._clock.now_ns() / 1e9 % (2 * BLINK_S) < BLINK_S,
-            status=model.status or self._past(engine) or self._held(engine),
+            status=model.status or self._window.pinning.text or self._past(engine) or self._held(engine),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
             hint=self._trouble(engine) or controls.mapper.message or controls.desk.trouble or self._hint(engine),
@@ -101,6 +101,8 @@ class Panels:
             return f"switch: {engine.model.mode}"
         if newest in PAST_COMMANDS:
             return engine.past.told
+        if newest is Command.PIN and not self._window.pinning.is_possible:
+            return "to pin corners, start with --programme N or --projector FILE"
         if newest is Command.FIT:
             return f"picture: {self._window.fit}"
         if isinstance(newest, tuple):

@@ -24,7 +24,8 @@ class Desk:
         model = FakeModel()
         model.info, model.status, model.words = SMALL.info("small"), "", words
         self.t_ns = 0
-        window = SimpleNamespace(size=(1280, 720), measure=_measure, has_programme=False)
+        pinning = SimpleNamespace(text="", is_possible=False)
+        window = SimpleNamespace(size=(1280, 720), measure=_measure, has_programme=False, pinning=pinning)
         controls = ShowControls(FakeWindow(), None, model)
         controls.keyboard.meet({**model.info.dials, **DISPLAY_DIALS})
         counts = {"shown": 0, "skipped": 0, "ticks": SimpleNamespace(tick=0, late=0)}
