@@ -73,6 +73,8 @@ class Engine:
         self._frame: FrameMark | None = None
         self._due_ns: int | None = None  # when that frame was due
         self._admission = Admission()
+        instruments = self.controls.instruments
+        self.out.ledger.watch(lambda stamp: instruments.stamped(stamp.number, stamp.stage, stamp.t_ns, stamp.detail))
         if self.peers:
             self.out.watch(self.peers.stamped, self.peers.taken_back)
         can_go_back = self.peers is None or self.peers.can_go_back
@@ -119,8 +121,10 @@ class Engine:
             number = self.out.submitted(admitted, source, pump_ns, self.clock.now_ns())
         if self.peers:
             self.peers.submitted(number, admitted or event, remote)
+        launch = self.controls.desk.launches.sent(number, admitted) if number is not None and admitted else None
+        self.controls.instruments.submitted(number, launch.asked_ns if launch else pump_ns)
         if number is not None and admitted is not None:
-            self._send(number, admitted, self.controls.desk.launches.sent(number, admitted))
+            self._send(number, admitted, launch)
 
     def _send(self, number: int, event: Event, launch: Launch | None) -> None:
         """Give the event to the display or to the model, whichever it is meant for; a launch to its block."""

@@ -10,6 +10,7 @@ from input.help import help_rows
 from loop.engine import Engine
 from loop.screen.operator.hint import hint
 from loop.screen.operator.indicator import recording_indicator
+from loop.screen.operator.lists import OperatorLists, operator_lists
 from loop.screen.overlay import Mark, OverlayState, Rows, layout
 from loop.statistics import Statistics
 from loop.timing.clock import Clock
@@ -53,7 +54,12 @@ class Panels:
     def marks(self, engine: Engine) -> tuple[Mark, ...]:
         """What to draw over the picture of this tick."""
         size, measure = self._window.size, self._window.measure
-        return (*layout(self.state(engine), size, measure), *recording_indicator(_film_s(engine), size, measure))
+        lists = operator_lists(_lists(engine), size, measure) if self._window.has_programme else ()
+        return (
+            *lists,
+            *layout(self.state(engine), size, measure),
+            *recording_indicator(_film_s(engine), size, measure),
+        )
 
     def state(self, engine: Engine) -> OverlayState:
         """Everything that is to be told at this tick."""
@@ -143,6 +149,13 @@ class Panels:
         if isinstance(newest, Prompt | Scene):
             return self._toast(engine)
         return engine.model.words or "" if newest is None and self._welcome(engine) else ""
+
+
+def _lists(engine: Engine) -> OperatorLists:
+    """The cues, and what became of the newest events."""
+    desk = engine.controls.desk
+    names = [cue.name for cue in desk.cues]
+    return OperatorLists(names, desk.playing, desk.next_cue, desk.next_by_hand, engine.out.receipts.rows())
 
 
 def _film_s(engine: Engine) -> float | None:

@@ -187,7 +187,7 @@ class CueDesk:
         if launch.quantise == "off" or not self.clock.is_running:
             return [self._send(launch, t_ns)]
         beat = self.launches.first_beat(t_ns, launch.quantise)
-        self.launches.arm(replace(launch, beat=beat))
+        self.launches.arm(replace(launch, beat=beat, asked_ns=t_ns))
         return []
 
     def _send(self, launch: Launch, t_ns: int) -> Fired:

@@ -17,11 +17,13 @@ log = logging.getLogger(__name__)
 class Instruments:
     """Polls every instrument, and gives what it knows of the beat to the beat clock. Owned by the show's controls.
 
-    sources: each with a `name`, `poll(now_ns)` and `close()`; those with `tell_beat` are told the beat.
+    sources: each with a `name`, `poll(now_ns)` and `close()`; those with `tell_beat` are told the beat, those with
+    `events` what becomes of the events that they asked for.
     """
 
     def __init__(self, sources: list[Any] | None = None) -> None:
         self.sources = sources or []
+        self._followers = [source for source in self.sources if hasattr(source, "events")]
 
     def poll(self, now_ns: int, clock: BeatClock) -> Iterator[tuple[Action | Any, str, int]]:
         """What the instruments ask for: an action or a move of a control, its source, and when it came."""
@@ -31,6 +33,16 @@ class Instruments:
                     yield heard, source.name, t_ns
             if clock.is_running and hasattr(source, "tell_beat"):
                 source.tell_beat(clock.position(now_ns), clock.bpm)
+
+    def submitted(self, number: int | None, asked_ns: int) -> None:
+        """What was asked for at `asked_ns` has this number in the ledger; None: it was not let in."""
+        for source in self._followers:
+            source.events.submitted(number, asked_ns)
+
+    def stamped(self, number: int, stage: str, t_ns: int, detail: int | str | None) -> None:
+        """Event `number` reached a stage of the ledger: its block, the event that replaced it, or why it was lost."""
+        for source in self._followers:
+            source.events.stamped(number, stage, t_ns, detail)
 
     @property
     def tap(self) -> Callable[[], SampleTap] | None:

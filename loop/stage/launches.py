@@ -19,8 +19,8 @@ class Launch:
     """An event that is armed for a beat.
 
     beat: counted from beat 0 of the clock. transition: blocks over which its words come in. cue: the index of the cue
-    that it is; None for what was typed or turned. target_ns: when the beat is, as it was known when the event was sent;
-    0 until then.
+    that it is; None for what was typed or turned. asked_ns: when it was asked for; 0 for what plays by itself.
+    target_ns: when the beat is, as it was known when the event was sent; 0 until then.
     """
 
     event: Event
@@ -30,6 +30,7 @@ class Launch:
     beat: float
     transition: int | None = None
     cue: int | None = None
+    asked_ns: int = 0
     target_ns: int = 0
 
     def to_json(self) -> dict[str, Any]:
