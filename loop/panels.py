@@ -54,7 +54,8 @@ class Panels:
     def marks(self, engine: Engine) -> tuple[Mark, ...]:
         """What to draw over the picture of this tick."""
         size, measure = self._window.size, self._window.measure
-        lists = operator_lists(_lists(engine), size, measure) if self._window.has_programme else ()
+        has_lists = self._window.has_programme and not self._window.pinning.text  # they would hide two corners
+        lists = operator_lists(_lists(engine), size, measure) if has_lists else ()
         return (
             *lists,
             *layout(self.state(engine), size, measure),

@@ -13,7 +13,7 @@ from loop.screen.pinning.warp_map import warp_map
 
 Size = tuple[int, int]  # (width, height) in pixels
 
-_BANDS_A_TICK = 2  # of a map, while corners move: at 1920x1080 it is 3 ms of the tick, and the map takes 17 ticks
+_BANDS_A_TICK = 2  # of a map, while corners move: at 1920x1080 under 1 ms of a tick, and the map takes 17 ticks
 _GRID = 8  # fields of the pattern, each way
 _OUTLINE, _LINES, _CHOSEN = (255, 255, 255), (150, 150, 150), (255, 204, 120)
 
@@ -21,7 +21,7 @@ _OUTLINE, _LINES, _CHOSEN = (255, 255, 255), (150, 150, 150), (255, 204, 120)
 class Projection:
     """Draws pictures on the surface of a display, as its corners are pinned; costs nothing while they are straight.
 
-    Owned by the window. In ms of one core, at 1280x720 and at 1920x1080, it adds 0.8 and 1.7 to each picture.
+    Owned by the window. BENCHMARKS.md has what it adds to each picture, and what other means would add.
     """
 
     def __init__(self, pinning: Pinning) -> None:
