@@ -34,10 +34,7 @@ class Pinning:
     @property
     def text(self) -> str:
         """What the operator is told; empty unless the mode is on."""
-        if not self.is_on:
-            return ""
-        x, y = self.corners.points[self.chosen]
-        return f"corner {self.chosen + 1} at {x:.1%} {y:.1%} · {KEYS}"
+        return f"corner {self.chosen + 1} · {KEYS}" if self.is_on else ""
 
     def toggle(self) -> None:
         """Begin to move corners, or keep them as they are now."""
