@@ -73,7 +73,7 @@ def test_the_jitter_of_a_driver_moves_nothing():
 
 @pytest.mark.parametrize("true_rate", [RATE * 1.0005, RATE * 0.9995])
 def test_a_clock_that_is_off_is_followed_by_single_samples(true_rate):
-    count = 12_000  # blocks: two minutes, in which the clocks come apart by 60 ms
+    count = 5_000  # blocks: 53 seconds, in which the clocks come apart by 27 ms
     blocks = [(counting(number * HOP, HOP), ns((number + 1) * HOP, true_rate)) for number in range(count)]
     track = track_of(blocks)
     expected = np.arange(len(track)) / RATE * true_rate
