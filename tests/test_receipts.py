@@ -5,11 +5,15 @@ from types import SimpleNamespace
 import pytest
 
 from input.action import FireCue, SetState
+from input.mapper import Mapper
 from input.osc_events import MOST_OPEN, SenderEvents
 from loop.output.ledger import Stamp
 from loop.output.receipts import KEPT, Receipts
+from loop.stage.desk import CueDesk
+from loop.stage.instruments import Instruments
+from loop.stage.stage import OnStage
 from tests.simulation.process import Mishap
-from tests.simulation.show import Plan, play
+from tests.simulation.show import Plan, Show, play
 from tests.simulation.virtual_time import START_NS
 from world.event import Dial, Prompt
 
@@ -40,13 +44,18 @@ class Sender:
         return [(address.removeprefix("/event/"), *rest) for address, n, *rest in self.told if n == number]
 
 
+def show_with(sender: Sender, plan: Plan) -> Show:
+    """The show of this plan, with the sender plugged in."""
+    return play(plan, on_stage=lambda model: OnStage(CueDesk(model), Instruments([sender]), Mapper()))
+
+
 def stages(show, number):
     return {line["stage"]: line for line in show.trace.of("stage") if line["id"] == number}
 
 
 def test_a_sender_is_told_of_words_up_to_their_first_pixel():
     sender = Sender((3.0, Prompt("red")))
-    show = play(Plan(seconds=8), sources=[sender])
+    show = show_with(sender, Plan(seconds=8))
     received, taken, seen = sender.of(1)
     assert received == ("received", "/Prompt")
     blocks = [line["block"] for line in show.trace.of("block") if line["switch"]]
@@ -59,14 +68,14 @@ def test_a_sender_is_told_of_words_up_to_their_first_pixel():
 
 def test_words_that_later_ones_overtake_are_told_by_which():
     sender = Sender((3.0, Prompt("red")), (3.01, Prompt("blue")))
-    play(Plan(seconds=8), sources=[sender])
+    show_with(sender, Plan(seconds=8))
     assert sender.of(1)[-1] == ("replaced", 2)
     assert [stage for stage, *_ in sender.of(2)] == ["received", "taken", "flip"]
 
 
 def test_a_display_dial_is_seen_with_the_next_flip_and_one_that_is_not_there_is_lost_at_once():
     sender = Sender((3.0, Dial("brightness", 0.5)), (3.5, Dial("nothing", 0.5)))
-    play(Plan(seconds=6), sources=[sender])
+    show_with(sender, Plan(seconds=6))
     assert [stage for stage, *_ in sender.of(1)] == ["received", "flip"]
     assert 0 < sender.of(1)[-1][1] < 20
     assert [stage for stage, *_ in sender.of(0)] == ["lost"]
@@ -75,7 +84,7 @@ def test_a_display_dial_is_seen_with_the_next_flip_and_one_that_is_not_there_is_
 def test_words_that_wait_for_a_beat_have_their_receipts_once_they_are_sent():
     asks = [(2.0, SetState("bpm", 120.0)), (2.1, SetState("quantise", "4bars")), (2.2, Prompt("red"))]
     sender = Sender(*asks)
-    show = play(Plan(seconds=16), sources=[sender])
+    show = show_with(sender, Plan(seconds=16))
     assert [stage for stage, *_ in sender.of(1)] == ["received", "taken", "flip"]
     # from the message on, not from the moment at which the words were sent
     assert sender.of(1)[-1][1] == (stages(show, 1)["flip"]["t_ns"] - START_NS - 2.2 * SECOND) / 1e6 > 3_000
@@ -86,7 +95,7 @@ def test_words_that_wait_for_a_beat_have_their_receipts_once_they_are_sent():
 def test_each_event_of_a_sender_ends_once_whatever_happens_to_the_model(kind, seed):
     asks = [(2.5 + 0.37 * number, Prompt(f"words {number}")) for number in range(12)]
     sender = Sender(*asks)
-    show = play(Plan(seed=seed, seconds=22, mishaps=(Mishap(0, kind, 60 + 9 * seed),)), sources=[sender])
+    show = show_with(sender, Plan(seed=seed, seconds=22, mishaps=(Mishap(0, kind, 60 + 9 * seed),)))
     assert show.lives[0].mishap_ns is not None
     for number in range(1, 13):
         told = [stage for stage, *_ in sender.of(number)]
@@ -96,7 +105,7 @@ def test_each_event_of_a_sender_ends_once_whatever_happens_to_the_model(kind, se
 
 def test_events_of_others_are_not_told():
     sender = Sender((3.0, FireCue(7)))
-    play(Plan(seconds=6, typed=((3.2, "red"),)), sources=[sender])
+    show_with(sender, Plan(seconds=6, typed=((3.2, "red"),)))
     assert sender.told == []
 
 

@@ -211,9 +211,9 @@ class Window:
         if (click := self._pointer.move(event, self._pinned_place(), overlay)) is not None:
             self._pending.append((click, t_ns))
         self._show_pointer()
-        if self._gamepads and (move := self._gamepads.move(event)) is not None:
-            self._pending.append((move, t_ns))
-        elif event.type == pygame.WINDOWCLOSE and self._programme:  # of two windows: no QUIT comes for one of them
+        if self._gamepads:
+            self._pending += [(move, t_ns) for move in self._gamepads.moves(event)]
+        if event.type == pygame.WINDOWCLOSE and self._programme:  # of two windows: no QUIT comes for one of them
             self._pending.append((Closed(), t_ns))
         elif event.type == pygame.WINDOWSIZECHANGED:
             self._pending.append((Resized(*self.size), t_ns))

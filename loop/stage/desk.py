@@ -16,6 +16,7 @@ from world.event import Event, Prompt, Scene
 NUDGE_NS = 10_000_000
 TRANSITIONS = (1, 2, 4, 8, 16)
 AHEAD_BEATS = 2 * BEATS_PER_BAR  # a cue with a bar of its own is armed so long before
+LATE_BEATS = 1  # and still played so long after: that of the first bar cannot be armed before it
 
 DESK_COMMANDS = {
     *(Command.NEXT, Command.PREVIOUS, Command.CANCEL, Command.DISARM, Command.TRANSITION, Command.QUANTISE),
@@ -32,7 +33,7 @@ class CueDesk:
     that say nothing themselves. transition: blocks over which their words come in. staged: words that Command.NEXT
     fires. playing: the index of the cue whose words were sent last; None for other words. next_by_hand: the index of
     the cue that was made the next. message: the newest thing to tell the operator. first_beat_bpm: of a clock that
-    runs from the first picture on.
+    runs from the first picture on, if nobody else gives the beat.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class CueDesk:
         self.playing: int | None = None
         self.next_by_hand: int | None = None
         self._played: set[str] = set()  # cues with a bar of their own that were armed already, by name and bar
+        self._position = 0.0  # in beats, at the last look at the bars
 
     @property
     def has_next(self) -> bool:
@@ -125,7 +127,8 @@ class CueDesk:
         if self.set_list:
             self.set_list.refresh(now_ns)
         if first_flip_ns is not None and self._first_beat_bpm is not None:
-            self.clock.fix(self._first_beat_bpm, first_flip_ns)
+            if self.clock.source in ("", "audio"):
+                self.clock.fix(self._first_beat_bpm, first_flip_ns)
             self._first_beat_bpm = None
         self.launches.forget(now_ns)
         self._arm_bars(now_ns)
@@ -194,6 +197,8 @@ class CueDesk:
         if launch.transition:
             self._model.set_transition(launch.transition)
         self.playing = launch.cue
+        if launch.source == "bar" and self.set_list and launch.cue is not None:
+            self.set_list.fired(launch.cue)  # one by hand was fired before it waited
         return launch.event, launch.source, t_ns
 
     def _arm_bars(self, now_ns: int) -> None:
@@ -201,10 +206,13 @@ class CueDesk:
         if not self.clock.is_running or not any(cue.bar for cue in self.cues):
             return
         now = self.clock.position(now_ns)
+        if now < self._position - BEATS_PER_BAR:  # the song has begun once more
+            self._played.clear()
+        self._position = now
         for index, cue in enumerate(self.cues):
             beat = ((cue.bar or 0) - 1) * BEATS_PER_BAR
             key = f"{cue.name} {cue.bar}"
-            if cue.bar and now <= beat <= now + AHEAD_BEATS and key not in self._played:
+            if cue.bar and now - LATE_BEATS <= beat <= now + AHEAD_BEATS and key not in self._played:
                 self._played.add(key)
                 transition = cue.transition or self.transition
                 self.launches.arm(Launch(cue.event, cue.name, "bar", "bar", beat, transition, index))
