@@ -15,7 +15,7 @@ EVENTS_TOLD = (  # address below ROOT, its arguments, when it is sent
     ("/event/taken", "ii", "your event was taken for block i"),
     ("/event/flip", "if", "its first pixel was shown, f milliseconds after the message came"),
     ("/event/replaced", "ii", "a later event, the second number, took its place"),
-    ("/event/lost", "is", "it will never be seen, and why; event 0 was not let in"),
+    ("/event/lost", "is", "it will never be seen, and why; event 0 never got a number"),
 )
 
 
@@ -35,17 +35,18 @@ class SenderEvents:
         self._asked[t_ns] = who, address
         _shorten(self._asked)
 
-    def submitted(self, number: int | None, asked_ns: int) -> None:
-        """What was asked for at `asked_ns` has this number in the ledger; None: it was not let in."""
-        if asked_ns not in self._asked:
-            return
-        who, address = self._asked[asked_ns]
-        if number is None:
-            self._tell(who, "/event/lost", 0, "this world and its display have no such dial")
-            return
-        self._open[number] = who, asked_ns
-        _shorten(self._open)
-        self._tell(who, "/event/received", number, address)
+    def submitted(self, number: int, asked_ns: int) -> None:
+        """What was asked for at `asked_ns` has this number in the ledger."""
+        if asked_ns in self._asked:
+            who, address = self._asked[asked_ns]
+            self._open[number] = who, asked_ns
+            _shorten(self._open)
+            self._tell(who, "/event/received", number, address)
+
+    def refused(self, asked_ns: int, why: str) -> None:
+        """What was asked for at `asked_ns` never gets into the ledger."""
+        if asked_ns in self._asked:
+            self._tell(self._asked[asked_ns][0], "/event/lost", 0, why)
 
     def stamped(self, number: int, stage: str, t_ns: int, detail: int | str | None) -> None:
         """Event `number` reached a stage of the ledger. detail: the block, the event that replaced it, or why."""

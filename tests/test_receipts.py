@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from input.action import FireCue, SetState
+from input.action import Command, FireCue, SetState
 from input.mapper import Mapper
 from input.osc_events import MOST_OPEN, SenderEvents
 from loop.output.ledger import Stamp
@@ -88,6 +88,14 @@ def test_words_that_wait_for_a_beat_have_their_receipts_once_they_are_sent():
     assert [stage for stage, *_ in sender.of(1)] == ["received", "taken", "flip"]
     # from the message on, not from the moment at which the words were sent
     assert sender.of(1)[-1][1] == (stages(show, 1)["flip"]["t_ns"] - START_NS - 2.2 * SECOND) / 1e6 > 3_000
+
+
+def test_words_that_wait_for_a_beat_and_are_taken_back_are_told_why():
+    waits = [(2.0, SetState("bpm", 120.0)), (2.1, SetState("quantise", "4bars"))]
+    sender = Sender(*waits, (2.2, Prompt("red")), (2.3, Prompt("blue")), (2.4, Command.CANCEL))
+    show_with(sender, Plan(seconds=14))
+    assert sender.of(0) == [("lost", "another took its beat"), ("lost", "taken back before its beat")]
+    assert sender.of(1) == []
 
 
 @pytest.mark.parametrize("kind", ["death", "hang"])

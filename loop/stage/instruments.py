@@ -37,10 +37,15 @@ class Instruments:
             if clock.is_running and hasattr(source, "tell_beat"):
                 source.tell_beat(clock.position(now_ns), clock.bpm)
 
-    def submitted(self, number: int | None, asked_ns: int) -> None:
-        """What was asked for at `asked_ns` has this number in the ledger; None: it was not let in."""
+    def submitted(self, number: int, asked_ns: int) -> None:
+        """What was asked for at `asked_ns` has this number in the ledger."""
         for source in self._followers:
             source.events.submitted(number, asked_ns)
+
+    def refused(self, asked_ns: int, why: str) -> None:
+        """What was asked for at `asked_ns` never gets into the ledger."""
+        for source in self._followers:
+            source.events.refused(asked_ns, why)
 
     def stamped(self, number: int, stage: str, t_ns: int, detail: int | str | None) -> None:
         """Event `number` reached a stage of the ledger: its block, the event that replaced it, or why it was lost."""

@@ -52,12 +52,14 @@ class Launches:
         self.errors_ns: deque[int] = deque(maxlen=KEPT)
         self._clock = clock
         self._sent: dict[int, Launch] = {}
+        self._dropped: list[tuple[Launch, str]] = []
         self._released: Launch | None = None
 
     def arm(self, launch: Launch) -> None:
         """Let an event wait; it takes the place of one that waits for the same beat, as only one could be seen."""
-        rest = [other for other in self.armed if (other.beat, type(other.event)) != (launch.beat, type(launch.event))]
-        self.armed = sorted([*rest, launch], key=lambda waiting: waiting.beat)
+        kind = launch.beat, type(launch.event)
+        self._drop([other for other in self.armed if (other.beat, type(other.event)) == kind], "another took its beat")
+        self.armed = sorted([*self.armed, launch], key=lambda waiting: waiting.beat)
 
     def first_beat(self, now_ns: int, quantise: str) -> float:
         """The next beat that an event sent from `now_ns` on can still meet."""
@@ -65,8 +67,18 @@ class Launches:
 
     def cancel(self) -> bool:
         """Take back all that waits; whether anything did."""
-        had, self.armed = bool(self.armed), []
+        had = bool(self.armed)
+        self._drop(list(self.armed), "taken back before its beat")
         return had
+
+    def take_dropped(self) -> list[tuple[Launch, str]]:
+        """What has waited and will not be sent, and why, since the last call."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+    def _drop(self, launches: list[Launch], why: str) -> None:
+        self._dropped += [(launch, why) for launch in launches]
+        self.armed = [launch for launch in self.armed if launch not in launches]
 
     def due(self, now_ns: int) -> Launch | None:
         """The next launch to be sent now, once; None if it is too early for all."""
