@@ -102,9 +102,16 @@ def test_a_device_that_comes_back_with_another_rate_and_more_channels_still_fits
     assert placed[:, 0] == pytest.approx(np.sin(np.arange(4_800) * 2 * np.pi * 100 / RATE), abs=0.01)
 
 
-@pytest.mark.parametrize(("device", "film"), [(44_100.0, 44_100), (48_000.0, 48_000), (192_000.0, 48_000)])
-def test_a_film_has_a_rate_that_every_player_knows(device, film):
-    assert SoundTrack(device, 2, START_NS).rate_hz == film
+@pytest.mark.parametrize(("device", "film"), [(44_100.0, 44_100), (96_000.0, 96_000), (192_000.0, 48_000)])
+def test_a_film_has_the_rate_of_the_device_or_else_one_that_its_encoder_takes(tmp_path, device, film):
+    track = SoundTrack(device, 2, START_NS)
+    encoder = Mp4(tmp_path / "show.mp4", (64, 36), 24.0, None, (track.rate_hz, 2))
+    encoder.add(np.zeros((36, 64, 3), np.uint8))
+    encoder.add_sound(track.place(np.zeros((round(device), 2), np.float32), START_NS + 10**9, device))
+    encoder.close()
+    with av.open(str(tmp_path / "show.mp4")) as opened:
+        sound = opened.streams.audio[0]
+        assert sound.rate == film and float(sound.duration * sound.time_base) == pytest.approx(1, abs=0.03)
 
 
 class Device:

@@ -12,7 +12,7 @@ JUMP_S = 0.03  # the same in the mean of the newest blocks: some drivers stamp f
 SLIP_S = 0.002  # a device's clock may be off by so much, in the mean, before a sample is repeated or left out
 _SMOOTHING = 0.02  # of that mean, for each block: a block may be stamped late by milliseconds, if a thread had to wait
 
-_RATES_HZ = (44_100, 48_000)  # of a film; sound of another rate is made into the last
+_RATES_HZ = (48_000, 44_100, 88_200, 96_000)  # of a film, as AAC has them; sound of another is brought to the first
 
 
 class SoundTap(Protocol):
@@ -36,7 +36,7 @@ class SoundTrack:
     """
 
     def __init__(self, rate_hz: float, channels: int, first_ns: int) -> None:
-        self.rate_hz = round(rate_hz) if round(rate_hz) in _RATES_HZ else _RATES_HZ[-1]
+        self.rate_hz = round(rate_hz) if round(rate_hz) in _RATES_HZ else _RATES_HZ[0]
         self.channels, self.written = channels, 0
         self._first_ns = first_ns
         self._drift = 0.0  # samples that the track lacks, in the mean of the newest blocks
