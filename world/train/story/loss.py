@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from world.compact.decoder import LinearLatents
 from world.compact.model import CompactModel
@@ -28,12 +31,21 @@ class SequenceLoss:
 
     def __call__(self, model: CompactModel, batch: StoryBatch, history: Tensor | None = None) -> Tensor:
         """The loss of a batch, as a number on its device; history: what stands in place of its own clean blocks."""
-        true, n = batch.latents, batch.latents.shape[1]
-        sigma = draw_levels((len(true), n), self.played, self.generator)
+        true, is_single = batch.latents[:, batch.first :], batch.latents.shape[1] == 1
+        sigma = draw_levels((len(true), true.shape[1]), self.played, self.generator)
         noisy = noise_latents(true, sigma, torch.randn(true.shape, generator=self.generator, device=true.device))
         words, spans = (batch.old, batch.new), (batch.cut, batch.stale)
-        clean = None if n == 1 else lightly_noised(true if history is None else history, self.generator)
-        predict = self.singles if n == 1 else self.forcing
-        with torch.autocast(true.device.type, torch.bfloat16):
+        past = (batch.latents if history is None else history)[:, :-1]  # no block of the sequence sees the last one
+        clean = None if is_single else lightly_noised(past, self.generator)
+        predict = self.singles if is_single else self.forcing
+        with torch.autocast(true.device.type, torch.bfloat16), quick_backward(true.device):
             made = predict(model, noisy, sigma, clean, words, batch.dials, spans)
-        return self.x0_loss(made.float(), true, sigma, batch.counted)
+        return self.x0_loss(made.float(), true, sigma, torch.ones_like(sigma))
+
+
+def quick_backward(device: torch.device) -> AbstractContextManager[None]:
+    """Lets attention be computed in the way whose gradients cost least on a device.
+
+    On a CPU those of the fused kernel take a third of a step; written out, a step takes three quarters of the time.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
