@@ -5,6 +5,7 @@ import random
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ from world.train.story.predict import GRID, TeacherForcing
 from world.train.story.principal import fit_principal
 from world.train.story.reader import SceneReader, load_reader, save_reader
 from world.train.story.run import StoryRun, StoryScale, save_world, train_tale
-from world.train.story.sequences import FADE, SequenceSource, StoryBatch, read_pairs
+from world.train.story.sequences import FADE, SequenceSource, StoryBatch, emphasis, read_pairs
 from world.train.story.spoken import opening_attributes, turning_attributes
 from world.train.story.steps import Learner, cosine_rate
 from world.train.story.tune import StoryTuning, own_batches, redraw_history, roll_out
@@ -163,6 +164,29 @@ def test_a_switch_leads_from_the_old_clip_into_the_new_one(source: SequenceSourc
 def test_some_switches_come_blocks_after_the_cut(source: SequenceSource):
     late = [batch.first - batch.cut for batch in (source.switches(1, 8) for _ in range(80))]
     assert set(late) == {0, 1, 2, 3} and late.count(0) > 40
+
+
+def test_what_a_switch_changes_counts_more():
+    before, after = torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 1, 3, 4, 4)
+    after[0, :, :, 0, :2] = 1.0
+    weight = emphasis(before, after)
+    assert weight[0, 0, 0, 0].tolist() == [9, 9, 1, 1] and weight[1].unique().tolist() == [1]
+
+
+def test_half_of_the_sequences_are_noised_over_a_draft(
+    source: SequenceSource, latents: LinearLatents, monkeypatch: pytest.MonkeyPatch
+):
+    loss, model, drafts = SequenceLoss(latents, 0), tiny_model(), list[bool]()
+    predict = TeacherForcing.__call__
+
+    def watched(self: TeacherForcing, *args: Any) -> torch.Tensor:
+        drafts.append(not torch.is_grad_enabled() and bool((args[2] == 1).all()))
+        return predict(self, *args)
+
+    monkeypatch.setattr(TeacherForcing, "__call__", watched)
+    for _ in range(12):
+        loss(model, source.streams(1, 3))
+    assert drafts.count(False) == 12 and 3 <= drafts.count(True) <= 9
 
 
 def test_over_a_stale_cache_the_old_scene_goes_on_under_new_words(source: SequenceSource, library: StoryLibrary):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -17,14 +18,20 @@ from world.train.story.predict import LayerCall, TeacherForcing, run_layer
 from world.train.story.sequences import StoryBatch
 
 MOTION = 1.0  # weight of the squared error of what changes from picture to picture
+DRAFTED = 0.5  # the share of batches of sequences whose noise hides a draft of the model in place of the truth
 
 
 class SequenceLoss:
-    """Computes losses. Owns the random numbers of the noise; `layer` runs a layer of batches of sequences."""
+    """Computes losses. Owns the random numbers of the noise; `layer` runs a layer of batches of sequences.
+
+    Half of the sequences are noised as in play, where the later steps see what the first one made of pure noise. From
+    the truth under noise they would learn to trust what they see, and a switch that the first step takes halfway would
+    stay there.
+    """
 
     def __init__(self, latents: LinearLatents, seed: int, layer: LayerCall = run_layer) -> None:
         device = latents.basis.device
-        self.generator = torch.Generator(device).manual_seed(seed)
+        self.generator, self.rng = torch.Generator(device).manual_seed(seed), random.Random(seed)
         self.x0_loss = X0Loss(latents, MOTION).to(device)
         self.played = torch.tensor(SIGMAS, device=device)
         self.singles, self.forcing = TeacherForcing(device), TeacherForcing(device, layer)
@@ -33,14 +40,25 @@ class SequenceLoss:
         """The loss of a batch, as a number on its device; history: what stands in place of its own clean blocks."""
         true, is_single = batch.latents[:, batch.first :], batch.latents.shape[1] == 1
         sigma = draw_levels((len(true), true.shape[1]), self.played, self.generator)
-        noisy = noise_latents(true, sigma, torch.randn(true.shape, generator=self.generator, device=true.device))
         words, spans = (batch.old, batch.new), (batch.cut, batch.stale)
         past = (batch.latents if history is None else history)[:, :-1]  # no block of the sequence sees the last one
         clean = None if is_single else lightly_noised(past, self.generator)
         predict = self.singles if is_single else self.forcing
-        with torch.autocast(true.device.type, torch.bfloat16), quick_backward(true.device):
-            made = predict(model, noisy, sigma, clean, words, batch.dials, spans)
-        return self.x0_loss(made.float(), true, sigma, torch.ones_like(sigma))
+
+        def x0(noisy: Tensor, sigma: Tensor) -> Tensor:
+            with torch.autocast(true.device.type, torch.bfloat16):
+                return predict(model, noisy, sigma, clean, words, batch.dials, spans).float()
+
+        hidden = true
+        if not is_single and self.rng.random() < DRAFTED:
+            with torch.no_grad():
+                hidden = x0(self._noise_like(true), torch.ones_like(sigma))
+        with quick_backward(true.device):
+            made = x0(noise_latents(hidden, sigma, self._noise_like(true)), sigma)
+        return self.x0_loss(made, true, sigma, batch.weight[:, batch.first :])
+
+    def _noise_like(self, latents: Tensor) -> Tensor:
+        return torch.randn(latents.shape, generator=self.generator, device=latents.device)
 
 
 def quick_backward(device: torch.device) -> AbstractContextManager[None]:
