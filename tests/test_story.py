@@ -173,7 +173,7 @@ def test_what_a_switch_changes_counts_more():
     assert weight[0, 0, 0, 0].tolist() == [9, 9, 1, 1] and weight[1].unique().tolist() == [1]
 
 
-def test_half_of_the_sequences_are_noised_over_a_draft(
+def test_most_sequences_are_noised_over_a_draft(
     source: SequenceSource, latents: LinearLatents, monkeypatch: pytest.MonkeyPatch
 ):
     loss, model, drafts = SequenceLoss(latents, 0), tiny_model(), list[bool]()
@@ -186,7 +186,7 @@ def test_half_of_the_sequences_are_noised_over_a_draft(
     monkeypatch.setattr(TeacherForcing, "__call__", watched)
     for _ in range(12):
         loss(model, source.streams(1, 3))
-    assert drafts.count(False) == 12 and 3 <= drafts.count(True) <= 9
+    assert drafts.count(False) == 12 and 4 <= drafts.count(True) <= 11
 
 
 def test_over_a_stale_cache_the_old_scene_goes_on_under_new_words(source: SequenceSource, library: StoryLibrary):

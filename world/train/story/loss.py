@@ -18,15 +18,16 @@ from world.train.story.predict import LayerCall, TeacherForcing, run_layer
 from world.train.story.sequences import StoryBatch
 
 MOTION = 1.0  # weight of the squared error of what changes from picture to picture
-DRAFTED = 0.5  # the share of batches of sequences whose noise hides a draft of the model in place of the truth
+DRAFTED = 0.6  # the share of batches of sequences with drafts
 
 
 class SequenceLoss:
     """Computes losses. Owns the random numbers of the noise; `layer` runs a layer of batches of sequences.
 
-    Half of the sequences are noised as in play, where the later steps see what the first one made of pure noise. From
-    the truth under noise they would learn to trust what they see, and a switch that the first step takes halfway would
-    stay there.
+    In most batches of sequences the model first drafts each block from pure noise. The draft takes the place of the
+    truth under the noise, for later steps of play see what the first one made: from the truth they would learn to trust
+    what they see, and a switch that the first step takes halfway would stay there. And it is mixed into the history,
+    which in play is as blurred as the model draws: what follows is still sharp.
     """
 
     def __init__(self, latents: LinearLatents, seed: int, layer: LayerCall = run_layer) -> None:
@@ -50,9 +51,11 @@ class SequenceLoss:
                 return predict(model, noisy, sigma, clean, words, batch.dials, spans).float()
 
         hidden = true
-        if not is_single and self.rng.random() < DRAFTED:
+        if clean is not None and self.rng.random() < DRAFTED:
             with torch.no_grad():
                 hidden = x0(self._noise_like(true), torch.ones_like(sigma))
+            share = torch.rand(len(true), 1, 1, 1, 1, generator=self.generator, device=true.device)
+            clean = torch.cat([clean[:, : batch.first], clean[:, batch.first :].lerp(hidden[:, :-1], share)], 1)
         with quick_backward(true.device):
             made = x0(noise_latents(hidden, sigma, self._noise_like(true)), sigma)
         return self.x0_loss(made, true, sigma, batch.weight[:, batch.first :])
