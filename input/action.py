@@ -16,6 +16,7 @@ class Command(Enum):
     HELP = "help"
     STATISTICS = "statistics"
     SWITCH = "switch"
+    PIN = "pin"  # move the corners of the picture, or keep them
     FIT = "fit"  # the next way in which the picture lies in the window
     RECORD = "record"  # begin a recording, or end it
     FREEZE = "freeze"
@@ -39,6 +40,7 @@ class Command(Enum):
     LINE_CLOSED = "line closed"  # text input must stop, so that an input method does not take the shortcuts
     NEXT = "next"  # fire the staged prompt, the armed cue, or the cue after the newest
     PREVIOUS = "previous"
+    DISARM = "disarm"  # no cue is the next by hand any more
     CANCEL = "cancel"  # take back what is armed or waits for its beat
     TRANSITION = "transition"  # the next number of blocks that new words take
     TAP = "tap"

@@ -24,6 +24,7 @@ _HELP = (
     ("F2  F3", "ways to switch; picture whole, cut, stretched"),
     ("F12", "learn: a key, then a control"),
     ("F9  F11", "record, full screen"),
+    ("F10", "pin the corners of the picture"),
     ("F1  H", "statistics, these keys"),
     ("Ctrl+Q", "quit"),
 )

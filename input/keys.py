@@ -23,6 +23,7 @@ _ALWAYS = {
     "f4": Command.TRANSITION,
     "f12": Command.LEARN,
     "f9": Command.RECORD,
+    "f10": Command.PIN,
     "f11": Command.FULLSCREEN,
 }
 _LINE_CLOSED_ONLY = {

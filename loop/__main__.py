@@ -157,10 +157,12 @@ def _words(options: Namespace) -> int:
 
 
 def _osc(options: Namespace) -> int:
-    from input.osc import ADDRESSES, ROOT
+    from input.osc import ADDRESSES, ROOT, TOLD
 
-    for address, arguments, what in ADDRESSES:
-        print(f"{ROOT + address:<24} {arguments:<3} {what}")
+    for heading, addresses in (("", ADDRESSES), ("\nWho has subscribed is sent:\n\n", TOLD)):
+        print(heading, end="")
+        for address, arguments, what in addresses:
+            print(f"{ROOT + address:<28} {arguments:<3} {what}")
     return 0
 
 

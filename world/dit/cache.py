@@ -123,7 +123,7 @@ class CacheBank:
         assert self._average is not None and len(evicted) == self.config.sink, "CacheConfig sees to this"
         self._average.remember(self._sink_keys, self._values[:, :, : self.config.sink], self.slots.made)
         slots, weight = SlotView(list(evicted), self.device), 1 - self.config.sink_average
-        numbers = torch.tensor(list(evicted.values()), device=self.device)
+        numbers = upload(torch.tensor(list(evicted.values())), self.device)
         back = rotation(numbers, self.grid, self._keys.shape[-1]).conj()
         for keys, values, sink in zip(self.keys, self.values, self.sink_keys, strict=True):
             leaving = slots.of(keys)
