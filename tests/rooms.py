@@ -18,7 +18,7 @@ MOST_FILES = 16
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
 _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
 _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
-_SHOW |= {"loop.archive", "loop.peer", "loop.stage"}
+_SHOW |= {"loop.archive", "loop.peer", "loop.stage", "loop.web"}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
 _COMMANDS = {
@@ -50,6 +50,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "input": _WORLD,
     "input.sound": {"input"},
     "net": _WORLD,
+    "net.web": {"net"},
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
     "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
@@ -62,7 +63,9 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.archive": _WORLD | {"loop.link"},
     "loop.output": _WORLD | {"loop.link", "loop.timing", "loop.archive"},
     # the doctor looks at the devices that the other rooms use; the options name what peers may be
-    "loop.cli": _WORLD | {"input", "net", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
+    "loop.web": _WORLD | {"input", "net", "net.web", "loop.stage", "loop.supervise"},
+    "loop.cli": _WORLD
+    | {"input", "net", "net.web", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     # a replay opens the world as the model's process does, and writes films as `render` does
     "loop.replay": _WORLD | {"world.zoo", "loop", "loop.archive", "loop.cli", "loop.output", "loop.worker"},
