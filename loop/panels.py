@@ -92,7 +92,8 @@ class Panels:
         controls, info = engine.controls, engine.model.info
         if not controls.help:
             return ()
-        return help_rows(info.dials if info else {}, info.vocabulary if info else (), bool(controls.desk.cues))
+        of_show = bool(controls.desk.cues), controls.audience is not None
+        return help_rows(info.dials if info else {}, info.vocabulary if info else (), *of_show)
 
     def _toast(self, engine: Engine) -> str:
         """The newest event or command, for a moment: until its first pixel there is no other sign of it."""

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class Tab:
     def __init__(self, browser: str, address: str, size: tuple[int, int], is_phone: bool) -> None:
         from websockets.sync.client import connect
 
-        self._socket = connect(browser, max_size=2**26)
+        self._closing = ExitStack()
+        self._socket = self._closing.enter_context(connect(browser, max_size=2**26))
         self._numbers = itertools.count(1)
         self._session = ""
         self.errors: list[str] = []
@@ -129,7 +131,7 @@ class Tab:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def close(self) -> None:
-        self._socket.close()
+        self._closing.close()
 
     def _note_error(self, answer: dict[str, Any]) -> None:
         if answer.get("method") == "Log.entryAdded" and answer["params"]["entry"]["level"] == "error":

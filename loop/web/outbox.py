@@ -23,7 +23,7 @@ class Outbox:
         self._states: dict[str, dict[str, Any]] = {}
         self._unsent: set[str] = set()  # kinds of states
         self._picture: np.ndarray | None = None
-        self._is_black = self._is_new = self._is_watched = self._is_ending = False
+        self._is_black = self._is_new = self._is_watched = self._is_ending = self._is_broken = False
 
     def put(self, message: dict[str, Any]) -> None:
         """Send this once."""
@@ -61,12 +61,21 @@ class Outbox:
             self._is_ending = True
             self._changed.notify()
 
-    def write(self, pipe: Connection) -> None:
-        """Write to a new process until `end`, or until its pipe breaks."""
+    def begin(self) -> None:
+        """A new process is to be written to: it knows nothing, and nobody watches."""
         with self._changed:
-            self._unsent, self._is_watched = set(self._states), False
+            self._unsent, self._is_watched, self._is_broken = set(self._states), False, False
+
+    def break_off(self) -> None:
+        """The process has gone: let the writing to it end."""
+        with self._changed:
+            self._is_broken = True
+            self._changed.notify()
+
+    def write(self, pipe: Connection) -> None:
+        """Write what there is to be written, from `begin` until `end` or `break_off`, or until the pipe breaks."""
         with suppress(OSError):
-            while not self._is_ending:
+            while not (self._is_ending or self._is_broken):
                 messages, picture = self._take()
                 for message in messages:
                     pipe.send_bytes(json.dumps(message).encode())
@@ -80,12 +89,17 @@ class Outbox:
         """Wait for something to send; the messages, and the picture if there is a new one that is watched."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._is_ending or self._messages or self._unsent or (self._is_new and self._is_watched)
+                lambda: self._is_ending or self._is_broken or self._messages or self._unsent or self._has_picture
             )
             messages = [*(self._states[kind] for kind in sorted(self._unsent)), *self._messages]
             self._unsent.clear()
             self._messages.clear()
-            if not (self._is_new and self._is_watched) or self._picture is None:
+            if not self._has_picture or self._picture is None:
                 return messages, None
             self._is_new = False
             return messages, np.zeros_like(self._picture) if self._is_black else self._picture
+
+    @property
+    def _has_picture(self) -> bool:
+        """Whether there is a new picture that somebody watches."""
+        return self._is_new and self._is_watched

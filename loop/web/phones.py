@@ -17,7 +17,8 @@ from input.action import FireCue
 from loop.web.outbox import Outbox
 
 log = logging.getLogger(__name__)
-AGAIN_S = 1.0  # between the death of the process and the next one
+AGAIN_S = 1.0  # between the death of the process and the next one; longer each time
+LONGEST_AGAIN_S = 30.0
 PATIENCE_S = 3.0  # for its end
 FACTS_NS = 200_000_000  # between two looks at what phones are to be told
 
@@ -100,17 +101,20 @@ class Phones:
 
     def _run(self) -> None:
         """Life after life of the process, until the show ends."""
+        deaths = 0
         while not self._is_closing.is_set():
             self._life, pipe = self._start()
+            self._outbox.begin()
             writer = threading.Thread(target=self._outbox.write, args=(pipe,), name="phones' writer", daemon=True)
             writer.start()
             self._listen(pipe)
             if not self._is_closing.is_set():
+                deaths += 1
                 log.warning("the page for phones has died: it is started again")
-                self._is_closing.wait(AGAIN_S)
+                self._is_closing.wait(min(AGAIN_S * deaths, LONGEST_AGAIN_S))
             self._life.kill()
             self._life.join()
-            self._outbox.put({})  # wakes the writer, to find that its pipe is broken
+            self._outbox.break_off()
             writer.join()
             pipe.close()
             self._heard.put({"waiting": []})

@@ -44,21 +44,17 @@ class Gateway:
         role = self._tokens.role_of(wish.token)
         if role is None:
             raise WrongToken("its address has no token of this show")
-        try:
-            identity = bytes.fromhex(wish.identity)
-        except ValueError:
-            identity = b""
-        if len(identity) != 16:
-            raise NetError(f"expected an identity of 32 hex digits, got {wish.identity!a}")
-        others = [phone for phone in self.phones if phone.identity != wish.identity]
+        identity = _identity(wish.identity)
+        others = [phone for phone in self.phones if phone.identity != identity]
         if len(others) >= MOST_PHONES or (role in HAS_SEAT and sum(bool(o.guest) for o in others) >= MOST_SEATS):
             raise NetError(f"{len(others)} phones are here, more are not let in")
         for phone in [phone for phone in self.phones if phone not in others]:
             phone.is_replaced = True
             self.leave(phone)
         name = " ".join("".join(filter(str.isprintable, wish.name)).split())
-        guest = self._new_guest(Introduction(identity, name, role, "nothing")) if role in HAS_SEAT else None
-        phone = Phone(role, name, wish.identity, guest, self._now_ns())
+        introduction = Introduction(bytes.fromhex(identity), name, role, "nothing")
+        guest = self._new_guest(introduction) if role in HAS_SEAT else None
+        phone = Phone(role, name, identity, guest, self._now_ns())
         self.phones.append(phone)
         phone.tell_state({"kind": "welcome", "role": role})
         for state in self._states.values():
@@ -176,3 +172,10 @@ class Gateway:
         if is_watched != self._was_watched:
             self._was_watched = is_watched
             self.requests.append({"watched": is_watched})
+
+
+def _identity(given: str) -> str:
+    """32 hex digits in lower case; raises NetError."""
+    if len(given) != 32 or not set(given.lower()) <= set("0123456789abcdef"):
+        raise NetError(f"expected an identity of 32 hex digits, got {given!a}")
+    return given.lower()

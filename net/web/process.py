@@ -34,8 +34,8 @@ def run_page(pipe: Connection, listening: Any, setting: PageSetting) -> None:
     """Serve the page on a listening socket until the pipe is closed.
 
     The pipe brings JSON objects, each as bytes: {"decide": bool} for the oldest words that wait, {"pixels": [width,
-    height]} with the pixels themselves as the next bytes, states with a "kind", which every phone is told, {"end": true}; an
-    empty one means nothing. It takes back {"watched": bool}, {"waiting": [[name, words], ...]} and {"cue": index}.
+    height]} with the pixels themselves as the next bytes, states with a "kind", which every phone is told, and {"end":
+    true}. It takes back {"watched": bool}, {"waiting": [[name, words], ...]} and {"cue": index}.
     """
     logging.basicConfig(level=logging.INFO, format="neverblink: %(message)s")
     logging.getLogger("net.guest").setLevel(logging.WARNING)  # the host says who comes and goes
@@ -74,7 +74,7 @@ def _read(pipe: Connection, gateway: Gateway, call: Callable[..., object], stop:
                 call(stop)
             elif "decide" in message:
                 call(gateway.decide, None, message["decide"])
-            elif message:
+            else:
                 call(gateway.tell_all, message)
     except (EOFError, OSError):
         pass  # the window's process has ended

@@ -30,6 +30,7 @@ CLOSE_S = 2.0
 POLL_S = 0.02  # between two looks at the guests' connections
 WRONG_TOKEN, FULL, WRONG_WISH, ELSEWHERE, SLOW = 4001, 4002, 4003, 4004, 4005  # close codes that the page knows
 _SOCKET = "/live"
+_BROKEN = (1002, 1007, 1009)  # no WebSocket, no UTF-8, too large
 
 
 class PageServer:
@@ -124,8 +125,8 @@ class PageServer:
             await self._send_away(connection, WRONG_TOKEN, str(error))
         except NetError as error:
             await self._send_away(connection, FULL, str(error))
-        except ConnectionClosed:
-            pass
+        except ConnectionClosed as closed:
+            self._note_broken(connection, closed)
         else:
             await self._serve(connection, phone)
 
@@ -141,8 +142,7 @@ class PageServer:
         except NetError as error:
             await self._send_away(connection, WRONG_WISH, str(error))
         except ConnectionClosed as closed:
-            if closed.sent and closed.sent.code in (1002, 1007, 1009):  # no WebSocket, no UTF-8, too large
-                self.refuse(connection, f"{closed.sent.code} {closed.sent.reason}".strip())
+            self._note_broken(connection, closed)
         finally:
             self._gateway.leave(phone)
             telling.cancel()
@@ -162,6 +162,11 @@ class PageServer:
                 await connection.close(ELSEWHERE, "this page is open elsewhere")
             else:
                 await connection.close(SLOW, "it reads too slowly")
+
+    def _note_broken(self, connection: ServerConnection, closed: ConnectionClosed) -> None:
+        """A connection has ended: tell of it if it was this side that would not have it any longer."""
+        if closed.sent and not closed.rcvd_then_sent and closed.sent.code in _BROKEN:
+            self.refuse(connection, f"{closed.sent.code} {closed.sent.reason}".strip())
 
     async def _send_away(self, connection: ServerConnection, code: int, why: str) -> None:
         self.refuse(connection, why)
