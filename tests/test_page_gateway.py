@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import random
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from net.web.phone import MOST_TOLD, PICTURES_AHEAD, Phone
 from net.web.tokens import PAGE_ROLES, Tokens
 from net.web.wishes import Ask, AskCue, Decide, Enter, Seen, TurnSwitch, Watch, read_wish
 from tests.network import MemoryNetwork
+from tests.wrong_words import changed
 
 MS = 1_000_000
 KEY = b"what only the phones know"
@@ -385,6 +387,36 @@ def test_anything_else_is_refused_in_a_sentence(said):
     with pytest.raises(NetError) as error:
         read_wish(said)
     assert len(str(error.value)) < 400 and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("role", PAGE_ROLES)
+def test_whatever_a_phone_says_is_done_or_refused(role):
+    """Of 2,000 changed messages; the same is done 10,000 times to a real page by tests.hostile_page."""
+    evening, chance = Evening(), random.Random(PAGE_ROLES.index(role))
+    wishes = [Ask(1, RAIN), Seen(7), Watch(True), TurnSwitch("blackout", True), Decide(1, True), AskCue(0)]
+    names = {Ask: "ask", Seen: "seen", Watch: "watch", TurnSwitch: "switch", Decide: "decide", AskCue: "cue"}
+    samples = [json.dumps({"kind": names[type(wish)], **asdict(wish)}) for wish in wishes]
+    phone = evening.enter(role)
+    done = 0
+    for _ in range(2_000):
+        try:
+            evening.gateway.hear(phone, read_wish(changed(chance, chance.choice(samples))))
+            done += 1
+        except NetError:
+            pass
+        phone.take_told()
+    evening.pass_time()
+    assert 0 < done < 1_900
+    assert len(evening.requests("waiting")[-1]) <= MOST_OF_ONE
+
+
+def test_not_too_many_come_at_once():
+    evening = Evening()
+    with pytest.raises(NetError, match="too many come at once"):
+        for _ in range(1_000):
+            evening.enter("viewer")
+    evening.t_ns += 10**9
+    evening.enter("viewer")
 
 
 def test_an_event_of_a_phone_is_one_of_a_guest():

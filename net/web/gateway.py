@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from net.allowance import Allowance
 from net.guest import Guest, Introduction
 from net.message import News, Receipt, Roster, Switch
 from net.schema import NetError
@@ -16,6 +17,7 @@ from net.web.wishes import Ask, AskCue, Decide, Enter, Seen, TurnSwitch, Watch, 
 
 MOST_PHONES = 64
 MOST_SEATS = 24  # of the host's 32, so that other machines find one
+ENTER_HZ, ENTER_BURST = 10.0, 2 * MOST_PHONES  # of all phones: they all come again when this process was restarted
 HALL = "audience"
 
 
@@ -38,6 +40,7 @@ class Gateway:
         self._hall = Hall(new_guest(Introduction(secrets.token_bytes(16), HALL, "player", "nothing")), now_ns)
         self._states: dict[str, dict[str, Any]] = {}  # what every phone is to know
         self._was_watched = False
+        self._entering = Allowance(ENTER_HZ, ENTER_BURST, now_ns())
 
     def enter(self, wish: Enter) -> Phone:
         """Let a page in, and let the same page's older connection go. Raises WrongToken and NetError."""
@@ -45,6 +48,8 @@ class Gateway:
         if role is None:
             raise WrongToken("its address has no token of this show")
         identity = _identity(wish.identity)
+        if not self._entering.take(self._now_ns()):
+            raise NetError("too many come at once: try again")
         others = [phone for phone in self.phones if phone.identity != identity]
         if len(others) >= MOST_PHONES or (role in HAS_SEAT and sum(bool(o.guest) for o in others) >= MOST_SEATS):
             raise NetError(f"{len(others)} phones are here, more are not let in")
