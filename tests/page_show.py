@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.shows import ROOT
+from tests.shows import ROOT, children
 
 
 class PageShow:
@@ -29,13 +29,10 @@ class PageShow:
 
     def page_process(self) -> int:
         """The process that serves the page: the one that has loaded what makes JPEG."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        children += [child for task in tasks for child in (task / "children").read_text().split()]
-        return next(int(pid) for pid in children if "_imaging" in Path(f"/proc/{pid}/maps").read_text())
+        return next(pid for pid in children(self.process.pid) if "_imaging" in Path(f"/proc/{pid}/maps").read_text())
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()

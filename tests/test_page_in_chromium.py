@@ -25,7 +25,7 @@ COLOUR = """(() => {
 @pytest.fixture(scope="module")
 def show(tmp_path_factory):
     folder = tmp_path_factory.mktemp("show")
-    running = PageShow(folder, "--world", "probe", "--probe-block-ms", "60", "--seconds", "120")
+    running = PageShow(folder, "--world", "probe", "--probe-block-ms", "60", "--seconds", "600")
     yield running
     running.close()
     assert "Traceback" not in running.said.read_text()

@@ -27,7 +27,7 @@ from net.web.wishes import MAX_WISH
 
 TOKENS = Tokens({role: f"token of {role}" for role in PAGE_ROLES})
 ENTER = {"kind": "enter", "token": "token of viewer", "identity": "ab" * 16, "name": "Ada"}
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Port:
@@ -164,6 +164,17 @@ def test_who_does_not_say_who_it_is_is_sent_away_and_told_of(said, code, caplog)
     with caplog.at_level(logging.WARNING):
         assert on_a_port(scenario) == code
     assert "refused the page at 127.0.0.1" in caplog.text
+
+
+def test_a_reason_of_any_length_and_language_can_be_said():
+    async def scenario(port):
+        async with port.page() as page:
+            await page.send(json.dumps(ENTER))
+            event = {"type": "prompt", "text": "\u00e9" * 300 + ":"}
+            await page.send(json.dumps({"kind": "ask", "number": 1, "event": event, "\u00e9" * 500: 1}))
+            return await closing(page)
+
+    assert on_a_port(scenario) == WRONG_WISH
 
 
 def test_who_says_nothing_is_sent_away(monkeypatch):

@@ -9,6 +9,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -56,8 +57,9 @@ async def _run(pipe: Connection, listening: Any, setting: PageSetting) -> None:
 
     def pass_requests() -> None:
         requests, gateway.requests = gateway.requests, []
-        for request in requests:
-            pipe.send_bytes(json.dumps(request).encode())
+        with suppress(OSError):  # the window's process has gone: the reader of the pipe ends this one
+            for request in requests:
+                pipe.send_bytes(json.dumps(request).encode())
 
     await server.run(listening, stop, pass_requests)
     gateway.close()

@@ -27,6 +27,7 @@ OPEN_S = 5.0  # for the whole of a request
 ENTER_S = 3.0  # for the first word of a page
 PING_S, PONG_S = 5.0, 10.0
 CLOSE_S = 2.0
+MAX_REASON = 120  # bytes, of a WebSocket's last word
 POLL_S = 0.02  # between two looks at the guests' connections
 WRONG_TOKEN, FULL, WRONG_WISH, ELSEWHERE, SLOW = 4001, 4002, 4003, 4004, 4005  # close codes that the page knows
 _SOCKET = "/live"
@@ -170,7 +171,7 @@ class PageServer:
 
     async def _send_away(self, connection: ServerConnection, code: int, why: str) -> None:
         self.refuse(connection, why)
-        await connection.close(code, why[:100])
+        await connection.close(code, ascii(why)[1:-1][:MAX_REASON])
 
 
 def _counted(server: PageServer) -> type[ServerConnection]:
