@@ -31,7 +31,7 @@ def test_a_phone_sees_pictures_asks_for_words_and_is_told_when_they_are_on_the_s
 
 
 def _play(address):
-    """Enter and ask for words, until they are on the screen and pictures have come; these, and what became of the words."""
+    """Enter, ask for words, stay until they are on the screen; the pictures, and what became of the words."""
     place, jpegs, states = urlsplit(address), [], []
     with connect(f"ws://{place.netloc}/live", origin=f"http://{place.netloc}", open_timeout=PATIENCE_S) as page:
         page.send(json.dumps({"kind": "enter", "token": place.fragment, "identity": "ab" * 16, "name": "Ada"}))

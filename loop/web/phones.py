@@ -103,8 +103,8 @@ class Phones:
         """Life after life of the process, until the show ends."""
         deaths = 0
         while not self._is_closing.is_set():
-            self._life, pipe = self._start()
             self._outbox.begin()
+            self._life, pipe = self._start()
             writer = threading.Thread(target=self._outbox.write, args=(pipe,), name="phones' writer", daemon=True)
             writer.start()
             self._listen(pipe)
@@ -114,7 +114,7 @@ class Phones:
                 self._is_closing.wait(min(AGAIN_S * deaths, LONGEST_AGAIN_S))
             self._life.kill()
             self._life.join()
-            self._outbox.break_off()
+            self._outbox.leave()
             writer.join()
             pipe.close()
             self._heard.put({"waiting": []})
