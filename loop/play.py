@@ -29,7 +29,7 @@ from loop.supervise.model import Model, StreamOptions
 from loop.supervise.supervisor import ModelProcess
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
-from loop.web.facts import facts
+from loop.web.facts import show_facts
 from loop.web.phones import Phones
 from world.options import WorldOptions
 
@@ -99,7 +99,7 @@ def show(
         closing.callback(stage.instruments.close)
         controls = ShowControls(screen, script, model, recordings, stage)
         if phones:
-            phones.facts = lambda: facts(controls, model)
+            phones.facts = lambda: show_facts(controls, model)
         patch = PhotodiodePatch() if options.patch else None
         engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch, peers), options.seconds)
         gc_freeze.freeze()

@@ -1,22 +1,14 @@
-"""Everything that a hostile phone could think of, against a real page: `python -m tests.hostile_page ADDRESS`.
-
-ADDRESS is one that the show has printed; that of the audience is what strangers get. Prints for each kind of attack
-when it began and ended, and with --trace what the show's flips were meanwhile and in the quiet times between.
-"""
+"""Everything that a hostile phone could think of, against a real page (see tests.page_siege)."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import secrets
 import socket
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,13 +17,12 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.wrong_words import changed
 
-QUIET_S = 8.0
 PATIENCE_S = 10.0
 BROKEN = (OSError, WebSocketException)
 
 
 class HostilePhone:
-    """Attacks a page of this machine. token: of the role that it was given."""
+    """Attacks a page. address: one that the show has printed; that of the audience is what strangers get."""
 
     def __init__(self, address: str, messages: int, seed: int = 1) -> None:
         parts = urlsplit(address)
@@ -140,46 +131,3 @@ class HostilePhone:
         return connect(
             f"ws://{place}/live", origin=origin or f"http://{place}", open_timeout=PATIENCE_S, close_timeout=1
         )
-
-
-def flips_told(name: str, flips: list[int], begin_ns: int, end_ns: int) -> str:
-    """One line on the flips of a stretch of time."""
-    gaps = [(after - flip) / 1e6 for flip, after in pairwise(flips) if begin_ns <= flip < end_ns]
-    if len(gaps) < 3:
-        return f"{name:<26} no flips"
-    cuts = statistics.quantiles(gaps, n=100)
-    figures = f"p50 {cuts[49]:5.1f}  p95 {cuts[94]:5.1f}  p99 {cuts[98]:5.1f}  longest {max(gaps):5.1f} ms"
-    return f"{name:<26} {(end_ns - begin_ns) / 1e9:5.1f} s, gaps between flips: {figures}"
-
-
-def spans(attacker: HostilePhone) -> Iterator[tuple[str, int, int]]:
-    """Make every attack, each after some quiet seconds; the name of each stretch, its begin and its end."""
-    for attack in attacker.attacks():
-        quiet_ns = time.perf_counter_ns()
-        time.sleep(QUIET_S)
-        begun_ns = time.perf_counter_ns()
-        yield "quiet", quiet_ns, begun_ns
-        attack()
-        yield attack.__name__, begun_ns, time.perf_counter_ns()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("address")
-    parser.add_argument("--messages", type=int, default=10_000)
-    parser.add_argument("--trace", type=Path, help="of the show that is attacked")
-    options = parser.parse_args()
-    found = []
-    for span in spans(HostilePhone(options.address, options.messages)):
-        found.append(span)
-        print(*span, flush=True)
-    if options.trace:
-        time.sleep(1)
-        lines = (json.loads(line) for line in options.trace.read_text().splitlines() if line.endswith("}"))
-        flips = [line["t_ns"] for line in lines if line["kind"] == "flip"]
-        for span in found:
-            print(flips_told(span[0], flips, span[1], span[2]))
-
-
-if __name__ == "__main__":
-    main()

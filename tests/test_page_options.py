@@ -20,7 +20,7 @@ from loop.stage.desk import CueDesk
 from loop.stage.stage import OnStage
 from loop.web import opening
 from loop.web.addresses import addresses
-from loop.web.facts import facts
+from loop.web.facts import show_facts
 from net.transport import TcpListener, own_address
 from net.web.tokens import PAGE_ROLES, Tokens
 from tests.shows import ROOT
@@ -108,7 +108,7 @@ def test_phones_are_told_of_dials_words_cues_and_switches(tmp_path):
     controls = controls_with(None)
     show = SimpleNamespace(desk=CueDesk(model, SetList(file)), keyboard=controls.keyboard, frozen=False, blackout=True)
     controls.keyboard.meet(model.info.dials)
-    told = {state["kind"]: state for state in facts(show, model)}
+    told = {state["kind"]: state for state in show_facts(show, model)}
     assert told["words"]["text"] == "red"
     assert told["cues"] == {"kind": "cues", "names": ["Rain"], "next": 0}
     assert told["switches"] == {"kind": "switches", "freeze": False, "blackout": True}
@@ -117,7 +117,7 @@ def test_phones_are_told_of_dials_words_cues_and_switches(tmp_path):
 
 
 def test_phones_are_told_nothing_before_the_world_is_open():
-    assert facts(SimpleNamespace(), SimpleNamespace(info=None)) == []
+    assert show_facts(SimpleNamespace(), SimpleNamespace(info=None)) == []
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ class ShowState(Protocol):
     blackout: bool
 
 
-def facts(show: ShowState, model: Model) -> list[dict[str, Any]]:
+def show_facts(show: ShowState, model: Model) -> list[dict[str, Any]]:
     """States for the phones, each of its kind; empty until the world is open."""
     if model.info is None:
         return []
