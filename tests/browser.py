@@ -58,14 +58,14 @@ class Tab:
         from websockets.sync.client import connect
 
         self._closing = ExitStack()
-        self._socket = self._closing.enter_context(connect(browser, max_size=2**26))
+        self._socket = self._closing.enter_context(connect(browser, max_size=2**26, ping_interval=None))
         self._numbers = itertools.count(1)
         self._session = ""
         self.errors: list[str] = []
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
+        for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
         scale = 2 if is_phone else 1
         self.call(
