@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import platform
 import threading
 import time
@@ -20,6 +21,8 @@ from net.web.gateway import Gateway
 from net.web.jpeg import to_jpeg
 from net.web.page import Page
 from net.web.tokens import Tokens
+
+NICENESS = 5  # strangers can make this process work: window and model come first
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ def run_page(pipe: Connection, listening: Any, setting: PageSetting) -> None:
     height]} with the pixels themselves as the next bytes, states with a "kind", which every phone is told, and {"end":
     true}. It takes back {"watched": bool}, {"waiting": [[name, words], ...]} and {"cue": index}.
     """
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     logging.basicConfig(level=logging.INFO, format="neverblink: %(message)s")
     logging.getLogger("net.guest").setLevel(logging.WARNING)  # the host says who comes and goes
     asyncio.run(_run(pipe, listening, setting))
