@@ -51,6 +51,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan", "world.wan.family"},
     "input": _WORLD,
     "input.sound": {"input"},
+    "input.midi": {"input"},
     "net": _WORLD,
     "net.web": {"net"},
     "loop.link": _WORLD,
@@ -59,7 +60,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
     "loop.peer": _WORLD | {"world.zoo", "net", "loop.archive", "loop.link", "loop.timing", "loop.supervise"},
     # it tells the model over how many blocks a cue comes in
-    "loop.stage": _WORLD | {"input", "input.sound", "loop.supervise"},
+    "loop.stage": _WORLD | {"input", "input.midi", "input.sound", "loop.supervise"},
     "loop.screen.clip": set(),
     "loop.screen": _WORLD | {"input", "loop.screen.clip"},
     "loop.archive": _WORLD | {"loop.link"},

@@ -21,9 +21,10 @@ DOORS = {
     "PIL": {"net/web/jpeg.py"},
     "segno": {"loop/web/addresses.py"},
     "av": {"loop/output/mp4.py"},
-    "mido": {"input/midi.py"},
-    "rtmidi": {"input/midi.py"},
+    "mido": {"input/midi/ports.py"},
+    "rtmidi": {"input/midi/ports.py"},
     "pythonosc": {"input/osc.py"},
+    "link": {"input/link.py"},
     "sounddevice": {"input/sound/audio.py"},
     "triton": {"world/wan/fast/fused.py"},
 }

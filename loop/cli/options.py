@@ -223,6 +223,8 @@ def _add_loop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=accept.segment_seconds, default=20.0, metavar="S", help="length of a segment (20)"
     )
+    told = "options of play, such as '--osc 9000 --midi auto': with them, and without, instead of without a model"
+    parser.add_argument("--inputs", type=accept.stage_options, default=(), metavar="'OPTIONS'", help=told)
     _add_reserve_option(parser)
 
 
