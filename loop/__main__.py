@@ -106,6 +106,10 @@ def _bench(options: Namespace) -> int:
         from loop.measure.steer.command import run_steer_bench
 
         return run_steer_bench(options)
+    if options.benchmark == "leap":
+        from loop.measure.leap.command import run_leap_bench
+
+        return run_leap_bench(options)
     from loop.measure.shows.bench_loop import run_loop_bench
     from loop.measure.shows.bench_pace import run_pace_bench
     from loop.measure.shows.bench_soak import run_soak_bench

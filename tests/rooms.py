@@ -25,6 +25,7 @@ _COMMANDS = {
     "loop.replay",
     "loop.measure.shows",
     "loop.measure.latency",
+    "loop.measure.leap",
     "loop.measure.model",
     "loop.measure.gpu",
     "loop.measure.steer",
@@ -70,6 +71,8 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.measure.trace": {"loop.output"},
     "loop.measure.shows": _MEASURE | _WORLD | {"world.dit", "input", "loop"} | _SHOW,
     "loop.measure.latency": _MEASURE | {"loop.measure.shows", "loop.output"},
+    # it draws a show's pictures from its saved session, and compares ways to switch
+    "loop.measure.leap": _MEASURE | {"loop.measure.shows", "loop.output", "loop.replay", "loop.timing"},
     # a benchmark of the model looks into it
     "loop.measure.model": {"loop.measure", "loop.cli", "world.zoo"} | _WORLD | _MODEL,
     "loop.measure.gpu": _MEASURE

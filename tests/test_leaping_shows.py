@@ -108,12 +108,12 @@ def missed_for_a_leap(plan: Plan, mode: str) -> list[str]:
     return missed + complaints(show)
 
 
-def wrong(seeds) -> dict[int, list[str]]:
-    """What is wrong with random shows whose messages come in time."""
+def wrong(seeds) -> dict[tuple[int, str], list[str]]:
+    """What is wrong with the random shows of these seeds, whose messages come in time, in either mode."""
     allow = Allow(deaths=False, hangs=False, late_to_model=False)
     plans = [replace(random_plan(seed, allow), to_window_ms=0.0) for seed in seeds]
-    found = {plan.seed: missed_for_a_leap(plan, mode) for plan in plans for mode in ("auto", "leap")}
-    return {seed: what for seed, what in found.items() if what}
+    found = {(plan.seed, mode): missed_for_a_leap(plan, mode) for plan in plans for mode in ("auto", "leap")}
+    return {which: what for which, what in found.items() if what}
 
 
 def test_no_frame_is_missed_for_a_leap():

@@ -51,7 +51,7 @@ class Show:
     """What to run.
 
     arguments: options of `play`, without --script, --trace and --seconds. module: what `python -m` runs.
-    trace: a file that gets a copy of the trace; None for none.
+    trace: a file that gets a copy of the trace; None for none. session: a folder to save the show in; None: it is not.
     """
 
     arguments: tuple[str, ...]
@@ -59,6 +59,7 @@ class Show:
     seconds: float
     module: str = "loop"
     trace: Path | None = None
+    session: Path | None = None
 
 
 def run_show(show: Show, watch: Watch | None = None) -> Recording:
@@ -66,7 +67,8 @@ def run_show(show: Show, watch: Watch | None = None) -> Recording:
     with tempfile.TemporaryDirectory(prefix="neverblink-") as folder:
         script, trace = Path(folder, "script.jsonl"), Path(folder, "trace.jsonl")
         script.write_text("".join(json.dumps(entry) + "\n" for entry in show.script))
-        files = ("--script", str(script), "--trace", str(trace), "--no-save", "--end-with-stdin")
+        saved = ("--session", str(show.session)) if show.session else ("--no-save",)
+        files = ("--script", str(script), "--trace", str(trace), *saved, "--end-with-stdin")
         length = ("--seconds", f"{show.seconds:.3f}")
         try:
             _run_process(
