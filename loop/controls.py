@@ -13,6 +13,7 @@ from loop.output.recordings import Recordings
 from loop.screen.display_dials import DISPLAY_DIALS
 from loop.screen.screen import Screen
 from loop.stage.desk import DESK_COMMANDS
+from loop.stage.lights import lamp_values
 from loop.stage.stage import OnStage
 from loop.stage.waves import Waves
 from loop.supervise.model import Model
@@ -101,6 +102,9 @@ class ShowControls:
         for event, source, sent_ns in self.desk.poll(now_ns, first_flip_ns):
             self.newest = event, sent_ns
             yield event, source, sent_ns
+        if self.mapper.lights:
+            states = {"blackout": self.blackout, "freeze": self.frozen}
+            self.instruments.light(lamp_values(self.mapper.lights, self.desk, states, now_ns))
 
     def _in_order(self, gestures: Sequence[tuple[Gesture, int]]) -> list[tuple[Gesture, int]]:
         """The gestures that were held back for the clipboard and the new ones; its text comes before all of them."""

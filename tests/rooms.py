@@ -35,7 +35,9 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.dit": _WORLD,
     "world.diffusion": _WORLD | {"world.dit"},
     "world.compact": _WORLD | {"world.dit", "world.diffusion"},
-    "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast"},
+    # what a folder holds is told before a window opens, without torch
+    "world.wan.family": _WORLD | {"world.dit"},
+    "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast", "world.wan.family"},
     # it knows the weights by their released names, not the plain modules
     "world.wan.fast": {"world.dit", "world.diffusion"},
     "world.train.learn": {"world.dit", "world.compact"},
@@ -47,9 +49,10 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.train.marks": {"world.compact", "world.train.tale", "world.train.story"} | _TRAIN,
     "world.train": _WORLD | {"world.dit", "world.compact", "world.train.story", "world.train.marks"} | _TRAIN,
     # it prepares the process that a world is to have for itself
-    "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan"},
+    "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan", "world.wan.family"},
     "input": _WORLD,
     "input.sound": {"input"},
+    "input.midi": {"input"},
     "net": _WORLD,
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
@@ -57,7 +60,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
     "loop.peer": _WORLD | {"world.zoo", "net", "loop.archive", "loop.link", "loop.timing", "loop.supervise"},
     # it tells the model over how many blocks a cue comes in
-    "loop.stage": _WORLD | {"input", "input.sound", "loop.supervise"},
+    "loop.stage": _WORLD | {"input", "input.midi", "input.sound", "loop.supervise"},
     "loop.screen.clip": set(),
     "loop.screen": _WORLD | {"input", "loop.screen.clip"},
     "loop.archive": _WORLD | {"loop.link"},
@@ -78,7 +81,16 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.measure.gpu": _MEASURE
     | _WORLD
     | _MODEL
-    | {"loop.measure.shows", "loop.cli", "loop.link", "loop.worker", "loop.timing", "loop.output", "world.zoo"},
+    | {
+        "world.wan.family",
+        "loop.measure.shows",
+        "loop.cli",
+        "loop.link",
+        "loop.worker",
+        "loop.timing",
+        "loop.output",
+        "world.zoo",
+    },
     # it marks by what training marks by
     "loop.measure.steer": {"loop.measure", "loop.cli", "loop.output", "world.zoo", "world.compact"}
     | _WORLD

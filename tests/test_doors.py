@@ -18,9 +18,10 @@ DOORS = {
     "msgpack": {"net/wire.py"},
     "zeroconf": {"net/discovery.py"},
     "av": {"loop/output/mp4.py"},
-    "mido": {"input/midi.py"},
-    "rtmidi": {"input/midi.py"},
+    "mido": {"input/midi/ports.py"},
+    "rtmidi": {"input/midi/ports.py"},
     "pythonosc": {"input/osc.py"},
+    "link": {"input/link.py"},
     "sounddevice": {"input/sound/audio.py"},
     "triton": {"world/wan/fast/fused.py"},
 }

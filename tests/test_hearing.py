@@ -21,6 +21,15 @@ def clicks(bpm, seconds, seed=1, noise=0.002, offset_s=0.3):
     return samples.astype(np.float32), times
 
 
+def tones(bpm, seconds):
+    """float32: a short tone on each beat, and nothing else."""
+    t_s = np.arange(int(0.03 * RATE)) / RATE
+    tone, samples = 0.6 * np.sin(2 * np.pi * 1500 * t_s) * np.exp(-200 * t_s), np.zeros(int(seconds * RATE))
+    for start in np.arange(0, seconds - 0.1, 60 / bpm):
+        samples[int(start * RATE) :][: len(tone)] += tone
+    return samples.astype(np.float32)
+
+
 def heard(samples, hearing=None):
     """(all findings, the last tempo) of samples whose first is at time 0."""
     hearing, found, tempo = hearing or Hearing(RATE), [], None
@@ -49,6 +58,13 @@ def test_every_click_is_an_onset_and_nothing_else_is():
     late = times[times > 1]  # a second to learn what is usual
     assert all(min(abs(onsets - t_s)) < 0.03 for t_s in late)
     assert sum(onsets > 1) == len(late)
+
+
+@pytest.mark.parametrize("silent_s", [2.25, 4.0, 6.0])
+def test_music_that_begins_after_a_silence_is_followed(silent_s):
+    silence = np.zeros(int(silent_s * RATE), np.float32)
+    _, tempo = heard(np.concatenate([silence, tones(120, 14 - silent_s)]))
+    assert tempo.bpm == pytest.approx(120, rel=0.01)
 
 
 def test_noise_has_no_tempo_to_be_followed():

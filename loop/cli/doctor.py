@@ -36,6 +36,7 @@ PACKAGES = (
     Package("python-rtmidi", "MIDI", "midi"),
     Package("python-osc", "OSC", "osc"),
     Package("sounddevice", "audio in", "audio"),
+    Package("LinkPython-extern", "Ableton Link", "link"),
     Package("zeroconf", "hosts found by --join auto", "discover"),
     Package("matplotlib", "pictures of the latency page", "plot"),
 )

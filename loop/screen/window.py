@@ -187,9 +187,9 @@ class Window:
             self._drawn = None
             if self._programme:
                 self._programme.damaged()
-        if self._gamepads and (move := self._gamepads.move(event)) is not None:
-            self._pending.append((move, t_ns))
-        elif event.type == pygame.WINDOWCLOSE and self._programme:  # of two windows: no QUIT comes for one of them
+        if self._gamepads:
+            self._pending += [(move, t_ns) for move in self._gamepads.moves(event)]
+        if event.type == pygame.WINDOWCLOSE and self._programme:  # of two windows: no QUIT comes for one of them
             self._pending.append((Closed(), t_ns))
         elif event.type == pygame.WINDOWSIZECHANGED:
             self._pending.append((Resized(*self.size), t_ns))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from input.action import Action
@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 class Instruments:
     """Polls every instrument, and gives what it knows of the beat to the beat clock. Owned by the show's controls.
 
-    sources: each with a `name`, `poll(now_ns)` and `close()`; those with `tell_beat` are told the beat.
+    sources: each with a `name`, `poll(now_ns)` and `close()`. Those with `tell_beat` are told the beat, those with
+    `keep_time` share a beat with the clock, those with `light` have lamps.
     """
 
     def __init__(self, sources: list[Any] | None = None) -> None:
@@ -28,8 +29,16 @@ class Instruments:
             for heard, t_ns in source.poll(now_ns):
                 if not self._is_clock(heard, t_ns, clock):
                     yield heard, source.name, t_ns
+            if hasattr(source, "keep_time"):
+                source.keep_time(clock, now_ns)
             if clock.is_running and hasattr(source, "tell_beat"):
                 source.tell_beat(clock.position(now_ns), clock.bpm)
+
+    def light(self, values: Mapping[str, int]) -> None:
+        """Let the lamps of all controllers show these values."""
+        for source in self.sources if values else ():
+            if hasattr(source, "light"):
+                source.light(values)
 
     def close(self) -> None:
         for source in self.sources:
