@@ -107,9 +107,10 @@ def _bench(options: Namespace) -> int:
 
         return run_steer_bench(options)
     if options.benchmark == "leap":
+        from loop.measure.leap.between_steps import run_between_steps
         from loop.measure.leap.command import run_leap_bench
 
-        return run_leap_bench(options)
+        return run_between_steps(options) if options.between_steps else run_leap_bench(options)
     from loop.measure.shows.bench_loop import run_loop_bench
     from loop.measure.shows.bench_pace import run_pace_bench
     from loop.measure.shows.bench_soak import run_soak_bench

@@ -224,6 +224,8 @@ def _add_reserve_option(parser: argparse.ArgumentParser) -> None:
 def _add_leap_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pairs", type=accept.count, default=100, metavar="N", help="switches of each kind (100)")
     parser.add_argument("--out", type=accept.new_file, metavar="FILE.png", help="the pictures around one of each kind")
+    told = "instead: what a dial does that enters between the denoising steps of a block"
+    parser.add_argument("--between-steps", action="store_true", help=told)
 
 
 def _add_loop_options(parser: argparse.ArgumentParser) -> None:
