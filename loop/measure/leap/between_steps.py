@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from loop.cli.options import UsageError, world_options
@@ -52,7 +53,8 @@ class LateDialSession(DiffusionSession):
         (step, dials), times = self.late, self._times
         self.late = None
         frames = self._config.cache.block
-        later = self._prompts.condition(conditions.words, [{**conditions.dials, **dials}] * frames)
+        with torch.inference_mode():
+            later = self._prompts.condition(conditions.words, [{**conditions.dials, **dials}] * frames)
         self._times = _LateTimes(times, step, later)  # type: ignore[assignment]
         try:
             yield from super()._denoise(conditions, start, index)
