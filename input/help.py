@@ -18,11 +18,13 @@ _HELP = (
     ("Space  B", "freeze, blackout, and back"),
     ("Backspace  R", "step back in time; another turn"),
     ("F5 to F8", "go back to a bookmark; with Shift set it"),
+    ("Ctrl+F5 to F8", "let a bookmark come back into the picture"),
     ("T  Shift+T  ;  '", "tap the beat; the one; nudge it"),
     ("Q  F4", "words wait for a beat; take more blocks"),
     ("F2  F3", "ways to switch; picture whole, cut, stretched"),
     ("F12", "learn: a key, then a control"),
     ("F9  F11", "record, full screen"),
+    ("F10", "pin the corners of the picture"),
     ("F1  H", "statistics, these keys"),
     ("Ctrl+Q", "quit"),
 )

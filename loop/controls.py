@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from input.action import PAST_COMMANDS, Action, Command, ControlMoved, FireCue, SetState, StagePrompt
-from input.gesture import Closed, Gesture, KeyDown, KeyUp, Pasted
+from input.gesture import Clicked, Closed, Gesture, KeyDown, KeyUp, Pasted
 from input.keys import Keyboard
 from input.script import Script
 from loop.output.recordings import Recordings
@@ -30,6 +30,8 @@ class TypingScreen(Protocol):
     def toggle_fullscreen(self) -> object: ...
 
     def next_fit(self) -> object: ...
+
+    def toggle_pinning(self) -> object: ...
 
     def start_text(self) -> object: ...
 
@@ -117,6 +119,8 @@ class ShowControls:
             self.mapper.message = ""
         if isinstance(gesture, ControlMoved):
             return self._moved(gesture, "gamepad", pump_ns)
+        if isinstance(gesture, Clicked):
+            return self._act(gesture.action or Command.DISARM, "mouse", pump_ns)
         if (move := self._mapped_key(gesture)) is not None:
             return self._moved(move, "keys", pump_ns)
         values, found = dict(self.keyboard.values), []
@@ -211,13 +215,15 @@ class ShowControls:
             self.newest = command, pump_ns
         elif self._window:
             self._obey_window(self._window, command)
-            self.newest = (command, pump_ns) if command is Command.FIT else self.newest
+            self.newest = (command, pump_ns) if command in (Command.FIT, Command.PIN) else self.newest
 
     def _obey_window(self, window: TypingScreen, command: Command) -> None:
         if command is Command.FULLSCREEN:
             window.toggle_fullscreen()
         elif command is Command.FIT:
             window.next_fit()
+        elif command is Command.PIN:
+            window.toggle_pinning()
         elif command is Command.LINE_OPENED:
             window.start_text()
         elif command is Command.LINE_CLOSED:

@@ -12,7 +12,10 @@ from tests.rooms import ALLOWED, MOST_FILES, ROOT, files_in, graph, imports, in_
 
 VOCABULARY = {"world.event", "world.info"}  # the only door that input and net may open
 DOORS = {
-    "pygame": {f"loop/screen/{name}.py" for name in ("window", "canvas", "painter", "gamepad", "programme")},
+    "pygame": {
+        f"loop/screen/{name}.py"
+        for name in ("window", "opening", "canvas", "painter", "gamepad", "pointer", "programme", "pinning/projection")
+    },
     "cupy": {"loop/worker/upload.py"},
     "socket": {"net/transport.py"},
     "msgpack": {"net/wire.py"},

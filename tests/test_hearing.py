@@ -72,6 +72,17 @@ def test_noise_has_no_tempo_to_be_followed():
     assert heard(noise)[1].confidence < 0.3
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_notes_without_any_beat_are_analysed_to_their_end(seed):
+    chance, samples = np.random.default_rng(seed), np.zeros(16 * RATE, np.float32)
+    note = 0.7 * np.sin(2 * np.pi * 440 * np.arange(RATE // 4) / RATE) * np.exp(-np.arange(RATE // 4) / RATE / 0.1)
+    for start in np.cumsum(1 + 0.5 * chance.random(10)) * RATE:
+        samples[int(start) : int(start) + len(note)] += note
+    found, tempo = heard(samples)
+    assert len(found) == (len(samples) - 1) // HOP
+    assert 60 / 1.05 <= tempo.bpm <= 190 * 1.05
+
+
 def test_silence_is_silent_and_has_no_onset():
     found, tempo = heard(np.zeros(6 * RATE, np.float32))
     assert tempo is None and not any(one.is_onset for one in found)

@@ -97,7 +97,8 @@ def _uploads() -> Row:
 
 
 def _displays() -> Iterator[Row]:
-    from loop.screen.window import WindowError, displays
+    from loop.screen.display import WindowError
+    from loop.screen.opening import displays
 
     try:
         for number, (width, height) in enumerate(displays()):

@@ -68,5 +68,11 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
     stage.add_argument(
         "--programme", type=accept.natural, metavar="N", help="fill display N with the picture alone; --display: yours"
     )
+    stage.add_argument(
+        "--projector",
+        type=Path,
+        metavar="FILE.toml",
+        help="where its corners are pinned; F10 moves them, and writes it (with --programme: one in the state folder)",
+    )
     stage.add_argument("--clean", action="store_true", help="nothing over the picture: messages go to the terminal")
     stage.add_argument("--bpm", type=accept.bpm, metavar="N", help="a beat from the first picture on (tap one with T)")

@@ -22,7 +22,7 @@ from net.schema import NetError, event_from
 from net.seats import Member
 from net.transport import Listener, place_text
 from world.block import Conditions
-from world.event import Event, Prompt, Scene, to_json
+from world.event import Event, Prompt, Scene, text_of, to_json
 from world.info import WorldInfo
 
 log = logging.getLogger(__name__)
@@ -119,11 +119,13 @@ class Hosting:
             return
         if remote:
             self._asked[number] = remote
-        if isinstance(event, Prompt | Scene):
+        text = text_of(event)
+        if text is not None:
             name = self._members[remote.guest].name if remote else self._name
-            self._tell_all(lambda: (News(name, to_json(event)), b""))
+            told = event if isinstance(event, Prompt | Scene) else Prompt(text)
+            self._tell_all(lambda: (News(name, to_json(told)), b""))
             if remote:
-                self.newest = f"{name}: {event.text}", self._clock.now_ns()
+                self.newest = f"{name}: {text}", self._clock.now_ns()
 
     def stamped(self, number: int, stage: str, t_ns: int, why: str) -> None:
         """An event has ended: its sender is told how."""

@@ -19,7 +19,7 @@ AHEAD_BEATS = 2 * BEATS_PER_BAR  # a cue with a bar of its own is armed so long 
 LATE_BEATS = 1  # and still played so long after: that of the first bar cannot be armed before it
 
 DESK_COMMANDS = {
-    *(Command.NEXT, Command.PREVIOUS, Command.CANCEL, Command.TRANSITION, Command.QUANTISE),
+    *(Command.NEXT, Command.PREVIOUS, Command.CANCEL, Command.DISARM, Command.TRANSITION, Command.QUANTISE),
     *(Command.TAP, Command.RESYNC, Command.NUDGE_EARLIER, Command.NUDGE_LATER),
 }
 
@@ -108,6 +108,8 @@ class CueDesk:
             return self._fire_cue(self.set_list.preceding, t_ns, "cue")
         if command is Command.CANCEL:
             self._cancel()
+        elif command is Command.DISARM:
+            self.next_by_hand = None
         elif command is Command.TRANSITION:
             longer = [blocks for blocks in TRANSITIONS if blocks > self.transition]
             self.transition = longer[0] if longer else TRANSITIONS[0]
@@ -188,7 +190,7 @@ class CueDesk:
         if launch.quantise == "off" or not self.clock.is_running:
             return [self._send(launch, t_ns)]
         beat = self.launches.first_beat(t_ns, launch.quantise)
-        self.launches.arm(replace(launch, beat=beat))
+        self.launches.arm(replace(launch, beat=beat, asked_ns=t_ns))
         return []
 
     def _send(self, launch: Launch, t_ns: int) -> Fired:

@@ -60,6 +60,7 @@ class Plan:
     reserve: int = 0
     mode: str = "auto"
     transition: int = 1
+    memory: str = "named"
     spare: str = "off"
     script: tuple[tuple[float, Event], ...] = ()
     typed: tuple[tuple[float, str], ...] = ()
@@ -189,7 +190,9 @@ def play(
         return lives[-1]
 
     world = WorldOptions("probe", probe=probe)
-    options = StreamOptions(world, plan.seed, "the first words", plan.reserve, plan.mode, plan.transition, plan.spare)
+    options = StreamOptions(
+        world, plan.seed, "the first words", plan.reserve, plan.mode, plan.transition, plan.spare, memory=plan.memory
+    )
     model = LiveModel(options, launch, clock, rings.create, patience_s=HANG_S)
     screen, trace = SimulatedScreen(clock, gestures_of(plan)), Lines()
     controls = ShowControls(screen, Script(plan.script), model, stage=on_stage(model))

@@ -51,7 +51,8 @@ class Show:
     """What to run.
 
     arguments: options of `play`, without --script, --trace and --seconds. module: what `python -m` runs.
-    trace: a file that gets a copy of the trace; None for none. session: a folder to save the show in; None: it is not.
+    trace: a file that gets a copy of the trace; None for none. session: a folder to save the show in. saves: whether it
+    is saved where no folder is named, to be thrown away.
     """
 
     arguments: tuple[str, ...]
@@ -60,6 +61,7 @@ class Show:
     module: str = "loop"
     trace: Path | None = None
     session: Path | None = None
+    saves: bool = False
 
 
 def run_show(show: Show, watch: Watch | None = None) -> Recording:
@@ -67,8 +69,9 @@ def run_show(show: Show, watch: Watch | None = None) -> Recording:
     with tempfile.TemporaryDirectory(prefix="neverblink-") as folder:
         script, trace = Path(folder, "script.jsonl"), Path(folder, "trace.jsonl")
         script.write_text("".join(json.dumps(entry) + "\n" for entry in show.script))
-        saved = ("--session", str(show.session)) if show.session else ("--no-save",)
-        files = ("--script", str(script), "--trace", str(trace), *saved, "--end-with-stdin")
+        session = show.session or (Path(folder, "session") if show.saves else None)
+        saving = ("--session", str(session)) if session else ("--no-save",)
+        files = ("--script", str(script), "--trace", str(trace), *saving, "--end-with-stdin")
         length = ("--seconds", f"{show.seconds:.3f}")
         try:
             _run_process(
