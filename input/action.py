@@ -48,6 +48,8 @@ class Command(Enum):
     NUDGE_EARLIER = "nudge earlier"
     NUDGE_LATER = "nudge later"
     QUANTISE = "quantise"  # the next of the ways to wait for the beat
+    LET_IN = "let in"  # the oldest words of the audience
+    REFUSE = "refuse"
     LEARN = "learn"  # what a control of an instrument shall do
 
 

@@ -32,6 +32,8 @@ _LINE_CLOSED_ONLY = {
     "b": Command.BLACKOUT,
     "escape": Command.CANCEL,
     "q": Command.QUANTISE,
+    "y": Command.LET_IN,
+    "x": Command.REFUSE,
     ";": Command.NUDGE_EARLIER,
     "'": Command.NUDGE_LATER,
     "r": Command.ANOTHER_TURN,

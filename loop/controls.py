@@ -47,7 +47,8 @@ class ShowControls:
     the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. past: the
     commands that concern the past, each with its time, until the engine takes them. is_nobody: there is no window, so
     nobody can be told anything but by the exit status. desk: cues and what waits for the beat. instruments, mapper:
-    what is plugged in, and what its controls do. The words in force and the switch mode belong to the model.
+    what is plugged in, and what its controls do. audience: whose words wait to be let in, if there is one. The words in
+    force and the switch mode belong to the model.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ShowControls:
     ) -> None:
         stage = stage or OnStage.empty(model)
         self.desk, self.instruments, self.mapper = stage.desk, stage.instruments, stage.mapper
+        self.audience = stage.audience
         self._waves = Waves(self.mapper.waves)
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.has_pressed = False
@@ -207,6 +209,8 @@ class ShowControls:
             self.statistics = not self.statistics
         elif command is Command.LEARN:
             self.mapper.learn()
+        elif command in (Command.LET_IN, Command.REFUSE) and self.audience:
+            self.audience.decide(command is Command.LET_IN)
         elif command is Command.SWITCH:
             self._model.set_mode(_mode_after(self._model.mode))
             self.newest = command, pump_ns
