@@ -58,7 +58,8 @@ def _play(options: Namespace, mode: str, segment: int, count: int) -> tuple[list
         arguments = trial.play_arguments(options, "--switch", mode)
         show = trial.Show(arguments, trial.prompt_script(times), times[-1] + 1.5, session=session)
         recording = trial.run_show_with_retry(show)
-        subprocess.run([sys.executable, "-m", "loop", "replay", session, "--out", film], check=True)
+        command = [sys.executable, "-m", "loop", "replay", str(session), "--out", str(film)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         shown = ShownFilm(recording, np.load(film))
         jumps = [shown.jump(event) for event in shown_switches(recording)]
         places = np.linspace(0, len(jumps[-1].places) - 1, STRIP).round().astype(int)
