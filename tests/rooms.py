@@ -25,6 +25,7 @@ _COMMANDS = {
     "loop.replay",
     "loop.measure.shows",
     "loop.measure.latency",
+    "loop.measure.leap",
     "loop.measure.model",
     "loop.measure.gpu",
     "loop.measure.steer",
@@ -90,6 +91,11 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.measure.trace": {"loop.output"},
     "loop.measure.shows": _MEASURE | _WORLD | {"world.dit", "input", "loop"} | _SHOW,
     "loop.measure.latency": _MEASURE | {"loop.measure.shows", "loop.output"},
+    # it draws a show's pictures from its saved session, and compares ways to switch
+    "loop.measure.leap": _MEASURE
+    | _WORLD
+    | _MODEL
+    | {"loop.measure.shows", "loop.output", "loop.replay", "loop.timing", "loop.cli", "loop.worker", "world.zoo"},
     # a benchmark of the model looks into it
     "loop.measure.model": {"loop.measure", "loop.cli", "world.zoo"} | _WORLD | _MODEL,
     "loop.measure.gpu": _MEASURE

@@ -214,7 +214,8 @@ def no_frame_is_skipped(show: Show) -> Iterator[str]:
     """No tick is late here, so all frames of a block that is shown are shown, unless it was taken back."""
     if show.engine.skipped:
         yield f"{show.engine.skipped} frames were skipped"
-    if show.plan.mishaps:
+    goes_back = any(line["event"]["type"] == "rewind" for line in show.trace.of("event"))
+    if show.plan.mishaps or goes_back:
         return
     shown = [b for a, b in pairwise([{"frame": None}, *show.trace.of("flip")]) if a["frame"] != b["frame"]]
     frames = Counter(line["block"] for line in shown)
