@@ -31,6 +31,7 @@ _LINE_CLOSED_ONLY = {
     "b": Command.BLACKOUT,
     "escape": Command.CANCEL,
     "q": Command.QUANTISE,
+    "v": Command.WAY,
     ";": Command.NUDGE_EARLIER,
     "'": Command.NUDGE_LATER,
     "r": Command.ANOTHER_TURN,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from net.channel import Channel
 from net.key import is_proven
 from net.message import MAX_GUESTS, Bye, Challenge, Hello
+from net.picture import WorldDescription
 from net.refusals import Refusals
 from net.schema import NetError
 from net.transport import Listener
@@ -32,7 +33,7 @@ class HostFacts:
     """What a host says of its world. key: None where anybody may come. name: the host's own, for the roster."""
 
     world: str
-    weights: str
+    about: WorldDescription
     fps: float
     block_frames: int
     name: str
@@ -140,9 +141,9 @@ class Door:
             raise FinalRefusal("it does not know the key of this world")
         if hello.role == "operator" and facts.key is None:
             raise FinalRefusal("an operator has to prove a key, and this host has none: start it with --key FILE")
-        if hello.follow == "latents" and (hello.world, hello.weights) != (facts.world, facts.weights):
-            ours, theirs = f"{facts.world} {facts.weights[:12]}", f"{hello.world} {hello.weights[:12]}"
-            raise FinalRefusal(f"this is the world {ours}, not {theirs}: open the same one to follow it")
+        if hello.follow == "latents" and hello.weights != facts.about.weights:
+            ours, theirs = f"{facts.world} {facts.about.weights[:12]}", f"{hello.world} {hello.weights[:12]}"
+            raise FinalRefusal(f"this is the world {ours}, not {theirs}: open the same one, or follow by video")
         if self._is_full(hello.identity):
             raise NetError(f"{MAX_GUESTS} guests are here, more are not let in")
 

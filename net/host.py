@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from net.channel import PIECE, Channel
 from net.door import Door, HostFacts
 from net.message import (
+    FOLLOWS,
     MAX_GUESTS,
     OF_GUESTS,
     Bye,
     ClockReading,
-    Digest,
+    Cue,
     Events,
     Hello,
-    Message,
     Receipt,
     Roster,
     Switch,
     Welcome,
 )
+from net.picture import Digest, Follow, Video
 from net.refusals import Refusals
-from net.schema import NetError
+from net.schema import Message, NetError
 from net.seats import Member, new_member
 from net.transport import Listener
 from net.wire import Limits, to_bytes
@@ -34,11 +35,12 @@ POLL_NS = 1_000_000  # of a tick, for reading
 SILENT_NS = 10 * NS  # a guest asks for the time every second
 ROSTER_NS = 2 * NS
 MAX_WAITING = 96 * 2**20  # bytes for a guest that reads too slowly
+MAX_VIDEO_WAITING = 256 * 2**10  # the same of video: what has not left by then is too old when it comes
 KNOWN = 256  # guests that are known again when they come back
 _LATER = Limits(OF_GUESTS)
 
 
-Request = tuple[Member, Message]  # Hello: it has come, and follows; Events, Switch, Digest: what it asks for
+Request = tuple[Member, Message]  # Hello: it has come, and follows; Events, Switch, Cue, Follow, Digest: what it wants
 
 
 class Host:
@@ -91,12 +93,37 @@ class Host:
         if member.channel:
             self._queue(member, to_bytes(message, payload))
 
-    def broadcast(self, message: Message, payload: bytes = b"", followers_only: bool = False) -> None:
-        """Send the same to every guest, or to those that follow the picture."""
+    def broadcast(self, message: Message, payload: bytes = b"", follows: Collection[str] = FOLLOWS) -> None:
+        """Send the same to every guest, or to those that follow in one of these ways."""
         data = to_bytes(message, payload)
         for member in self.members:
-            if member.follow == "latents" or not followers_only:
+            if member.follow in follows:
                 self._queue(member, data)
+
+    def show(self, video: Video, payload: bytes) -> bool:
+        """Send a frame to those who follow by video; whether somebody waits for a key frame.
+
+        A guest that reads too slowly gets no frame before the next key frame, once what waits for it has left.
+        """
+        data = to_bytes(video, payload)
+        is_key_wanted = False
+        for member in self.members:
+            if member.follow != "video" or member.channel is None or video.block <= member.video_after:
+                continue
+            if member.needs_key:
+                is_late = member.channel.waiting_bytes > 0
+                member.needs_key = is_late or not video.is_key
+                is_key_wanted |= member.needs_key and not is_late
+            else:
+                member.needs_key = member.channel.waiting_bytes > MAX_VIDEO_WAITING
+            if not member.needs_key:
+                self._queue(member, data)
+        return is_key_wanted
+
+    def dismiss(self, member: Member, why: str) -> None:
+        """Send a guest away, and say why."""
+        if member.channel:
+            self._refuse(member, member.channel, why)
 
     def flush(self) -> None:
         """Let leave what there is room for."""
@@ -126,7 +153,8 @@ class Host:
             member.channel.close(Bye("it has come again by another connection"))
         host = channel.address.rpartition(":")[0]
         member.name, member.role, member.follow = hello.name or f"guest {member.number}", hello.role, hello.follow
-        member.address = f"{host}:{hello.port}" if hello.port and hello.follow == "latents" else ""
+        member.place = f"{host}:{hello.port}" if hello.port else ""
+        member.weights, member.needs_key, member.video_after = hello.weights, True, -1
         member.channel = channel
         self._known[hello.identity] = member
         self._forget_oldest()
@@ -134,6 +162,7 @@ class Host:
         channel.heard_ns = now_ns
         facts = self.facts
         channel.send(Welcome(member.number, member.role, facts.world, facts.fps, facts.block_frames, member.received))
+        channel.send(facts.about)
         for receipt in member.receipts:
             channel.send(receipt)
         self._roster_ns = 0
@@ -159,11 +188,14 @@ class Host:
         except ConnectionError as error:
             self._lose(member, str(error))
         except NetError as error:
-            member.channel = None
-            self._roster_ns = 0
-            self.refusals.note(f"{member.name} at {channel.address}", str(error), now_ns)
-            channel.close(Bye(str(error)[:300]))
+            self._refuse(member, channel, str(error))
         return found
+
+    def _refuse(self, member: Member, channel: Channel, why: str) -> None:
+        member.channel = None
+        self._roster_ns = 0
+        self.refusals.note(f"{member.name} at {channel.address}", why, self._now_ns())
+        channel.close(Bye(why[:300]))
 
     def _act(self, member: Member, message: Message, now_ns: int) -> list[Request]:
         """Answer what the host can answer itself; everything else is handed on."""
@@ -174,11 +206,22 @@ class Host:
             raise ConnectionError(f"it took leave: {message.why!a}")
         elif isinstance(message, Events):
             return self._allowed_events(member, message, now_ns)
-        elif isinstance(message, Digest) or (isinstance(message, Switch) and member.role == "operator"):
+        elif isinstance(message, Switch | Cue) and member.role != "operator":
+            what = f"turn the {message.switch} on and off" if isinstance(message, Switch) else "fire cues"
+            raise NetError(f"{member.role}s do not {what}: that is for operators")
+        elif isinstance(message, Follow):
+            self._change(member, message.follow)
             return [(member, message)]
-        elif isinstance(message, Switch):
-            raise NetError(f"{member.role}s do not turn the {message.switch} on and off")
+        elif isinstance(message, Digest | Switch | Cue):
+            return [(member, message)]
         return []
+
+    def _change(self, member: Member, follow: str) -> None:
+        """Let a member follow in another way, or in the same from a new beginning."""
+        if follow == "latents" and member.weights != self.facts.about.weights:
+            raise NetError(f"it has other weights than this world {self.facts.world}: it can follow by video only")
+        member.follow, member.needs_key = follow, True
+        self._roster_ns = 0
 
     def _allowed_events(self, member: Member, message: Events, now_ns: int) -> list[Request]:
         """The events that are new and that its role allows; each of the others has its receipt at once."""

@@ -17,7 +17,7 @@ DOORS = {
     "socket": {"net/transport.py"},
     "msgpack": {"net/wire.py"},
     "zeroconf": {"net/discovery.py"},
-    "av": {"loop/output/mp4.py"},
+    "av": {"loop/output/mp4.py", "loop/video/h264.py"},
     "mido": {"input/midi.py"},
     "rtmidi": {"input/midi.py"},
     "pythonosc": {"input/osc.py"},
@@ -26,7 +26,7 @@ DOORS = {
 }
 CLOCKS = {"time", "datetime", "threading", "multiprocessing", "asyncio"}
 WITHOUT_TORCH = {"world", "loop.link", "loop.timing", "loop.supervise", "loop.screen", "loop.output", "input", "net"}
-WITHOUT_TORCH |= {"loop.archive"}
+WITHOUT_TORCH |= {"loop.archive", "loop.video"}
 
 
 def faults(path: Path, root: Path = ROOT) -> list[str]:

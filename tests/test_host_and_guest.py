@@ -10,7 +10,8 @@ import pytest
 from net.door import HELLO_NS, HostFacts
 from net.guest import Guest, Introduction
 from net.host import SILENT_NS, Host
-from net.message import MAX_GUESTS, ClockReading, Events, Latents, Receipt, Retract, Roster, Switch
+from net.message import MAX_GUESTS, ClockReading, Cue, CueList, Events, Receipt, Roster, Switch
+from net.picture import Follow, Latents, Retract, Video, WorldDescription
 from net.schema import NetError
 from net.transport import TcpListener, connect, parse_place, place_text
 from net.wire import to_bytes
@@ -19,6 +20,7 @@ from tests.network import MemoryNetwork
 MS = 1_000_000
 PROMPT = {"type": "prompt", "text": "blue rain"}
 KEY = b"a long secret"
+ABOUT = WorldDescription("ff", 224, 128, {"zoom": (-0.5, 1.0, 0.0)}, "red ripples", "red blue", "the", 8)
 
 
 class Stage:
@@ -27,7 +29,7 @@ class Stage:
     def __init__(self, key=None, delay_ms=0, jitter_ms=0, piece=1 << 20):
         self.t_ns = 10**12
         self.network = MemoryNetwork(self.now_ns, delay_ms * MS, jitter_ms * MS, piece)
-        facts = HostFacts("small", "ff", 24.0, 6, "Hilda", key)
+        facts = HostFacts("small", ABOUT, 24.0, 6, "Hilda", key)
         self.host = Host(self.network.listen(7474), facts, self.now_ns)
         self.guests, self.requests, self.heard = [], [], {}
 
@@ -144,7 +146,7 @@ def test_who_follows_nothing_needs_no_weights():
     stage = Stage()
     ada = stage.join(follow="nothing", weights="", world="")
     stage.pass_time()
-    stage.host.broadcast(Retract(3), followers_only=True)
+    stage.host.broadcast(Retract(3), follows=("latents", "video"))
     stage.pass_time()
     assert ada.is_joined and Retract(3) not in stage.heard[ada]
 

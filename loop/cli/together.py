@@ -7,15 +7,18 @@ from pathlib import Path
 
 from input.cues import QUANTISE
 from loop.cli import accept
-from net.message import ROLES
+from net.message import ROLES, WAYS
 
 
 def peer_mistakes(options: argparse.Namespace) -> list[str]:
     """Options that mean something only beside --host or --join."""
     given = vars(options)
     mistakes = []
-    if given.get("role") and not given["join"]:
-        mistakes.append("--role is for a guest: give it with --join ADDR:PORT")
+    for name in ("role", "follow"):
+        if given.get(name) and not given["join"]:
+            mistakes.append(f"--{name} is for a guest: give it with --join ADDR:PORT")
+    if given.get("join") and given["quantise"] != "off":
+        mistakes.append("--quantise is the host's to decide: the words of all wait for its beat")
     for name in ("prompt", "seed"):
         if given.get("join") and given[name] is not None:
             mistakes.append(f"--{name} is the host's to decide, not a guest's")
@@ -38,6 +41,8 @@ def add_peer_options(parser: argparse.ArgumentParser) -> None:
     told = "be a guest of the show there (auto: of one in this network)"
     either.add_argument("--join", type=accept.place, metavar="ADDR:PORT|auto", help=told)
     peers.add_argument("--role", choices=ROLES, help="of a guest (player); operators need a key")
+    told = "how a guest gets the picture: latents, if it has the weights, or video (auto: what it can)"
+    peers.add_argument("--follow", choices=WAYS, help=told)
     peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
     peers.add_argument("--name", type=accept.peer_name, metavar="NAME", help="what others see (this machine's name)")
 

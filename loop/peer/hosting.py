@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from loop.link.message import BlockMade, Taken
 from loop.link.ring import FrameMark
 from loop.peer.blocks import to_latents, to_state
+from loop.peer.description import describe
+from loop.peer.operators import Operators
 from loop.peer.peers import RemoteEvent, ShowSwitches
+from loop.peer.video import NewEncoder, VideoFeed
 from loop.supervise.live_model import LiveModel
 from loop.timing.clock import TICK_NS, Clock
 from loop.timing.pacer import Pacer
+from loop.video.encoding import EncoderThread
 from net.discovery import Announcement
 from net.door import HostFacts
 from net.host import Host
-from net.message import Digest, Due, Events, Hello, Message, News, Receipt, Retract, Switch
-from net.schema import NetError, event_from
+from net.message import FOLLOWS, Cue, Events, Hello, News, Receipt, Switch
+from net.picture import Digest, Due, Follow, Retract
+from net.schema import Message, NetError, event_from
 from net.seats import Member
 from net.transport import Listener, place_text
 from world.block import Conditions
@@ -40,7 +45,14 @@ class Hosting:
     """
 
     def __init__(
-        self, listener: Listener, model: LiveModel, clock: Clock, name: str, weights: str, key: bytes | None = None
+        self,
+        listener: Listener,
+        model: LiveModel,
+        clock: Clock,
+        name: str,
+        weights: str,
+        key: bytes | None = None,
+        new_encoder: NewEncoder = EncoderThread,
     ) -> None:
         self.host: Host | None = None
         self.newest = ("", 0)
@@ -48,10 +60,13 @@ class Hosting:
         self._announcement: Announcement | None = None
         self._listener, self._model, self._clock = listener, model, clock
         self._name, self._weights, self._key = name, weights, key
+        self._new_encoder = new_encoder
+        self._video: VideoFeed | None = None
         self._asked: dict[int, RemoteEvent] = {}  # events of guests, by their numbers here
         self._members: dict[int, Member] = {}
         self._without_snapshot: list[Member] = []
-        self._switched: list[Switch] = []
+        self._held: list[RemoteEvent] = []  # words that wait for the beat
+        self._operators = Operators()
         self._digests: OrderedDict[int, str] = OrderedDict()
         self._due: tuple[Any, ...] = ()
         self._due_ns = self._polled_ns = 0
@@ -64,19 +79,21 @@ class Hosting:
     def horizon_ns(self) -> int:
         """How much sooner than here a guest may have shown a frame by the time it hears of something."""
         members = self.host.members if self.host else []
-        followers = [member for member in members if member.follow == "latents"]
+        followers = [member for member in members if member.follow != "nothing"]
         return max((member.round_trip_ns // 2 - member.delay_ns for member in followers), default=0)
 
     @property
     def lead_ns(self) -> int:
         """How much sooner blocks are to be made, so that they come to the guests before they are due."""
-        follows = self.host is not None and any(member.follow == "latents" for member in self.host.members)
+        follows = self.host is not None and any(member.follow != "nothing" for member in self.host.members)
         return LEAD_NS if follows else 0
 
     def meet(self, info: WorldInfo) -> None:
         """The world is open: guests may come in."""
-        facts = HostFacts(info.name, self._weights, info.fps, info.block_frames, self._name, self._key)
+        about = describe(info, self._weights)
+        facts = HostFacts(info.name, about, info.fps, info.block_frames, self._name, self._key)
         self.host = Host(self._listener, facts, self._clock.now_ns)
+        self._video = VideoFeed(self.host, self._model, self._new_encoder)
 
     @property
     def port(self) -> int:
@@ -89,7 +106,9 @@ class Hosting:
             self.host.close_door(why)
 
     def came(self, marks: Sequence[FrameMark]) -> None:
-        """A host's frames are due by its own clock, whenever they come."""
+        """Those who follow by video get these frames; here they are due by the host's own clock, whenever they come."""
+        if self._video:
+            self._video.came(marks)
 
     def gather(self) -> list[RemoteEvent]:
         """What guests have asked for since the last call."""
@@ -100,19 +119,26 @@ class Hosting:
         self._polled_ns = now_ns
         for member, message in self.host.poll():
             self._members[member.number] = member
-            if isinstance(message, Hello) and message.follow == "latents":
+            if isinstance(message, Hello | Follow) and message.follow == "latents":
                 self._send_snapshot(member)
             elif isinstance(message, Digest):
                 self._compare(member, message)
-            elif isinstance(message, Switch):
-                self._switched.append(message)
+            elif isinstance(message, Switch | Cue):
+                self._operators.ask(member, message)
             elif isinstance(message, Events):
                 found += [_remote(member, asked, self._clock.now_ns()) for asked in message.events]
+        if self._video:
+            self._video.send()
         self.host.flush()
         return found
 
+    def held(self, remote: RemoteEvent) -> None:
+        """These words of a guest wait for the beat; they are submitted without the guest being named."""
+        self._held.append(remote)
+
     def submitted(self, number: int | None, event: Event, remote: RemoteEvent | None) -> None:
         """An event has its number: tell everybody of new words, and remember who is to have the receipts."""
+        remote = remote or self._let_go(event)
         if remote and number is None:
             self._receipt(remote, "lost", None, "this world and its display have no such dial")
         if number is None:
@@ -136,28 +162,29 @@ class Hosting:
             for number in message.applied:
                 if number in self._asked:
                     self._receipt(self._asked[number], "taken", message.block, "", message.t_ns)
-        elif isinstance(message, BlockMade) and self.host and not self._model.is_dropped(message):
+        elif isinstance(message, BlockMade) and self.host:
+            if self._model.is_dropped(message.block.index, message.epoch):
+                return
             self._digests[message.block.index] = message.block.digest
             while len(self._digests) > KEPT_DIGESTS:
                 self._digests.popitem(last=False)
             waiting, self._without_snapshot = self._without_snapshot, []
             for member in waiting:
                 self._send_snapshot(member)
-            self._tell_all(lambda: to_latents(message.block, message.conditions), followers_only=True)
+            self._tell_all(lambda: to_latents(message.block, message.conditions), ("latents",))
 
     def taken_back(self, kept: int) -> None:
         """Those who follow drop the same blocks."""
         if self.host:
-            self.host.broadcast(Retract(kept), followers_only=True)
+            self.host.broadcast(Retract(kept), follows=("latents", "video"))
 
     def align(self, pacer: Pacer, switches: ShowSwitches, tick_ns: int) -> int:
-        """Do what operators have switched; a host's frames are due by its own clock."""
-        for switch in self._switched:
-            if switch.switch == "freeze":
-                switches.frozen = switch.on
-            else:
-                switches.blackout = switch.on
-        self._switched.clear()
+        """Do what operators have asked for; a host's frames are due by its own clock."""
+        if self.host:
+            self._operators.obey(switches, self.host, self._clock.now_ns())
+        for remote in [remote for remote in self._held if not switches.waits(remote.event)]:
+            self._held.remove(remote)
+            self._receipt(remote, "lost", None, "it waited for its beat, and was taken back or replaced")
         return 0
 
     def shown(self, frame: FrameMark, times_ns: tuple[int, int], pacer: Pacer, switches: ShowSwitches) -> None:
@@ -180,19 +207,28 @@ class Hosting:
         """Take leave of everybody."""
         if self._announcement:
             self._announcement.close()
+        if self._video:
+            self._video.close()
         if self.host:
             self.host.close("the show has ended")
         else:
             self._listener.close()
 
-    def _tell_all(self, make: Callable[[], tuple[Message, bytes]], followers_only: bool = False) -> None:
+    def _let_go(self, event: Event) -> RemoteEvent | None:
+        """The guest's words that this event is, if it has waited for the beat."""
+        remote = next((remote for remote in self._held if remote.event is event), None)
+        if remote:
+            self._held.remove(remote)
+        return remote
+
+    def _tell_all(self, make: Callable[[], tuple[Message, bytes]], follows: Collection[str] = FOLLOWS) -> None:
         """Send all the same, if anybody is there; what the protocol has no room for is told to the operator instead."""
         members = self.host.members if self.host else []
-        if self.host is None or not any(member.follow == "latents" or not followers_only for member in members):
+        if self.host is None or not any(member.follow in follows for member in members):
             return
         try:
             message, payload = make()
-            self.host.broadcast(message, payload, followers_only)
+            self.host.broadcast(message, payload, follows)
         except NetError as error:
             log.warning("guests cannot be told: %s", error)
 
@@ -240,5 +276,5 @@ def _remote(member: Member, asked: dict[str, Any], now_ns: int) -> RemoteEvent:
 
 
 def _told(member: Member) -> str:
-    delay = f", {member.delay_ns / 1e6:.0f} ms behind" if member.follow == "latents" else ""
+    delay = f", by {member.follow}, {member.delay_ns / 1e6:.0f} ms behind" if member.follow != "nothing" else ""
     return f"{member.role}{delay}, {member.round_trip_ns / 1e6:.0f} ms away"
