@@ -14,18 +14,17 @@ from net.message import (
     OF_GUESTS,
     Bye,
     ClockReading,
-    Cue,
+    CueCall,
     Events,
     Hello,
     Receipt,
-    Roster,
     Switch,
     Welcome,
 )
-from net.picture import Digest, Follow, Video
+from net.picture import Digest, FollowBy, Latents, Video
 from net.refusals import Refusals
 from net.schema import Message, NetError
-from net.seats import Member, new_member
+from net.seats import Member, new_member, roster_of
 from net.transport import Listener
 from net.wire import Limits, to_bytes
 
@@ -35,12 +34,11 @@ POLL_NS = 1_000_000  # of a tick, for reading
 SILENT_NS = 10 * NS  # a guest asks for the time every second
 ROSTER_NS = 2 * NS
 MAX_WAITING = 96 * 2**20  # bytes for a guest that reads too slowly
-MAX_VIDEO_WAITING = 256 * 2**10  # the same of video: what has not left by then is too old when it comes
 KNOWN = 256  # guests that are known again when they come back
 _LATER = Limits(OF_GUESTS)
 
 
-Request = tuple[Member, Message]  # Hello: it has come, and follows; Events, Switch, Cue, Follow, Digest: what it wants
+Request = tuple[Member, Message]  # Hello: it has come; Events, Switch, CueCall, FollowBy, Digest: what it asks for
 
 
 class Host:
@@ -91,14 +89,14 @@ class Host:
         if isinstance(message, Receipt):
             member.receipts.append(message)
         if member.channel:
-            self._queue(member, to_bytes(message, payload))
+            self._queue(member, message, to_bytes(message, payload))
 
     def broadcast(self, message: Message, payload: bytes = b"", follows: Collection[str] = FOLLOWS) -> None:
         """Send the same to every guest, or to those that follow in one of these ways."""
         data = to_bytes(message, payload)
         for member in self.members:
             if member.follow in follows:
-                self._queue(member, data)
+                self._queue(member, message, data)
 
     def show(self, video: Video, payload: bytes) -> bool:
         """Send a frame to those who follow by video; whether somebody waits for a key frame.
@@ -108,16 +106,10 @@ class Host:
         data = to_bytes(video, payload)
         is_key_wanted = False
         for member in self.members:
-            if member.follow != "video" or member.channel is None or video.block <= member.video_after:
-                continue
-            if member.needs_key:
-                is_late = member.channel.waiting_bytes > 0
-                member.needs_key = is_late or not video.is_key
-                is_key_wanted |= member.needs_key and not is_late
-            else:
-                member.needs_key = member.channel.waiting_bytes > MAX_VIDEO_WAITING
-            if not member.needs_key:
-                self._queue(member, data)
+            if member.follow == "video" and video.block > member.video_after:
+                if member.can_go_on(video.is_key):
+                    self._queue(member, video, data)
+                is_key_wanted |= member.needs_key and not member.waiting_bytes
         return is_key_wanted
 
     def dismiss(self, member: Member, why: str) -> None:
@@ -206,13 +198,13 @@ class Host:
             raise ConnectionError(f"it took leave: {message.why!a}")
         elif isinstance(message, Events):
             return self._allowed_events(member, message, now_ns)
-        elif isinstance(message, Switch | Cue) and member.role != "operator":
+        elif isinstance(message, Switch | CueCall) and member.role != "operator":
             what = f"turn the {message.switch} on and off" if isinstance(message, Switch) else "fire cues"
             raise NetError(f"{member.role}s do not {what}: that is for operators")
-        elif isinstance(message, Follow):
+        elif isinstance(message, FollowBy):
             self._change(member, message.follow)
             return [(member, message)]
-        elif isinstance(message, Digest | Switch | Cue):
+        elif isinstance(message, Digest | Switch | CueCall):
             return [(member, message)]
         return []
 
@@ -224,28 +216,22 @@ class Host:
         self._roster_ns = 0
 
     def _allowed_events(self, member: Member, message: Events, now_ns: int) -> list[Request]:
-        """The events that are new and that its role allows; each of the others has its receipt at once."""
+        """The events that are new and that its role allows; each has its receipt at once."""
         allowed: list[dict[str, Any]] = []
         for asked in message.events:
             if asked["number"] <= member.received:  # it was sent again after a lost connection
                 continue
             member.received = asked["number"]
-            is_dial = asked["event"]["type"] == "dial"
-            allowance = member.dials if is_dial else member.words
-            if member.role == "viewer":
-                why = "viewers watch"
-            elif member.role == "player" and not allowance.take(now_ns):
-                why = "too many at once: wait a moment"
-            else:
-                allowed.append(asked)
-                self.send(member, Receipt(asked["number"], "received", None, now_ns))
-                continue
-            self.send(member, Receipt(asked["number"], "lost", None, now_ns, why))
+            why = member.objection(asked["event"]["type"] == "dial", now_ns)
+            self.send(member, Receipt(asked["number"], "lost" if why else "received", None, now_ns, why))
+            allowed += [] if why else [asked]
         return [(member, Events(tuple(allowed)))] if allowed else []
 
-    def _queue(self, member: Member, data: bytes) -> None:
+    def _queue(self, member: Member, message: Message, data: bytes) -> None:
         if member.channel is None:
             return
+        if isinstance(message, Latents):
+            member.video_after = message.index
         member.channel.send_bytes(data)
         if member.channel.waiting_bytes > MAX_WAITING:
             self._lose(member, "it reads too slowly")
@@ -268,16 +254,4 @@ class Host:
         if now_ns < self._roster_ns:
             return
         self._roster_ns = now_ns + ROSTER_NS
-        self.broadcast(self.roster())
-
-    def roster(self) -> Roster:
-        """Who is there now. Those who could take the host's place are numbered in the order of their coming."""
-        host = {"number": 0, "name": self.facts.name, "role": "operator", "follow": "nothing"}
-        seats: list[dict[str, Any]] = [{**host, "delay_ms": 0.0, "address": "", "successor": 0}]
-        place = 0
-        for member in self.members:
-            place += bool(member.address)
-            seat = {"number": member.number, "name": member.name, "role": member.role, "follow": member.follow}
-            seat |= {"delay_ms": member.delay_ns / 1e6, "address": member.address}
-            seats.append({**seat, "successor": place if member.address else 0})
-        return Roster(tuple(seats))
+        self.broadcast(roster_of(self.members, self.facts.name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from net.picture import Digest, Due, Follow, Latents, Retract, Video, WorldDescription, WorldState
+from net.picture import Digest, Due, FollowBy, Latents, Retract, Video, WorldDescription, WorldState
 from net.schema import (
     EVENTS_OF_GUESTS,
     Message,
@@ -141,7 +141,7 @@ class Switch(Message):
 
 
 @dataclass(frozen=True)
-class Cue(Message):
+class CueCall(Message):
     """An operator fires a cue of the host's set list: the next, the previous, or number `index`, from 0 on."""
 
     cue: str = checked(one_of(*CUES))
@@ -179,7 +179,7 @@ _KINDS: dict[str, type[Message]] = {
     "snapshot": WorldState,
     "latents": Latents,
     "video": Video,
-    "follow": Follow,
+    "follow": FollowBy,
     "retract": Retract,
     "due": Due,
     "events": Events,
@@ -188,13 +188,13 @@ _KINDS: dict[str, type[Message]] = {
     "digest": Digest,
     "clock": ClockReading,
     "switch": Switch,
-    "cue": Cue,
+    "cue": CueCall,
     "cues": CueList,
     "roster": Roster,
     "bye": Bye,
 }
 _NAMES = {cls: kind for kind, cls in _KINDS.items()}
-OF_GUESTS: tuple[type[Message], ...] = (Events, Digest, ClockReading, Switch, Cue, Follow, Bye)
+OF_GUESTS: tuple[type[Message], ...] = (Events, Digest, ClockReading, Switch, CueCall, FollowBy, Bye)
 OF_HOSTS: tuple[type[Message], ...] = (
     Challenge, Welcome, WorldDescription, WorldState, Latents, Video, Retract, Due, Receipt, News, ClockReading,
     CueList, Roster, Bye,

@@ -142,7 +142,7 @@ class Video(Message):
 
 
 @dataclass(frozen=True)
-class Follow(Message):
+class FollowBy(Message):
     """A guest wants to follow in this way from now on, from a snapshot or a key frame on."""
 
     follow: str = checked(one_of("latents", "video"))

@@ -20,7 +20,7 @@ from loop.supervise.live_model import LiveModel
 from loop.supervise.model import StreamOptions
 from loop.timing.clock import TICK_NS
 from loop.video.encoding import Packet
-from loop.video.h264 import Encoder
+from loop.video.h264 import VideoEncoder
 from loop.worker.no_world import NoWorld
 from loop.worker.process import SerialDevice
 from net.guest import Guest, Introduction
@@ -46,7 +46,7 @@ class InlineEncoder:
     """A PictureEncoder without a thread, which would have a time of its own."""
 
     def __init__(self, picture, fps):
-        self.error, self._encoder, self._ready = None, Encoder(picture, fps), []
+        self.error, self._encoder, self._ready = None, VideoEncoder(picture, fps), []
 
     def put(self, pixels, tag, as_key):
         self._ready.append(Packet(tag, *self._encoder.encode(pixels, as_key)))

@@ -16,7 +16,7 @@ from net.message import (
     Bye,
     Challenge,
     ClockReading,
-    Cue,
+    CueCall,
     CueList,
     Events,
     Hello,
@@ -27,7 +27,7 @@ from net.message import (
     Welcome,
     to_map,
 )
-from net.picture import Digest, Due, Follow, Latents, Retract, Video, WorldDescription, WorldState
+from net.picture import Digest, Due, FollowBy, Latents, Retract, Video, WorldDescription, WorldState
 from net.schema import NetError
 from net.wire import MAX_FIRST_HEAD, VERSION, Limits, Reader, to_bytes
 
@@ -52,7 +52,7 @@ MESSAGES = [
     WorldState(7, 12, 11, {"type": "blend", "parts": [["a", 0.25], ["b", 0.75]]}, {"zoom": -1.0}, 4),
     LATENTS,
     Video(96, 4, True, False, 17),
-    Follow("video"),
+    FollowBy("video"),
     Retract(-1),
     Due(96, -5, 7, 41_666_666, False, True),
     Events(({"number": 1, "event": PROMPT, "age_ns": 5},)),
@@ -61,7 +61,7 @@ MESSAGES = [
     Digest(7, "ab" * 32),
     ClockReading(1, 2, 3, 4),
     Switch("blackout", True),
-    Cue("number", 3),
+    CueCall("number", 3),
     CueList(("dawn", "noon"), None),
     Roster((SEAT,)),
     Bye("the show ended", True),

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from loop.archive.fingerprint import fingerprint
-from loop.peer.description import described
+from loop.peer.description import info_from
 from loop.peer.following import Following
 from loop.peer.guest_model import GuestModel
 from loop.peer.hosting import Hosting, open_line
@@ -105,7 +105,7 @@ def _join(
     if wish != "latents":
         welcome, about = _visit(Guest(connect, place, introduction, clock.now_ns), clock)
         weights = _same_weights(stream.world, about.weights) if wish == "auto" else ""
-        world = None if weights else described(welcome, about)
+        world = None if weights else info_from(welcome, about)
     way = Way(wish, bool(weights))
     introduction = replace(introduction, follow=way.current, weights=weights)
     guest = Guest(connect, place, introduction, clock.now_ns)

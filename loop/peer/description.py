@@ -7,7 +7,7 @@ from net.picture import WorldDescription
 from world.info import DialRange, WorldInfo
 
 
-def describe(info: WorldInfo, weights: str) -> WorldDescription:
+def describe_world(info: WorldInfo, weights: str) -> WorldDescription:
     """The message. weights: their digest."""
     return WorldDescription(
         weights=weights,
@@ -21,7 +21,7 @@ def describe(info: WorldInfo, weights: str) -> WorldDescription:
     )
 
 
-def described(welcome: Welcome, about: WorldDescription) -> WorldInfo:
+def info_from(welcome: Welcome, about: WorldDescription) -> WorldInfo:
     """The world as a guest knows it that gets its picture only."""
     return WorldInfo(
         name=welcome.world,

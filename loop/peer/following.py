@@ -14,7 +14,7 @@ from loop.peer.hosting import Hosting
 from loop.peer.peers import RemoteEvent, ShowSwitches
 from loop.timing.clock import Clock
 from loop.timing.pacer import Pacer
-from net.message import Cue, Switch
+from net.message import CueCall, Switch
 from net.picture import Due
 from net.schema import event_from
 from net.transport import Place, parse_place, place_text
@@ -166,7 +166,7 @@ class Following:
             switches.show_far_cues(self._model.cues.names, self._model.cues.following)
             self._model.cues = None
         for cue, index in switches.take_far_cues():
-            guest.send(Cue(cue, index))
+            guest.send(CueCall(cue, index))
         wanted = switches.frozen, switches.blackout
         if wanted == self._state or not guest.welcome or guest.welcome.role != "operator":
             return

@@ -28,10 +28,9 @@ from loop.supervise.live_model import PATIENCE_S, LiveModel
 from loop.supervise.model import StreamOptions
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
-from net import picture
 from net.guest import Guest
 from net.message import CueList, News, Receipt, Roster, Welcome
-from net.picture import Digest, Due, Latents, Retract, Video, WorldDescription, WorldState
+from net.picture import Digest, Due, FollowBy, Latents, Retract, Video, WorldDescription, WorldState
 from net.schema import Message, NetError, event_from
 from net.transport import place_text
 from world.event import Event, Prompt, Scene, to_json
@@ -224,12 +223,12 @@ class GuestModel(LiveModel):
         self._memory.forget()
         self._arriving = None
         self.guest.introduce(replace(self.guest.introduction, follow=self.way.current))
-        self.guest.send(picture.Follow(self.way.current))
+        self.guest.send(FollowBy(self.way.current))
 
     def _ask_again(self) -> None:
         """Ask for something to begin with: a snapshot, or a key frame."""
         if self.way.current == "video":
-            self.guest.send(picture.Follow("video"))
+            self.guest.send(FollowBy("video"))
         else:
             self.guest.ask_for_snapshot()
 

@@ -10,7 +10,7 @@ from typing import Any
 from loop.link.message import BlockMade, Taken
 from loop.link.ring import FrameMark
 from loop.peer.blocks import to_latents, to_state
-from loop.peer.description import describe
+from loop.peer.description import describe_world
 from loop.peer.operators import Operators
 from loop.peer.peers import RemoteEvent, ShowSwitches
 from loop.peer.video import NewEncoder, VideoFeed
@@ -21,8 +21,8 @@ from loop.video.encoding import EncoderThread
 from net.discovery import Announcement
 from net.door import HostFacts
 from net.host import Host
-from net.message import FOLLOWS, Cue, Events, Hello, News, Receipt, Switch
-from net.picture import Digest, Due, Follow, Retract
+from net.message import FOLLOWS, CueCall, Events, Hello, News, Receipt, Switch
+from net.picture import Digest, Due, FollowBy, Retract
 from net.schema import Message, NetError, event_from
 from net.seats import Member
 from net.transport import Listener, place_text
@@ -90,7 +90,7 @@ class Hosting:
 
     def meet(self, info: WorldInfo) -> None:
         """The world is open: guests may come in."""
-        about = describe(info, self._weights)
+        about = describe_world(info, self._weights)
         facts = HostFacts(info.name, about, info.fps, info.block_frames, self._name, self._key)
         self.host = Host(self._listener, facts, self._clock.now_ns)
         self._video = VideoFeed(self.host, self._model, self._new_encoder)
@@ -119,11 +119,11 @@ class Hosting:
         self._polled_ns = now_ns
         for member, message in self.host.poll():
             self._members[member.number] = member
-            if isinstance(message, Hello | Follow) and message.follow == "latents":
+            if isinstance(message, Hello | FollowBy) and message.follow == "latents":
                 self._send_snapshot(member)
             elif isinstance(message, Digest):
                 self._compare(member, message)
-            elif isinstance(message, Switch | Cue):
+            elif isinstance(message, Switch | CueCall):
                 self._operators.ask(member, message)
             elif isinstance(message, Events):
                 found += [_remote(member, asked, self._clock.now_ns()) for asked in message.events]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loop.peer.peers import ShowSwitches
 from net.host import Host
-from net.message import MAX_CUE_NAME, MAX_CUES, Cue, CueList, Switch
+from net.message import MAX_CUE_NAME, MAX_CUES, CueCall, CueList, Switch
 from net.seats import Member
 
 
@@ -12,17 +12,17 @@ class Operators:
     """Owned by Hosting."""
 
     def __init__(self) -> None:
-        self._asked: list[tuple[Member, Switch | Cue]] = []
+        self._asked: list[tuple[Member, Switch | CueCall]] = []
         self._told: dict[int, CueList] = {}  # by the number of the operator
 
-    def ask(self, member: Member, asked: Switch | Cue) -> None:
+    def ask(self, member: Member, asked: Switch | CueCall) -> None:
         """An operator asks for this; it is done before the next tick."""
         self._asked.append((member, asked))
 
     def obey(self, switches: ShowSwitches, host: Host, now_ns: int) -> None:
         """Do what was asked for, and tell operators which cues there are when that has changed."""
         for member, asked in self._asked:
-            if isinstance(asked, Cue):
+            if isinstance(asked, CueCall):
                 switches.fire_cue(asked.cue, asked.index, f"peer {member.name}", now_ns)
             elif asked.switch == "freeze":
                 switches.frozen = asked.on

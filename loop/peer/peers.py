@@ -41,7 +41,7 @@ class ShowSwitches(Protocol):
     def next_cue(self) -> int | None: ...
 
     def fire_cue(self, cue: str, index: int, source: str, t_ns: int) -> None:
-        """Fire a cue (net.message.Cue) that somebody on another machine has asked for."""
+        """Fire a cue (net.message.CueCall) that somebody on another machine has asked for."""
 
     def waits(self, event: Event) -> bool:
         """Whether this event waits for its beat."""
@@ -50,7 +50,7 @@ class ShowSwitches(Protocol):
         """These are the host's cues, which this machine may fire."""
 
     def take_far_cues(self) -> list[tuple[str, int]]:
-        """The host's cues that were fired here since the last call, as in net.message.Cue."""
+        """The host's cues that were fired here since the last call, as in net.message.CueCall."""
 
 
 class Peers(Protocol):

@@ -25,7 +25,7 @@ DESK_COMMANDS = {
 
 @dataclass
 class FarCues:
-    """The cues of another machine's set list. fired: as in net.message.Cue, until they are sent there."""
+    """The cues of another machine's set list. fired: as in net.message.CueCall, until they are sent there."""
 
     names: tuple[str, ...] = ()
     following: int | None = None

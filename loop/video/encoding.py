@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from loop.video.h264 import Encoder
+from loop.video.h264 import VideoEncoder
 
 MOST_WAITING = 32  # pictures; what comes while so many wait is left out, which later ones do not miss
 
@@ -75,7 +75,7 @@ class EncoderThread:
 
     def _run(self, picture: tuple[int, int], fps: float) -> None:
         try:
-            encoder = Encoder(picture, fps)
+            encoder = VideoEncoder(picture, fps)
             while (job := self._waiting.get()) is not None and not self._is_closed:
                 pixels, tag, as_key = job
                 self._ready.put(Packet(tag, *encoder.encode(pixels, as_key)))

@@ -18,7 +18,7 @@ SECONDS_WITHOUT_KEY = 10  # key frames are made when they are asked for; this is
 BT709 = 1  # of matrix, primaries and transfer alike (ITU-T H.273)
 
 
-class Encoder:
+class VideoEncoder:
     """Pictures of one size to packets (Annex B), in the colours of BT.709. Raises WorldError where it cannot be had.
 
     picture: (width, height). An odd last column or row is repeated once, since colours have half the resolution.
@@ -55,8 +55,8 @@ class Encoder:
         return b"".join(bytes(packet) for packet in packets), any(packet.is_keyframe for packet in packets)
 
 
-class Decoder:
-    """Packets of an Encoder to pictures. picture: (width, height)."""
+class VideoDecoder:
+    """Packets of an VideoEncoder to pictures. picture: (width, height)."""
 
     def __init__(self, picture: tuple[int, int]) -> None:
         import av

@@ -5,7 +5,7 @@ from __future__ import annotations
 from loop.link.message import Drawn, FollowVideo
 from loop.link.ring import FrameMark, FrameRing
 from loop.timing.clock import Clock
-from loop.video.h264 import Decoder
+from loop.video.h264 import VideoDecoder
 from loop.worker.window_link import WindowLink
 
 
@@ -14,7 +14,7 @@ class VideoOutput:
 
     def __init__(self, ring: FrameRing, link: WindowLink, clock: Clock, picture: tuple[int, int]) -> None:
         self._ring, self._link, self._clock, self._picture = ring, link, clock, picture
-        self._decoder: Decoder | None = None  # None: until the next key frame nothing can be decoded
+        self._decoder: VideoDecoder | None = None  # None: until the next key frame nothing can be decoded
         self._newest = (-1, -1)  # block and number of the newest frame
 
     @property
@@ -33,7 +33,7 @@ class VideoOutput:
     def draw(self, follow: FollowVideo) -> bool:
         """Decode a frame into the ring; whether that was possible."""
         if follow.is_key:
-            self._decoder = Decoder(self._picture)
+            self._decoder = VideoDecoder(self._picture)
         if self._decoder is None:
             return True  # a key frame was asked for, and is on its way
         begun_ns = self._clock.now_ns()
