@@ -21,6 +21,7 @@ from net.schema import (
 
 DTYPES = {"float16": 2, "float32": 4}
 MAX_PAYLOAD = 64 * 2**20
+MAX_VOCABULARY, MAX_SILENT = 12_000, 2_000  # characters
 
 _time = whole(-(2**63), 2**63 - 1)
 _count = whole(0, 2**53)
@@ -44,8 +45,8 @@ class WorldDescription(Message):
     height: int = checked(_side)
     dials: dict[str, tuple[float, ...]] = checked(ranges_by_name)
     showpiece: str = checked(text(8_000))
-    vocabulary: str = checked(text(12_000))
-    silent: str = checked(text(2_000))
+    vocabulary: str = checked(text(MAX_VOCABULARY))
+    silent: str = checked(text(MAX_SILENT))
     most_words: int = checked(whole(0, 10_000))
 
 

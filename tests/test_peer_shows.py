@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from input.keys import Command
+from input.action import Command, FireCue
 from input.script import Script
+from input.set_list import SetList
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
@@ -300,7 +301,7 @@ def test_a_guest_whose_latents_are_others_than_the_hosts_is_healed_by_a_snapshot
         made = model._memory._made[-1]
         other = replace(made.block, latents=made.block.latents + 1)
         model._memory._made[-1] = replace(made, block=other)
-        model._line[made.block.index] = other.digest
+        model._line.note_given(model._memory._made[-1])
         model._digest_ns = 0  # it compares now, before the next block
 
     show.play([(4.0, fork)])
@@ -339,11 +340,10 @@ def test_when_the_host_goes_back_its_guests_go_back_with_it():
     assert max(map(abs, differences)) <= 1.1 * TICK_NS / MS
 
 
-@pytest.mark.parametrize("wish", ["video", "only video"])
-def test_a_guest_by_video_shows_the_same_frames_and_knows_when_they_are_due(wish):
+def test_a_guest_by_video_shows_the_same_frames_and_knows_when_they_are_due():
     show = Together()
     host = show.host(12, [(3.0, Prompt("from the host"))])
-    ada = show.guest("Ada", 11, [(4.0, Prompt("from Ada"))], joins_s=2.0, wish=wish)
+    ada = show.guest("Ada", 11, [(4.0, Prompt("from Ada"))], joins_s=2.0, wish="only video")
     show.play()
     differences = differences_ms(host, ada, 4.0)
     assert len(differences) > 90
@@ -384,35 +384,76 @@ def test_a_guest_may_turn_to_video_and_back_while_it_runs():
 
 def test_a_bad_network_costs_a_video_no_more_than_the_disconnections():
     show = Together(delay_ms=80.0, jitter_ms=20.0)
-    host = show.host(22)
-    ada = show.guest("Ada", 21, [(2.0 + n, Prompt(f"Ada {n}")) for n in range(10)], joins_s=1.0, wish="only video")
-    show.play([(4.0 + 2.3 * n, show.network.lose_connections) for n in range(5)])
+    host = show.host(13)
+    ada = show.guest("Ada", 12, [(2.0 + n, Prompt(f"Ada {n}")) for n in range(5)], joins_s=1.0, wish="only video")
+    show.play([(4.0 + 2.3 * n, show.network.lose_connections) for n in range(3)])
     asked = [line["event"]["text"] for line in host.trace.of("event") if line["source"] == "peer Ada"]
-    assert asked == [f"Ada {n}" for n in range(10)]
+    assert asked == [f"Ada {n}" for n in range(5)]
     assert set(ada.shown()) <= set(host.shown())
     assert ada.engine.longest_still_s < 1.5
 
 
-@pytest.mark.parametrize("kind", ["death", "hang", "broken pipe"])
-def test_a_guest_by_video_whose_process_fails_follows_again(kind):
+def test_a_guest_by_video_whose_process_dies_follows_again():
     show = Together()
-    host = show.host(20)
-    ada = show.guest("Ada", 19, joins_s=1.0, mishap=Mishap(0, kind, at_s=4.0), wish="only video")
+    host = show.host(10)
+    ada = show.guest("Ada", 9, joins_s=1.0, mishap=Mishap(0, "death", at_s=3.0), wish="only video")
     show.play()
     assert ada.trace.of("fault")
-    late = [n for n, t_ns in ada.shown().items() if t_ns > START_NS + 14e9]
-    assert len(late) > 70 and set(late) <= set(host.shown())
+    late = [n for n, t_ns in ada.shown().items() if t_ns > START_NS + 6e9]
+    assert len(late) > 40 and set(late) <= set(host.shown())
 
 
 def test_a_guest_by_video_never_takes_the_hosts_place_and_finds_the_one_that_does():
     show = Together()
     show.host(6, is_killed=True)
-    bob = show.guest("Bob", 16, joins_s=1.0, wish="only video")
-    ada = show.guest("Ada", 16, joins_s=1.5, port=7502)
+    bob = show.guest("Bob", 13, joins_s=1.0, wish="only video")
+    ada = show.guest("Ada", 13, joins_s=1.5, port=7502)
     show.play()
     assert bob.engine.model.follows and not ada.engine.model.follows
-    differences = differences_ms(ada, bob, 12.0)
+    differences = differences_ms(ada, bob, 10.0)
     assert len(differences) > 30 and max(map(abs, differences)) <= 3.1 * TICK_NS / MS
+
+
+def test_an_operator_fires_the_hosts_cues(tmp_path):
+    cues = [f"{name} | the words of {name}\n" for name in ("dawn", "noon", "night")]
+    (tmp_path / "set.txt").write_text("".join(cues))
+    show = Together()
+    host = show.host(9, key=KEY)
+    ada = show.guest("Ada", 8, joins_s=1.0, role="operator")
+    host.engine.controls.desk.set_list = SetList(tmp_path / "set.txt")
+    told, desk = [], ada.engine.controls.desk
+
+    def press(command):
+        ada.engine.controls._act(command, "keys", show.clock.now_ns())
+
+    show.play(
+        [
+            (2.9, lambda: told.append(desk.text(show.clock.now_ns()))),
+            (3.0, lambda: press(Command.NEXT)),
+            (5.0, lambda: press(FireCue(2))),
+            (7.0, lambda: press(Command.PREVIOUS)),
+        ]
+    )
+    words = list(dict.fromkeys(card.words for card in host.story.cards))
+    assert words == ["the first words", "the words of dawn", "the words of night", "the words of noon"]
+    assert told == ["next: 1 dawn (the host's)"]
+
+
+def test_words_of_a_guest_wait_for_the_beat_of_the_host():
+    show = Together()
+    host = show.host(10)
+    ada = show.guest("Ada", 9, [(2.2, Prompt("on the beat")), (4.8, Prompt("never"))], joins_s=1.0)
+    desk = host.engine.controls.desk
+    desk.quantise = "bar"
+    desk.clock.fix(120.0, START_NS)  # a bar is two seconds
+    show.play([(6.7, desk.launches.cancel)])
+    (launch,) = host.trace.of("launch")
+    assert (launch["target_ns"] - START_NS) % 2e9 == 0
+    (launched,) = host.trace.of("launched")
+    assert abs(launched["error_ms"]) < 70  # a frame and a tick
+    (taken,) = [line for line in host.trace.of("event") if line["source"] == "peer Ada"]
+    assert taken["event"]["text"] == "on the beat"
+    assert ada.ends() == ["flip", "lost"]
 
 
 def test_auto_turns_to_video_where_blocks_are_decoded_slower_than_they_play():

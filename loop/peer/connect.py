@@ -157,6 +157,8 @@ def _place_of_host(join: str, world: str, follow: str | None) -> Place:
     if join != "auto":
         return find_machine(*parse_place(join))
     hosts = find_hosts()
-    host = chosen_host(hosts, hosts[0].world if hosts and follow == "video" else world)
+    if follow != "latents" and all(host.world != world for host in hosts):
+        hosts, world = hosts[:1], hosts[0].world if hosts else world  # its picture can be had as video
+    host = chosen_host(hosts, world)
     log.info("found %s at %s", host.name, place_text(host.place))
     return host.place

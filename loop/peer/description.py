@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from net.message import Welcome
-from net.picture import WorldDescription
+from net.picture import MAX_SILENT, MAX_VOCABULARY, WorldDescription
 from world.info import DialRange, WorldInfo
 
 
@@ -15,10 +17,16 @@ def describe_world(info: WorldInfo, weights: str) -> WorldDescription:
         height=info.picture[1],
         dials={name: (limits.low, limits.high, limits.rest) for name, limits in info.dials.items()},
         showpiece=info.showpiece,
-        vocabulary=" ".join(info.vocabulary),
-        silent=" ".join(info.silent),
+        vocabulary=_listed(info.vocabulary, MAX_VOCABULARY),
+        silent=_listed(info.silent, MAX_SILENT),
         most_words=info.most_words or 0,
     )
+
+
+def _listed(words: Sequence[str], most: int) -> str:
+    """The words as the message has them; none where there are more than it has room for, as where any may be used."""
+    listed = " ".join(words)
+    return listed if len(listed) <= most else ""
 
 
 def info_from(welcome: Welcome, about: WorldDescription) -> WorldInfo:

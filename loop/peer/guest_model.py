@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from loop.link.message import (
@@ -23,6 +23,7 @@ from loop.link.message import (
 )
 from loop.link.ring import FrameRing
 from loop.peer.blocks import from_latents
+from loop.peer.line import Line
 from loop.peer.way import Way
 from loop.supervise.live_model import PATIENCE_S, LiveModel
 from loop.supervise.model import StreamOptions
@@ -40,15 +41,6 @@ from world.options import WorldOptions
 log = logging.getLogger(__name__)
 GAP = 64  # block numbers that a new host leaves out: the old one may have used them for others
 DIGEST_NS = 2_000_000_000  # between two comparisons with the host
-KEPT_LINE = 64
-
-
-@dataclass
-class _Arriving:
-    """A snapshot and those of its blocks that have come."""
-
-    state: WorldState
-    blocks: list[BlockMade] = field(default_factory=list)
 
 
 class GuestModel(LiveModel):
@@ -79,9 +71,8 @@ class GuestModel(LiveModel):
         self.cues: CueList | None = None
         self._clock = clock
         self._world: Opened | None = None  # of the process that runs
-        self._arriving: _Arriving | None = None
         self._has_snapshot = self._has_asked = False
-        self._line: dict[int, str] = {}  # the newest blocks that the process was given, in order, and their digests
+        self._line = Line()
         self._digest_ns = self._number = 0
         self._heard_from_host: list[Any] = []  # for the engine
 
@@ -220,8 +211,8 @@ class GuestModel(LiveModel):
     def _follow_anew(self) -> None:
         """Follow in the way that is chosen now, from what the host sends next."""
         self._line.clear()
+        self._line.give_up()
         self._memory.forget()
-        self._arriving = None
         self.guest.introduce(replace(self.guest.introduction, follow=self.way.current))
         self.guest.send(FollowBy(self.way.current))
 
@@ -253,7 +244,8 @@ class GuestModel(LiveModel):
         """Act on a message of the host; what the engine is to be told."""
         if isinstance(message, Welcome):
             self._number = message.number
-            self._arriving, self._has_asked = None, True  # a snapshot or a key frame comes by itself
+            self._line.give_up()
+            self._has_asked = True  # a snapshot or a key frame comes by itself
         elif isinstance(message, WorldDescription):
             self._check_world(message)
         elif isinstance(message, WorldState | Latents | Video):
@@ -282,7 +274,7 @@ class GuestModel(LiveModel):
         if isinstance(message, Video):
             self._hear_video(message, payload)
         elif isinstance(message, WorldState):
-            self._arriving = _Arriving(message)
+            self._line.expect(message)
         else:
             return self._hear_block(message, payload)
         return []
@@ -321,29 +313,25 @@ class GuestModel(LiveModel):
             made = from_latents(message, payload, self._memory.epoch)
         except NetError as error:
             log.warning("%s: asking for a snapshot", error)
-            self._arriving = None
+            self._line.give_up()
             self.guest.ask_for_snapshot()
             return []
-        arriving = self._arriving
-        if arriving is None:
-            self._follow(made)
-            return []
-        arriving.blocks.append(made)
-        if len(arriving.blocks) < arriving.state.blocks:
-            return []
-        self._arriving = None
-        return self._catch_up(arriving.blocks)
+        if self._line.is_arriving:
+            blocks = self._line.arrived(made)
+            return self._catch_up(blocks) if blocks else []
+        self._follow(made)
+        return []
 
     def _follow(self, made: BlockMade) -> None:
         """Let the process decode the next block, if it can continue."""
         block = made.block
-        if block.index in self._line or not (self._lives.is_fed or self._has_snapshot):
+        if self._line.knows(block.index) or not (self._lives.is_fed or self._has_snapshot):
             return
         if not self._lives.is_fed:  # it belongs to what the process is to begin with
             self._memory_add([made])
-            self._note_given(made)
+            self._line.note_given(made)
             return
-        if block.start and block.parent not in self._line:
+        if block.start and not self._line.knows(block.parent):
             log.warning("block %d continues block %d, which never came", block.index, block.parent)
             self.guest.ask_for_snapshot()
             return
@@ -356,15 +344,15 @@ class GuestModel(LiveModel):
             self._memory_add(blocks)
             self._line.clear()
             for made in blocks:
-                self._note_given(made)
+                self._line.note_given(made)
             self._has_snapshot = True
             return []
-        known = [n for n, made in enumerate(blocks) if self._line.get(made.block.index) == made.block.digest]
-        kept = blocks[known[-1]].block.index if known else -1
-        dropped = self._retract(kept) if max(self._line, default=-1) > kept else []
+        known = self._line.known_of(blocks)
+        kept = blocks[known - 1].block.index if known else -1
+        dropped = self._retract(kept) if self._line.newest > kept else []
         blocks = [replace(made, epoch=self._memory.epoch) for made in blocks]
         if known:
-            for made in blocks[known[-1] + 1 :]:
+            for made in blocks[known:]:
                 self._give(Follow(made))
             return dropped
         self._line.clear()
@@ -374,13 +362,8 @@ class GuestModel(LiveModel):
         return dropped
 
     def _give(self, follow: Follow) -> None:
-        self._note_given(follow.made)
+        self._line.note_given(follow.made)
         self._lives.send(follow)
-
-    def _note_given(self, made: BlockMade) -> None:
-        self._line[made.block.index] = made.block.digest
-        while len(self._line) > KEPT_LINE:
-            del self._line[next(iter(self._line))]
 
     def _memory_add(self, blocks: Sequence[BlockMade]) -> None:
         assert self.info is not None, "a snapshot comes to an open world"
@@ -390,7 +373,7 @@ class GuestModel(LiveModel):
     def _retract(self, kept: int) -> list[Any]:
         """Drop the blocks after `kept`, here and in the process."""
         self._memory.drop_after(kept)
-        self._line = {index: digest for index, digest in self._line.items() if index <= kept}
+        self._line.drop_after(kept)
         if self._lives.is_fed:
             self._lives.send(DropAfter(kept))
         return [Retracted(kept)]
