@@ -134,13 +134,9 @@ def _doctor(options: Namespace) -> int:
 
 
 def _worlds(options: Namespace) -> int:
-    from world.zoo import NAMES
+    from loop.cli.worlds import print_worlds
 
-    for name, purpose in NAMES.items():
-        print(f"{name:<8} {purpose}")
-    print(f"{'FILE':<8} a world like small that you trained: the .safetensors of `neverblink train package`")
-    print(f"{'FOLDER':<8} Wan2.1 and LongLive checkpoints, laid out as published (docs/checkpoints.md)")
-    return 0
+    return print_worlds(options.folder)
 
 
 def _words(options: Namespace) -> int:

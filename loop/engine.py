@@ -21,11 +21,12 @@ from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Screen
 from loop.stage.launches import Launch
 from loop.supervise.model import Model
+from loop.switching import Switching, Way
 from loop.timing.clock import TICK_NS, Clock, FixedStep
 from loop.timing.pacer import Pacer, Shown
 from loop.timing.playback import Playback
 from loop.trace_header import session_header, trace_header
-from world.event import Dial, Event, Prompt, Scene, words_of
+from world.event import Dial, Event, words_of
 from world.info import WorldInfo
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,10 @@ class Engine:
         self.age_ms = self.longest_still_s = 0.0
         self._still_since_ns, self._was_frozen = 0, False
         self._seconds, self._wait_s = seconds, wait_s
-        self._has_met = False
+        self._has_met = self._meets_beat = False
         self._frame: FrameMark | None = None
         self._due_ns: int | None = None  # when that frame was due
-        self._admission = Admission()
+        self._admission, self._switching = Admission(), Switching(self.model, self.peers)
         if self.peers:
             self.out.watch(self.peers.stamped, self.peers.taken_back)
         can_go_back = self.peers is None or self.peers.can_go_back
@@ -136,31 +137,30 @@ class Engine:
             self.dials.turn(event.name, event.value)
             self.out.ledger.turned(number, event.name)
         elif launch is None or self.playback is None:
-            self.model.submit(number, event, self._drop_unseen(event))
+            way = self._make_way(number, event)
+            self.model.submit(number, event, way.kept, leaps=way.leaps)
         else:
             block = self.playback.block_at(launch.target_ns)
             self.model.submit(number, event, block=block)
             self.out.launch(number, {**launch.to_json(), "block": block})
 
-    def _drop_unseen(self, event: Event) -> int | None:
-        """For new words: drop the blocks that nobody saw if others can replace them in time; the newest block kept."""
-        is_new = isinstance(event, Scene) or (isinstance(event, Prompt) and event.text != self.model.words)
-        if self.playback is None or not is_new or self.past.is_held or self.model.mode not in ("snap", "auto"):
-            return None
-        horizon_ns = self.peers.horizon_ns if self.peers else 0
-        kept = self.playback.newest_to_keep(self.clock.now_ns() + horizon_ns, self.model.is_switching)
-        if kept is None or not self.model.can_take_back(kept):
-            return None
-        if self.peers:
-            self.peers.taken_back(kept)
-        self._drop_after(kept)
-        return kept
+    def _make_way(self, number: int, event: Event) -> Way:
+        """How an event gets to the screen; blocks that nobody saw are dropped for it here."""
+        if self.playback is None or self.past.is_held:
+            return Way()
+        can_leap = not (self._meets_beat or self.controls.frozen)
+        way = self._switching.way_for(number, event, self.playback, self.clock.now_ns(), can_leap)
+        if way.kept is not None:
+            if self.peers:
+                self.peers.taken_back(way.kept)
+            self._drop_after(way.kept, number, way.for_words)
+        return way
 
-    def _drop_after(self, kept: int) -> None:
-        """The blocks after `kept` are not shown any more."""
+    def _drop_after(self, kept: int, number: int = 0, for_words: bool = True) -> None:
+        """The blocks after `kept` are not shown any more (Outputs.taken_back)."""
         if self.playback:
             self.playback.pacer.drop_after(kept)
-        self.out.taken_back(kept)
+        self.out.taken_back(kept, number, for_words)
 
     def _tick(self) -> None:
         self._gather()
@@ -199,6 +199,7 @@ class Engine:
         target_ns = None if self.past.is_held else desk.beat_to_meet(self.clock.now_ns())
         # a frame is seen at the tick after it is due: half a tick later in the mean
         playback.align(None if target_ns is None else target_ns - TICK_NS // 2)
+        self._meets_beat = target_ns is not None
 
     def _meet(self, info: WorldInfo) -> None:
         """The world is open: the keyboard gets its dials, trace and session their headers."""
@@ -254,6 +255,8 @@ class Engine:
         line: dict[str, Any] = {"t_ns": flip_ns, "tick": self.ticks.tick, "block": frame.block, "frame": frame.number}
         line |= {"due_ns": self._due_ns, "repeat": due.starved, "queue": due.queue}
         line |= {"age_ms": round(self.age_ms, 3), "rate": round(rate, 4)}
+        if due.leapt_ns:
+            line["leapt_ms"] = round(due.leapt_ns / 1e6, 3)
         if self.patch:
             line["patch"] = int(self.patch.lit)
         if self.past.is_held or self.controls.frozen or self.controls.blackout:
@@ -263,6 +266,8 @@ class Engine:
     def _note_fault(self, message: Died | Fault | Trouble) -> None:
         if isinstance(message, Died):
             self.past.model_died(self.playback, self.clock.now_ns())
+            if self.playback:
+                self.playback.stop_leaping()
         if isinstance(message, Trouble):
             log.warning("%s", message.what)
         self.out.fault(message)
@@ -277,6 +282,8 @@ class Engine:
             self.out.ledger.stage(message)
         elif isinstance(message, Taken):
             self.out.ledger.taken(message)
+            if self.playback:
+                self.playback.taken(message)
         elif isinstance(message, Lost):
             self.out.ledger.lost(message.numbers, message.why)
         elif isinstance(message, Died | Fault | Trouble):
@@ -284,7 +291,7 @@ class Engine:
         elif isinstance(message, Retracted):
             self._drop_after(message.kept)
         elif isinstance(message, BlockMade) and self.playback:
-            self.playback.block_made(message)
+            self.playback.block_made(message, self.clock.now_ns())
         elif isinstance(message, BlockDone) and self.playback:
             self.out.block(message)
             self.playback.block_done(message)

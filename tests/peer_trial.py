@@ -116,7 +116,7 @@ def together(trial: Trial, seconds: float, through_relay: bool) -> None:
         trial.also(sys.executable, "-m", "tests.relay", "7588", f"127.0.0.1:{port}", *RELAY)
         port = 7588
         time.sleep(1)
-    for name, follow, at_s in (("ada", "latents", 6.0), ("bob", "latents", 9.0), ("vera", "video", 12.0)):
+    for name, follow, at_s in (("ada", "latents", 6.0), ("bob", "latents", 9.0), ("vera", "video", 8.0)):
         script = [(at_s + n * 9.0, f"{colour} waves") for n, colour in enumerate(("red", "green", "blue", "white"))]
         joining = ("--join", f"127.0.0.1:{port}", "--follow", follow, "--name", name, "--seconds", str(seconds))
         trial.start(name, *joining, script=script)

@@ -34,7 +34,9 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.dit": _WORLD,
     "world.diffusion": _WORLD | {"world.dit"},
     "world.compact": _WORLD | {"world.dit", "world.diffusion"},
-    "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast"},
+    # what a folder holds is told before a window opens, without torch
+    "world.wan.family": _WORLD | {"world.dit"},
+    "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast", "world.wan.family"},
     # it knows the weights by their released names, not the plain modules
     "world.wan.fast": {"world.dit", "world.diffusion"},
     "world.train.learn": {"world.dit", "world.compact"},
@@ -46,7 +48,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.train.marks": {"world.compact", "world.train.tale", "world.train.story"} | _TRAIN,
     "world.train": _WORLD | {"world.dit", "world.compact", "world.train.story", "world.train.marks"} | _TRAIN,
     # it prepares the process that a world is to have for itself
-    "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan"},
+    "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan", "world.wan.family"},
     "input": _WORLD,
     "input.sound": {"input"},
     "net": _WORLD,
@@ -79,7 +81,16 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.measure.gpu": _MEASURE
     | _WORLD
     | _MODEL
-    | {"loop.measure.shows", "loop.cli", "loop.link", "loop.worker", "loop.timing", "loop.output", "world.zoo"},
+    | {
+        "world.wan.family",
+        "loop.measure.shows",
+        "loop.cli",
+        "loop.link",
+        "loop.worker",
+        "loop.timing",
+        "loop.output",
+        "world.zoo",
+    },
     # it marks by what training marks by
     "loop.measure.steer": {"loop.measure", "loop.cli", "loop.output", "world.zoo", "world.compact"}
     | _WORLD

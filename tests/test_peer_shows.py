@@ -13,10 +13,10 @@ from input.set_list import SetList
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
+from loop.peer.follow_way import FollowWay
 from loop.peer.following import Following
 from loop.peer.guest_model import GuestModel
 from loop.peer.hosting import Hosting
-from loop.peer.way import Way
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import StreamOptions
 from loop.timing.clock import TICK_NS
@@ -114,7 +114,7 @@ class Together:
     def guest(self, name, until_s, script=(), joins_s=0.0, port=0, role="player", mishap=None, wish="latents"):
         """wish: how it is to follow; "only video" is a machine without weights."""
         key, weights = KEY if role == "operator" else None, "" if wish == "only video" else "ff"
-        way = Way(wish.removeprefix("only "), bool(weights))
+        way = FollowWay(wish.removeprefix("only "), bool(weights))
         introduction = Introduction(name.encode().ljust(16, b"."), name, role, way.current, weights=weights, key=key)
         guest = Guest(self.network.connect, ("127.0.0.1", 7474), introduction, self.clock.now_ns)
         world = None if weights else DESCRIBED
@@ -457,7 +457,7 @@ def test_words_of_a_guest_wait_for_the_beat_of_the_host():
 
 
 def test_auto_turns_to_video_where_blocks_are_decoded_slower_than_they_play():
-    way = Way("auto", True)
+    way = FollowWay("auto", True)
     assert [way.note_block(120, 100.0) for _ in range(5)] == [False] * 4 + [True]
     assert way.text() == "video (auto)"
-    assert not any(Way("latents", True).note_block(900, 100.0) for _ in range(20))
+    assert not any(FollowWay("latents", True).note_block(900, 100.0) for _ in range(20))

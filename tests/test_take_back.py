@@ -159,6 +159,10 @@ CACHES = {
     "sink made anew at each switch": CacheConfig(6, 2, 2, keep_sink=False),
     "more slots than the window": CacheConfig(6, 2, 2, slots=9),
     "everything": CacheConfig(-1, 2, 2, slots=80),
+    "no clean pass": CacheConfig(6, 2, 2, clean_pass=False),
+    "averaged sink": CacheConfig(6, 2, 2, sink_average=0.7),
+    "flushed": CacheConfig(6, 1, 2, flush=True),
+    "clamped positions": CacheConfig(6, 2, 2, span=9),
 }
 
 

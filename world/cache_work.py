@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from world.block import Conditions
 from world.prompt_mix import Words
 
 
@@ -36,8 +37,24 @@ class Append:
 
 
 @dataclass(frozen=True)
+class Flush:
+    """Keep of the front bank its sink and the few newest frames before latent frame `end`."""
+
+    end: int
+
+
+@dataclass(frozen=True)
+class Remake:
+    """Make block number `block` of a log again, from latent frame `start` on: for what it leaves in the bank."""
+
+    block: int
+    start: int
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
 class Swap:
     """Let the front and the back bank change places."""
 
 
-Work = Clear | Recache | Append | Swap
+Work = Clear | Recache | Append | Flush | Remake | Swap

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from world.invisible import without_invisible, without_strays
 
+STEPS_DIAL = "steps"  # the dial that says in how many denoising steps a block is made
+MOST_STEPS = 8  # that anybody can ask for
+
 WordGroups = tuple[tuple[str, tuple[str, ...]], ...]  # headings with their words
 
 
@@ -30,6 +33,11 @@ class DialRange:
     def clamped(self, value: float) -> float:
         """`value`, or the nearest limit if it lies outside."""
         return min(max(value, self.low), self.high)
+
+
+def steps_dial(count: int) -> dict[str, DialRange]:
+    """The dial of a world that makes its blocks in `count` denoising steps unless somebody turns it, by its name."""
+    return {STEPS_DIAL: DialRange(1, max(MOST_STEPS, count), count)}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from world.block import Block, Conditions, Snapshot
 from world.block_line import BlockLine, MadeBlock
 from world.boundary import Boundary, apply_events, in_range
 from world.cache_rules import CacheRules
-from world.cache_work import Append, Clear, Recache, Swap, Work
+from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
 from world.event import Event, Rebuild
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
@@ -90,23 +90,27 @@ class SwitchState:
         seen = None if cut is None else self.index
         block = MadeBlock(self.index, self._parent, start, start + frames, self._events, flight, cut, seen)
         self.line.add(block)
-        self._front = replace(self._front, cut=None)
+        # without a clean pass, the bank is up to date already
+        held = self._front.end if self._rules.clean_pass else block.end
+        self._front = replace(self._with_average(self._front, block.end), end=held, cut=None)
         self._go_on(self.index + 1, flight.conditions, self._ahead)
         return block
 
     def after_block(self) -> list[Work]:
         """The clean pass of the newest block, unless the next block begins with a recache or a scene anyway."""
         boundary = self._boundary
-        return [] if boundary.scene else self._clean_pass(boundary)
+        if boundary.scene:
+            return []
+        return self._finish_front() if self._is_flush(boundary) else self._clean_pass(boundary)
 
     def ahead(self, events: Sequence[Event]) -> list[Work]:
         """Take `events` for the next block, or for the one after the block in flight; the recache that they need.
 
         The block in flight is finished as it was begun. Words that return to those in force need nothing, nor does a
-        hard cut.
+        hard cut, nor a flush.
         """
         boundary = self._take(events)
-        if boundary.scene:
+        if boundary.scene or self._is_flush(boundary):
             self._back = BankState(None)
             return []
         if any(bank.matches(boundary, self._seen) for bank in (self._front, self._back)):
@@ -174,14 +178,21 @@ class SwitchState:
             raise ValueError(f"{come}: blocks are missing")
         for later in passes.recaches:
             self.index = later.block.index
+            if self._is_flush(later.boundary):
+                work.append(Flush(block.start))
+                self._front = replace(self._front, words=later.boundary.conditions.words)
+                continue
             work += [self._recache(later.boundary, block.start), Swap()]
             self._front, self._back = replace(self._back, cut=None), BankState(None)
-        end = block.start + block.latents.shape[1]
+        end, conditions = block.start + block.latents.shape[1], logged.boundary.conditions
+        self.index = block.index
         self.line.add(MadeBlock(block.index, self._parent, block.start, end, block.events, logged.boundary))
         if passes.words is not None:
-            work.append(Append(passes.words, block.index))
-            self._front = replace(self._front, end=end)
-        self._go_on(block.index + 1, logged.boundary.conditions, ())
+            is_kept_noisy = passes.is_made_here and not self._rules.clean_pass
+            again = Remake(block.index, block.start, conditions) if is_kept_noisy else Append(passes.words, block.index)
+            work.append(again)
+            self._front = replace(self._with_average(self._front, end), end=end)
+        self._go_on(block.index + 1, conditions, ())
         return work
 
     def again(self, block: Block) -> list[Work]:
@@ -192,7 +203,7 @@ class SwitchState:
         self.abandon()
         self.index, self._events = block.index, ()
         boundary = self._take(block.events)
-        if not block.start or block.cut is None:
+        if not block.start or block.cut is None or self._is_flush(boundary):
             return []
         later = [made for made in self.line if made.index >= block.cut]
         recache = self._recache(boundary, self.end - sum(made.frames for made in later))
@@ -241,6 +252,9 @@ class SwitchState:
             return [Clear()]
         if self._front.matches(boundary, self.index):
             work = self._clean_pass(boundary)
+        elif self._is_flush(boundary) and self._front.words is not None:
+            work = [*self._finish_front(), Flush(self.end)]
+            self._front = replace(self._front, words=boundary.conditions.words, cut=self.index)
         elif self._back.matches(boundary, self.index):
             work = [*self._clean_pass(boundary), Swap()]
             self._front = self._back
@@ -257,9 +271,29 @@ class SwitchState:
             is_missing, self._front = self._front.end != self.end, replace(self._front, end=self.end)
             return [Append(words, newest)] if is_missing else []
         if self._back.matches(boundary, self._seen):
-            is_missing, self._back = self._back.end != self.end, replace(self._back, end=self.end)
+            is_missing = self._back.end != self.end
+            if is_missing:
+                self._back = replace(self._with_average(self._back, self.end, newest), end=self.end)
             return [Append(words, newest, to_back=True)] if is_missing else []
         return []
+
+    def _is_flush(self, boundary: Boundary) -> bool:
+        """Whether the cache follows this boundary by forgetting all but its sink and its newest frames."""
+        return self._rules.flush and boundary.switch and not boundary.renew
+
+    def _finish_front(self) -> list[Work]:
+        """What the front bank lacks of the newest block, under the words that it was made under."""
+        words, is_missing = self._front.words, self._front.end != self.end
+        self._front = replace(self._front, end=self.end)
+        return [Append(words, self._parent)] if is_missing and words is not None else []
+
+    def _with_average(self, bank: BankState, end: int, block: int | None = None) -> BankState:
+        """`bank` after block number `block`, or the one in flight, which ends at latent frame `end`, was written to it.
+
+        A sink that is an average is another one after each block that pushed frames out of the window.
+        """
+        is_changed = self._rules.averages_sink and end > self._rules.window
+        return replace(bank, sink_since=self.index if block is None else block) if is_changed else bank
 
     def _recache(self, boundary: Boundary, end: int | None = None) -> Recache:
         """Let the back bank be filled for the next block, from what comes before latent frame `end`."""
@@ -275,8 +309,10 @@ class SwitchState:
     def _with_sink(self, boundary: Boundary) -> Boundary:
         """The same boundary, or one more event: a Rebuild, where the sink that should be kept is not of this line.
 
-        Such a sink came with a block that was taken back. It is made anew, and the event says so in the log.
+        Such a sink came with a block that was taken back. It is made anew, and the event says so in the log. So is
+        every cache that is made of latents although new words would only flush it.
         """
         newest = self._parent if self.flight is None else self.index
         is_of_the_line = self._rules.makes_sink(self.end, boundary.renew) or self._front.sink_since <= newest
-        return boundary if is_of_the_line else self._take([Rebuild()])
+        needs_event = self._rules.flush and not boundary.renew
+        return self._take([Rebuild()]) if needs_event or not is_of_the_line else boundary

@@ -16,7 +16,8 @@ from net.message import MAX_NAME
 from net.schema import NetError
 from net.transport import DEFAULT_ADDRESS, parse_place
 from world.event import clean_text
-from world.options import SPEEDS
+from world.info import WorldError
+from world.options import SPEEDS, step_counts
 
 GPU_SECTIONS = (  # what `bench gpu` can measure
     "ceilings", "attention", "stages", "linears", "switch", "overlap", "error", "vae", "show", "first"
@@ -114,6 +115,14 @@ def _whole(text: str, low: int, high: int) -> int:
 
 def seed_number(text: str) -> int:
     return _whole(text, 0, 2**63 - 1)
+
+
+def steps(text: str) -> str:
+    try:
+        step_counts(text)
+    except WorldError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def natural(text: str) -> int:

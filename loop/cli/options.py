@@ -20,9 +20,9 @@ from loop.cli.session_options import (
 from loop.cli.signals import tell
 from loop.cli.together import add_peer_options, add_stage_options, peer_mistakes
 from loop.screen.display import FITS
-from loop.timing.switch import MODES, PLAIN
+from loop.timing.switch import MODES, PLAIN, WHOLE
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
-from world.zoo import check_name, check_options, is_wan
+from world.zoo import check_name, check_options, is_wan, licence_of
 
 COMMANDS = (
     "play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words", "osc",
@@ -88,7 +88,8 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
     commands.add_parser("train", help="train the bundled world, stage by stage")
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
-    commands.add_parser("worlds", help="the worlds there are")
+    worlds = commands.add_parser("worlds", help="the worlds there are, or what a folder of checkpoints is")
+    worlds.add_argument("folder", nargs="?", metavar="FOLDER", help="what it is recognised as, and how it is played")
     commands.add_parser("osc", help="the OSC addresses that a show with --osc answers to")
     words = commands.add_parser("words", help="the words that a world knows, with three prompts to try")
     _add_world_option(words)
@@ -107,6 +108,12 @@ def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float
     parser.add_argument("--prompt", type=accept.prompt, metavar="TEXT", help="what it begins with")
     parser.add_argument(
         "--picture", type=accept.width_x_height, metavar="WxH", help="the model's picture, where the world can choose"
+    )
+    parser.add_argument(
+        "--steps",
+        type=accept.steps,
+        metavar="N|first:N,then:N",
+        help="denoising steps of a block, 1 to 8: fewer are faster and coarser (as many as the model was made for)",
     )
     parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
     _add_folder_options(parser)
@@ -243,15 +250,17 @@ def _add_latency_options(parser: argparse.ArgumentParser) -> None:
         "--html", type=accept.html_file, metavar="FILE.html", help="one page with the distributions as pictures"
     )
     _add_switch_option(parser)
+    told = "take turns with this way to switch (`whole`: auto without leaps), and compare"
+    parser.add_argument("--against", choices=(*MODES, PLAIN, WHOLE), metavar="MODE", help=told)
     _add_reserve_option(parser)
     _add_measure_options(parser)
 
 
 def _add_switch_option(parser: argparse.ArgumentParser) -> None:
-    # PLAIN is accepted for comparisons, but the help does not offer it
+    # PLAIN and WHOLE are accepted for comparisons, but the help does not offer them
     told = "how a prompt is switched (auto)"
     offered = "{" + ",".join(MODES) + "}"
-    parser.add_argument("--switch", choices=(*MODES, PLAIN), default="auto", metavar=offered, help=told)
+    parser.add_argument("--switch", choices=(*MODES, PLAIN, WHOLE), default="auto", metavar=offered, help=told)
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -340,10 +349,13 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         threads=options.threads or default_threads(),
         picture=options.picture,
         speed=options.speed,
+        steps=options.steps,
         probe=probe,
         **_given_folder_options(options),
     )
     check_options(chosen)
+    if licence := licence_of(chosen.name):
+        tell(f"licence of the weights: {licence}")
     return chosen
 
 

@@ -85,9 +85,17 @@ class Ledger:
             self._replace_words(taken.block, taken.t_ns)
         self._awaited[taken.block] = self._awaited.get(taken.block, ()) + taken.applied
 
-    def taken_back(self, kept: int) -> None:
-        """Blocks after `kept` will not be shown: their words are replaced, their dials take effect in later blocks."""
+    def taken_back(self, kept: int, by: int = 0) -> None:
+        """Blocks after `kept` will not be shown: their words are replaced, their dials take effect in later blocks.
+
+        by: the words that come instead. Older ones that were not taken yet, as far as is known, are replaced as well:
+        if they were, then for a block after `kept`.
+        """
         self._replace_words(kept + 1, self._now_ns())
+        taken = {number for numbers in self._awaited.values() for number in numbers}
+        for number in [number for number in self._open if number < by and number not in taken]:
+            if self._has_words(number):
+                self._end_replaced(number, self._now_ns())
 
     def turned(self, number: int, name: str) -> None:
         """Event `number` set the display dial `name`: the next flip shows it, unless another value comes before."""

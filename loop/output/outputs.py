@@ -73,11 +73,15 @@ class Outputs:
         if self.archive:
             self.archive.bookmark(name, block)
 
-    def taken_back(self, kept: int) -> None:
-        """The blocks after `kept` were dropped unseen."""
+    def taken_back(self, kept: int, number: int = 0, for_words: bool = True) -> None:
+        """The blocks after `kept` were dropped unseen, for event `number` if it is of this machine.
+
+        for_words: other words come instead of theirs.
+        """
         if self.archive:
             self.archive.dropped(kept)
-        self.ledger.taken_back(kept)
+        if for_words:
+            self.ledger.taken_back(kept, number)
 
     def block_made(self, made: BlockMade) -> None:
         """Save a block."""
@@ -96,7 +100,9 @@ class Outputs:
         """Write the line of a finished block."""
         facts, times = done.facts, {"t_begin_ns": done.t_begin_ns, "t_end_ns": done.t_end_ns}
         switch = {"switch": facts.seen is not None, "cut": facts.cut, "seen": facts.seen, "recache_ns": done.recache_ns}
-        more = {"abandoned": facts.abandoned} | ({"dials": facts.dials} if facts.dials else {})
+        more = {"abandoned": facts.abandoned, "pass_ns": done.worst.pass_ns} | (
+            {"dials": facts.dials} if facts.dials else {}
+        )
         self._trace.put("block", block=facts.index, start=facts.start, **times, **switch, **more)
 
     def launch(self, number: int, fields: dict[str, Any]) -> None:

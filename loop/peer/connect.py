@@ -15,11 +15,11 @@ from pathlib import Path
 
 from loop.archive.fingerprint import fingerprint
 from loop.peer.description import info_from
+from loop.peer.follow_way import FollowWay
 from loop.peer.following import Following
 from loop.peer.guest_model import GuestModel
 from loop.peer.hosting import Hosting, open_line
 from loop.peer.peers import Peers
-from loop.peer.way import Way
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import StreamOptions
 from loop.supervise.supervisor import Process
@@ -106,7 +106,7 @@ def _join(
         welcome, about = _visit(Guest(connect, place, introduction, clock.now_ns), clock)
         weights = _same_weights(stream.world, about.weights) if wish == "auto" else ""
         world = None if weights else info_from(welcome, about)
-    way = Way(wish, bool(weights))
+    way = FollowWay(wish, bool(weights))
     introduction = replace(introduction, follow=way.current, weights=weights)
     guest = Guest(connect, place, introduction, clock.now_ns)
     if not weights:

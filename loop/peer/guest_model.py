@@ -23,8 +23,8 @@ from loop.link.message import (
 )
 from loop.link.ring import FrameRing
 from loop.peer.blocks import from_latents
+from loop.peer.follow_way import FollowWay
 from loop.peer.line import Line
-from loop.peer.way import Way
 from loop.supervise.live_model import PATIENCE_S, LiveModel
 from loop.supervise.model import StreamOptions
 from loop.supervise.supervisor import Process
@@ -57,7 +57,7 @@ class GuestModel(LiveModel):
         launch: Callable[[WorldOptions], Process],
         clock: Clock,
         guest: Guest,
-        way: Way,
+        way: FollowWay,
         described: WorldInfo | None = None,
         new_ring: Callable[[int, tuple[int, int]], FrameRing] = FrameRing.create,
         patience_s: float = PATIENCE_S,
@@ -76,13 +76,15 @@ class GuestModel(LiveModel):
         self._digest_ns = self._number = 0
         self._heard_from_host: list[Any] = []  # for the engine
 
-    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
+    def submit(
+        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+    ) -> None:
         """Ask the host for an event; once this is the host itself, the same as ever.
 
         Words wait for the beat of the host, if it lets words wait.
         """
         if not self.follows:
-            super().submit(number, event, keep, block)
+            super().submit(number, event, keep, block, leaps)
             return
         self._note_asked(number, event)
         self.guest.ask(number, to_json(event), self._clock.now_ns())

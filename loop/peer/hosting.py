@@ -8,8 +8,8 @@ from typing import Any
 
 from loop.link.message import BlockMade, Taken
 from loop.link.ring import FrameMark
-from loop.peer.asked import Asked
 from loop.peer.description import describe_world
+from loop.peer.guest_events import GuestEvents
 from loop.peer.latents import LatentsFeed
 from loop.peer.operators import Operators
 from loop.peer.peers import RemoteEvent, ShowSwitches
@@ -86,7 +86,7 @@ class Hosting:
         about = describe_world(info, self._weights)
         facts = HostFacts(info.name, about, info.fps, info.block_frames, self._name, self._key)
         self.host = Host(self._listener, facts, self._clock.now_ns)
-        self._asked = Asked(self.host, self._clock)
+        self._guest_events = GuestEvents(self.host, self._clock)
         self._latents = LatentsFeed(self.host, self._model)
         self._video = VideoFeed(self.host, self._model, self._new_encoder)
 
@@ -113,7 +113,7 @@ class Hosting:
             return found
         self._polled_ns = now_ns
         for member, message in self.host.poll():
-            self._asked.note(member)
+            self._guest_events.note(member)
             if isinstance(message, Hello | FollowBy) and message.follow == "latents":
                 self._latents.send_snapshot(member)
             elif isinstance(message, Digest):
@@ -128,17 +128,17 @@ class Hosting:
 
     def held(self, remote: RemoteEvent) -> None:
         """These words of a guest wait for the beat; they are submitted without the guest being named."""
-        self._asked.hold(remote)
+        self._guest_events.hold(remote)
 
     def submitted(self, number: int | None, event: Event, remote: RemoteEvent | None) -> None:
         """An event has its number: tell everybody of new words, and remember who is to have the receipts."""
         if self.host is None:
             return
-        remote = remote or self._asked.held(event)
+        remote = remote or self._guest_events.held(event)
         if remote:
-            self._asked.submitted(number, remote)
+            self._guest_events.submitted(number, remote)
         if number is not None and isinstance(event, Prompt | Scene):
-            name = self._asked.name_of(remote) if remote else self._name
+            name = self._guest_events.name_of(remote) if remote else self._name
             self._tell_words(self.host, name, event)
             if remote:
                 self.newest = f"{name}: {event.text}", self._clock.now_ns()
@@ -152,12 +152,12 @@ class Hosting:
     def stamped(self, number: int, stage: str, t_ns: int, why: str) -> None:
         """An event has ended: its sender is told how."""
         if self.host:
-            self._asked.stamped(number, stage, t_ns, why)
+            self._guest_events.stamped(number, stage, t_ns, why)
 
     def note(self, message: Any) -> None:
         """Send what the model has made to those who follow, and receipts for what was taken for it."""
         if self.host and isinstance(message, Taken):
-            self._asked.taken(message)
+            self._guest_events.taken(message)
         elif self.host and isinstance(message, BlockMade):
             self._latents.made(message)
 
@@ -170,7 +170,7 @@ class Hosting:
         """Do what operators have asked for; a host's frames are due by its own clock."""
         if self.host:
             self._operators.obey(switches, self.host, self._clock.now_ns())
-            self._asked.look_after_held(switches)
+            self._guest_events.look_after_held(switches)
         return 0
 
     def shown(self, frame: FrameMark, times_ns: tuple[int, int], pacer: Pacer, switches: ShowSwitches) -> None:

@@ -101,16 +101,18 @@ class LiveModel:
         """How many frames of the present ring `new_frames` has handed out or dropped."""
         return self._readers[-1].seen if self._readers else 0
 
-    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
+    def submit(
+        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+    ) -> None:
         """Hand over an event; it survives a death of the process. keep: drop the blocks after this one for it.
 
-        block: the block that the event is meant for; None: the next.
+        block: the block that the event is meant for; None: the next. leaps: that one is to be begun at once.
         """
         if keep is not None:
             self._memory.drop_after(keep)
         self._note_asked(number, event)
         if self._lives.is_fed:
-            self._lives.send(Submit(number, event, keep, self._memory.epoch, block))
+            self._lives.send(Submit(number, event, keep, self._memory.epoch, block, leaps))
 
     def set_mode(self, mode: str) -> None:
         """Switch prompts in this way from now on."""

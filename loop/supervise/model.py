@@ -91,10 +91,12 @@ class Model(Protocol):
     @property
     def is_switching(self) -> bool: ...
 
-    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
+    def submit(
+        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+    ) -> None:
         """Hand over event `number`. keep: the newest block to keep, if the blocks after it were dropped for it.
 
-        block: the block that the event is meant for; None: the next.
+        block: the block that the event is meant for; None: the next. leaps: that one is to be begun at once.
         """
 
     def set_mode(self, mode: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,8 +20,8 @@ from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.device import resolve
 from world.dit.speed import accelerate, speed_for
-from world.info import WorldError
-from world.options import WorldOptions
+from world.info import WorldError, steps_dial
+from world.options import WorldOptions, step_counts
 
 
 class CompactWorld(nn.Module):
@@ -64,10 +65,13 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     # torch's stubs leave memory_format out
     world.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = world.model
-    config = sizes(world.form, model.dit.config, options.positions)
+    steps = step_counts(options.steps)
+    config = sizes(world.form, model.dit.config, options.positions or "relative")
+    config = replace(config, sampler=config.sampler.beginning(steps.first))
     speed = speed_for(device, options.speed, model.dit.dtype)
     transformer = accelerate(model.dit, config, device, speed)
     info = world.form.info(options.name)
+    info = replace(info, dials={**info.dials, **steps_dial(steps.then or len(world.form.steps))})
     return DiffusionWorld(config, transformer, world.encode, world.decoder, info, model.condition, device)
 
 

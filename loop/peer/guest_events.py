@@ -13,7 +13,7 @@ from world.event import Event
 ENDS = ("flip", "replaced", "lost")
 
 
-class Asked:
+class GuestEvents:
     """Owned by Hosting."""
 
     def __init__(self, host: Host, clock: Clock) -> None:

@@ -10,7 +10,7 @@ JUDGED = 8  # blocks; auto gives up latents if most of them took too long
 TOO_LONG = 0.9  # of the time that a block plays: what takes longer comes later and later
 
 
-class Way:
+class FollowWay:
     """What was asked for, and what it comes to. Owned by the guest's model.
 
     wish: one of net.message.WAYS. current: "latents" or "video". can_decode: whether this machine has the weights of
