@@ -249,9 +249,9 @@ def reader(trial: Trial, port: int) -> None:
         time.sleep(0.02)
 
 
-def gaps(times_ns: Sequence[int]) -> str:
+def gaps(times_ns: Sequence[int], pause_ms: float = 10_000) -> str:
     """How far flips are apart, those of other parts of the run left out."""
-    apart = sorted((b - a) / 1e6 for a, b in pairwise(times_ns) if b - a < 10e9)
+    apart = sorted((b - a) / 1e6 for a, b in pairwise(times_ns) if b - a < pause_ms * 1e6)
     over = sum(gap > 20 for gap in apart) / max(1, len(apart))
     told = f"p50 {share(apart, 0.5):.1f}, p99 {share(apart, 0.99):.1f}, longest {apart[-1]:.1f} ms"
     return f"{len(apart)} flips, {told}, {over:.1%} over 20 ms"
