@@ -201,6 +201,8 @@ class Host:
         elif isinstance(message, Switch | CueCall) and member.role != "operator":
             what = f"turn the {message.switch} on and off" if isinstance(message, Switch) else "fire cues"
             raise NetError(f"{member.role}s do not {what}: that is for operators")
+        elif isinstance(message, Digest | FollowBy) and not member.beginnings.take(now_ns):
+            raise NetError("it begins anew too often")
         elif isinstance(message, FollowBy):
             self._change(member, message.follow)
             return [(member, message)]

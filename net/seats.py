@@ -16,6 +16,7 @@ MAX_VIDEO_WAITING = 256 * 2**10  # bytes; what has not left by then is too old w
 MESSAGES_HZ, MESSAGES_BURST = 250.0, 500  # of any kind; who sends more is no guest of ours
 WORDS_HZ, WORDS_BURST = 2.0, 8
 DIALS_HZ, DIALS_BURST = 120.0, 240
+BEGINNINGS_HZ, BEGINNINGS_BURST = 1.0, 8  # snapshots and key frames, which cost the host and all others most
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Member:
     words: Allowance
     dials: Allowance
     messages: Allowance
+    beginnings: Allowance
     name: str = ""
     role: str = "viewer"
     follow: str = "nothing"
@@ -95,4 +97,5 @@ def roster_of(members: Sequence[Member], host_name: str) -> Roster:
 def new_member(number: int, now_ns: int) -> Member:
     """A member without anything that a Hello tells of it."""
     words, dials = Allowance(WORDS_HZ, WORDS_BURST, now_ns), Allowance(DIALS_HZ, DIALS_BURST, now_ns)
-    return Member(number, words, dials, Allowance(MESSAGES_HZ, MESSAGES_BURST, now_ns))
+    messages = Allowance(MESSAGES_HZ, MESSAGES_BURST, now_ns)
+    return Member(number, words, dials, messages, Allowance(BEGINNINGS_HZ, BEGINNINGS_BURST, now_ns))

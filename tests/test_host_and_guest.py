@@ -165,6 +165,17 @@ def test_who_has_other_weights_follows_by_video_and_not_by_latents(caplog):
     assert not ada.is_joined and "it has other weights than this world small" in caplog.text
 
 
+def test_who_asks_for_one_beginning_after_another_is_sent_away(caplog):
+    stage = Stage()
+    ada = stage.join()
+    stage.pass_time(0.1)
+    for _ in range(30):
+        ada.send(FollowBy("video"))
+    stage.pass_time(0.05)
+    assert "it begins anew too often" in caplog.text
+    assert len([message for _, message in stage.requests if isinstance(message, FollowBy)]) < 10
+
+
 def test_a_video_begins_with_a_key_frame():
     stage = Stage()
     ada = stage.join(follow="video", weights="")
