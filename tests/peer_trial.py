@@ -42,6 +42,8 @@ class Machine:
 
     def lines(self, kind: str) -> list[dict[str, Any]]:
         """The lines of its trace of this kind; one that was not written to its end is left out."""
+        if not self.trace.exists():
+            return []
         found = [json.loads(line) for line in self.trace.read_text().splitlines() if line.endswith("}")]
         return [line for line in found if line["kind"] == kind]
 
@@ -84,7 +86,16 @@ class Trial:
     def host(self, seconds: float, *options: str, script: Sequence[tuple[float, str]] = ()) -> int:
         """Start the host; the port that it listens on."""
         host = self.start("host", "--host", "0", "--seed", "3", "--seconds", str(seconds), *options, script=script)
-        return self._read_port(host.said)
+        port = self._read_port(host.said)
+        self.wait_for_pictures("host")
+        return port
+
+    def wait_for_pictures(self, *names: str) -> None:
+        """Wait until these machines show their first frame."""
+        deadline_s = time.monotonic() + 120
+        while not all(self.machines[name].lines("flip") for name in names):
+            assert time.monotonic() < deadline_s, f"not all of {', '.join(names)} show a picture"
+            time.sleep(0.2)
 
     def also(self, *command: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE)
@@ -156,8 +167,8 @@ def kill(trial: Trial, seconds: float) -> None:
     for name in ("ada", "bob"):
         joining = ("--join", f"127.0.0.1:{port}", "--follow", "latents", "--name", name, "--seconds", str(seconds))
         trial.start(name, *joining)
-        time.sleep(3)
-    time.sleep(seconds / 2)
+        trial.wait_for_pictures(name)
+    time.sleep(seconds / 4)
     trial.machines["host"].process.kill()
     killed_ns = time.perf_counter_ns()
     trial.wait("ada", "bob")
@@ -184,7 +195,7 @@ def attack(trial: Trial, messages: int) -> None:
     key.write_text("a long secret\n")
     port = trial.host(900, "--key", str(key))
     host = trial.machines["host"]
-    time.sleep(20)
+    time.sleep(15)
     before_kb = memory_kb(host.process.pid)
     begun_ns = time.perf_counter_ns()
     attacker = trial.also(sys.executable, "-m", "tests.hostile", str(port), "--messages", str(messages))
