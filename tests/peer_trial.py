@@ -83,9 +83,9 @@ class Trial:
         self.machines[name] = Machine(name, process, trace, pixels, said)
         return self.machines[name]
 
-    def host(self, seconds: float, *options: str, script: Sequence[tuple[float, str]] = ()) -> int:
+    def host(self, *options: str, script: Sequence[tuple[float, str]] = ()) -> int:
         """Start the host; the port that it listens on."""
-        host = self.start("host", "--host", "0", "--seed", "3", "--seconds", str(seconds), *options, script=script)
+        host = self.start("host", "--host", "0", "--seed", "3", "--seconds", "900", *options, script=script)
         port = self._read_port(host.said)
         self.wait_for_pictures("host")
         return port
@@ -103,8 +103,14 @@ class Trial:
         return process
 
     def wait(self, *names: str) -> None:
-        for name in names or list(self.machines):
+        for name in names:
             self.machines[name].process.wait(300)
+
+    def interrupt(self, *names: str) -> None:
+        """End these machines as Ctrl+C does."""
+        for name in names:
+            self.machines[name].process.send_signal(signal.SIGINT)
+        self.wait(*names)
 
     def close(self) -> None:
         for process in [*(machine.process for machine in self.machines.values()), *self._others]:
@@ -122,7 +128,7 @@ class Trial:
 
 def together(trial: Trial, seconds: float, through_relay: bool) -> None:
     """A host, two guests by latents and one by video; prompts at each of them."""
-    port = trial.host(seconds + 30, script=[(12.0, "blue rain")])
+    port = trial.host(script=[(12.0, "blue rain")])
     if through_relay:
         trial.also(sys.executable, "-m", "tests.relay", "7588", f"127.0.0.1:{port}", *RELAY)
         port = 7588
@@ -132,8 +138,7 @@ def together(trial: Trial, seconds: float, through_relay: bool) -> None:
         joining = ("--join", f"127.0.0.1:{port}", "--follow", follow, "--name", name, "--seconds", str(seconds))
         trial.start(name, *joining, script=script)
     trial.wait("ada", "bob", "vera")
-    trial.machines["host"].process.send_signal(signal.SIGINT)
-    trial.wait("host")
+    trial.interrupt("host")
     host = trial.machines["host"]
     tell_prompts(host)
     for name in ("ada", "bob", "vera"):
@@ -163,15 +168,15 @@ def tell_prompts(host: Machine) -> None:
 
 def kill(trial: Trial, seconds: float) -> None:
     """Kill the host; how long until a guest has made a block of its own, and whether the other follows it."""
-    port = trial.host(seconds + 60)
+    port = trial.host()
     for name in ("ada", "bob"):
-        joining = ("--join", f"127.0.0.1:{port}", "--follow", "latents", "--name", name, "--seconds", str(seconds))
-        trial.start(name, *joining)
+        trial.start(name, "--join", f"127.0.0.1:{port}", "--follow", "latents", "--name", name, "--seconds", "900")
         trial.wait_for_pictures(name)
     time.sleep(seconds / 4)
     trial.machines["host"].process.kill()
     killed_ns = time.perf_counter_ns()
-    trial.wait("ada", "bob")
+    time.sleep(seconds)
+    trial.interrupt("ada", "bob")
     host, ada, bob = (trial.machines[name] for name in ("host", "ada", "bob"))
     newest = max(line["block"] for line in host.lines("block"))
     made = next(line for line in ada.lines("block") if line["block"] > newest + 8)
@@ -193,7 +198,7 @@ def attack(trial: Trial, messages: int) -> None:
     """All kinds of attack, one after another, with quiet in between: the host's flips, memory and log."""
     key = trial.folder / "key"
     key.write_text("a long secret\n")
-    port = trial.host(900, "--key", str(key))
+    port = trial.host("--key", str(key))
     host = trial.machines["host"]
     time.sleep(15)
     before_kb = memory_kb(host.process.pid)
@@ -203,8 +208,7 @@ def attack(trial: Trial, messages: int) -> None:
     ended_ns = time.perf_counter_ns()
     after_kb = memory_kb(host.process.pid)
     time.sleep(20)
-    host.process.send_signal(signal.SIGINT)
-    trial.wait("host")
+    trial.interrupt("host")
     flips = [line["t_ns"] for line in host.lines("flip")]
     print(f"host without an attack: {gaps([t for t in flips if not begun_ns < t < ended_ns])}")
     for line in said.splitlines():
@@ -218,7 +222,7 @@ def attack(trial: Trial, messages: int) -> None:
 
 def join(trial: Trial, seconds: float) -> None:
     """The host's ticks and blocks while ten guests are there, seven by latents and three by video, against none."""
-    port = trial.host(900)
+    port = trial.host()
     host = trial.machines["host"]
     time.sleep(seconds)
     begun_ns = time.perf_counter_ns()
@@ -228,8 +232,7 @@ def join(trial: Trial, seconds: float) -> None:
         reader.send_signal(signal.SIGTERM)
     ended_ns = time.perf_counter_ns()
     time.sleep(seconds)
-    host.process.send_signal(signal.SIGINT)
-    trial.wait("host")
+    trial.interrupt("host")
     flips, blocks = [line["t_ns"] for line in host.lines("flip")], host.lines("block")
     for name, is_in in (("none", False), ("ten", True)):
         took = sorted(
