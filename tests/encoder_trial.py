@@ -11,11 +11,12 @@ import argparse
 import multiprocessing
 import time
 from multiprocessing.connection import Connection
+from statistics import median
 
 import numpy as np
 
 from loop.video.encoding import EncoderThread
-from loop.video.h264 import VideoEncoder
+from loop.video.h264 import VideoDecoder, VideoEncoder
 from tests.peer_trial import gaps
 
 PICTURE, FPS = (832, 480), 24
@@ -31,6 +32,21 @@ def moving_pictures() -> np.ndarray:
     return (127.5 + 127.5 * np.sin((x / 60 + np.sin(y / 90))[None, :, :, None] + phases)).astype(np.uint8)
 
 
+def tell_cost(pictures: np.ndarray) -> None:
+    """Print what a picture costs, there and back."""
+    encoder, decoder, encode_s, decode_s = VideoEncoder(PICTURE, FPS), VideoDecoder(PICTURE), [], []
+    for pixels in pictures:
+        begun_s = time.thread_time()
+        packet, _ = encoder.encode(pixels, as_key=False)
+        encoded_s = time.thread_time()
+        decoder.decode(packet)
+        encode_s.append(encoded_s - begun_s)
+        decode_s.append(time.thread_time() - encoded_s)
+    print(
+        f"of a core, for a picture: encoded in {median(encode_s) * 1e3:.1f} ms, decoded in {median(decode_s) * 1e3:.1f}"
+    )
+
+
 def encode_beside(pipe: Connection) -> None:
     """Encode the pictures whose numbers come through the pipe."""
     pictures, encoder = moving_pictures(), VideoEncoder(PICTURE, FPS)
@@ -43,6 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=90)
     seconds = parser.parse_args().seconds
+    tell_cost(moving_pictures())
     pictures, thread = moving_pictures(), EncoderThread(PICTURE, FPS)
     context = multiprocessing.get_context("spawn")
     pipe, theirs = context.Pipe()
