@@ -42,9 +42,8 @@ def tell_cost(pictures: np.ndarray) -> None:
         decoder.decode(packet)
         encode_s.append(encoded_s - begun_s)
         decode_s.append(time.thread_time() - encoded_s)
-    print(
-        f"of a core, for a picture: encoded in {median(encode_s) * 1e3:.1f} ms, decoded in {median(decode_s) * 1e3:.1f}"
-    )
+    encode_ms, decode_ms = median(encode_s) * 1e3, median(decode_s) * 1e3
+    print(f"of a core, for a picture: encoded in {encode_ms:.1f} ms, decoded in {decode_ms:.1f}")
 
 
 def encode_beside(pipe: Connection) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 
-from net.message import WAYS
-
 JUDGED = 8  # blocks; auto gives up latents if most of them took too long
 TOO_LONG = 0.9  # of the time that a block plays: what takes longer comes later and later
 
@@ -23,8 +21,9 @@ class FollowWay:
         self._took: deque[float] = deque(maxlen=JUDGED)
 
     def turn(self) -> None:
-        """The next of WAYS; without weights there is only video."""
-        self.wish = WAYS[(WAYS.index(self.wish) + 1) % len(WAYS)]
+        """From latents to video, from there to auto, and from auto to what it is not; without weights only to video."""
+        other = "video" if self.current == "latents" else "latents"
+        self.wish = {"latents": "video", "video": "auto"}.get(self.wish, other)
         self.current = "latents" if self.can_decode and self.wish != "video" else "video"
         self._took.clear()
 
