@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from input.action import PAST_COMMANDS, Action, Command, ControlMoved, FireCue, SetState, StagePrompt
-from input.gesture import Closed, Gesture, KeyDown, KeyUp, Pasted
+from input.gesture import Clicked, Closed, Gesture, KeyDown, KeyUp, Pasted
 from input.keys import Keyboard
 from input.script import Script
 from loop.output.recordings import Recordings
 from loop.screen.display_dials import DISPLAY_DIALS
 from loop.screen.screen import Screen
 from loop.stage.desk import DESK_COMMANDS
+from loop.stage.lights import lamp_values
 from loop.stage.stage import OnStage
 from loop.stage.waves import Waves
 from loop.supervise.model import Model
@@ -29,6 +30,8 @@ class TypingScreen(Protocol):
     def toggle_fullscreen(self) -> object: ...
 
     def next_fit(self) -> object: ...
+
+    def toggle_pinning(self) -> object: ...
 
     def start_text(self) -> object: ...
 
@@ -107,6 +110,9 @@ class ShowControls:
         for event, source, sent_ns in self.desk.poll(now_ns, first_flip_ns):
             self.newest = event, sent_ns
             yield event, source, sent_ns
+        if self.mapper.lights:
+            states = {"blackout": self.blackout, "freeze": self.frozen}
+            self.instruments.light(lamp_values(self.mapper.lights, self.desk, states, now_ns))
 
     @property
     def cue_names(self) -> tuple[str, ...]:
@@ -147,6 +153,8 @@ class ShowControls:
             self.mapper.message = ""
         if isinstance(gesture, ControlMoved):
             return self._moved(gesture, "gamepad", pump_ns)
+        if isinstance(gesture, Clicked):
+            return self._act(gesture.action or Command.DISARM, "mouse", pump_ns)
         if (move := self._mapped_key(gesture)) is not None:
             return self._moved(move, "keys", pump_ns)
         values, found = dict(self.keyboard.values), []
@@ -243,13 +251,15 @@ class ShowControls:
             self.newest = command, pump_ns
         elif self._window:
             self._obey_window(self._window, command)
-            self.newest = (command, pump_ns) if command is Command.FIT else self.newest
+            self.newest = (command, pump_ns) if command in (Command.FIT, Command.PIN) else self.newest
 
     def _obey_window(self, window: TypingScreen, command: Command) -> None:
         if command is Command.FULLSCREEN:
             window.toggle_fullscreen()
         elif command is Command.FIT:
             window.next_fit()
+        elif command is Command.PIN:
+            window.toggle_pinning()
         elif command is Command.LINE_OPENED:
             window.start_text()
         elif command is Command.LINE_CLOSED:

@@ -74,10 +74,14 @@ class Engine:
         self._frame: FrameMark | None = None
         self._due_ns: int | None = None  # when that frame was due
         self._admission, self._switching = Admission(), Switching(self.model, self.peers)
+        instruments = self.controls.instruments
+        self.out.ledger.watch(lambda stamp: instruments.stamped(stamp.number, stamp.stage, stamp.t_ns, stamp.detail))
         if self.peers:
             self.out.watch(self.peers.stamped, self.peers.taken_back)
         can_go_back = self.peers is None or self.peers.can_go_back
-        self.past = TimeMachine(self.model if can_go_back else None, self.out, self._submit)
+        earlier = self.model.options.going_on
+        bookmarks = earlier.bookmarks if earlier else {}
+        self.past = TimeMachine(self.model if can_go_back else None, self.out, self._submit, bookmarks)
 
     def run(self) -> None:
         """Ticks until the user quits, the time is up, or the model is given up without a window to say so in."""
@@ -107,6 +111,8 @@ class Engine:
         gathered = self.controls.gather(self.screen.poll(), self.clock.now_ns(), self.first_flip_ns)
         for event, source, pump_ns in gathered:
             self._submit(event, source, pump_ns)
+        for launch, why in self.controls.desk.launches.take_dropped():
+            self.controls.instruments.refused(launch.asked_ns, why)
         for remote in self.peers.gather() if self.peers else ():
             self._submit_of_guest(remote)
         while self.controls.past:
@@ -128,8 +134,12 @@ class Engine:
             number = self.out.submitted(admitted, source, pump_ns, self.clock.now_ns())
         if self.peers:
             self.peers.submitted(number, admitted or event, remote)
-        if number is not None and admitted is not None:
-            self._send(number, admitted, self.controls.desk.launches.sent(number, admitted))
+        if number is None or admitted is None:
+            self.controls.instruments.refused(pump_ns, "this world and its display have no such dial")
+            return
+        launch = self.controls.desk.launches.sent(number, admitted)
+        self.controls.instruments.submitted(number, launch.asked_ns if launch else pump_ns)
+        self._send(number, admitted, launch)
 
     def _send(self, number: int, event: Event, launch: Launch | None) -> None:
         """Give the event to the display or to the model, whichever it is meant for; a launch to its block."""

@@ -12,6 +12,7 @@ from typing import Any
 from input.script import Script, read_script
 from loop.archive.writer import SessionWriter
 from loop.cli.options import UsageError, drawn_seed, world_options
+from loop.cli.session_options import state_folder
 from loop.cli.signals import end_with_stdin, sheltered, tell
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
@@ -63,7 +64,8 @@ def _new_stream(options: Namespace) -> tuple[StreamOptions, SessionWriter | None
     """A stream from its beginning, and the writer of its session; a guest's blocks are the host's to save."""
     seed = 0 if options.join else drawn_seed(options)
     setting = (options.prompt, options.reserve, options.switch, options.transition, options.spare)
-    return StreamOptions(world_options(options), seed, *setting), None if options.join else new_archive(options)
+    stream = StreamOptions(world_options(options), seed, *setting, memory=options.memory)
+    return stream, None if options.join else new_archive(options)
 
 
 def _start_model_process(options: WorldOptions) -> ModelProcess:
@@ -94,6 +96,8 @@ def show(
         closing.callback(screen.close)
         stage = put_on_stage(options, files, model) if files else OnStage.empty(model)
         closing.callback(stage.instruments.close)
+        if recordings:
+            recordings.tap = stage.instruments.tap
         controls = ShowControls(screen, script, model, recordings, stage)
         patch = PhotodiodePatch() if options.patch else None
         engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch, peers), options.seconds)
@@ -122,15 +126,16 @@ def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine]
 def _window_options(options: Namespace) -> WindowOptions:
     """With a programme the operator's window is on another display, if there is one; with --clean there is none."""
     display, programme, is_full = options.display, options.programme, options.fullscreen
+    corners = options.projector or (None if programme is None else state_folder() / "projector.toml")
     if programme is not None and options.clean:
         display, programme, is_full = programme, None, True
     if display is None:
         display = 1 if programme == 0 and len(_display_sizes()) > 1 else 0
-    return WindowOptions(options.size, is_full, display, "neverblink", options.fit, options.gamepad, programme)
+    return WindowOptions(options.size, is_full, display, "neverblink", options.fit, options.gamepad, programme, corners)
 
 
 def _display_sizes() -> list[tuple[int, int]]:
-    from loop.screen.window import displays
+    from loop.screen.opening import displays
 
     return displays()
 

@@ -27,7 +27,7 @@ _time = whole(-(2**63), 2**63 - 1)
 _count = whole(0, 2**53)
 _place = whole(-1, 2**53)
 _words = event("prompt", "blend")
-_any_event = event("prompt", "blend", "dial", "scene", "rebuild", "rewind")
+_any_event = event("prompt", "blend", "dial", "scene", "rebuild", "recall", "rewind")
 _side = whole(1, 16_384)
 
 

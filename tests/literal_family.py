@@ -7,6 +7,7 @@ it; everything that the families differ by (steps, positions, window, sink, pass
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -35,6 +36,12 @@ class Loop:
     average: float = 0.0
     clean: bool = True
     flush: bool = False
+
+
+@cache
+def turn(place: int, grid: tuple[int, int], head_dim: int) -> Tensor:
+    """The rotation of a frame at a position in time."""
+    return rotation(torch.tensor([place]), grid, head_dim)
 
 
 class Layer:
@@ -84,7 +91,7 @@ class Layer:
 
     def turned(self, x: Tensor, place: int) -> Tensor:
         """x [B, N, heads, d] rotated to a position in time."""
-        return rotate(x, rotation(torch.tensor([place]), self.grid, x.shape[-1]))
+        return rotate(x, turn(place, self.grid, x.shape[-1]))
 
 
 class Film:

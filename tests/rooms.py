@@ -18,7 +18,7 @@ MOST_FILES = 16
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
 _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
 _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
-_SHOW |= {"loop.archive", "loop.peer", "loop.stage"}
+_SHOW |= {"loop.archive", "loop.peer", "loop.stage", "loop.screen.operator"}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
 _COMMANDS = {
@@ -51,6 +51,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan", "world.wan.family"},
     "input": _WORLD,
     "input.sound": {"input"},
+    "input.midi": {"input"},
     "net": _WORLD,
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
@@ -62,13 +63,17 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.peer": _WORLD
     | {"world.zoo", "net", "loop.archive", "loop.link", "loop.timing", "loop.supervise", "loop.video", "loop.worker"},
     # it tells the model over how many blocks a cue comes in
-    "loop.stage": _WORLD | {"input", "input.sound", "loop.supervise"},
+    "loop.stage": _WORLD | {"input", "input.midi", "input.sound", "loop.supervise"},
     "loop.screen.clip": set(),
-    "loop.screen": _WORLD | {"input", "loop.screen.clip"},
+    "loop.screen.pinning": {"input"},
+    "loop.screen": _WORLD | {"input", "loop.screen.clip", "loop.screen.pinning"},
+    # its lists are made of the marks that the window draws
+    "loop.screen.operator": _WORLD | {"input", "loop.screen"},
     "loop.archive": _WORLD | {"loop.link"},
     "loop.output": _WORLD | {"loop.link", "loop.timing", "loop.archive"},
-    # the doctor looks at the devices that the other rooms use; the options name what peers may be
-    "loop.cli": _WORLD | {"input", "net", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
+    # the doctor looks at the devices that the other rooms use; the options name what peers and memories may be
+    "loop.cli": _WORLD
+    | {"input", "net", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker", "loop.supervise"},
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     # a replay opens the world as the model's process does, and writes films as `render` does
     "loop.replay": _WORLD | {"world.zoo", "loop", "loop.archive", "loop.cli", "loop.output", "loop.worker"},

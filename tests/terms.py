@@ -19,6 +19,7 @@ from world.dit.config import FLUSH_KEEPS
 from world.event import Event
 from world.fold import LoggedBlock, passes_to_restore
 from world.info import DialRange
+from world.past_block import PastBlock
 from world.switch_state import SwitchState
 
 DIALS = {"zoom": DialRange()}
@@ -137,6 +138,7 @@ class TermStream:
                 self.front.slots = []
             elif isinstance(piece, Recache):
                 latents = self.latents(piece.end)[piece.end - piece.frames :]
+                latents = with_recalled(self.rules, latents, piece.recalled)
                 self.back.recache(piece.words, latents, piece.end, self.front, piece.renew)
             elif isinstance(piece, Append):
                 (self.back if piece.to_back else self.front).append(piece.words, self.blocks[piece.block])
@@ -175,6 +177,18 @@ class TermStream:
         return self.step()
 
 
+def with_recalled(rules: CacheRules, encoded: list[str], recalled: Sequence[PastBlock]) -> list[str]:
+    """The latents that a recache encodes, where recalled blocks take the first places of the sink."""
+    frames = [digest_of(block) for block in recalled for _ in range(block.latents.shape[1])]
+    newest = frames[-min(rules.sink, len(encoded) - 1) :] if rules.sink and len(encoded) > 1 else []
+    return [*newest, *encoded[len(newest) :]]
+
+
+def digest_of(block: PastBlock) -> str:
+    """As of the block itself."""
+    return Block(block.index, -1, 0, block.latents).digest
+
+
 def boundaries(blocks: Sequence[Block]) -> Iterator[tuple[Block, Boundary]]:
     """Each block of a whole line and the boundary before it."""
     conditions = FIRST
@@ -198,6 +212,7 @@ def law(rules: CacheRules, terms: Terms, line: Sequence[Block]) -> Bank:
                 continue
             renew = boundary.renew or not rules.keep_sink
             encoded = latents[len(latents) - rules.frames_needed(len(latents), renew) :] if latents else []
+            encoded = with_recalled(rules, encoded, boundary.recalled)
             bank = Bank(rules, terms)
             bank.recache(words, encoded, len(latents), old, renew)
         if block is line[-1]:

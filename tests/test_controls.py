@@ -43,6 +43,9 @@ class FakeWindow(Headless):
     def next_fit(self):
         self.calls.append("next fit")
 
+    def toggle_pinning(self):
+        self.calls.append("pinning")
+
     def start_text(self):
         self.calls.append("text starts")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 from dataclasses import replace
@@ -109,6 +110,12 @@ def test_an_option_of_the_command_line_beats_the_description(folder):
     said(folder, "[memory]\npositions = 'absolute'", "[picture]\nsize = [32, 32]")
     assert opened(folder).config.cache.positions == "absolute"
     assert opened(folder, positions="relative").config.cache.positions == "relative"
+
+
+def test_a_family_without_names_of_its_own_takes_the_only_file_there_is(folder):
+    CASES["self-forcing"].write(folder)
+    said(folder, "family = 'deep-sink'")
+    assert recognise(folder).weights.name == "self_forcing_dmd.pt" and recognise(folder).cache.sink == 10
 
 
 # the forms in which weights come
@@ -240,6 +247,10 @@ REFUSED = {
         saved("a.pt", "family = 'reward-forcing'\nweights = 'b.pt'", bare=weights()),
         "world.toml names weights = 'b.pt', and there is no such file",
     ),
+    "a family whose own file is not there": (
+        saved("self_forcing_dmd.pt", "family = 'reward-forcing'", generator_ema=weights()),
+        "FOLDER holds no file for Reward Forcing: say in world.toml which, weights = '...'",
+    ),
     "a key nobody knows": (
         saved("self_forcing_dmd.pt", "[memory]\nwindows = 9", generator_ema=weights()),
         "world.toml cannot be used: 'memory.windows' is not known: expected window, sink, block, positions, span, "
@@ -272,6 +283,27 @@ def test_a_description_that_is_no_toml_is_refused_by_its_name(folder):
     assert refusal(folder).startswith("world.toml cannot be used: Invalid value")
 
 
+def test_whatever_stands_in_a_description_is_used_or_refused_in_one_line(folder):
+    CASES["self-forcing"].write(folder)
+    whole = (
+        b"family = 'self-forcing'\nweights = 'checkpoints/self_forcing_dmd.pt'\nentry = 'generator_ema'\n"
+        b"[sampler]\nsteps = [1000, 500]\nclean = 0\n[memory]\nwindow = 9\nsink = 3\n[picture]\nsize = [32, 16]\n"
+    )
+    chance, used = random.Random(0), 0
+    for _ in range(150):
+        harmed = bytearray(whole)
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            at = chance.randrange(len(harmed))
+            harmed[at : at + chance.randrange(4)] = bytes(chance.choice(b"\x00\n[]={}'\"9.-ae#\xff") for _ in range(2))
+        (folder / "world.toml").write_bytes(bytes(harmed))
+        try:
+            recognise(folder)
+            used += 1
+        except WorldError as error:
+            assert "\n" not in str(error) and "world.toml" in str(error) and len(str(error)) < 700
+    assert 0 < used < 100
+
+
 def test_an_ambiguous_folder_is_refused_before_anything_is_opened(folder):
     torch.save(weights(), folder / "model.pt")
     with pytest.raises(WorldError, match="may be of any family"):
@@ -290,7 +322,7 @@ def test_worlds_says_what_a_folder_is_recognised_as_and_why(folder, capsys):
     assert told[1] == f"weights   {place}"
     assert told[2].startswith("entry     generator_ema  (")
     assert told[5] == "steps     1000 500, shifted by 5; the first block 1000 750 500 250  (as published)"
-    assert told[6].startswith("memory    window 21, sink 0, blocks of 1 latent frames, relative positions")
+    assert told[6].startswith("memory    window 21, sink 0, blocks of 1 latent frame, relative positions")
     assert told[-1] == "tensors   69, and all of them fit the sizes"
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from loop.__main__ import main
-from loop.cli.options import parse_command_line
+from loop.cli.options import UsageError, parse_command_line
 from loop.measure.latency import run as latency
 from loop.measure.latency import shows as latency_shows
 from loop.measure.latency.shows import LatencyMeasurement
@@ -284,6 +284,22 @@ def test_the_loop_is_compared_by_its_slowest_flips(capsys):
     assert ratio.low == pytest.approx(1.0, abs=1e-3) and ratio.high == pytest.approx(2.0, abs=1e-3)
     bench_loop.print_loop_figures(bench_loop.loop_figures(pairs))
     assert "median ratio of p99 (95 %, bootstrap over segments): 1.500 (1.000 to 2.000)" in capsys.readouterr().out
+
+
+def test_the_show_with_its_inputs_is_compared_with_the_same_show_without_them(monkeypatch):
+    shows = []
+    monkeypatch.setattr(bench_loop.trial, "try_show", lambda show: shows.append(show) or recorded(*flips(600)))
+    asked = ["bench", "loop", "--world", "probe", "--segments", "1", "--inputs", "--osc 9000 --map 'my map.toml'"]
+    bench_loop.run_loop_bench(parse_command_line(asked))
+    with_them, without = shows
+    assert with_them.arguments == (*without.arguments, "--osc", "9000", "--map", "my map.toml")
+    assert (with_them.script, with_them.module) == (without.script, "loop")
+
+
+@pytest.mark.parametrize("text", ["", "osc 9000", "--map 'my map.toml"])
+def test_inputs_that_are_no_options_are_refused(text):
+    with pytest.raises(UsageError, match="expected options of play"):
+        parse_command_line(["bench", "loop", f"--inputs={text}"])
 
 
 def test_memory_grows_by_what_the_end_holds_more_than_the_beginning():

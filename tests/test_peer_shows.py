@@ -30,7 +30,7 @@ from tests.simulation.card import DIALS, PICTURE, CardWorld, Story
 from tests.simulation.process import Delay, Mishap, Rings, SimulatedProcess
 from tests.simulation.show import Lines, SimulatedScreen
 from tests.simulation.virtual_time import START_NS, VirtualTime
-from world.event import Dial, Prompt, Rewind, Scene
+from world.event import Dial, Prompt, Recall, Rewind, Scene
 from world.info import WorldInfo
 from world.options import ProbeOptions, WorldOptions
 
@@ -461,3 +461,21 @@ def test_auto_turns_to_video_where_blocks_are_decoded_slower_than_they_play():
     assert [way.note_block(120, 100.0) for _ in range(5)] == [False] * 4 + [True]
     assert way.text() == "video (auto)"
     assert not any(FollowWay("latents", True).note_block(900, 100.0) for _ in range(20))
+
+
+def test_what_the_host_recalls_its_guests_see_and_the_words_of_it_too():
+    show = Together()
+    host, ada = show.host(16, script=((2.0, Prompt("red")), (5.0, Prompt("green")))), show.guest("Ada", 15, joins_s=1.0)
+    controls, now_ns = host.engine.controls, show.clock.now_ns
+    show.play(
+        [
+            (4.0, lambda: controls.past.append((Command.SET_F5, now_ns()))),
+            (8.0, lambda: controls.past.append((Command.RECALL_F5, now_ns()))),
+        ]
+    )
+    recalled = [card.block for card in host.story.cards if any(isinstance(e, Recall) for e in card.block.events)]
+    assert len(recalled) == 1 and host.engine.model.words == ada.engine.model.words == "red"
+    followed = next(made for made in ada.engine.model.past.line(host.story.cards[-1].block.index - 8)[-1:])
+    assert followed.conditions.words == "red"
+    late = [number for number, t_ns in ada.shown().items() if t_ns > START_NS + 10e9]
+    assert len(late) > 70 and set(late) <= set(host.shown())

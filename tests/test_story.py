@@ -3,16 +3,21 @@
 import json
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from world.compact.decoder import LinearLatents
 from world.compact.model import CompactModel, shape
-from world.compact.text import PAD
+from world.compact.text import PAD, tokenize
 from world.compact.world import CompactWorld
 from world.dit.attend import Dense, teacher_forcing
+from world.dit.config import SamplerConfig
+from world.dit.denoise import Sampler
+from world.dit.noise import normal
 from world.event import Prompt
 from world.train.job import parse_job
 from world.train.learn.budget import Budget
@@ -31,7 +36,7 @@ from world.train.story.predict import GRID, TeacherForcing
 from world.train.story.principal import fit_principal
 from world.train.story.reader import SceneReader, load_reader, save_reader
 from world.train.story.run import StoryRun, StoryScale, save_world, train_tale
-from world.train.story.sequences import SequenceSource, StoryBatch, read_pairs
+from world.train.story.sequences import FADE, SequenceSource, StoryBatch, emphasis, read_pairs
 from world.train.story.spoken import opening_attributes, turning_attributes
 from world.train.story.steps import Learner, cosine_rate
 from world.train.story.tune import StoryTuning, own_batches, redraw_history, roll_out
@@ -133,7 +138,7 @@ def test_all_streams_of_a_place_begin_at_one_view(source: SequenceSource):
     scenes = random_openings(9, torch.Generator().manual_seed(2))
     assert scenes.phase.tolist() == [OPENING_PHASE] * 9 and len(set(scenes.beat.tolist())) == 9
     batch = source.openings(5)
-    assert batch.latents.shape[:2] == (5, 1) and batch.counted.all()
+    assert batch.latents.shape[:2] == (5, 1) and batch.first == 0
 
 
 def test_noise_levels_are_mostly_those_of_play():
@@ -150,22 +155,50 @@ def same_clip(batch: StoryBatch, library: StoryLibrary, block: int) -> torch.Ten
 
 def test_a_switch_leads_from_the_old_clip_into_the_new_one(source: SequenceSource, library: StoryLibrary):
     batch = source.switches(6, 8, is_full=False)
-    assert batch.cut >= 1 and batch.stale == 0
-    assert same_clip(batch, library, batch.cut - 1).all()
-    assert not batch.counted[:, : batch.cut].any() and batch.counted[:, batch.cut :].all()
+    assert 1 <= batch.cut <= batch.first and batch.stale == 0
+    assert same_clip(batch, library, batch.first - 1).all() and not same_clip(batch, library, batch.first).any()
+    assert all(same_clip(batch, library, block).all() for block in range(batch.first + FADE, 8))
     assert not torch.equal(batch.old, batch.new)
+
+
+def test_some_switches_come_blocks_after_the_cut(source: SequenceSource):
+    late = [batch.first - batch.cut for batch in (source.switches(1, 8) for _ in range(80))]
+    assert set(late) == {0, 1, 2, 3} and late.count(0) > 40
+
+
+def test_what_a_switch_changes_counts_more():
+    before, after = torch.zeros(2, 1, 3, 4, 4), torch.zeros(2, 1, 3, 4, 4)
+    after[0, :, :, 0, :2] = 1.0
+    weight = emphasis(before, after)
+    assert weight[0, 0, 0, 0].tolist() == [9, 9, 1, 1] and weight[1].unique().tolist() == [1]
+
+
+def test_most_sequences_are_noised_over_a_draft(
+    source: SequenceSource, latents: LinearLatents, monkeypatch: pytest.MonkeyPatch
+):
+    loss, model, drafts = SequenceLoss(latents, 0), tiny_model(), list[bool]()
+    predict = TeacherForcing.__call__
+
+    def watched(self: TeacherForcing, *args: Any) -> torch.Tensor:
+        drafts.append(not torch.is_grad_enabled() and bool((args[2] == 1).all()))
+        return predict(self, *args)
+
+    monkeypatch.setattr(TeacherForcing, "__call__", watched)
+    for _ in range(12):
+        loss(model, source.streams(1, 3))
+    assert drafts.count(False) == 12 and 4 <= drafts.count(True) <= 11
 
 
 def test_over_a_stale_cache_the_old_scene_goes_on_under_new_words(source: SequenceSource, library: StoryLibrary):
     batch = source.stale(6, 8, is_full=False)
     assert batch.cut == 0 and batch.stale >= 2
     assert all(same_clip(batch, library, block).all() for block in range(8))
-    assert torch.equal(batch.counted[0], torch.arange(8) >= batch.stale)
+    assert batch.first == batch.stale
 
 
 def test_the_sink_of_a_full_window_and_what_follows_it_are_not_learnt(source: SequenceSource):
     batch = source.streams(6, 8, is_full=True)
-    assert batch.stale <= 1 and not batch.counted[:, :2].any() and batch.counted[:, 2:].all()
+    assert batch.stale <= 1 and batch.first == 2
 
 
 @pytest.mark.parametrize("kind", ["streams", "switches", "stale"])
@@ -184,7 +217,11 @@ def test_the_pass_in_parts_is_the_pass_of_the_model(source: SequenceSource, kind
         both, times = torch.cat([batch.latents] * 2, 1), torch.cat([torch.zeros(2, n), sigma], 1)
         tokens, dials = torch.cat([batch.old, batch.new]), torch.cat([batch.dials] * 2, 1)
         whole = model(both, 1000 * times, tokens, dials, attend, row)[:, n:]
+        first = batch.first
+        past, noisy = batch.latents[:, :-1], batch.latents[:, first:]
+        part = forcing(model, noisy, sigma[:, first:], past, (batch.old, batch.new), batch.dials, spans)
     torch.testing.assert_close(made, whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(part, made[:, first:], atol=1e-5, rtol=1e-5)
 
 
 def test_training_comes_nearer_to_the_clips(source: SequenceSource, latents: LinearLatents):
@@ -347,3 +384,25 @@ def test_a_storybook_is_larger_than_the_bundled_world_unless_asked_otherwise(tmp
 
 def test_a_clip_is_long_enough_for_a_switch_after_any_number_of_blocks():
     assert SEAM >= 7 and BLOCKS - SEAM >= 7
+
+
+@pytest.mark.parametrize(("made", "seen", "stale"), [(3, [0, 1, 2], 0), (11, [0, *range(5, 11)], 1)])
+def test_a_switch_in_training_sees_what_a_switch_in_play_sees(
+    tmp_path: Path, latents: LinearLatents, made: int, seen: list[int], stale: int
+):
+    model = tiny_model(branches=True)
+    save_world(tmp_path / "tale.safetensors", model, latents, None)
+    world = CompactWorld.load(tmp_path / "tale.safetensors")
+    session = open_world(str(tmp_path / "tale.safetensors"), device="cpu").session(seed=1, prompt="a boat")
+    blocks = [torch.from_numpy(session.step().latents).float() for _ in range(made)]
+    played = torch.from_numpy(session.step([Prompt("night falls")]).latents).float()
+    old, new = tokenize(["a boat", "night falls"], TALE.language).split(1)
+    past, n = torch.cat([blocks[number] for number in seen], 1), len(seen) + 1
+
+    def predict(x: torch.Tensor, timestep: float) -> torch.Tensor:
+        sigma, words = torch.full((1, 1), timestep / 1000), (old, new)
+        return TeacherForcing(CPU)(world.model, x, sigma, past, words, torch.zeros(1, n, 4), (n - 1, stale))
+
+    noise = partial(normal, 1, made, shape=(1, 1, *played.shape[2:]))
+    *_, trained = Sampler(SamplerConfig(steps=TALE.steps, shift=TALE.shift, prediction="x0")).run(predict, noise)
+    torch.testing.assert_close(played, trained, atol=2e-3, rtol=2e-3)  # latents are stored in half precision

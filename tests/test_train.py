@@ -165,7 +165,9 @@ def test_streams_forget_all_but_the_sink_and_the_window(model: CompactModel):
 
 def test_the_loss_counts_only_counted_blocks(latents: LinearLatents):
     true = torch.tensor([1.0, 5.0]).view(1, 2, 1, 1, 1).expand(1, 2, 32, 8, 14)
-    loss = X0Loss(latents, motion=0.0)(torch.zeros_like(true), true, torch.ones(1, 2), torch.tensor([[True, False]]))
+    loss = X0Loss(latents, motion=0.0)(
+        torch.zeros_like(true), true, torch.ones(1, 2), torch.tensor([True, False]).view(1, 2, 1, 1, 1)
+    )
     assert float(loss) == pytest.approx(1.0)
 
 
@@ -175,7 +177,7 @@ def test_the_loss_counts_motion_twice_in_all(latents: LinearLatents):
     changes = torch.cat([pictures[:1], pictures.diff(dim=0)]).pow(2).sum((0, 1)).mean()
     basis = latents.basis.unflatten(1, (6, -1))
     share = torch.cat([basis[:, :1], basis.diff(dim=1)], 1).pow(2).sum()
-    counted = torch.ones(1, 1, dtype=torch.bool)
+    counted = torch.ones(1, 1, 1, 1, 1, dtype=torch.bool)
     plain, both = (X0Loss(latents, w)(error, error * 0, torch.ones(1, 1), counted) for w in (0.0, 1.0))
     torch.testing.assert_close(both - plain, changes / share, rtol=1e-4, atol=1e-5)
 

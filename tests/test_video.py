@@ -88,9 +88,12 @@ def test_what_comes_too_fast_is_left_out_and_a_wish_for_a_key_frame_is_not_forgo
     gate.set()
     first = taken(encoder, MOST_WAITING)
     encoder.put(waves(0), "later", as_key=False)
-    later = [packet for packet in [*first, *taken(encoder, 1)] if packet.tag == "later"]
+    packets = [*first, *taken(encoder, 1)]
+    if packets[-1].tag != "later":  # the thread had one in hand, besides those that waited
+        packets += taken(encoder, 1)
     encoder.close()
-    assert len(first) <= MOST_WAITING + 1 and later[0].is_key
+    assert len(packets) <= MOST_WAITING + 2
+    assert packets[-1].tag == "later" and packets[-1].is_key
 
 
 def test_an_encoder_that_fails_says_why(monkeypatch):

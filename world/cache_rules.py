@@ -42,6 +42,10 @@ class CacheRules:
         first = filled - self.window
         return filled - (first if renew else max(first, self.sink))
 
+    def most_recalled(self, encoded: int) -> int:
+        """How many of the frames that a recache encodes may be of recalled blocks: those of the sink, never all."""
+        return max(0, min(self.sink, encoded - 1))
+
     def makes_sink(self, made: int, renew: bool) -> bool:
         """Whether a recache of `made` latent frames writes the sink too, so that nothing older matters any more."""
         if self.flush:

@@ -59,6 +59,7 @@ class WorldOptions:
     speed: "exact", "fast", "fp8", "int8"; None for what suits the device.
     threads: CPU threads for torch. Opening a world does not apply it, since the whole process has one such number: the
         process that runs the model does (`zoo.open_in_own_process`).
+    sink: latent frames that stay in the window for good; None for the world's own number.
     ranks: processes that make each block together, on a GPU each.
     steps: as `step_counts` reads it; None for as many as the model was made for.
     """
@@ -72,6 +73,7 @@ class WorldOptions:
     dtype: str | None = None
     speed: str | None = None
     text_device: str = "auto"
+    sink: int | None = None
     ranks: int = 1
     steps: str | None = None
     probe: ProbeOptions = field(default_factory=ProbeOptions)

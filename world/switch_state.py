@@ -8,6 +8,7 @@ test card spends what it would cost, and both give the same numbers, cuts and pa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 from world.block import Block, Conditions, Snapshot
@@ -15,9 +16,10 @@ from world.block_line import BlockLine, MadeBlock
 from world.boundary import Boundary, apply_events, in_range
 from world.cache_rules import CacheRules
 from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
-from world.event import Event, Rebuild
+from world.event import Event, Rebuild, Recall, without_latents
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
+from world.past_block import PastBlock
 from world.prompt_mix import Words
 
 SPARE = 8  # blocks that can be taken back, if nobody asks for more
@@ -27,7 +29,7 @@ SPARE = 8  # blocks that can be taken back, if nobody asks for more
 class BankState:
     """A bank holds the stream up to latent frame `end` under `words`; None: of its content only the sink is valid.
 
-    sink_since: the first block that was made with this sink.
+    sink_since: the first block that was made with this sink. recalled: what the last recache made the sink of.
     cut: the first block that the last recache did not encode, until a block is made with its result.
     """
 
@@ -35,10 +37,12 @@ class BankState:
     end: int = 0
     sink_since: int = -1
     cut: int | None = None
+    recalled: tuple[PastBlock, ...] = ()
 
     def matches(self, boundary: Boundary, seen: int) -> bool:
         """Whether block number `seen`, after `boundary`, can be made with this bank once no clean pass is missing."""
-        return self.words == boundary.conditions.words and (not boundary.renew or self.sink_since == seen)
+        has_sink = self.sink_since == seen and self.recalled == boundary.recalled
+        return self.words == boundary.conditions.words and (not boundary.renew or has_sink)
 
 
 class SwitchState:
@@ -73,6 +77,12 @@ class SwitchState:
         """The latent frame that comes next, counted since the beginning of the scene."""
         newest = self.line.newest
         return 0 if newest is None or (self.flight is not None and self.flight.scene) else newest.end
+
+    def copy(self) -> SwitchState:
+        """Another one that is where this one is."""
+        twin = copy(self)
+        twin.line = self.line.copy()
+        return twin
 
     def begin(self, events: Sequence[Event]) -> list[Work]:
         """Begin the next block under `events`; what must be done before its first denoising step."""
@@ -162,7 +172,8 @@ class SwitchState:
             dials = in_range(block.dials, self._dials) or now.dials
             boundary = None if words is None else Boundary(Conditions(words, now.seed, dials))
             end = block.start + block.latents.shape[1]
-            self.line.add(MadeBlock(block.index, block.parent, block.start, end, block.events, boundary))
+            events = tuple(without_latents(event) for event in block.events)
+            self.line.add(MadeBlock(block.index, block.parent, block.start, end, events, boundary))
         self.line.require(snapshot.start, self._rules.frames_needed(snapshot.start, renew=True))
         self._go_on(snapshot.index, now, (Rebuild(),) if snapshot.start else ())
 
@@ -232,6 +243,9 @@ class SwitchState:
     def _take(self, events: Sequence[Event]) -> Boundary:
         """Let `events` take effect on that block; raises ValueError before anything has changed."""
         apply_events(self.conditions, events, self._seen, self._dials)
+        lost = [number for event in events if isinstance(event, Recall) for number in event.missing]
+        if lost:
+            raise ValueError(f"block {lost[0]} is recalled, and its latents did not come with the event: read them too")
         if self.flight is not None:
             self._ahead += tuple(events)
         else:
@@ -300,11 +314,11 @@ class SwitchState:
         end, words = self.end if end is None else end, boundary.conditions.words
         makes_sink = self._rules.makes_sink(end, boundary.renew)
         since = self._seen if makes_sink else self._front.sink_since
-        self._back = BankState(words, end, since, self.index)
+        self._back = BankState(words, end, since, self.index, boundary.recalled)
         renew = boundary.renew or not self._rules.keep_sink
         frames = self._rules.frames_needed(end, renew)
         self.line.require(end, frames)
-        return Recache(words, end, frames, renew)
+        return Recache(words, end, frames, renew, boundary.recalled)
 
     def _with_sink(self, boundary: Boundary) -> Boundary:
         """The same boundary, or one more event: a Rebuild, where the sink that should be kept is not of this line.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from world.block import World
 from world.compact.files import BUNDLED, file_of, form_of
+from world.dit.config import CacheConfig
 from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
 from world.wan.family.facts import Fact, facts
@@ -42,6 +43,7 @@ def open_world(
     dtype: str | None = None,
     speed: str | None = None,
     text_device: str = "auto",
+    sink: int | None = None,
     steps: str | None = None,
     probe: ProbeOptions | None = None,
 ) -> World:
@@ -65,6 +67,7 @@ def open_world(
         or copied there each time (`offload`), or on the `cpu`; `auto` takes the first of them that fits.
     speed: `exact`; `fast`, which compiles the model for this machine; `fp8` or `int8`, fast and in eight bits. None is
         `fast` on a GPU and `exact` on a CPU.
+    sink: latent frames that stay in the window for good, and that a Recall fills; None for the world's own number.
     steps: in how many denoising steps a block is made, like `2`; like `first:4,then:2` with others for the first block
         of a scene. None is as many as the model was made for. The dial `steps` changes it in a running stream.
     probe: the test card's geometry and made-up costs.
@@ -81,6 +84,7 @@ def open_world(
         dtype=dtype,
         speed=speed,
         text_device=text_device,
+        sink=sink,
         steps=steps,
         probe=probe or ProbeOptions(),
     )
@@ -244,8 +248,7 @@ def check_options(options: WorldOptions) -> None:
     check_name(options.name)
     if is_wan(options.name):
         checked_picture(options.picture)
-        if is_folder(options.name):
-            recognise(Path(options.name))
+        _check_sink(recognise(Path(options.name)).cache if is_folder(options.name) else CacheConfig(), options.sink)
         if options.ranks > 1 and options.speed not in (None, "exact"):
             raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
         return
@@ -254,6 +257,9 @@ def check_options(options: WorldOptions) -> None:
         raise WorldError("steps are those of a model: the test card has none")
     if options.name != "probe":
         form_of(options.name).check_picture(options.picture)
+        form_of(options.name).with_sink(options.sink)
+    elif options.sink is not None:
+        raise WorldError("sink is for worlds with a model: the test card has none")
 
 
 def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
@@ -312,6 +318,14 @@ def is_wan(name: str) -> bool:
 def is_compact_file(name: str) -> bool:
     """Whether this is a file like those of the bundled worlds, as `neverblink train package` writes them."""
     return Path(name).suffix == ".safetensors" and Path(name).is_file()
+
+
+def _check_sink(cache: CacheConfig, sink: int | None) -> None:
+    """Raise WorldError for a sink that a folder's cache has no room for."""
+    try:
+        replace(cache, sink=cache.sink if sink is None else sink)
+    except ValueError as error:
+        raise WorldError(str(error)) from None
 
 
 def _refuse_folder_options(options: WorldOptions) -> None:

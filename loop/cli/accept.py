@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shlex
 from pathlib import Path
 from typing import NoReturn
 
@@ -63,6 +64,16 @@ def seconds(text: str) -> float:
     expected = "a number of seconds above 0, at most a week"
     value = _number(text, expected)
     return value if 0 < value <= 604_800 else _fail(text, expected)
+
+
+def stage_options(text: str) -> tuple[str, ...]:
+    """Options of play, as a shell would divide them; what they mean is looked at by the show that gets them."""
+    expected = "options of play, such as '--osc 9000 --midi auto'"
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError:
+        _fail(text, expected)
+    return words if words and words[0].startswith("--") else _fail(text, expected)
 
 
 def segment_seconds(text: str) -> float:

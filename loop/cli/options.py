@@ -20,6 +20,7 @@ from loop.cli.session_options import (
 from loop.cli.signals import tell
 from loop.cli.together import add_peer_options, add_stage_options, peer_mistakes
 from loop.screen.display import FITS
+from loop.supervise.memory_choice import MEMORIES
 from loop.timing.switch import MODES, PLAIN, WHOLE
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan, licence_of
@@ -57,6 +58,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
         raise UsageError(mistake)
     if getattr(options, "patch", None) and options.programme is not None:
         raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
+    if getattr(options, "projector", None) and options.headless:
+        raise UsageError("--projector is for a window: leave out --headless")
     return options
 
 
@@ -109,6 +112,8 @@ def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float
     parser.add_argument(
         "--picture", type=accept.width_x_height, metavar="WxH", help="the model's picture, where the world can choose"
     )
+    told = "latent frames that stay in the window for good, and that recalls fill (Deep Forcing's rule, untrained)"
+    parser.add_argument("--sink", type=accept.natural, metavar="N", help=told)
     parser.add_argument(
         "--steps",
         type=accept.steps,
@@ -163,7 +168,9 @@ def _add_script_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{gpu,loop,model,pace,soak,steer,switch}")
+    kinds = parser.add_subparsers(
+        dest="benchmark", required=True, metavar="{gpu,loop,model,pace,recall,save,soak,steer,switch}"
+    )
     _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
     _add_world_options(model)
@@ -171,9 +178,13 @@ def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     steer = kinds.add_parser("steer", help="what new words do to the picture, by what becomes of the cache")
     _add_world_options(steer)
     _add_steer_options(steer)
+    recall = kinds.add_parser("recall", help="how close a recalled place comes to what it was")
+    _add_world_options(recall)
+    _add_recall_options(recall)
     for name, add_options, told in (
         ("loop", _add_loop_options, "from flip to flip, with the model and without"),
         ("pace", _add_pace_options, "slower than real time, and at a speed that jumps"),
+        ("save", _add_loop_options, "what the saving of a session costs"),
         ("soak", _add_soak_options, "a long show: what grows, what fails"),
         ("switch", _add_switch_options, "the ways to switch a prompt, side by side"),
     ):
@@ -223,6 +234,8 @@ def _add_loop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=accept.segment_seconds, default=20.0, metavar="S", help="length of a segment (20)"
     )
+    told = "options of play, such as '--osc 9000 --midi auto': with them, and without, instead of without a model"
+    parser.add_argument("--inputs", type=accept.stage_options, default=(), metavar="'OPTIONS'", help=told)
     _add_reserve_option(parser)
 
 
@@ -289,6 +302,21 @@ def _add_steer_options(parser: argparse.ArgumentParser) -> None:
     _add_overwrite_option(parser)
 
 
+def _add_recall_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prompts",
+        type=accept.input_file,
+        metavar="FILE",
+        help="places, a line each: words of the place | words after",
+    )
+    parser.add_argument("--trials", type=accept.count, default=40, metavar="N", help="returns in every way (40)")
+    parser.add_argument(
+        "--reader", type=accept.input_file, metavar="FILE", help="reads a storybook's scenes (one beside the world)"
+    )
+    parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
+    _add_overwrite_option(parser)
+
+
 def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=accept.width_x_height, default=(1280, 720), metavar="WxH", help="the window's (1280x720)"
@@ -322,6 +350,11 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
     )
+    told = "what comes back with new words: bookmarks that are named (Ctrl+F5), or by itself the most like blocks "
+    told += (
+        "(LongLive-RAG's rule), those of like words (MemFlow's), the last switch's (Anchor Forcing's), all untrained"
+    )
+    parser.add_argument("--memory", choices=MEMORIES, default="named", help=told)
     _add_reserve_option(parser)
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
@@ -349,6 +382,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         threads=options.threads or default_threads(),
         picture=options.picture,
         speed=options.speed,
+        sink=options.sink,
         steps=options.steps,
         probe=probe,
         **_given_folder_options(options),

@@ -68,9 +68,16 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         "--osc", type=accept.host_and_port, metavar="[ADDR:]PORT", help="OSC (on this machine only without ADDR)"
     )
     stage.add_argument("--audio", metavar="NAME|default", help="listen to a device: for the mapping, and for the beat")
+    stage.add_argument("--link", action="store_true", help="share tempo and bar with Ableton Link in this network")
     stage.add_argument("--gamepad", action="store_true", help="gamepads and joysticks, for the mapping")
     stage.add_argument(
         "--programme", type=accept.natural, metavar="N", help="fill display N with the picture alone; --display: yours"
+    )
+    stage.add_argument(
+        "--projector",
+        type=Path,
+        metavar="FILE.toml",
+        help="where its corners are pinned; F10 moves them, and writes it (with --programme: one in the state folder)",
     )
     stage.add_argument("--clean", action="store_true", help="nothing over the picture: messages go to the terminal")
     stage.add_argument("--bpm", type=accept.bpm, metavar="N", help="a beat from the first picture on (tap one with T)")

@@ -12,6 +12,7 @@ from loop.archive.record import SessionHeader
 from loop.archive.writer import SessionWriter
 from loop.link.message import BlockDone, BlockMade, Died, Fault, Trouble
 from loop.output.ledger import Ledger
+from loop.output.receipts import Receipts
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from world.event import Event
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 class Outputs:
     """The ledger and the files of a show. Owned by the engine.
 
+    receipts: what became of the newest events.
     recordings: None where nobody can ask for one. now_ns: the clock of the lines that have no other time. archive: None
     where the session is not saved.
     """
@@ -35,7 +37,8 @@ class Outputs:
         archive: SessionWriter | None = None,
     ) -> None:
         self.recordings, self.archive = recordings, archive
-        self.ledger = Ledger(trace, now_ns)
+        self.ledger, self.receipts = Ledger(trace, now_ns), Receipts()
+        self.ledger.watch(self.receipts.stamped)
         self._trace, self._now_ns = trace, now_ns
         self._told: set[str] = set()  # troubles that were logged
         self._words = ""  # those of the picture on the screen
@@ -43,7 +46,11 @@ class Outputs:
 
     def watch(self, stamped: Callable[[int, str, int, str], None], went_back: Callable[[int], None]) -> None:
         """Let peers know: of every stage of every event, and of the block from which the world goes on."""
-        self.ledger.watch(stamped)
+        self.ledger.watch(
+            lambda stamp: stamped(
+                stamp.number, stamp.stage, stamp.t_ns, str(stamp.detail) if stamp.stage == "lost" else ""
+            )
+        )
         self._tell_back = went_back
 
     def header(self, fields: dict[str, Any], session: SessionHeader) -> None:
@@ -59,7 +66,9 @@ class Outputs:
         """Enter an event that was let in; returns its number in the ledger."""
         if self.archive:
             self.archive.asked(event, source)
-        return self.ledger.submitted(event, source, pump_ns, self._now_ns() if now_ns is None else now_ns)
+        number = self.ledger.submitted(event, source, pump_ns, self._now_ns() if now_ns is None else now_ns)
+        self.receipts.submitted(number, event, pump_ns)
+        return number
 
     def went_back(self, block: int) -> None:
         """The world goes on from an older block."""

@@ -26,7 +26,7 @@ from net.picture import Digest, Due, FollowBy, Retract
 from net.schema import NetError, event_from
 from net.seats import Member
 from net.transport import Listener, place_text
-from world.event import Event, Prompt, Scene, to_json
+from world.event import Event, Prompt, Scene, text_of, to_json
 from world.info import WorldInfo
 
 log = logging.getLogger(__name__)
@@ -137,11 +137,12 @@ class Hosting:
         remote = remote or self._guest_events.held(event)
         if remote:
             self._guest_events.submitted(number, remote)
-        if number is not None and isinstance(event, Prompt | Scene):
+        text = text_of(event)
+        if number is not None and text is not None:
             name = self._guest_events.name_of(remote) if remote else self._name
-            self._tell_words(self.host, name, event)
+            self._tell_words(self.host, name, event if isinstance(event, Prompt | Scene) else Prompt(text))
             if remote:
-                self.newest = f"{name}: {event.text}", self._clock.now_ns()
+                self.newest = f"{name}: {text}", self._clock.now_ns()
 
     def _tell_words(self, host: Host, name: str, event: Event) -> None:
         try:

@@ -7,8 +7,9 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
 
+from input.link import LinkError, LinkSession
 from input.mapper import Mapper
-from input.midi import MidiError, MidiPorts
+from input.midi.ports import MidiError, MidiPorts
 from input.osc import OscError, OscServer
 from input.set_list import SetList
 from input.sound.audio import AudioError, AudioIn
@@ -52,12 +53,13 @@ def put_on_stage(options: Namespace, files: StageFiles, model: Model) -> OnStage
     sources: list[Any] = []
     for is_asked, open_source in (
         (options.osc, lambda: OscServer(*options.osc)),
-        (options.midi, lambda: MidiPorts(options.midi)),
+        (options.midi, lambda: MidiPorts(options.midi, has_lamps=bool(files.mapper.lights))),
         (options.audio, lambda: AudioIn(options.audio)),
+        (options.link, LinkSession),
     ):
         if is_asked:
             try:
                 sources.append(open_source())
-            except (OscError, MidiError, AudioError) as error:
+            except (OscError, MidiError, AudioError, LinkError) as error:
                 log.warning("%s; the show goes on without it", error)
     return OnStage(desk, Instruments(sources), files.mapper)

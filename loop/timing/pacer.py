@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from loop.link.ring import FrameMark, Schedule
 from loop.timing.leap import Leap
+from loop.timing.slew import slew_to_meet
 from loop.timing.switch import Waiting
 
-MOST_SLEW = 0.05  # the largest share by which frames come sooner or later than planned, to bring a block to a beat
 SLEW_NS = 1_000_000
 MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes them, so that they never run out
 
@@ -117,15 +117,13 @@ class Pacer:
     def align(self, target_ns: int | None, block_frames: int) -> None:
         """Slew the frames' period so that a block begins at `target_ns`; None: no slew any more.
 
-        The slew is MOST_SLEW at most, and never faster than the model: what is too far off is only brought nearer.
+        The slew has limits (loop.timing.slew): what is too far off is only brought nearer.
         """
         found = self.next_block(block_frames)
-        slew = 1.0
+        self._slew = 1.0
         if target_ns is not None and found is not None and self._next_due_ns is not None:
-            away_ns, frames = target_ns - self._next_due_ns, found[2]
-            frames += block_frames * round((away_ns / self._planned_ns - frames) / block_frames)
-            slew = away_ns / (frames * self._planned_ns) if frames > 0 and away_ns > 0 else 1.0
-        self._slew = min(max(slew, 1 - MOST_SLEW), 1 + MOST_SLEW)
+            away_ns = target_ns - self._next_due_ns
+            self._slew = slew_to_meet(away_ns, found[2], block_frames, self._planned_ns, self._least_ns)
         self._plan(self._planned_ns)
 
     def follow(self, number: int, due_ns: int, period_ns: int, at_once: bool = False) -> None:

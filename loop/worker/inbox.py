@@ -27,7 +27,7 @@ from loop.worker.encoding import Encoded, Encoding
 from loop.worker.sequencer import Numbered, has_words, take
 from loop.worker.window_link import WindowLink
 from world.block import Session
-from world.event import Event, Prompt, Rewind, Scene, event_of, words_of
+from world.event import Event, Prompt, Rewind, Scene, event_of, text_of, words_of
 from world.prompt_mix import Words, transition_steps
 
 
@@ -222,7 +222,7 @@ class Inbox:
             self.epoch = submit.epoch
         if submit.leaps:
             self._leaping.add(submit.id)
-        if self._session.slow_words and isinstance(submit.event, Prompt | Scene):
+        if self._session.slow_words and text_of(submit.event) is not None:
             self.encoding = self.encoding or Encoding(self._session.encode, self._clock)
             self.encoding.begin(submit)
         else:
@@ -255,11 +255,11 @@ class Inbox:
 
     def _begin_transition(self, event: Event) -> Event:
         """The first mix of a transition to the new words, or `event` itself where there is none."""
-        if not isinstance(event, Prompt | Scene):
+        if text_of(event) is None:
             return event
         self._mixes.clear()
         words = self._session.conditions.words
-        if isinstance(event, Scene) or self._transition == 1 or event.text == words or self.has_scene:
+        if not isinstance(event, Prompt) or self._transition == 1 or event.text == words or self.has_scene:
             return event
         self._mixes.extend(transition_steps(words, event.text, self._transition))
         return event_of(self._mixes.popleft())

@@ -60,18 +60,19 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     """Open a compact world; raises WorldError for another picture size or unreadable weights."""
     world = CompactWorld.load(file_of(options.name))
     world.form.check_picture(options.picture)
+    form = world.form.with_sink(options.sink)
     device = resolve(options.device)
     world.to(device)
     # torch's stubs leave memory_format out
     world.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = world.model
     steps = step_counts(options.steps)
-    config = sizes(world.form, model.dit.config, options.positions or "relative")
+    config = sizes(form, model.dit.config, options.positions or "relative")
     config = replace(config, sampler=config.sampler.beginning(steps.first))
     speed = speed_for(device, options.speed, model.dit.dtype)
     transformer = accelerate(model.dit, config, device, speed)
-    info = world.form.info(options.name)
-    info = replace(info, dials={**info.dials, **steps_dial(steps.then or len(world.form.steps))})
+    info = form.info(options.name)
+    info = replace(info, dials={**info.dials, **steps_dial(steps.then or len(form.steps))})
     return DiffusionWorld(config, transformer, world.encode, world.decoder, info, model.condition, device)
 
 

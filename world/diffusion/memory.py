@@ -62,6 +62,10 @@ class StreamMemory:
                 self.banks.back.clear()
                 return
             stretch, dials = self.history.before(work.end, work.frames)
+            if work.recalled:
+                most = self._model.config.cache.rules.most_recalled(work.frames)
+                recalled, of_recalled = self.history.recalled(work.recalled, most)
+                stretch, dials = stretch.led_by(recalled), [*of_recalled, *dials[len(of_recalled) :]]
             stretch = stretch.under(self._prompts.condition(work.words, dials))
             rebuild(self._encoder(work.words), self.banks, stretch, work.renew)
 

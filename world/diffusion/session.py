@@ -169,6 +169,34 @@ class DiffusionSession:
         self._do(self.state.again(block))
         return self.step()
 
+    def rehearse(self, block: Block) -> Block:
+        """Make a logged block anew, as `again` does, and be where the session was before.
+
+        It is made with the back bank, so that the front one stays as it is.
+        """
+        before, history, banks = self.state.copy(), self._memory.history.copy(), self.banks
+        work = self.state.again(block)
+        if not any(isinstance(piece, Recache) for piece in work):
+            banks.back.copy(banks.front)
+            banks.swap()
+        self._do(work)
+        passes = self.begin()
+        made = next(done.block for done in passes if isinstance(done, Made))
+        passes.close()
+        banks.swap()
+        self.state, self._memory.history = before, history
+        return made
+
+    def follow(self, block: Block) -> None:
+        """Take a logged block for the one after its parent: what `fold` does for one more."""
+        self._do(self.state.again(block))
+        self._do(self.state.begin(()))
+        flight = self.state.flight
+        if flight and not self._config.cache.rules.clean_pass:  # the cache keeps what the last noisy pass wrote
+            self._do([Remake(self.index, self.state.end, flight.conditions)])
+        self._publish(block.latents)
+        self._do(self.state.after_block())
+
     def _do(self, work: Iterable[Work]) -> None:
         for piece in work:
             if isinstance(piece, Remake):

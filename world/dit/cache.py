@@ -87,6 +87,16 @@ class CacheBank:
         for buffer in (*self.keys, *self.values):
             buffer[:, place] = kept.of(buffer).clone()
 
+    def copy(self, other: CacheBank) -> None:
+        """Hold what another bank of the same sizes holds."""
+        self.slots.copy(other.slots)
+        self._keys.copy_(other._keys)
+        self._values.copy_(other._values)
+        self._sink_keys.copy_(other._sink_keys)
+        self._sink_at = other._sink_at
+        if self._average and other._average:
+            self._average.remember(other._average.keys, other._average.values, other._average.since)
+
     def attend(self, start: int, frames: int, renew: bool = False) -> CachedPass:
         """The attention of one pass over `frames` latent frames, the first of them number `start`.
 
@@ -113,7 +123,7 @@ class CacheBank:
         assert self._average is not None and len(evicted) == self.config.sink, "CacheConfig sees to this"
         self._average.remember(self._sink_keys, self._values[:, :, : self.config.sink], self.slots.made)
         slots, weight = SlotView(list(evicted), self.device), 1 - self.config.sink_average
-        numbers = torch.tensor(list(evicted.values()), device=self.device)
+        numbers = upload(torch.tensor(list(evicted.values())), self.device)
         back = rotation(numbers, self.grid, self._keys.shape[-1]).conj()
         for keys, values, sink in zip(self.keys, self.values, self.sink_keys, strict=True):
             leaving = slots.of(keys)

@@ -45,6 +45,11 @@ class Slots:
         self.order = list(range(self.config.size))
         self.frame = [0] * self.config.size
 
+    def copy(self, other: Slots) -> None:
+        """Hold what other slots of the same sizes hold."""
+        self.made, self.filled = other.made, other.filled
+        self.order, self.frame = list(other.order), list(other.frame)
+
     def place(self, start: int, frames: int, renew: bool = False) -> Placement:
         """Assign slots to a pass over `frames` latent frames, the first of them number `start`.
 

@@ -11,9 +11,11 @@ from typing import NoReturn
 from world.compact.decoder import LinearLatents
 from world.compact.geometry import Geometry
 from world.compact.model import LAYERS, WIDTH, CompactModel, shape, shape_of
+from world.compact.world import CompactWorld
 from world.dit.device import resolve
 from world.info import WorldError
 from world.train.learn.checkpoint import load_checkpoint
+from world.train.story.form import TALE as TALE_FORM
 
 # the stages of `small`, in their order; the gate is no part of it
 STAGES = ("latents", "base", "teacher", "tune", "pace", "decoder", "evaluate", "package")
@@ -51,6 +53,7 @@ class Job:
     layers: int
     seed: int
     device: str
+    start: Path | None
 
     def load_linear(self) -> LinearLatents:
         """The fitted latents of this folder."""
@@ -103,9 +106,13 @@ def parse_job(argv: Sequence[str], description: str | None) -> tuple[Job, str]:
     given = vars(parser.parse_args(argv))
     stage = given.pop("stage")
     width, layers = (TALE_WIDTH, TALE_LAYERS) if stage == TALE else (WIDTH, LAYERS)
+    if given["start"] and (stage != TALE or given["width"] or given["layers"]):
+        parser.error("--start is of `tale`, whose sizes are then those of the file: leave out --width and --layers")
     given["width"], given["layers"] = given["width"] or width, given["layers"] or layers
     try:
         shape(given["width"], given["layers"])
+        if given["start"]:
+            _check_start(given["start"])
         given["workers"] = given["workers"] or (2 if resolve(given["device"]).type == "cpu" else 1)
     except WorldError as error:
         parser.error(str(error))
@@ -113,6 +120,12 @@ def parse_job(argv: Sequence[str], description: str | None) -> tuple[Job, str]:
     if obstacle := job.obstacle(stage):
         parser.exit(2, f"{parser.prog}: {obstacle}\n")
     return job, stage
+
+
+def _check_start(path: Path) -> None:
+    """Raise WorldError if there is no storybook in this file."""
+    if CompactWorld.load(path).form != TALE_FORM:
+        raise WorldError(f"{path}: its words or sizes are not those of tale; give a file that `train tale` wrote")
 
 
 def _parser(description: str | None) -> _Parser:
@@ -126,6 +139,7 @@ def _parser(description: str | None) -> _Parser:
     add("--trials", type=_count, default=200, help="prompts, and pairs of prompts, that evaluate marks")
     add("--width", type=_count, help=f"of the transformer that base begins with, in 64s ({WIDTH}; tale: {TALE_WIDTH})")
     add("--layers", type=_count, help=f"of the transformer that base begins with ({LAYERS}; tale: {TALE_LAYERS})")
+    add("--start", type=Path, metavar="FILE", help="tale: train the world in this file on, in place of nothing")
     add("--seed", type=int, default=0)
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
     return parser

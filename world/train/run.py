@@ -9,6 +9,8 @@ from dataclasses import replace
 import torch
 
 from world.compact.geometry import Geometry
+from world.compact.model import shape
+from world.compact.world import CompactWorld
 from world.dit.device import resolve, use_threads
 from world.train.data.latents import fit_latents
 from world.train.data.library import Library, build_library
@@ -99,7 +101,10 @@ def _run_tale(job: Job) -> None:
     if device.type == "cpu":
         use_threads(1)
     scale = CPU_SCALE if device.type == "cpu" else GPU_SCALE
-    if not train_tale(StoryRun(job.out, Budget(job.minutes), device, scale, (job.width, job.layers), job.seed)):
+    start = None if job.start is None else CompactWorld.load(job.start).to(device)
+    config = shape(job.width, job.layers) if start is None else start.model.dit.config
+    size = config.dim, config.num_layers
+    if not train_tale(StoryRun(job.out, Budget(job.minutes), device, scale, size, job.seed, start)):
         sys.exit(f"neverblink train: a stage failed; see {job.out / 'log.txt'}")
 
 

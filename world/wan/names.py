@@ -17,8 +17,9 @@ WRAPPERS = frozenset(
         *("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "_module"),
     )
 )
+TRAINED, AVERAGE = "generator", "generator_ema"  # of one training
 CONTAINERS = (
-    *("generator", "generator_ema", "model", "state_dict", "model_state_dict", "module", "params_ema", "params"),
+    *(TRAINED, AVERAGE, "model", "state_dict", "model_state_dict", "module", "params_ema", "params"),
     *("ema", "ema_model", "ema_state_dict", "model_ema", "weights"),
 )
 DEPTH = 6  # containers within each other
@@ -126,27 +127,19 @@ def state_dict_of(content: Mapping[Any, Any], path: Path, entry: str, is_said: b
     is_said: whether somebody asked for this very entry. Raises WorldError where it is not clear which weights are
     meant: weights in training and their running average are both whole, and only one of them makes the pictures.
     """
-    was_found = False
+    seen = list[str]()
     for _ in range(DEPTH):
-        there = [name for name in (entry, *CONTAINERS) if isinstance(content.get(name), Mapping)]
-        there = list(dict.fromkeys(there))
-        was_found = was_found or entry in there
-        if not there:
-            if is_said and not was_found:
-                raise WorldError(f"{path} has no entry {told(entry)}: leave `entry` out of world.toml")
+        there = dict.fromkeys(name for name in (entry, *CONTAINERS) if isinstance(content.get(name), Mapping))
+        seen += there
+        is_missing = entry not in seen
+        if not there and not (is_said and is_missing):
             return only_tensors(content, path)
-        if entry not in there and (len(there) > 1 or (is_said and not was_found) or _is_other(entry, there[0])):
-            told_there = " and ".join(there)
-            raise WorldError(
-                f"{path} holds {told_there}, and {told(entry)} is to be played: say the entry in world.toml"
-            )
-        content = content[entry if entry in there else there[0]]
+        is_in_training = is_missing and entry == AVERAGE and TRAINED in there
+        if not there or (entry not in there and (len(there) > 1 or is_in_training)):
+            held = " and ".join(seen) or "no entries"
+            raise WorldError(f"{path} holds {held}, and {told(entry)} is to be played: say the entry in world.toml")
+        content = content[next(iter(there))]
     raise WorldError(f"{path} holds no weights by name within {DEPTH} levels")
-
-
-def _is_other(entry: str, found: str) -> bool:
-    """Whether `found` is plainly not what is asked for: the weights in training in place of their average."""
-    return (entry, found) == ("generator_ema", "generator")
 
 
 def state_dict_in(content: Mapping[Any, Any], path: Path, entries: Sequence[str] = CONTAINERS) -> Tensors:

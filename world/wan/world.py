@@ -73,6 +73,7 @@ def configure(plan: Recognised, options: WorldOptions) -> DiffusionConfig:
     latents = LatentConfig(dit.in_dim, height // 8, width // 8, grid=(height // 16, width // 16))
     try:
         cache = replace(plan.cache, positions=options.positions or plan.cache.positions)
+        cache = cache if options.sink is None else replace(cache, sink=options.sink)
         return DiffusionConfig(dit, cache, plan.sampler.beginning(step_counts(options.steps).first), latents)
     except ValueError as error:
         raise WorldError(str(error)) from None
@@ -93,6 +94,7 @@ def wan_info(
         picture=(8 * latents.width, 8 * latents.height),
         showpiece=SHOWPIECE,
         memory_blocks=math.ceil(max(sizes.cache.window, decoder_memory) / block),
+        sink_blocks=max(1, math.ceil(sizes.cache.sink / block)),
         dials=steps_dial(steps or len(sizes.sampler.steps)),
     )
 

@@ -9,21 +9,22 @@ from world.compact.decoder import LinearLatents
 
 
 class CrossFade:
-    """Fades one clip into another over two blocks."""
+    """Fades one clip into another over `blocks` blocks."""
 
-    def __init__(self, latents: LinearLatents) -> None:
+    def __init__(self, latents: LinearLatents, blocks: int = 2) -> None:
         g = latents.geometry
         basis = latents.basis.view(g.channels, g.frames, -1)
-        share = (torch.arange(2 * g.frames, device=basis.device) + 0.5) / (2 * g.frames)
+        share = (torch.arange(blocks * g.frames, device=basis.device) + 0.5) / (blocks * g.frames)
         scale = latents.scale.expand(g.channels)
         self.ramps = [
-            torch.einsum("ktp,t,jtp->kj", basis, part, basis) * scale / scale[:, None] for part in share.view(2, -1)
+            torch.einsum("ktp,t,jtp->kj", basis, part, basis) * scale / scale[:, None]
+            for part in share.view(blocks, -1)
         ]
 
     def fade(self, old: Tensor, new: Tensor, cut: int) -> Tensor:
-        """Latents [..., n, C, h, w] that equal `old` before block `cut` and `new` from block cut + 2 on."""
+        """Latents [..., n, C, h, w] that equal `old` before block `cut`, and `new` once the fade from there is over."""
         out = torch.cat([old[..., :cut, :, :, :], new[..., cut:, :, :, :]], -4)
-        for ramp, at in zip(self.ramps, range(cut, min(cut + 2, out.shape[-4])), strict=False):
+        for ramp, at in zip(self.ramps, range(cut, min(cut + len(self.ramps), out.shape[-4])), strict=False):
             before, after = old[..., at, :, :, :], new[..., at, :, :, :]
             out[..., at, :, :, :] = before + torch.einsum("kj,...jhw->...khw", ramp, after - before)
         return out

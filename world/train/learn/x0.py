@@ -41,11 +41,12 @@ class X0Loss(nn.Module):
             "form", torch.eye(len(form), device=form.device) + motion * form * len(form) / form.trace()
         )
 
-    def forward(self, predicted: Tensor, x0: Tensor, sigma: Tensor, counted: Tensor) -> Tensor:
-        """The mean loss of the counted blocks.
+    def forward(self, predicted: Tensor, x0: Tensor, sigma: Tensor, weight: Tensor) -> Tensor:
+        """The mean loss, weighted.
 
-        predicted, x0: [B, n, C, h, w]; sigma: [B, n]; counted: bool [B, n], true for blocks that count.
+        predicted, x0: [B, n, C, h, w]; sigma: [B, n]; weight: float or bool, [B, n, 1, h, w] or broadcast to it.
         """
         error = (predicted - x0) / sigma.clamp(min=0.2)[..., None, None, None]
         weighted = torch.einsum("bnchw,cd->bndhw", error, self.form)
-        return ((error * weighted).mean((2, 3, 4)) * counted).sum() / counted.sum()
+        losses = (error * weighted).mean(2, keepdim=True)
+        return (losses * weight).sum() / weight.expand_as(losses).sum()

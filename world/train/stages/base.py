@@ -124,7 +124,7 @@ class BaseTrainer:
         tokens, row = batch_tokens(batch)
         with bfloat16_autocast():
             made = self.model(noisy, 1000 * times, tokens, dials, attend, row)
-        return self.x0_loss(made[:, -n:].float(), x0, sigma, batch.counted)
+        return self.x0_loss(made[:, -n:].float(), x0, sigma, batch.counted[..., None, None, None])
 
     def noise_like(self, latents: Tensor) -> Tensor:
         """Noise in the shape of `latents`, from this trainer's generator."""

@@ -45,4 +45,4 @@ class TeacherTrainer(BaseTrainer):
         noisy = noise_latents(x0, sigma, self.noise_like(x0))
         with bfloat16_autocast():
             made = self.model(noisy, 1000 * sigma, tokenize(batch.texts), batch.dials, clip(n))
-        return self.x0_loss(made.float(), x0, sigma, batch.counted)
+        return self.x0_loss(made.float(), x0, sigma, batch.counted[..., None, None, None])

@@ -132,7 +132,7 @@ class Tuner:
         sigma = sigma_at(t, NOISE_SHIFT).flatten(1)
         noisy = noise_latents(chunk.latents, sigma, noise)
         made = clip_score(self.critic, chunk.dials)(noisy, t, tokenize(chunk.texts))
-        loss = self.x0_loss(made, chunk.latents, sigma, chunk.counted[:, :, 0, 0, 0])
+        loss = self.x0_loss(made, chunk.latents, sigma, chunk.counted[:, :, :1])
         _descend(self.optimisers[1], loss, self.config.critic_rate)
         if self.rank == 0:
             self.meter.add(self.turn, critic=loss.item())

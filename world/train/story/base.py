@@ -18,7 +18,7 @@ from world.train.story.sequences import SequenceSource, StoryBatch
 from world.train.story.steps import Learner, LossLog, cosine_rate, seconds_a_step
 
 log = logging.getLogger(__name__)
-SHARES = {"opening": 0.18, "stream": 0.27, "switch": 0.37, "stale": 0.18}  # of the batches, in the end
+SHARES = {"opening": 0.2, "stream": 0.3, "switch": 0.4, "stale": 0.1}  # of the batches, in the end
 TRIAL_STEPS = 5
 CHECK_EVERY_S = 60.0
 

@@ -55,13 +55,20 @@ class PictureClips:
     pixels: Tensor
 
 
-def train_picture(config: StoryPicture, latents: LinearLatents, model: CompactModel) -> PictureDecoder:
-    """A decoder, trained for the minutes of `config`, rendering included, on the device of `latents`."""
+def train_picture(
+    config: StoryPicture, latents: LinearLatents, model: CompactModel, start: PictureDecoder | None = None
+) -> PictureDecoder:
+    """A decoder, trained for the minutes of `config`, rendering included, on the device of `latents`.
+
+    start: the decoder to train on, in place of an untrained one.
+    """
     budget, device = Budget(config.minutes), latents.basis.device
     clips = render_pictures(config, latents, model, lambda: budget.share > config.rendering)
     decoder = PictureDecoder(TALE.geometry, has_scales=True).to(device)
     decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     decoder.linear.load_state_dict(latents.state_dict())
+    if start is not None:
+        decoder.load_state_dict(start.state_dict())
     weights = [p for p in decoder.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01)
     generator, meter, step = torch.Generator(device).manual_seed(config.seed), LossLog("decoder", budget), 0

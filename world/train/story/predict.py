@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from world.compact.model import HEAD_DIM, CompactModel
@@ -39,7 +40,7 @@ class TeacherForcing:
 
     def __init__(self, device: torch.device, layer: LayerCall = run_layer) -> None:
         self.device, self.layer = device, layer
-        self.turns: dict[int, Tensor] = {}
+        self.turns: dict[tuple[int, ...], Tensor] = {}
         self.masks: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(
@@ -52,28 +53,28 @@ class TeacherForcing:
         dials: Tensor,
         spans: tuple[int, int] = (0, 0),
     ) -> Tensor:
-        """x0 [B, n, C, h, w] of noisy blocks at noise levels sigma [B, n], after the clean blocks of `history`.
+        """x0 [B, k, C, h, w] of the last k blocks of sequences of n, noisy at levels sigma [B, k], after clean ones.
 
-        words: old and new tokens [B, L] each; dials: [B, n, 4]. spans: the cut, up to which blocks of the history were
-        encoded together, and the number of stale blocks, which were encoded under the old words.
+        history: the first blocks of the sequences, clean. words: old and new tokens [B, L] each; dials: [B, n, 4].
+        spans: the cut, up to which blocks of the history were encoded together, and the number of stale blocks, which
+        were encoded under the old words.
         """
-        n, (cut, stale) = noisy.shape[1], spans
-        if history is None:
-            latents, times, frames = noisy, sigma, n
-        else:
-            latents, frames = torch.cat([history, noisy], 1), 2 * n
-            times, dials = torch.cat([torch.zeros_like(sigma), sigma], 1), torch.cat([dials, dials], 1)
-        is_stale = torch.arange(frames, device=self.device) < stale
+        n, k, (cut, stale) = dials.shape[1], noisy.shape[1], spans
+        known = 0 if history is None else history.shape[1]
+        latents = noisy if history is None else torch.cat([history, noisy], 1)
+        times = F.pad(sigma, (known, 0))
+        dials = torch.cat([dials[:, :known], dials[:, n - k :]], 1)
+        is_stale = torch.arange(known + k, device=self.device) < stale
         keys, pooled = self._spoken(model, *words, is_stale)
         dit = model.dit
         e = dit.time(1000 * times)
         e = e + model.condition(pooled, dials).type_as(e)
         modulation = dit.time_projection(e).unflatten(-1, (6, -1))
-        x = dit.patch_embedding(latents).unflatten(1, (frames, -1))
-        turn, mask = self._turn(n, frames), self._mask(n, cut, stale, frames)
+        x = dit.patch_embedding(latents).unflatten(1, (known + k, -1))
+        turn, mask = self._turn(n, known, k), self._mask(n, cut, stale, known, k)
         for block, spoken in zip(dit.layers, keys, strict=True):
             x = self.layer(block, x, modulation, spoken, turn, mask)
-        return dit.head(x.flatten(1, 2)[:, -n * x.shape[2] :], e[:, -n:], noisy)
+        return dit.head(x.flatten(1, 2)[:, -k * x.shape[2] :], e[:, -k:], noisy)
 
     def _spoken(
         self, model: CompactModel, old: Tensor, new: Tensor, is_stale: Tensor
@@ -88,17 +89,19 @@ class TeacherForcing:
         keys = [(chosen(k).flatten(0, 1), chosen(v).flatten(0, 1)) for k, v in model.dit.words(embedding)]
         return keys, chosen(pooled)
 
-    def _turn(self, n: int, frames: int) -> Tensor:
-        if frames not in self.turns:
-            positions = torch.arange(n, device=self.device).repeat(frames // n)
-            self.turns[frames] = torch.view_as_real(rotation(positions, GRID, HEAD_DIM))
-        return self.turns[frames]
+    def _turn(self, n: int, known: int, k: int) -> Tensor:
+        key = n, known, k
+        if key not in self.turns:
+            positions = torch.cat([torch.arange(known), torch.arange(n - k, n)]).to(self.device)
+            self.turns[key] = torch.view_as_real(rotation(positions, GRID, HEAD_DIM))
+        return self.turns[key]
 
-    def _mask(self, n: int, cut: int, stale: int, frames: int) -> Tensor:
+    def _mask(self, n: int, cut: int, stale: int, known: int, k: int) -> Tensor:
         """Who sees whom, between tokens: bool [F * N, F * N]."""
-        key = n, cut, stale, frames
+        key = n, cut, stale, known, k
         if key not in self.masks:
-            mask = teacher_forcing(n, 1)[-frames:, -frames:]
+            mask = teacher_forcing(n, 1)
             mask[stale:cut, :cut] = True
-            self.masks[key] = expand_to_tokens(mask, GRID[0] * GRID[1]).to(self.device)
+            here = torch.cat([torch.arange(known), torch.arange(2 * n - k, 2 * n)])
+            self.masks[key] = expand_to_tokens(mask[here][:, here], GRID[0] * GRID[1]).to(self.device)
         return self.masks[key]

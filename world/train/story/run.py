@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -32,6 +32,7 @@ from world.train.story.tune import StoryTuning, tune_streams
 log = logging.getLogger(__name__)
 OPENINGS_END = 0.3  # of the time of the library
 FORGOTTEN = 1.15  # how much larger the loss after rendered clips may be after the tuning than before
+GENTLE = (3e-3, 6e-4)  # rates of a world that is trained on
 ENDS = {"library": 0.12, "base": 0.66, "tune": 0.80, "decoder": 0.945, "reader": 0.97}  # the used share of the time
 
 
@@ -63,6 +64,7 @@ class StoryRun:
     scale: StoryScale
     size: tuple[int, int]  # width and layers
     seed: int = 0
+    start: CompactWorld | None = None  # the world to train on
     latents: LinearLatents = field(init=False)
     library: StoryLibrary = field(init=False)
     source: SequenceSource = field(init=False)
@@ -78,18 +80,21 @@ class StoryRun:
     def make_library(self) -> None:
         """Fit the latents and render the library."""
         stage, scale = Budget(self.minutes_until("library")), self.scale
-        self.latents = fit_principal(self.device, scale.clips, self.seed)
+        self.latents = self.start.decoder.linear if self.start else fit_principal(self.device, scale.clips, self.seed)
         shelf = render_openings(
             self.latents, scale.openings, 8 * scale.chunk, self.seed + 2, lambda: stage.share >= OPENINGS_END
         )
         self.library = render_library(self.latents, scale.pairs, scale.chunk, self.seed + 1, lambda: stage.share >= 1)
         self.source = SequenceSource(self.library, shelf, self.latents, self.seed)
         torch.manual_seed(self.seed)
-        self.model = CompactModel(shape(*self.size, TALE), TALE).to(self.device)
+        model = self.start.model if self.start else CompactModel(shape(*self.size, TALE), TALE)
+        self.model = model.to(self.device).requires_grad_(True)
 
     def learn_base(self) -> None:
         """Train the base."""
         config = StoryBase(self.minutes_until("base"), self.scale.singles, self.scale.sequences, seed=self.seed)
+        if self.start:
+            config = replace(config, openings_until=0, streams_until=0, rates=GENTLE)
         model, self.layer = train_base(config, self.model, self.source, self.latents, self._save_base)
         self._take("base", model)
         self.saved = self.model
@@ -121,7 +126,8 @@ class StoryRun:
         """Train the decoder."""
         config = self.scale.pictures
         config = StoryPicture(self.minutes_until("decoder"), config.clips, config.chunk, config.batch)
-        self.decoder = train_picture(config, self.latents, self.model)
+        begun = self.start.decoder if self.start else None
+        self.decoder = train_picture(config, self.latents, self.model, begun)
         self.save("tale")
 
     def learn_to_read(self) -> None:

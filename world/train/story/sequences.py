@@ -1,6 +1,10 @@
 """Batches of sequences, drawn from the library on its device: openings, streams, switches and stale switches.
 
 All sequences of a batch have the same cut and the same stale blocks, as in `world.train.data.batches`.
+
+A switch is swift: it fades in one block, so that the block after the cut is unlike the one before it even where the
+model is unsure. And it may come late: words that have brought nothing for a block or three still have to be followed,
+or a switch whose first block went wrong would never come.
 """
 
 from __future__ import annotations
@@ -17,22 +21,26 @@ from world.train.story.clips import BLOCKS, SEAM
 from world.train.story.library import Openings, StoryLibrary
 
 FOREIGN = 0.5  # the share of full windows whose sink is of another clip
+FADE = 1  # blocks
+MOST_EMPHASIS = 12.0
+LATE, LATEST = 0.3, 3  # the share of switches that come late, and by how many blocks at most
 
 
 @dataclass(frozen=True)
 class StoryBatch:
     """B sequences of n blocks.
 
-    latents: [B, n, C, h, w]; dials: [B, n, 4]; old, new: tokens [B, L] before and after the change of words; counted:
-    bool [B, n], true for the blocks in the loss. cut: how many first blocks were re-encoded together under `new`.
-    stale: how many are still encoded under `old`.
+    latents: [B, n, C, h, w]; dials: [B, n, 4]; old, new: tokens [B, L] before and after the change of words. weight:
+    [B, n, 1, h, w] or broadcast to it, how much each cell counts. first: the number of the first block in the loss.
+    cut: how many first blocks were re-encoded together under `new`. stale: how many are still encoded under `old`.
     """
 
     latents: Tensor
     dials: Tensor
     old: Tensor
     new: Tensor
-    counted: Tensor
+    weight: Tensor
+    first: int = 0
     cut: int = 0
     stale: int = 0
 
@@ -41,7 +49,7 @@ class SequenceSource:
     """Draws batches. Owns its random numbers: `generator` on the device for the rows, `rng` for what a batch shares."""
 
     def __init__(self, library: StoryLibrary, shelf: Openings, latents: LinearLatents, seed: int) -> None:
-        self.library, self.shelf, self.cross_fade = library, shelf, CrossFade(latents)
+        self.library, self.shelf, self.cross_fade = library, shelf, CrossFade(latents, FADE)
         self.rng = random.Random(seed)
         self.generator = torch.Generator(library.device).manual_seed(seed)
 
@@ -54,7 +62,7 @@ class SequenceSource:
             dials=self.shelf.dials[row].unsqueeze(1),
             old=words,
             new=words,
-            counted=torch.ones(count, 1, dtype=torch.bool, device=self.library.device),
+            weight=self._alike(count, 1),
         )
 
     def streams(self, count: int, length: int, is_full: bool | None = None) -> StoryBatch:
@@ -71,18 +79,21 @@ class SequenceSource:
     def switches(self, count: int, length: int, is_full: bool | None = None) -> StoryBatch:
         """Sequences that change into the other clip of the pair, with the history re-encoded under the new words."""
         library, least = self.library, max(1, length + SEAM - BLOCKS)
-        cut = self.rng.randrange(least, min(length, SEAM + 1))
+        turn = self.rng.randrange(least, min(length, SEAM + 1))
+        late = self.rng.randrange(1, LATEST + 1) if self.rng.random() < LATE else 0
+        cut, is_full = max(1, turn - late), self._is_full(is_full)
         row, side = self._rows(count), self._sides(count)
-        blocks = (torch.arange(length, device=library.device) + SEAM - cut).expand(count, -1)
+        blocks = (torch.arange(length, device=library.device) + SEAM - turn).expand(count, -1)
         before, after = (self._clips(row, s, blocks) for s in (1 - side, side))
         batch = StoryBatch(
-            latents=self.cross_fade.fade(before, after, cut),
+            latents=self.cross_fade.fade(before, after, turn),
             dials=library.dials[row[:, None], blocks],
             old=self._said(library.said.running, row, 1 - side),
             new=self._said(library.said.turning, row, side),
-            counted=(torch.arange(length, device=library.device) >= cut).expand(count, -1),
+            weight=emphasis(before, after),
+            first=turn,
             cut=cut,
-            stale=int(cut > 1 and self._is_full(is_full)),
+            stale=int(cut > 1 and is_full),
         )
         return self._with_sinks(batch, row, 1 - side) if batch.stale else batch
 
@@ -92,15 +103,15 @@ class SequenceSource:
         row, side = self._rows(count), self._sides(count)
         start = self._numbers(BLOCKS - length + 1, count)
         blocks = start[:, None] + torch.arange(length, device=library.device)
-        running = self._said(library.said.running, row, side)
-        new = self._said(library.said.turning, row, 1 - side) if stale else running
+        fitting = self._fitting(row, side)
+        new = self._said(library.said.turning, row, 1 - side) if stale else fitting
         batch = StoryBatch(
             latents=self._clips(row, side, blocks),
             dials=library.dials[row[:, None], blocks],
-            old=running,
+            old=fitting,
             new=new,
-            # the first block does not follow from words that leave things out
-            counted=(blocks - start[:, None]) >= max(1, stale),
+            weight=self._alike(count, length),
+            first=max(1, stale),  # the first block does not follow from words that leave things out
             # a sink that was in a recache is under the present words, and another under its own
             stale=stale or int(is_full and self.rng.random() < 0.5),
         )
@@ -115,20 +126,30 @@ class SequenceSource:
             row = torch.where(foreign & is_far, self._rows(count), row)
             side = torch.where(foreign, 1 - side, side)
         if batch.stale == 1:
-            old = self._said(library.said.running, row, side)
+            old = self._fitting(row, side)
         block = self._numbers(BLOCKS, count)
-        latents, dials, counted = batch.latents.clone(), batch.dials.clone(), batch.counted.clone()
+        latents, dials = batch.latents.clone(), batch.dials.clone()
         latents[:, 0], dials[:, 0] = library.latents[row, side, block].float(), library.dials[row, block]
-        counted[:, :2] = False  # the block after the sink does not follow it
-        return replace(batch, latents=latents, dials=dials, old=old, counted=counted)
+        # the block after the sink does not follow it
+        return replace(batch, latents=latents, dials=dials, old=old, first=max(2, batch.first))
 
     def _clips(self, row: Tensor, side: Tensor, blocks: Tensor) -> Tensor:
         """Latents [B, n, C, h, w] of blocks [B, n]."""
         return self.library.latents[row[:, None], side[:, None], blocks].float()
 
+    def _fitting(self, row: Tensor, side: Tensor) -> Tensor:
+        """Sentences that fit clips from the first to the last block: what is seen, or what led to it before."""
+        said, count = self.library.said, len(row)
+        led = self._chance(count, 0.3)[:, None]
+        return torch.where(led, self._said(said.turning, row, side), self._said(said.running, row, side))
+
     def _said(self, table: Tensor, row: Tensor, side: Tensor) -> Tensor:
         """Random sentences of clips: tokens int64 [B, L]."""
         return table[row, side, self._numbers(table.shape[2], len(row))].long()
+
+    def _alike(self, count: int, length: int) -> Tensor:
+        """The weight of cells that count alike, [B, n, 1, 1, 1]."""
+        return torch.ones(count, length, 1, 1, 1, device=self.library.device)
 
     def _is_full(self, asked: bool | None) -> bool:
         return self.rng.random() < 0.5 if asked is None else asked
@@ -144,6 +165,16 @@ class SequenceSource:
 
     def _chance(self, count: int, share: float) -> Tensor:
         return torch.rand(count, generator=self.generator, device=self.library.device) < share
+
+
+def emphasis(before: Tensor, after: Tensor) -> Tensor:
+    """The weight of each cell of a switch, [B, n, 1, h, w], from both clips [B, n, C, h, w].
+
+    Every cell counts once, and all together once more by how far the clips differ there. Without it the colour of a
+    small boat weighs a hundredth of its waves.
+    """
+    apart = (after - before).square().mean(2, keepdim=True)
+    return 1 + (apart / apart.mean((1, 3, 4), keepdim=True).clamp(min=1e-6)).clamp(max=MOST_EMPHASIS)
 
 
 def read_pairs(library: StoryLibrary, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -70,13 +70,13 @@ def _checked(table: object, rows: Mapping[str, tuple[str, Check]], section: str)
         if name not in rows:
             known = ", ".join(rows) if section else ", ".join([*rows, *(f"[{each}]" for each in _SECTIONS)])
             if section or name not in _SECTIONS:
-                raise ValueError(f"{shown!r} is not known: expected {known}")
+                raise ValueError(f"{shown[:60]!r} is not known: expected {known}")
             continue
         ours, check = rows[name]
         try:
             found |= check(value) if ours == "clean" else {ours: check(value)}
         except ValueError as error:
-            raise ValueError(f"{shown} is {value!r}, expected {error}") from None
+            raise ValueError(f"{shown} is {repr(value)[:60]}, expected {error}") from None
     return found
 
 
@@ -147,9 +147,13 @@ def _is_flush(value: object) -> bool:
 
 
 def _size(value: object) -> tuple[int, int]:
-    if not isinstance(value, list) or len(value) != 2 or not all(type(s) is int and 16 <= s <= 16384 for s in value):
-        raise ValueError("width and height in pixels, like [832, 480]")
-    return value[0], value[1]
+    if isinstance(value, list) and len(value) == 2 and all(map(_is_side, value)):
+        return value[0], value[1]
+    raise ValueError("width and height in multiples of 16 pixels, like [832, 480]")
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and 16 <= value <= 16384 and value % 16 == 0
 
 
 _SECTIONS = ("sampler", "memory", "picture")

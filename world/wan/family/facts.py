@@ -45,9 +45,8 @@ def told_steps(sampler: SamplerConfig) -> str:
 
 def told_memory(cache: CacheConfig) -> str:
     """What a block sees, and what becomes of it."""
-    told = (
-        f"window {cache.window}, sink {cache.sink}, blocks of {cache.block} latent frames, {cache.positions} positions"
-    )
+    frames = f"{cache.block} latent frame{'s' if cache.block > 1 else ''}"
+    told = f"window {cache.window}, sink {cache.sink}, blocks of {frames}, {cache.positions} positions"
     told += f" within {cache.span}" if cache.span else ""
     told += f", the sink averaged by {cache.sink_average:g}" if cache.sink_average else ""
     told += "" if cache.clean_pass else ", no clean pass"
