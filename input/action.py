@@ -49,6 +49,8 @@ class Command(Enum):
     NUDGE_LATER = "nudge later"
     WAY = "way"  # the next way in which a guest follows its host: latents, video
     QUANTISE = "quantise"  # the next of the ways to wait for the beat
+    LET_IN = "let in"  # the oldest words of the audience
+    REFUSE = "refuse"
     LEARN = "learn"  # what a control of an instrument shall do
 
 

@@ -33,6 +33,8 @@ _LINE_CLOSED_ONLY = {
     "escape": Command.CANCEL,
     "q": Command.QUANTISE,
     "v": Command.WAY,
+    "y": Command.LET_IN,
+    "x": Command.REFUSE,
     ";": Command.NUDGE_EARLIER,
     "'": Command.NUDGE_LATER,
     "r": Command.ANOTHER_TURN,

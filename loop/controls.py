@@ -48,7 +48,8 @@ class ShowControls:
     how often a guest was to follow its host in the next way. past: the commands that concern the past, each with its
     time, until the engine takes them. is_nobody: there is no window, so nobody can be told anything but by the exit
     status. desk: cues and what waits for the beat. instruments, mapper: what is plugged in, and what its controls do.
-    The words in force and the switch mode belong to the model.
+    audience: whose words wait to be let in, if there is one. The words in force and the switch mode belong to the
+    model.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ShowControls:
         stage = stage or OnStage.empty(model)
         self._far: list[tuple[Action, str, int]] = []  # what operators on other machines ask for
         self.desk, self.instruments, self.mapper = stage.desk, stage.instruments, stage.mapper
+        self.audience = stage.audience
         self._waves = Waves(self.mapper.waves)
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.has_pressed = False
@@ -241,6 +243,8 @@ class ShowControls:
             self.statistics = not self.statistics
         elif command is Command.LEARN:
             self.mapper.learn()
+        elif command in (Command.LET_IN, Command.REFUSE) and self.audience:
+            self.audience.decide(command is Command.LET_IN)
         elif command is Command.SWITCH:
             self._model.set_mode(_mode_after(self._model.mode))
             self.newest = command, pump_ns

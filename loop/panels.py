@@ -75,13 +75,19 @@ class Panels:
             toast=self._toast(engine),
             hint=self._trouble(engine) or controls.mapper.message or controls.desk.trouble or self._hint(engine),
             welcome=self._welcome(engine),
-            desk=controls.desk.text(self._clock.now_ns()),
+            desk=self._desk(engine),
             help=self._help(engine),
             words=word_rows(info) if info and controls.keyboard.lists_words else (),
             can_list_words=bool(info and info.word_groups),
             statistics=self._statistics.rows(engine) if controls.statistics else (),
             blackout=controls.blackout and not self._window.has_programme,
         )
+
+    def _desk(self, engine: Engine) -> str:
+        """What the audience asks for, else the beat and what comes next."""
+        controls = engine.controls
+        asked = controls.audience.text if controls.audience else ""
+        return asked or controls.desk.text(self._clock.now_ns())
 
     def _held(self, engine: Engine) -> str:
         """What the operator holds: a blackout need not be told where it is seen."""
@@ -93,7 +99,8 @@ class Panels:
         controls, info = engine.controls, engine.model.info
         if not controls.help:
             return ()
-        return help_rows(info.dials if info else {}, info.vocabulary if info else (), bool(controls.desk.cues))
+        of_show = bool(controls.desk.cues), controls.audience is not None
+        return help_rows(info.dials if info else {}, info.vocabulary if info else (), *of_show)
 
     def _toast(self, engine: Engine) -> str:
         """The newest event or command, for a moment: until its first pixel there is no other sign of it."""

@@ -30,6 +30,8 @@ from loop.supervise.model import Model, StreamOptions
 from loop.supervise.supervisor import ModelProcess
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
+from loop.web.facts import show_facts
+from loop.web.phones import Phones
 from world.options import WorldOptions
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ def play(options: Namespace) -> int:
 def _model(options: Namespace, stream: StreamOptions) -> tuple[LiveModel, Peers | None]:
     """The show's model, and its peers if it has any; without them nothing of the network is imported."""
     clock = MonotonicClock()
-    if not options.host and not options.join:
+    if not (options.host or options.join or options.web):
         return LiveModel(stream, _start_model_process, clock), None
     from loop.peer.connect import connected
 
@@ -89,16 +91,19 @@ def show(
     clock = MonotonicClock()
     can_record = options.record or not options.headless  # without a window, nobody can ask for a recording later
     recordings = Recordings(options.record, options.record_size, options.overwrite) if can_record else None
-    outputs = Outputs(Trace(options.trace, options.overwrite), recordings, clock.now_ns, archive)
+    phones = _phones(options, peers) if options.web else None
+    outputs = Outputs(Trace(options.trace, options.overwrite), recordings, clock.now_ns, archive, phones)
     with ExitStack() as closing:
         closing.callback(outputs.close)
         screen, overlay = _screen(options, clock)
         closing.callback(screen.close)
-        stage = put_on_stage(options, files, model) if files else OnStage.empty(model)
+        stage = put_on_stage(options, files, model, phones) if files else OnStage.empty(model)
         closing.callback(stage.instruments.close)
         if recordings:
             recordings.tap = stage.instruments.tap
         controls = ShowControls(screen, script, model, recordings, stage)
+        if phones:
+            phones.facts = lambda: show_facts(controls, model)
         patch = PhotodiodePatch() if options.patch else None
         engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch, peers), options.seconds)
         gc_freeze.freeze()
@@ -108,6 +113,19 @@ def show(
             closing.close()
             _tell_result(engine)
     return _status(engine)
+
+
+def _phones(options: Namespace, peers: Peers | None) -> Phones:
+    """The page for phones, whose players are guests of this show."""
+    from loop.peer.hosting import Hosting
+    from loop.web.opening import open_page
+    from net.transport import DEFAULT_ADDRESS, parse_place
+
+    assert isinstance(peers, Hosting), "who serves a page is a host (loop.peer.connect)"
+    address = parse_place(options.host, DEFAULT_ADDRESS)[0] if options.host else DEFAULT_ADDRESS
+    phones, told = open_page(options, (address, peers.port), peers.own_key, sheltered)
+    tell(told)
+    return phones
 
 
 def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine], Sequence[Any]]]:

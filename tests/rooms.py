@@ -18,7 +18,7 @@ MOST_FILES = 16
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
 _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
 _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
-_SHOW |= {"loop.archive", "loop.peer", "loop.stage", "loop.screen.operator"}
+_SHOW |= {"loop.archive", "loop.peer", "loop.stage", "loop.screen.operator", "loop.web"}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
 _COMMANDS = {
@@ -53,6 +53,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "input.sound": {"input"},
     "input.midi": {"input"},
     "net": _WORLD,
+    "net.web": {"net"},
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
     "loop.video": _WORLD,
@@ -71,9 +72,21 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.screen.operator": _WORLD | {"input", "loop.screen"},
     "loop.archive": _WORLD | {"loop.link"},
     "loop.output": _WORLD | {"loop.link", "loop.timing", "loop.archive"},
+    # its operators fire cues, and its audience asks at the desk
+    "loop.web": _WORLD | {"input", "net", "net.web", "loop.stage", "loop.supervise"},
     # the doctor looks at the devices that the other rooms use; the options name what peers and memories may be
     "loop.cli": _WORLD
-    | {"input", "net", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker", "loop.supervise"},
+    | {
+        "input",
+        "net",
+        "net.web",
+        "world.zoo",
+        "world.dit",
+        "loop.timing",
+        "loop.screen",
+        "loop.worker",
+        "loop.supervise",
+    },
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     # a replay opens the world as the model's process does, and writes films as `render` does
     "loop.replay": _WORLD | {"world.zoo", "loop", "loop.archive", "loop.cli", "loop.output", "loop.worker"},

@@ -5,7 +5,6 @@ import random
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -35,7 +34,7 @@ from world.train.story.picture import StoryPicture
 from world.train.story.predict import GRID, TeacherForcing
 from world.train.story.principal import fit_principal
 from world.train.story.reader import SceneReader, load_reader, save_reader
-from world.train.story.run import StoryRun, StoryScale, save_world, train_tale
+from world.train.story.run import StoryRun, StoryScale, draw_back, save_world, train_tale
 from world.train.story.sequences import FADE, SequenceSource, StoryBatch, emphasis, read_pairs
 from world.train.story.spoken import opening_attributes, turning_attributes
 from world.train.story.steps import Learner, cosine_rate
@@ -171,22 +170,6 @@ def test_what_a_switch_changes_counts_more():
     after[0, :, :, 0, :2] = 1.0
     weight = emphasis(before, after)
     assert weight[0, 0, 0, 0].tolist() == [9, 9, 1, 1] and weight[1].unique().tolist() == [1]
-
-
-def test_most_sequences_are_noised_over_a_draft(
-    source: SequenceSource, latents: LinearLatents, monkeypatch: pytest.MonkeyPatch
-):
-    loss, model, drafts = SequenceLoss(latents, 0), tiny_model(), list[bool]()
-    predict = TeacherForcing.__call__
-
-    def watched(self: TeacherForcing, *args: Any) -> torch.Tensor:
-        drafts.append(not torch.is_grad_enabled() and bool((args[2] == 1).all()))
-        return predict(self, *args)
-
-    monkeypatch.setattr(TeacherForcing, "__call__", watched)
-    for _ in range(12):
-        loss(model, source.streams(1, 3))
-    assert drafts.count(False) == 12 and 4 <= drafts.count(True) <= 11
 
 
 def test_over_a_stale_cache_the_old_scene_goes_on_under_new_words(source: SequenceSource, library: StoryLibrary):
@@ -337,6 +320,42 @@ def test_all_stages_leave_a_world_and_a_reader(tmp_path: Path):
     CompactWorld.load(tmp_path / "tale.safetensors")
     load_reader(tmp_path / "reader.safetensors")
     assert "learn_pictures" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_world_that_was_trained_on_keeps_a_quarter_of_what_it_was():
+    before, after = tiny_model(), tiny_model()
+    before.dit.head.get_parameter("third.bias").data.fill_(4.0)
+    after.dit.head.get_parameter("third.bias").data.fill_(0.0)
+    draw_back(after, before)
+    assert after.dit.head.get_parameter("third.bias").unique().tolist() == [1.0]
+
+
+@pytest.mark.slow
+def test_a_world_is_trained_on_with_its_own_latents(tmp_path: Path, latents: LinearLatents):
+    save_world(tmp_path / "first.safetensors", tiny_model(branches=True), latents, None)
+    start = CompactWorld.load(tmp_path / "first.safetensors")
+    assert train_tale(StoryRun(tmp_path / "more", Budget(0.02), CPU, TINY, (64, 1), start=start))
+    made = CompactWorld.load(tmp_path / "more/tale.safetensors")
+    torch.testing.assert_close(made.decoder.linear.basis, start.decoder.linear.basis)
+    assert not torch.equal(made.model.text.embedding.weight, start.model.text.embedding.weight)
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        (["base", "--start", "nowhere"], "--start is of `tale`"),
+        (["tale", "--start", "nowhere", "--width", "192"], "leave out --width and --layers"),
+        (["tale", "--start", "nowhere"], "weights cannot be read"),
+        (["tale", "--start", "world/assets/small.safetensors"], "give a file that `train tale` wrote"),
+    ],
+)
+def test_a_world_that_cannot_be_trained_on_is_refused_in_one_line(
+    asked: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        parse_job(asked, None)
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and complaint in told and told.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -38,6 +38,9 @@ PACKAGES = (
     Package("sounddevice", "audio in", "audio"),
     Package("LinkPython-extern", "Ableton Link", "link"),
     Package("zeroconf", "hosts found by --join auto", "discover"),
+    Package("websockets", "the page for phones", "web"),
+    Package("pillow", "the page for phones", "web"),
+    Package("segno", "the page's QR code", "web"),
     Package("matplotlib", "pictures of the latency page", "plot"),
 )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from input.cues import QUANTISE
 from loop.cli import accept
 from net.message import ROLES, WAYS
+from net.web.tokens import PAGE_ROLES
 
 
 def peer_mistakes(options: argparse.Namespace) -> list[str]:
@@ -19,6 +20,8 @@ def peer_mistakes(options: argparse.Namespace) -> list[str]:
             mistakes.append(f"--{name} is for a guest: give it with --join ADDR:PORT")
     if given.get("join") and given["quantise"] != "off":
         mistakes.append("--quantise is the host's to decide: the words of all wait for its beat")
+    if given.get("web") and given["join"]:
+        mistakes.append("--web is for the host of a show: leave --join out, or serve the page where the host is")
     for name in ("prompt", "seed"):
         if given.get("join") and given[name] is not None:
             mistakes.append(f"--{name} is the host's to decide, not a guest's")
@@ -26,7 +29,8 @@ def peer_mistakes(options: argparse.Namespace) -> list[str]:
         if given.get("join") and given[name]:
             mistakes.append(f"--{name} is for who makes the blocks: the host saves the show, a guest does not")
     for name in ("key", "name"):
-        if given.get(name) and not given["host"] and not given["join"]:
+        has_peers = given.get("host") or given.get("join") or (name == "name" and given.get("web"))
+        if given.get(name) and not has_peers:
             mistakes.append(f"--{name} is for a show with peers: give it with --host or --join")
     return mistakes
 
@@ -44,6 +48,11 @@ def add_peer_options(parser: argparse.ArgumentParser) -> None:
     told = "how a guest gets the picture: latents, if it has the weights, or video (auto: what it can)"
     peers.add_argument("--follow", choices=WAYS, help=told)
     peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
+    told = "serve a page for phones (for this machine only without ADDR; docs/phones.md)"
+    peers.add_argument("--web", type=accept.listening_place, metavar="[ADDR:]PORT", help=told)
+    peers.add_argument(
+        "--web-qr", choices=PAGE_ROLES, default="player", help="whose address is shown as a QR code (player)"
+    )
     peers.add_argument("--name", type=accept.peer_name, metavar="NAME", help="what others see (this machine's name)")
 
 

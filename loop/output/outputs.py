@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,12 +21,19 @@ from world.info import WorldInfo
 log = logging.getLogger(__name__)
 
 
+class Watchers(Protocol):
+    """Takes the pictures that are shown, and never holds up a tick."""
+
+    def show(self, pixels: np.ndarray | None, is_black: bool) -> None:
+        """This was shown: uint8 [Y, X, 3], without the overlay, unchanged afterwards; None is the same as before."""
+
+
 class Outputs:
     """The ledger and the files of a show. Owned by the engine.
 
     receipts: what became of the newest events.
     recordings: None where nobody can ask for one. now_ns: the clock of the lines that have no other time. archive: None
-    where the session is not saved.
+    where the session is not saved. watchers: who else gets the pictures, None for nobody.
     """
 
     def __init__(
@@ -35,8 +42,9 @@ class Outputs:
         recordings: Recordings | None,
         now_ns: Callable[[], int],
         archive: SessionWriter | None = None,
+        watchers: Watchers | None = None,
     ) -> None:
-        self.recordings, self.archive = recordings, archive
+        self.recordings, self.archive, self._watchers = recordings, archive, watchers
         self.ledger, self.receipts = Ledger(trace, now_ns), Receipts()
         self.ledger.watch(self.receipts.stamped)
         self._trace, self._now_ns = trace, now_ns
@@ -130,6 +138,8 @@ class Outputs:
 
     def record(self, pixels: np.ndarray | None, t_ns: int, info: WorldInfo, blackout: bool) -> None:
         """Record what a tick showed, without the overlay: uint8 [Y, X, 3]; None is the same picture as before."""
+        if self._watchers:
+            self._watchers.show(pixels, blackout)
         if self.recordings:
             words, at_ns = self.ledger.words_shown
             if words not in (None, self._words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ LEAD_NS = 2 * TICK_NS  # a block waits for a tick of the host, and for a tick of
 class Hosting:
     """Implements Peers. weights: says which weights the world has. key: what guests have to know, if anything.
 
-    host: None until the world is open.
+    host: None until the world is open. own_key: drawn for guests of this machine itself (see net.door.HostFacts).
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Hosting:
         new_encoder: NewEncoder = EncoderThread,
     ) -> None:
         self.host: Host | None = None
+        self.own_key = secrets.token_bytes(32)
         self.newest = ("", 0)
         self.can_go_back = True
         self._announcement: Announcement | None = None
@@ -84,7 +86,8 @@ class Hosting:
     def meet(self, info: WorldInfo) -> None:
         """The world is open: guests may come in."""
         about = describe_world(info, self._weights)
-        facts = HostFacts(info.name, about, info.fps, info.block_frames, self._name, self._key)
+        shape = info.fps, info.block_frames
+        facts = HostFacts(info.name, about, *shape, self._name, self._key, self.own_key)
         self.host = Host(self._listener, facts, self._clock.now_ns)
         self._guest_events = GuestEvents(self.host, self._clock)
         self._latents = LatentsFeed(self.host, self._model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -18,21 +17,14 @@ from world.train.story.predict import LayerCall, TeacherForcing, run_layer
 from world.train.story.sequences import StoryBatch
 
 MOTION = 1.0  # weight of the squared error of what changes from picture to picture
-DRAFTED = 0.6  # the share of batches of sequences with drafts
 
 
 class SequenceLoss:
-    """Computes losses. Owns the random numbers of the noise; `layer` runs a layer of batches of sequences.
-
-    In most batches of sequences the model first drafts each block from pure noise. The draft takes the place of the
-    truth under the noise, for later steps of play see what the first one made: from the truth they would learn to trust
-    what they see, and a switch that the first step takes halfway would stay there. And it is mixed into the history,
-    which in play is as blurred as the model draws: what follows is still sharp.
-    """
+    """Computes losses. Owns the random numbers of the noise; `layer` runs a layer of batches of sequences."""
 
     def __init__(self, latents: LinearLatents, seed: int, layer: LayerCall = run_layer) -> None:
         device = latents.basis.device
-        self.generator, self.rng = torch.Generator(device).manual_seed(seed), random.Random(seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
         self.x0_loss = X0Loss(latents, MOTION).to(device)
         self.played = torch.tensor(SIGMAS, device=device)
         self.singles, self.forcing = TeacherForcing(device), TeacherForcing(device, layer)
@@ -41,27 +33,14 @@ class SequenceLoss:
         """The loss of a batch, as a number on its device; history: what stands in place of its own clean blocks."""
         true, is_single = batch.latents[:, batch.first :], batch.latents.shape[1] == 1
         sigma = draw_levels((len(true), true.shape[1]), self.played, self.generator)
+        noisy = noise_latents(true, sigma, torch.randn(true.shape, generator=self.generator, device=true.device))
         words, spans = (batch.old, batch.new), (batch.cut, batch.stale)
         past = (batch.latents if history is None else history)[:, :-1]  # no block of the sequence sees the last one
         clean = None if is_single else lightly_noised(past, self.generator)
         predict = self.singles if is_single else self.forcing
-
-        def x0(noisy: Tensor, sigma: Tensor) -> Tensor:
-            with torch.autocast(true.device.type, torch.bfloat16):
-                return predict(model, noisy, sigma, clean, words, batch.dials, spans).float()
-
-        hidden = true
-        if clean is not None and self.rng.random() < DRAFTED:
-            with torch.no_grad():
-                hidden = x0(self._noise_like(true), torch.ones_like(sigma))
-            share = torch.rand(len(true), 1, 1, 1, 1, generator=self.generator, device=true.device)
-            clean = torch.cat([clean[:, : batch.first], clean[:, batch.first :].lerp(hidden[:, :-1], share)], 1)
-        with quick_backward(true.device):
-            made = x0(noise_latents(hidden, sigma, self._noise_like(true)), sigma)
-        return self.x0_loss(made, true, sigma, batch.weight[:, batch.first :])
-
-    def _noise_like(self, latents: Tensor) -> Tensor:
-        return torch.randn(latents.shape, generator=self.generator, device=latents.device)
+        with torch.autocast(true.device.type, torch.bfloat16), quick_backward(true.device):
+            made = predict(model, noisy, sigma, clean, words, batch.dials, spans)
+        return self.x0_loss(made.float(), true, sigma, batch.weight[:, batch.first :])
 
 
 def quick_backward(device: torch.device) -> AbstractContextManager[None]:

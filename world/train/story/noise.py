@@ -9,9 +9,7 @@ from world.train.learn.x0 import shift_noise_levels
 from world.train.story.form import TALE
 
 PLAYED = 0.7  # the share of noise levels that are those of the steps of play
-# The most noise in the history, and the share of sequences that have any. Where little of the past can be read, the
-# words have to be: from clean histories a model learns to copy, and in streams of its own the rain is lost.
-HISTORY_NOISE, NOISED_HISTORY = 0.5, 0.7
+HISTORY_NOISE, NOISED_HISTORY = 0.15, 0.6  # the most noise in the history, and the share of sequences that have any
 
 
 def draw_levels(shape: tuple[int, int], played: Tensor, generator: torch.Generator) -> Tensor:
@@ -24,9 +22,9 @@ def draw_levels(shape: tuple[int, int], played: Tensor, generator: torch.Generat
 
 
 def lightly_noised(clean: Tensor, generator: torch.Generator) -> Tensor:
-    """Clean blocks [B, n, C, h, w] with noise in most sequences, seldom much."""
+    """Clean blocks [B, n, C, h, w] as the model would have made them: with a little noise in most sequences."""
     size = (len(clean), 1, 1, 1, 1)
     device = clean.device
-    level = HISTORY_NOISE * torch.rand(size, generator=generator, device=device).square()
+    level = HISTORY_NOISE * torch.rand(size, generator=generator, device=device)
     level = level * (torch.rand(size, generator=generator, device=device) < NOISED_HISTORY)
     return (1 - level) * clean + level * torch.randn(clean.shape, generator=generator, device=device)
