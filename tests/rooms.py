@@ -57,9 +57,13 @@ ALLOWED: Mapping[str, set[str]] = {
     "net.web": {"net"},
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
-    "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
+    "loop.video": _WORLD,
+    # frames that come from a GPU, or as video
+    "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing", "loop.video"},
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
-    "loop.peer": _WORLD | {"world.zoo", "net", "loop.archive", "loop.link", "loop.timing", "loop.supervise"},
+    # a guest without weights names the world that its process does not open
+    "loop.peer": _WORLD
+    | {"world.zoo", "net", "loop.archive", "loop.link", "loop.timing", "loop.supervise", "loop.video", "loop.worker"},
     # it tells the model over how many blocks a cue comes in
     "loop.stage": _WORLD | {"input", "input.midi", "input.sound", "loop.supervise"},
     "loop.screen.clip": set(),

@@ -14,7 +14,7 @@ from world.probe import ProbeWorld
 from world.prompt_mix import PromptMix
 
 STEP = 2 * DIAL_STEP  # of a dial from -1 to 1
-START = Start("", 0, seed=1, prompt="grey", reserve=0, mode="auto", transition=1, epoch=0)
+START = Start("", 0, (2, 2), seed=1, prompt="grey", reserve=0, mode="auto", transition=1, epoch=0)
 
 
 class FakePipe:
@@ -120,7 +120,7 @@ def test_words_and_hard_cuts_that_wait_are_told_apart():
 
 
 def test_a_transition_lets_one_mix_wait_for_each_block():
-    start = Start("", 0, seed=1, prompt="grey", reserve=0, mode="auto", transition=2, epoch=0)
+    start = Start("", 0, (2, 2), seed=1, prompt="grey", reserve=0, mode="auto", transition=2, epoch=0)
     box, _ = reading(Submit(1, Prompt("red")), start=start)
     assert box.take(0)[0] == [(1, Blend(PromptMix((("grey", 0.5), ("red", 0.5)))))]
     box.advance_transition()
