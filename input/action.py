@@ -16,6 +16,7 @@ class Command(Enum):
     HELP = "help"
     STATISTICS = "statistics"
     SWITCH = "switch"
+    PIN = "pin"  # move the corners of the picture, or keep them
     FIT = "fit"  # the next way in which the picture lies in the window
     RECORD = "record"  # begin a recording, or end it
     FREEZE = "freeze"
@@ -31,10 +32,15 @@ class Command(Enum):
     BACK_F6 = "back to F6"
     BACK_F7 = "back to F7"
     BACK_F8 = "back to F8"
+    RECALL_F5 = "recall F5"  # the bookmark comes back as memory, into what is on the screen
+    RECALL_F6 = "recall F6"
+    RECALL_F7 = "recall F7"
+    RECALL_F8 = "recall F8"
     LINE_OPENED = "line opened"  # text input must start
     LINE_CLOSED = "line closed"  # text input must stop, so that an input method does not take the shortcuts
     NEXT = "next"  # fire the staged prompt, the armed cue, or the cue after the newest
     PREVIOUS = "previous"
+    DISARM = "disarm"  # no cue is the next by hand any more
     CANCEL = "cancel"  # take back what is armed or waits for its beat
     TRANSITION = "transition"  # the next number of blocks that new words take
     TAP = "tap"
@@ -42,12 +48,15 @@ class Command(Enum):
     NUDGE_EARLIER = "nudge earlier"
     NUDGE_LATER = "nudge later"
     QUANTISE = "quantise"  # the next of the ways to wait for the beat
+    LET_IN = "let in"  # the oldest words of the audience
+    REFUSE = "refuse"
     LEARN = "learn"  # what a control of an instrument shall do
 
 
 SETS = {Command[f"SET_{key}"]: key for key in ("F5", "F6", "F7", "F8")}
 RETURNS = {Command[f"BACK_{key}"]: key for key in SETS.values()}
-PAST_COMMANDS = {Command.REWIND, Command.REWIND_ENDED, Command.ANOTHER_TURN, *SETS, *RETURNS}
+RECALLS = {Command[f"RECALL_{key}"]: key for key in SETS.values()}
+PAST_COMMANDS = {Command.REWIND, Command.REWIND_ENDED, Command.ANOTHER_TURN, *SETS, *RETURNS, *RECALLS}
 
 
 @dataclass(frozen=True)

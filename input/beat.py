@@ -1,4 +1,4 @@
-"""The beat clock of a show: one tempo and one count of beats, from taps, a MIDI clock, or the music. Pure.
+"""The beat clock of a show: one tempo and one count of beats, from taps, a MIDI clock, Link, or the music. Pure.
 
 All times are nanoseconds of the monotonic clock and come as arguments. A beat is a quarter, a bar is four of them; beat
 0 is the first of the first bar.
@@ -31,14 +31,15 @@ def check_bpm(bpm: float) -> float:
 class BeatClock:
     """Counts beats. Owned by the cue desk.
 
-    source: who is in command: "tap", "midi", "audio", "fixed", or "" before there is a tempo. A running MIDI clock is
-    in command over taps, and both over the music; a MIDI clock that has stopped leaves its tempo to the next. bpm:
-    beats a minute; 0 before there is a tempo. confidence: from 0 to 1.
+    source: who is in command: "tap", "midi", "link", "audio", "fixed", or "" if nobody is. A running MIDI clock is in
+    command over Link and taps, and all of them over the music; a MIDI clock that has stopped leaves its tempo to the
+    next. bpm: beats a minute; 0 before there is a tempo. confidence: from 0 to 1.
     """
 
     def __init__(self) -> None:
         self.source, self.bpm, self.confidence = "", 0.0, 0.0
         self._zero_ns = 0.0  # when beat 0 is, or would have been
+        self._nudged_ns = 0  # since the last beat by hand: every other source is followed so much later
         self._taps: deque[int] = deque(maxlen=_MOST_TAPS)
         self._pulses: deque[tuple[int, int]] = deque(maxlen=_MOST_PULSES)  # (number since the start, time)
         self._next_pulse = 0
@@ -88,16 +89,32 @@ class BeatClock:
             return
         beat_ns, first_ns = _line(list(self._taps))
         if LOWEST_BPM <= 60e9 / beat_ns <= HIGHEST_BPM:
+            self._nudged_ns = 0
             self._take("tap", 60e9 / beat_ns, first_ns, min(1.0, len(self._taps) / 8))
 
     def resync(self, t_ns: int) -> None:
         """The beat nearest to `t_ns` is the first of the first bar, and it is now."""
         self._zero_ns = float(t_ns)
         self._taps.clear()
+        if self.source == "link":  # the session is told
+            self.source = "tap"
 
     def nudge(self, by_ns: int) -> None:
-        """Every beat comes `by_ns` later (earlier if negative)."""
+        """Every beat comes `by_ns` later (earlier if negative), by whatever source, until the next tap."""
         self._zero_ns += by_ns
+        self._nudged_ns += by_ns
+
+    def follow(self, source: str, bpm: float, phase: float, t_ns: int) -> None:
+        """A session has this tempo and is `phase` beats into a bar at `t_ns`; the count of bars goes on.
+
+        It is followed unless a MIDI clock is in command, or the tempo is out of reach.
+        """
+        if self._is_midi_running(t_ns) or not LOWEST_BPM <= bpm <= HIGHEST_BPM:
+            return
+        t_ns += self._nudged_ns
+        bars = round((self.position(t_ns) - phase) / BEATS_PER_BAR) if self.is_running else 0
+        self.source, self.bpm, self.confidence = source, bpm, 1.0
+        self._zero_ns = t_ns - (phase + bars * BEATS_PER_BAR) * self.beat_ns
 
     def start(self, song_beat: float = 0.0) -> None:
         """A MIDI transport starts: its next pulse is `song_beat`."""
@@ -116,13 +133,14 @@ class BeatClock:
         pulse_ns, zero_ns = linear_regression(numbers, times)
         bpm = 60e9 / (pulse_ns * PULSES_PER_BEAT) if pulse_ns > 0 else 0
         if LOWEST_BPM <= bpm <= HIGHEST_BPM:
-            self.source, self.bpm, self._zero_ns, self.confidence = "midi", bpm, zero_ns, 1.0
+            self.source, self.bpm, self.confidence = "midi", bpm, 1.0
+            self._zero_ns = zero_ns + self._nudged_ns
 
     def hear(self, bpm: float, beat_ns: int, confidence: float) -> None:
         """The music has this tempo, with a beat at `beat_ns`: followed unless a hand or a MIDI clock is in command."""
         is_free = self.source in ("", "audio") and confidence >= MIN_CONFIDENCE
         if is_free and LOWEST_BPM <= bpm <= HIGHEST_BPM:
-            self._take("audio", bpm, beat_ns, confidence)
+            self._take("audio", bpm, beat_ns + self._nudged_ns, confidence)
 
     def release(self) -> None:
         """Nobody is in command: the clock runs on until a source takes it over."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from input.action import ControlMoved
+from input.action import Action, ControlMoved
 
 # USB scancode -> the character that a US keyboard has there, for the keys that can be shortcuts
 _US_KEYS = {4 + i: chr(ord("a") + i) for i in range(26)} | {45: "-", 46: "=", 47: "[", 48: "]", 56: "/"}
@@ -61,6 +61,13 @@ class Closed:
 
 
 @dataclass(frozen=True)
+class Clicked:
+    """A click on what stands for `action` in the operator's window; None: on nothing."""
+
+    action: Action | None
+
+
+@dataclass(frozen=True)
 class Resized:
     """The picture area now has `w` x `h` drawable pixels."""
 
@@ -68,7 +75,7 @@ class Resized:
     h: int
 
 
-Gesture = KeyDown | KeyUp | Text | Pasted | Composing | Closed | Resized | ControlMoved
+Gesture = KeyDown | KeyUp | Text | Pasted | Composing | Closed | Clicked | Resized | ControlMoved
 
 
 def key_name(label: str, scancode: int) -> str:

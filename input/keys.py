@@ -23,6 +23,7 @@ _ALWAYS = {
     "f4": Command.TRANSITION,
     "f12": Command.LEARN,
     "f9": Command.RECORD,
+    "f10": Command.PIN,
     "f11": Command.FULLSCREEN,
 }
 _LINE_CLOSED_ONLY = {
@@ -31,6 +32,8 @@ _LINE_CLOSED_ONLY = {
     "b": Command.BLACKOUT,
     "escape": Command.CANCEL,
     "q": Command.QUANTISE,
+    "y": Command.LET_IN,
+    "x": Command.REFUSE,
     ";": Command.NUDGE_EARLIER,
     "'": Command.NUDGE_LATER,
     "r": Command.ANOTHER_TURN,
@@ -144,8 +147,8 @@ class Keyboard:
             return [Command.QUIT]
         if press.key in _ALWAYS or (press.key in _ENTER and mods == {"alt"}):
             return [] if press.repeat else [_ALWAYS.get(press.key, Command.FULLSCREEN)]
-        if press.key in _BOOKMARKS and not mods:
-            verb = "SET" if "shift" in press.mods else "BACK"
+        if press.key in _BOOKMARKS and mods <= {"ctrl"}:
+            verb = "RECALL" if mods else "SET" if "shift" in press.mods else "BACK"
             return [] if press.repeat else [Command[f"{verb}_{press.key.upper()}"]]
         if self.is_open:
             return self._line_key(press)

@@ -19,15 +19,15 @@ class Mapper:
     """Turns the moves of controls into actions. Owned by the show's controls. Raises MappingError for a wrong file.
 
     path: the mapping file; None: nothing is mapped, and what is learnt lasts for the show. is_learning: the next key
-    says what the next control will do. waves: the dials that follow the beat. message: the newest thing to tell the
-    operator.
+    says what the next control will do. waves: the dials that follow the beat. lights: what the lamps of controllers
+    show. message: the newest thing to tell the operator.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         mapping = read_mapping(path) if path else MappingFile()
         self._targets = {target.control: target for target in mapping.targets}
-        self.waves = mapping.waves
+        self.waves, self.lights = mapping.waves, mapping.lights
         self._last: dict[str, float] = {}  # control -> its last position
         self._has_picked_up: set[str] = set()
         self._asked: Target | None = None  # what the next control is to do
@@ -109,7 +109,7 @@ class Mapper:
         self.message = f"learnt: {target.control} is {_work_of(target)}"
         if self.path:
             try:
-                write_mapping(self.path, MappingFile(tuple(self._targets.values()), self.waves))
+                write_mapping(self.path, MappingFile(tuple(self._targets.values()), self.waves, self.lights))
             except OSError as error:
                 self.message += f", but {self.path} cannot be written: {error.strerror}"
 

@@ -17,6 +17,10 @@ action = "tap"
 dial = "hue"
 bars = 2
 depth = 0.5
+
+[[light]]
+lamp = "note:10:36"
+cue = 1
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -33,6 +38,9 @@ from typing import Any
 MODES = ("pickup", "absolute", "relative")
 ACTIONS = ("next", "previous", "cancel", "tap", "resync", "blackout", "freeze", "record", "quantise", "transition")
 SHAPES = ("sine", "saw", "square")
+SHOWS = ("blackout", "freeze", "beat")
+_LAMP = re.compile(r"(note|cc):(1[0-6]|[1-9]):(12[0-7]|1[01]\d|\d\d?)")
+TABLES = ("map", "wave", "light")
 
 
 class MappingError(ValueError):
@@ -104,11 +112,43 @@ class Wave:
 
 
 @dataclass(frozen=True)
+class Light:
+    """What one lamp of a MIDI controller shows: a cue (counted from 1), or something out of SHOWS.
+
+    lamp: the message that lights it, "note:CHANNEL:NUMBER" or "cc:CHANNEL:NUMBER". on, off: the values that it is sent,
+    0 to 127; many controllers take them for colours. armed: of a cue that is the next, or waits for its beat; one that
+    plays has `on`.
+    """
+
+    lamp: str
+    cue: int = 0
+    shows: str = ""
+    on: int = 127
+    armed: int = 64
+    off: int = 0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.lamp, str) and _LAMP.fullmatch(self.lamp)):
+            raise ValueError(f'lamp is {self.lamp!r}: expected a name such as "note:1:36" or "cc:1:20"')
+        if bool(self.cue) == bool(self.shows):
+            raise ValueError(f"{self.lamp}: expected one of cue and shows")
+        if self.shows and self.shows not in SHOWS:
+            raise ValueError(f"{self.lamp}: shows is {self.shows!r}: expected one of {', '.join(SHOWS)}")
+        if isinstance(self.cue, bool) or not isinstance(self.cue, int) or self.cue < 0:
+            raise ValueError(f"{self.lamp}: cue is {self.cue!r}: expected a whole number from 1 on")
+        for name in ("on", "armed", "off"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 127:
+                raise ValueError(f"{self.lamp}: {name} is {value!r}: expected a whole number from 0 to 127")
+
+
+@dataclass(frozen=True)
 class MappingFile:
     """What a mapping file holds."""
 
     targets: tuple[Target, ...] = ()
     waves: tuple[Wave, ...] = ()
+    lights: tuple[Light, ...] = ()
 
 
 def read_mapping(path: Path) -> MappingFile:
@@ -130,16 +170,17 @@ def read_mapping(path: Path) -> MappingFile:
 
 
 def _mapping_of(fields: Mapping[str, Any]) -> MappingFile:
-    unknown = sorted(set(fields) - {"map", "wave"})
+    unknown = sorted(set(fields) - set(TABLES))
     if unknown:
-        raise ValueError(f"unknown table {unknown[0]!r}: expected [[map]] and [[wave]]")
-    for name in ("map", "wave"):
+        raise ValueError(f"unknown table {unknown[0]!r}: expected {', '.join(f'[[{name}]]' for name in TABLES)}")
+    for name in TABLES:
         entries = fields.get(name, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError(f"{name} is no list of tables: write [[{name}]]")
     return MappingFile(
         tuple(_entry(Target, entry) for entry in fields.get("map", [])),
         tuple(_entry(Wave, entry) for entry in fields.get("wave", [])),
+        tuple(_entry(Light, entry) for entry in fields.get("light", [])),
     )
 
 
@@ -155,7 +196,8 @@ def _entry(kind: Any, entry: Mapping[str, Any]) -> Any:
 
 def write_mapping(path: Path, mapping: MappingFile) -> None:
     """Write the file as a whole, so that a crash leaves the old one; raises OSError."""
-    tables = [*_tables("map", mapping.targets), *_tables("wave", mapping.waves)]
+    entries = zip(TABLES, (mapping.targets, mapping.waves, mapping.lights), strict=True)
+    tables = [table for name, held in entries for table in _tables(name, held)]
     temporary = path.with_name(path.name + ".new")
     temporary.write_text("\n".join(tables), encoding="utf-8")
     os.replace(temporary, path)

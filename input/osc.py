@@ -13,6 +13,7 @@ from typing import Any
 
 from input.action import Action, Command, FireCue, SetState, StagePrompt
 from input.cues import QUANTISE
+from input.osc_events import EVENTS_TOLD, SenderEvents
 from world.event import Dial, Prompt, Scene
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,14 @@ ADDRESSES = (  # address below ROOT, its arguments, what it does
     ("/bpm", "f", "run the beat at this tempo"),
     ("/quantise", "s", f"what words wait for: {', '.join(QUANTISE)}"),
     ("/transition", "i", "blocks that words take"),
-    ("/subscribe", "", "send me /beat, /receipt and /refused; give a port (i) if replies go to another one"),
+    ("/subscribe", "", "send me what follows below; give a port (i) if it goes to another one"),
     ("/unsubscribe", "", "send me nothing any more"),
+)
+TOLD = (  # the same, of what subscribers are sent
+    ("/receipt", "s", "a message to this address came"),
+    ("/refused", "ss", "a message to this address was wrong, and why"),
+    ("/beat", "if", "beat i, at this tempo"),
+    *EVENTS_TOLD,
 )
 _COMMANDS = {
     "/next": Command.NEXT,
@@ -75,6 +82,7 @@ class OscServer:
         self._parse, self._builder = OscPacket, OscMessageBuilder
         self._received: Queue[tuple[str, list[Any], Peer, int]] = Queue(MOST_WAITING)
         self._subscribers: dict[Peer, Peer] = {}  # who asked, and where to send
+        self.events = SenderEvents(self._tell_sender)
         self.dropped = 0
         self._newest_beat: int | None = None
         server = self
@@ -106,6 +114,7 @@ class OscServer:
                 continue
             self.tell("/receipt", address)
             if action is not None:
+                self.events.asked(t_ns, peer, address)
                 found.append((action, t_ns))
 
     def tell_beat(self, position: float, bpm: float) -> None:
@@ -117,15 +126,23 @@ class OscServer:
 
     def tell(self, address: str, *arguments: object) -> None:
         """Send a message to every subscriber."""
-        if not self._subscribers:
+        self._send(list(self._subscribers.values()), address, arguments)
+
+    def _tell_sender(self, who: Peer, address: str, *arguments: object) -> None:
+        """Send a message to who sent another, if it has subscribed: from the same port, or else from the same host."""
+        same_host = [place for (host, _), place in self._subscribers.items() if host == who[0]]
+        self._send([self._subscribers[who]] if who in self._subscribers else same_host, address, arguments)
+
+    def _send(self, places: Sequence[Peer], address: str, arguments: Sequence[object]) -> None:
+        if not places:
             return
         builder = self._builder(address=ROOT + address)
         for argument in arguments:
             builder.add_arg(argument)
         message = builder.build().dgram
-        for peer in self._subscribers.values():
+        for place in places:
             with suppress(OSError):  # a subscriber that has gone is its own trouble
-                self._server.socket.sendto(message, peer)
+                self._server.socket.sendto(message, place)
 
     def close(self) -> None:
         """Stop listening."""
@@ -140,9 +157,9 @@ class OscServer:
         except Exception as error:  # the parser raises more than its own errors for garbage; the show must not notice
             log.debug("osc: garbage from %s:%s: %s", *peer, error)
             return
-        for message in messages:
+        for number, message in enumerate(messages):  # a nanosecond apart, so that each has a time of its own
             try:
-                self._received.put_nowait((message.address, list(message.params), peer, t_ns))
+                self._received.put_nowait((message.address, list(message.params), peer, t_ns + number))
             except Full:
                 self.dropped += 1
 

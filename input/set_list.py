@@ -49,7 +49,7 @@ class SetList:
 
     def fired(self, index: int) -> None:
         """Cue number `index` was fired: the one after it is the next."""
-        self.newest = index
+        self.newest = min(index, len(self.cues) - 1)  # the file may have become shorter while the cue waited
 
     @property
     def following(self) -> int | None:

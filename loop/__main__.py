@@ -106,12 +106,23 @@ def _bench(options: Namespace) -> int:
         from loop.measure.steer.command import run_steer_bench
 
         return run_steer_bench(options)
+    if options.benchmark == "recall":
+        from loop.measure.steer.recall_command import run_recall_bench
+
+        return run_recall_bench(options)
     from loop.measure.shows.bench_loop import run_loop_bench
     from loop.measure.shows.bench_pace import run_pace_bench
+    from loop.measure.shows.bench_save import run_save_bench
     from loop.measure.shows.bench_soak import run_soak_bench
     from loop.measure.shows.bench_switch import run_switch_bench
 
-    benchmarks = {"loop": run_loop_bench, "pace": run_pace_bench, "soak": run_soak_bench, "switch": run_switch_bench}
+    benchmarks = {
+        "loop": run_loop_bench,
+        "pace": run_pace_bench,
+        "save": run_save_bench,
+        "soak": run_soak_bench,
+        "switch": run_switch_bench,
+    }
     return benchmarks[options.benchmark](options)
 
 
@@ -134,13 +145,9 @@ def _doctor(options: Namespace) -> int:
 
 
 def _worlds(options: Namespace) -> int:
-    from world.zoo import NAMES
+    from loop.cli.worlds import print_worlds
 
-    for name, purpose in NAMES.items():
-        print(f"{name:<8} {purpose}")
-    print(f"{'FILE':<8} a world like small that you trained: the .safetensors of `neverblink train package`")
-    print(f"{'FOLDER':<8} Wan2.1 and LongLive checkpoints, laid out as published (docs/checkpoints.md)")
-    return 0
+    return print_worlds(options.folder)
 
 
 def _words(options: Namespace) -> int:
@@ -150,10 +157,12 @@ def _words(options: Namespace) -> int:
 
 
 def _osc(options: Namespace) -> int:
-    from input.osc import ADDRESSES, ROOT
+    from input.osc import ADDRESSES, ROOT, TOLD
 
-    for address, arguments, what in ADDRESSES:
-        print(f"{ROOT + address:<24} {arguments:<3} {what}")
+    for heading, addresses in (("", ADDRESSES), ("\nWho has subscribed is sent:\n\n", TOLD)):
+        print(heading, end="")
+        for address, arguments, what in addresses:
+            print(f"{ROOT + address:<28} {arguments:<3} {what}")
     return 0
 
 

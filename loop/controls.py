@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from input.action import PAST_COMMANDS, Action, Command, ControlMoved, FireCue, SetState, StagePrompt
-from input.gesture import Closed, Gesture, KeyDown, KeyUp, Pasted
+from input.gesture import Clicked, Closed, Gesture, KeyDown, KeyUp, Pasted
 from input.keys import Keyboard
 from input.script import Script
 from loop.output.recordings import Recordings
 from loop.screen.display_dials import DISPLAY_DIALS
 from loop.screen.screen import Screen
 from loop.stage.desk import DESK_COMMANDS
+from loop.stage.lights import lamp_values
 from loop.stage.stage import OnStage
 from loop.stage.waves import Waves
 from loop.supervise.model import Model
@@ -30,6 +31,8 @@ class TypingScreen(Protocol):
 
     def next_fit(self) -> object: ...
 
+    def toggle_pinning(self) -> object: ...
+
     def start_text(self) -> object: ...
 
     def stop_text(self) -> object: ...
@@ -44,7 +47,8 @@ class ShowControls:
     the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. past: the
     commands that concern the past, each with its time, until the engine takes them. is_nobody: there is no window, so
     nobody can be told anything but by the exit status. desk: cues and what waits for the beat. instruments, mapper:
-    what is plugged in, and what its controls do. The words in force and the switch mode belong to the model.
+    what is plugged in, and what its controls do. audience: whose words wait to be let in, if there is one. The words in
+    force and the switch mode belong to the model.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class ShowControls:
     ) -> None:
         stage = stage or OnStage.empty(model)
         self.desk, self.instruments, self.mapper = stage.desk, stage.instruments, stage.mapper
+        self.audience = stage.audience
         self._waves = Waves(self.mapper.waves)
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.has_pressed = False
@@ -101,6 +106,9 @@ class ShowControls:
         for event, source, sent_ns in self.desk.poll(now_ns, first_flip_ns):
             self.newest = event, sent_ns
             yield event, source, sent_ns
+        if self.mapper.lights:
+            states = {"blackout": self.blackout, "freeze": self.frozen}
+            self.instruments.light(lamp_values(self.mapper.lights, self.desk, states, now_ns))
 
     def _in_order(self, gestures: Sequence[tuple[Gesture, int]]) -> list[tuple[Gesture, int]]:
         """The gestures that were held back for the clipboard and the new ones; its text comes before all of them."""
@@ -113,6 +121,8 @@ class ShowControls:
             self.mapper.message = ""
         if isinstance(gesture, ControlMoved):
             return self._moved(gesture, "gamepad", pump_ns)
+        if isinstance(gesture, Clicked):
+            return self._act(gesture.action or Command.DISARM, "mouse", pump_ns)
         if (move := self._mapped_key(gesture)) is not None:
             return self._moved(move, "keys", pump_ns)
         values, found = dict(self.keyboard.values), []
@@ -199,6 +209,8 @@ class ShowControls:
             self.statistics = not self.statistics
         elif command is Command.LEARN:
             self.mapper.learn()
+        elif command in (Command.LET_IN, Command.REFUSE) and self.audience:
+            self.audience.decide(command is Command.LET_IN)
         elif command is Command.SWITCH:
             self._model.set_mode(_mode_after(self._model.mode))
             self.newest = command, pump_ns
@@ -207,13 +219,15 @@ class ShowControls:
             self.newest = command, pump_ns
         elif self._window:
             self._obey_window(self._window, command)
-            self.newest = (command, pump_ns) if command is Command.FIT else self.newest
+            self.newest = (command, pump_ns) if command in (Command.FIT, Command.PIN) else self.newest
 
     def _obey_window(self, window: TypingScreen, command: Command) -> None:
         if command is Command.FULLSCREEN:
             window.toggle_fullscreen()
         elif command is Command.FIT:
             window.next_fit()
+        elif command is Command.PIN:
+            window.toggle_pinning()
         elif command is Command.LINE_OPENED:
             window.start_text()
         elif command is Command.LINE_CLOSED:

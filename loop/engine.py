@@ -21,11 +21,12 @@ from loop.screen.photodiode import PhotodiodePatch
 from loop.screen.screen import Screen
 from loop.stage.launches import Launch
 from loop.supervise.model import Model
+from loop.switching import Switching, Way
 from loop.timing.clock import TICK_NS, Clock, FixedStep
 from loop.timing.pacer import Pacer, Shown
 from loop.timing.playback import Playback
 from loop.trace_header import session_header, trace_header
-from world.event import Dial, Event, Prompt, Scene
+from world.event import Dial, Event
 from world.info import WorldInfo
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,18 @@ class Engine:
         self.age_ms = self.longest_still_s = 0.0
         self._still_since_ns, self._was_frozen = 0, False
         self._seconds, self._wait_s = seconds, wait_s
-        self._has_met = False
+        self._has_met = self._meets_beat = False
         self._frame: FrameMark | None = None
         self._due_ns: int | None = None  # when that frame was due
-        self._admission = Admission()
+        self._admission, self._switching = Admission(), Switching(self.model, self.peers)
+        instruments = self.controls.instruments
+        self.out.ledger.watch(lambda stamp: instruments.stamped(stamp.number, stamp.stage, stamp.t_ns, stamp.detail))
         if self.peers:
             self.out.watch(self.peers.stamped, self.peers.taken_back)
         can_go_back = self.peers is None or self.peers.can_go_back
-        self.past = TimeMachine(self.model if can_go_back else None, self.out, self._submit)
+        earlier = self.model.options.going_on
+        bookmarks = earlier.bookmarks if earlier else {}
+        self.past = TimeMachine(self.model if can_go_back else None, self.out, self._submit, bookmarks)
 
     def run(self) -> None:
         """Ticks until the user quits, the time is up, or the model is given up without a window to say so in."""
@@ -106,6 +111,8 @@ class Engine:
         gathered = self.controls.gather(self.screen.poll(), self.clock.now_ns(), self.first_flip_ns)
         for event, source, pump_ns in gathered:
             self._submit(event, source, pump_ns)
+        for launch, why in self.controls.desk.launches.take_dropped():
+            self.controls.instruments.refused(launch.asked_ns, why)
         for remote in self.peers.gather() if self.peers else ():
             self._submit(remote.event, remote.source, remote.pump_ns, remote)
         while self.controls.past:
@@ -119,8 +126,12 @@ class Engine:
             number = self.out.submitted(admitted, source, pump_ns, self.clock.now_ns())
         if self.peers:
             self.peers.submitted(number, admitted or event, remote)
-        if number is not None and admitted is not None:
-            self._send(number, admitted, self.controls.desk.launches.sent(number, admitted))
+        if number is None or admitted is None:
+            self.controls.instruments.refused(pump_ns, "this world and its display have no such dial")
+            return
+        launch = self.controls.desk.launches.sent(number, admitted)
+        self.controls.instruments.submitted(number, launch.asked_ns if launch else pump_ns)
+        self._send(number, admitted, launch)
 
     def _send(self, number: int, event: Event, launch: Launch | None) -> None:
         """Give the event to the display or to the model, whichever it is meant for; a launch to its block."""
@@ -128,31 +139,30 @@ class Engine:
             self.dials.turn(event.name, event.value)
             self.out.ledger.turned(number, event.name)
         elif launch is None or self.playback is None:
-            self.model.submit(number, event, self._drop_unseen(event))
+            way = self._make_way(number, event)
+            self.model.submit(number, event, way.kept, leaps=way.leaps)
         else:
             block = self.playback.block_at(launch.target_ns)
             self.model.submit(number, event, block=block)
             self.out.launch(number, {**launch.to_json(), "block": block})
 
-    def _drop_unseen(self, event: Event) -> int | None:
-        """For new words: drop the blocks that nobody saw if others can replace them in time; the newest block kept."""
-        is_new = isinstance(event, Scene) or (isinstance(event, Prompt) and event.text != self.model.words)
-        if self.playback is None or not is_new or self.past.is_held or self.model.mode not in ("snap", "auto"):
-            return None
-        horizon_ns = self.peers.horizon_ns if self.peers else 0
-        kept = self.playback.newest_to_keep(self.clock.now_ns() + horizon_ns, self.model.is_switching)
-        if kept is None or not self.model.can_take_back(kept):
-            return None
-        if self.peers:
-            self.peers.taken_back(kept)
-        self._drop_after(kept)
-        return kept
+    def _make_way(self, number: int, event: Event) -> Way:
+        """How an event gets to the screen; blocks that nobody saw are dropped for it here."""
+        if self.playback is None or self.past.is_held:
+            return Way()
+        can_leap = not (self._meets_beat or self.controls.frozen)
+        way = self._switching.way_for(number, event, self.playback, self.clock.now_ns(), can_leap)
+        if way.kept is not None:
+            if self.peers:
+                self.peers.taken_back(way.kept)
+            self._drop_after(way.kept, number, way.for_words)
+        return way
 
-    def _drop_after(self, kept: int) -> None:
-        """The blocks after `kept` are not shown any more."""
+    def _drop_after(self, kept: int, number: int = 0, for_words: bool = True) -> None:
+        """The blocks after `kept` are not shown any more (Outputs.taken_back)."""
         if self.playback:
             self.playback.pacer.drop_after(kept)
-        self.out.taken_back(kept)
+        self.out.taken_back(kept, number, for_words)
 
     def _tick(self) -> None:
         self._gather()
@@ -191,6 +201,7 @@ class Engine:
         target_ns = None if self.past.is_held else desk.beat_to_meet(self.clock.now_ns())
         # a frame is seen at the tick after it is due: half a tick later in the mean
         playback.align(None if target_ns is None else target_ns - TICK_NS // 2)
+        self._meets_beat = target_ns is not None
 
     def _meet(self, info: WorldInfo) -> None:
         """The world is open: the keyboard gets its dials, trace and session their headers."""
@@ -246,6 +257,8 @@ class Engine:
         line: dict[str, Any] = {"t_ns": flip_ns, "tick": self.ticks.tick, "block": frame.block, "frame": frame.number}
         line |= {"due_ns": self._due_ns, "repeat": due.starved, "queue": due.queue}
         line |= {"age_ms": round(self.age_ms, 3), "rate": round(rate, 4)}
+        if due.leapt_ns:
+            line["leapt_ms"] = round(due.leapt_ns / 1e6, 3)
         if self.patch:
             line["patch"] = int(self.patch.lit)
         if self.past.is_held or self.controls.frozen or self.controls.blackout:
@@ -255,6 +268,8 @@ class Engine:
     def _note_fault(self, message: Died | Fault | Trouble) -> None:
         if isinstance(message, Died):
             self.past.model_died(self.playback, self.clock.now_ns())
+            if self.playback:
+                self.playback.stop_leaping()
         if isinstance(message, Trouble):
             log.warning("%s", message.what)
         self.out.fault(message)
@@ -269,6 +284,8 @@ class Engine:
             self.out.ledger.stage(message)
         elif isinstance(message, Taken):
             self.out.ledger.taken(message)
+            if self.playback:
+                self.playback.taken(message)
         elif isinstance(message, Lost):
             self.out.ledger.lost(message.numbers, message.why)
         elif isinstance(message, Died | Fault | Trouble):
@@ -276,7 +293,7 @@ class Engine:
         elif isinstance(message, Retracted):
             self._drop_after(message.kept)
         elif isinstance(message, BlockMade) and self.playback:
-            self.playback.block_made(message)
+            self.playback.block_made(message, self.clock.now_ns())
         elif isinstance(message, BlockDone) and self.playback:
             self.out.block(message)
             self.playback.block_done(message)

@@ -8,8 +8,9 @@ from typing import Any
 from input.action import PAST_COMMANDS, Command
 from input.help import help_rows
 from loop.engine import Engine
-from loop.screen.hint import hint
-from loop.screen.indicator import recording_indicator
+from loop.screen.operator.hint import hint
+from loop.screen.operator.indicator import recording_indicator
+from loop.screen.operator.lists import OperatorLists, operator_lists
 from loop.screen.overlay import Mark, OverlayState, Rows, layout
 from loop.statistics import Statistics
 from loop.timing.clock import Clock
@@ -53,7 +54,13 @@ class Panels:
     def marks(self, engine: Engine) -> tuple[Mark, ...]:
         """What to draw over the picture of this tick."""
         size, measure = self._window.size, self._window.measure
-        return (*layout(self.state(engine), size, measure), *recording_indicator(_film_s(engine), size, measure))
+        has_lists = self._window.has_programme and not self._window.pinning.text  # they would hide two corners
+        lists = operator_lists(_lists(engine), size, measure) if has_lists else ()
+        return (
+            *lists,
+            *layout(self.state(engine), size, measure),
+            *recording_indicator(_film_s(engine), size, measure),
+        )
 
     def state(self, engine: Engine) -> OverlayState:
         """Everything that is to be told at this tick."""
@@ -63,18 +70,24 @@ class Panels:
         return OverlayState(
             line=controls.keyboard.view(),
             caret_lit=self._clock.now_ns() / 1e9 % (2 * BLINK_S) < BLINK_S,
-            status=model.status or self._past(engine) or self._held(engine),
+            status=model.status or self._window.pinning.text or self._past(engine) or self._held(engine),
             has_picture=engine.first_flip_ns is not None,
             toast=self._toast(engine),
             hint=self._trouble(engine) or controls.mapper.message or controls.desk.trouble or self._hint(engine),
             welcome=self._welcome(engine),
-            desk=controls.desk.text(self._clock.now_ns()),
+            desk=self._desk(engine),
             help=self._help(engine),
             words=word_rows(info) if info and controls.keyboard.lists_words else (),
             can_list_words=bool(info and info.word_groups),
             statistics=self._statistics.rows(engine) if controls.statistics else (),
             blackout=controls.blackout and not self._window.has_programme,
         )
+
+    def _desk(self, engine: Engine) -> str:
+        """What the audience asks for, else the beat and what comes next."""
+        controls = engine.controls
+        asked = controls.audience.text if controls.audience else ""
+        return asked or controls.desk.text(self._clock.now_ns())
 
     def _held(self, engine: Engine) -> str:
         """What the operator holds: a blackout need not be told where it is seen."""
@@ -86,7 +99,8 @@ class Panels:
         controls, info = engine.controls, engine.model.info
         if not controls.help:
             return ()
-        return help_rows(info.dials if info else {}, info.vocabulary if info else (), bool(controls.desk.cues))
+        of_show = bool(controls.desk.cues), controls.audience is not None
+        return help_rows(info.dials if info else {}, info.vocabulary if info else (), *of_show)
 
     def _toast(self, engine: Engine) -> str:
         """The newest event or command, for a moment: until its first pixel there is no other sign of it."""
@@ -101,6 +115,8 @@ class Panels:
             return f"switch: {engine.model.mode}"
         if newest in PAST_COMMANDS:
             return engine.past.told
+        if newest is Command.PIN and not self._window.pinning.is_possible:
+            return "to pin corners, start with --programme N or --projector FILE"
         if newest is Command.FIT:
             return f"picture: {self._window.fit}"
         if isinstance(newest, tuple):
@@ -141,6 +157,13 @@ class Panels:
         if isinstance(newest, Prompt | Scene):
             return self._toast(engine)
         return engine.model.words or "" if newest is None and self._welcome(engine) else ""
+
+
+def _lists(engine: Engine) -> OperatorLists:
+    """The cues, and what became of the newest events."""
+    desk = engine.controls.desk
+    names = [cue.name for cue in desk.cues]
+    return OperatorLists(names, desk.playing, desk.next_cue, desk.next_by_hand, engine.out.receipts.rows())
 
 
 def _film_s(engine: Engine) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any
 from input.script import Script, read_script
 from loop.archive.writer import SessionWriter
 from loop.cli.options import UsageError, drawn_seed, world_options
+from loop.cli.session_options import state_folder
 from loop.cli.signals import end_with_stdin, sheltered, tell
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
@@ -29,6 +30,8 @@ from loop.supervise.model import Model, StreamOptions
 from loop.supervise.supervisor import ModelProcess
 from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
+from loop.web.facts import show_facts
+from loop.web.phones import Phones
 from world.options import WorldOptions
 
 log = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ def play(options: Namespace) -> int:
 def _model(options: Namespace, stream: StreamOptions) -> tuple[LiveModel, Peers | None]:
     """The show's model, and its peers if it has any; without them nothing of the network is imported."""
     clock = MonotonicClock()
-    if not options.host and not options.join:
+    if not (options.host or options.join or options.web):
         return LiveModel(stream, _start_model_process, clock), None
     from loop.peer.connect import connected
 
@@ -63,7 +66,8 @@ def _new_stream(options: Namespace) -> tuple[StreamOptions, SessionWriter | None
     """A stream from its beginning, and the writer of its session; a guest's blocks are the host's to save."""
     seed = 0 if options.join else drawn_seed(options)
     setting = (options.prompt, options.reserve, options.switch, options.transition, options.spare)
-    return StreamOptions(world_options(options), seed, *setting), None if options.join else new_archive(options)
+    stream = StreamOptions(world_options(options), seed, *setting, memory=options.memory)
+    return stream, None if options.join else new_archive(options)
 
 
 def _start_model_process(options: WorldOptions) -> ModelProcess:
@@ -87,14 +91,19 @@ def show(
     clock = MonotonicClock()
     can_record = options.record or not options.headless  # without a window, nobody can ask for a recording later
     recordings = Recordings(options.record, options.record_size, options.overwrite) if can_record else None
-    outputs = Outputs(Trace(options.trace, options.overwrite), recordings, clock.now_ns, archive)
+    phones = _phones(options, peers) if options.web else None
+    outputs = Outputs(Trace(options.trace, options.overwrite), recordings, clock.now_ns, archive, phones)
     with ExitStack() as closing:
         closing.callback(outputs.close)
         screen, overlay = _screen(options, clock)
         closing.callback(screen.close)
-        stage = put_on_stage(options, files, model) if files else OnStage.empty(model)
+        stage = put_on_stage(options, files, model, phones) if files else OnStage.empty(model)
         closing.callback(stage.instruments.close)
+        if recordings:
+            recordings.tap = stage.instruments.tap
         controls = ShowControls(screen, script, model, recordings, stage)
+        if phones:
+            phones.facts = lambda: show_facts(controls, model)
         patch = PhotodiodePatch() if options.patch else None
         engine = Engine(Parts(screen, model, controls, outputs, overlay, clock, patch, peers), options.seconds)
         gc_freeze.freeze()
@@ -104,6 +113,19 @@ def show(
             closing.close()
             _tell_result(engine)
     return _status(engine)
+
+
+def _phones(options: Namespace, peers: Peers | None) -> Phones:
+    """The page for phones, whose players are guests of this show."""
+    from loop.peer.hosting import Hosting
+    from loop.web.opening import open_page
+    from net.transport import DEFAULT_ADDRESS, parse_place
+
+    assert isinstance(peers, Hosting), "who serves a page is a host (loop.peer.connect)"
+    address = parse_place(options.host, DEFAULT_ADDRESS)[0] if options.host else DEFAULT_ADDRESS
+    phones, told = open_page(options, (address, peers.port), peers.own_key, sheltered)
+    tell(told)
+    return phones
 
 
 def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine], Sequence[Any]]]:
@@ -122,15 +144,16 @@ def _screen(options: Namespace, clock: Clock) -> tuple[Screen, Callable[[Engine]
 def _window_options(options: Namespace) -> WindowOptions:
     """With a programme the operator's window is on another display, if there is one; with --clean there is none."""
     display, programme, is_full = options.display, options.programme, options.fullscreen
+    corners = options.projector or (None if programme is None else state_folder() / "projector.toml")
     if programme is not None and options.clean:
         display, programme, is_full = programme, None, True
     if display is None:
         display = 1 if programme == 0 and len(_display_sizes()) > 1 else 0
-    return WindowOptions(options.size, is_full, display, "neverblink", options.fit, options.gamepad, programme)
+    return WindowOptions(options.size, is_full, display, "neverblink", options.fit, options.gamepad, programme, corners)
 
 
 def _display_sizes() -> list[tuple[int, int]]:
-    from loop.screen.window import displays
+    from loop.screen.opening import displays
 
     return displays()
 

@@ -21,7 +21,7 @@ from loop.cli.options import drawn_seed, world_options
 from loop.cli.signals import tell
 from loop.output.mp4 import Mp4
 from loop.output.new_file import whole_file
-from loop.screen.hint import hint
+from loop.screen.operator.hint import hint
 from loop.worker.sequencer import take
 from world.block import Block, Made, Remade, Session, World
 from world.event import Event, Prompt, Scene

@@ -1,17 +1,18 @@
-"""Going back in the stored past, live: step and scrub, take another turn, set bookmarks and go back to them."""
+"""The stored past, live: step and scrub, take another turn, and bookmarks, to go back to or to bring back as memory."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
-from input.action import PAST_COMMANDS, RETURNS, SETS, Command
+from input.action import PAST_COMMANDS, RECALLS, RETURNS, SETS, Command
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
 from loop.supervise.past import ShowPast
 from loop.timing.playback import Playback
-from world.event import Event, Rewind, Scene
+from world.event import Event, Recall, Rewind, Scene
+from world.info import WorldInfo
 
 HELD_NS = 350_000_000  # a key that is down for longer scrubs on until it is released
 GRACE_NS = 400_000_000  # after the last short press, before the world goes on: another press steps on
@@ -24,6 +25,7 @@ class Rewindable(Protocol):
 
     past: ShowPast
     words: str | None
+    info: WorldInfo | None
 
     def rest(self) -> None:
         """Make no blocks until `go_back`; nothing that was made and not shown is shown any more."""
@@ -42,11 +44,17 @@ class TimeMachine:
     is_waiting: the model has been sent back, and its first frame has not come yet.
     """
 
-    def __init__(self, model: object, out: Outputs, submit: Callable[[Event, str, int], None]) -> None:
+    def __init__(
+        self,
+        model: object,
+        out: Outputs,
+        submit: Callable[[Event, str, int], None],
+        bookmarks: Mapping[str, int] | None = None,
+    ) -> None:
         self._model = model if isinstance(model, Rewindable) else None
         self._out, self._submit = out, submit
         self.is_on = self.is_waiting = False
-        self.bookmarks: dict[str, int] = {}
+        self.bookmarks: dict[str, int] = dict(bookmarks or {})
         self.told = ""  # what was done last, for the operator
         self._from = self._shown_first = -1  # the block and the frame that were on the screen
         self._next: int | None = None  # the block to ask for next; None: there is none before
@@ -78,6 +86,8 @@ class TimeMachine:
             self._take_another_turn(self._model, playback, shown.block, at_ns)
         elif command in SETS:
             self._set(SETS[command], shown.block)
+        elif command in RECALLS:
+            self._recall(self._model, RECALLS[command], at_ns)
         else:
             self._return_to(self._model, playback, RETURNS[command], at_ns)
 
@@ -165,12 +175,26 @@ class TimeMachine:
 
     def _return_to(self, model: Rewindable, playback: Playback, name: str, at_ns: int) -> None:
         """Go on from a bookmark, under its words."""
+        block = self._block_of(model, name)
+        if block is not None:
+            self._go(model, playback, block, model.past.words(block), at_ns)
+            self.told = f"back to {name}"
+
+    def _recall(self, model: Rewindable, name: str, at_ns: int) -> None:
+        """Let a bookmark's place come back into what is on the screen, under its words."""
+        block = self._block_of(model, name)
+        if block is not None and model.info is not None:
+            blocks = model.past.recalled(block, model.info.sink_blocks)
+            self._submit(Recall(blocks, model.past.words(block)), "keys", at_ns)
+            self.told = f"{name} comes back into the picture"
+
+    def _block_of(self, model: Rewindable, name: str) -> int | None:
+        """The block of a bookmark; None, and the operator is told why, where it is not set or not stored any more."""
         block = self.bookmarks.get(name)
-        if block is None or not model.past.can_go_on_from(block):
-            self.told = f"{name} is not set: Shift+{name} sets it" if block is None else f"{name} is too long ago"
-            return
-        self._go(model, playback, block, model.past.words(block), at_ns)
-        self.told = f"back to {name}"
+        if block is not None and model.past.can_go_on_from(block):
+            return block
+        self.told = f"{name} is not set: Shift+{name} sets it" if block is None else f"{name} is too long ago"
+        return None
 
     def _go(self, model: Rewindable, playback: Playback, block: int, words: str | None, pump_ns: int) -> None:
         """Let the world go on from `block`."""

@@ -86,12 +86,14 @@ def _going_on(options: Namespace, saved: SavedSession, at: int) -> GoingOn | Non
         words, dials = words_at(saved, record), dict(record.conditions.dials)
     else:
         words, dials = saved.words or words_at(saved, record), {**record.conditions.dials, **saved.dials}
-    return GoingOn(made, max(saved.blocks), options.prompt or words, dials, past_of(saved, at))
+    return GoingOn(made, max(saved.blocks), options.prompt or words, dials, past_of(saved, at), saved.bookmarks)
 
 
 def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -> StreamOptions:
-    if options.seed is not None or options.picture:
-        raise UsageError("a session goes on with the seed and the picture that it was begun with: leave them out")
+    if options.seed is not None or options.picture or options.sink is not None:
+        raise UsageError(
+            "a session goes on with the seed, the picture and the sink that it was begun with: leave them out"
+        )
     header, prompt = saved.header, saved.header.prompt
     if going_on is None:
         prompt = options.prompt or saved.words or prompt
@@ -105,6 +107,7 @@ def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -
         options.transition,
         options.spare,
         going_on,
+        options.memory,
     )
 
 

@@ -12,6 +12,7 @@ from loop.archive.record import SessionHeader
 from loop.screen.display_dials import DISPLAY_DIALS
 from loop.supervise.model import Model
 from loop.timing.clock import TICK_HZ, FixedStep
+from loop.timing.leap import MOST_RATE, MOST_STOLEN_NS, WITHIN_NS
 from world.info import WorldInfo
 from world.zoo import NAMES, weight_files
 
@@ -25,7 +26,8 @@ def trace_header(model: Model, info: WorldInfo, ticks: FixedStep) -> dict[str, A
     for name, dials in (("dials", info.dials), ("display_dials", DISPLAY_DIALS)):
         world[name] = {dial: [limits.low, limits.high] for dial, limits in dials.items()}
     setting = {"device": options.world.device, "threads": options.world.threads, "reserve": options.reserve}
-    return {"format": 1, **world, **setting, "switch": options.mode, "versions": model.versions}
+    leap = {"most_ms": MOST_STOLEN_NS / 1e6, "within_ms": WITHIN_NS / 1e6, "most_rate": MOST_RATE}
+    return {"format": 1, **world, **setting, "switch": options.mode, "leap": leap, "versions": model.versions}
 
 
 def session_header(model: Model, info: WorldInfo) -> SessionHeader:

@@ -29,7 +29,10 @@ class FinalRefusal(NetError):
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What a host says of its world. key: None where anybody may come. name: the host's own, for the roster."""
+    """What a host says of its world. key: None where anybody may come. name: the host's own, for the roster.
+
+    own_key: what this machine's own guests prove, the phones; whatever role they ask for, they have it.
+    """
 
     world: str
     weights: str
@@ -37,6 +40,7 @@ class HostFacts:
     block_frames: int
     name: str
     key: bytes | None = None
+    own_key: bytes | None = None
 
 
 @dataclass
@@ -136,9 +140,11 @@ class Door:
         facts = self._facts
         if self.closed_because:
             raise NetError(self.closed_because)
-        if facts.key is not None and not is_proven(facts.key, nonce, hello.identity, hello.role, hello.proof):
+        is_own = facts.own_key is not None and is_proven(facts.own_key, nonce, hello.identity, hello.role, hello.proof)
+        is_keyed = facts.key is not None and is_proven(facts.key, nonce, hello.identity, hello.role, hello.proof)
+        if facts.key is not None and not (is_own or is_keyed):
             raise FinalRefusal("it does not know the key of this world")
-        if hello.role == "operator" and facts.key is None:
+        if hello.role == "operator" and facts.key is None and not is_own:
             raise FinalRefusal("an operator has to prove a key, and this host has none: start it with --key FILE")
         if hello.follow == "latents" and (hello.world, hello.weights) != (facts.world, facts.weights):
             ours, theirs = f"{facts.world} {facts.weights[:12]}", f"{hello.world} {hello.weights[:12]}"

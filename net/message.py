@@ -43,7 +43,7 @@ _place = whole(-1, 2**53)
 _why = text(300)
 _rate = number(0.01, 1000)
 _words = event("prompt", "blend")
-_any_event = event("prompt", "blend", "dial", "scene", "rebuild", "rewind")
+_any_event = event("prompt", "blend", "dial", "scene", "rebuild", "recall", "rewind")
 _asked = record(number=_count, event=event(*EVENTS_OF_GUESTS), age_ns=whole(0, 2**53))
 _seat = record(
     number=_count,

@@ -195,5 +195,6 @@ _EVENT_FIELDS: dict[str, Check] = {
     "value": number(-1e9, 1e9),
     "seed": optional(whole(0, 2**63 - 1)),
     "block": whole(0, 2**53),
+    "blocks": listing(whole(0, 2**53), 256),
     "parts": _parts,
 }

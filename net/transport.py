@@ -84,16 +84,7 @@ class TcpListener:
     """Listens on an address of this machine; port 0 takes any that is free. Raises NetError if it cannot be had."""
 
     def __init__(self, place: Place) -> None:
-        family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(place)
-            self._socket.listen(64)
-        except OSError as error:
-            self._socket.close()
-            raise NetError(f"cannot listen on {place_text(place)}: {error.strerror or error}") from None
-        self._socket.setblocking(False)
+        self._socket = listening_socket(place)
         self.port = int(self._socket.getsockname()[1])
 
     def accept(self) -> TcpStream | None:
@@ -107,6 +98,31 @@ class TcpListener:
     def close(self) -> None:
         """Let nobody in any more."""
         self._socket.close()
+
+
+def listening_socket(place: Place) -> socket.socket:
+    """A socket that listens there and never waits. Raises NetError if the place cannot be had."""
+    family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen(64)
+    except OSError as error:
+        listening.close()
+        raise NetError(f"cannot listen on {place_text(place)}: {error.strerror or error}") from None
+    listening.setblocking(False)
+    return listening
+
+
+def own_address() -> str:
+    """The address by which other machines most likely reach this one; of this machine alone if it has no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: the system only chooses the way
+        except OSError:
+            return DEFAULT_ADDRESS
+        return str(probe.getsockname()[0])
 
 
 def connect(place: Place) -> TcpStream:

@@ -22,7 +22,7 @@ class LiteralLaw:
         self.world, self.seed, self.dials, self.crossings = world, seed, dials, crossings
         self.frames, self.film = world.config.cache.block, []
         self.sampler = Sampler(world.config.sampler)
-        self.times = TimeEmbeddings(world.dit, [*self.sampler.timesteps, 0.0])
+        self.times = TimeEmbeddings(world.dit)
 
     def run(self) -> list[Tensor]:
         """Every block, rounded as it is stored."""

@@ -18,7 +18,7 @@ MOST_FILES = 16
 _WORLD = {"world"}  # its plain data: events, blocks, options; no torch
 _TRAIN = {"world.train.learn", "world.train.data", "world.train.stages", "world.train.judge"}
 _SHOW = {"loop.link", "loop.worker", "loop.timing", "loop.screen", "loop.output", "loop.supervise", "loop.cli"}
-_SHOW |= {"loop.archive", "loop.peer", "loop.stage"}
+_SHOW |= {"loop.archive", "loop.peer", "loop.stage", "loop.screen.operator", "loop.web"}
 _MODEL = {"world.dit", "world.diffusion", "world.wan"}
 _MEASURE = {"loop.measure", "loop.measure.trace"}
 _COMMANDS = {
@@ -34,7 +34,9 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.dit": _WORLD,
     "world.diffusion": _WORLD | {"world.dit"},
     "world.compact": _WORLD | {"world.dit", "world.diffusion"},
-    "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast"},
+    # what a folder holds is told before a window opens, without torch
+    "world.wan.family": _WORLD | {"world.dit"},
+    "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast", "world.wan.family"},
     # it knows the weights by their released names, not the plain modules
     "world.wan.fast": {"world.dit", "world.diffusion"},
     "world.train.learn": {"world.dit", "world.compact"},
@@ -46,23 +48,41 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.train.marks": {"world.compact", "world.train.tale", "world.train.story"} | _TRAIN,
     "world.train": _WORLD | {"world.dit", "world.compact", "world.train.story", "world.train.marks"} | _TRAIN,
     # it prepares the process that a world is to have for itself
-    "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan"},
+    "world.zoo": _WORLD | {"world.dit", "world.diffusion", "world.compact", "world.wan", "world.wan.family"},
     "input": _WORLD,
     "input.sound": {"input"},
+    "input.midi": {"input"},
     "net": _WORLD,
+    "net.web": {"net"},
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
     "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
     "loop.peer": _WORLD | {"world.zoo", "net", "loop.archive", "loop.link", "loop.timing", "loop.supervise"},
     # it tells the model over how many blocks a cue comes in
-    "loop.stage": _WORLD | {"input", "input.sound", "loop.supervise"},
+    "loop.stage": _WORLD | {"input", "input.midi", "input.sound", "loop.supervise"},
     "loop.screen.clip": set(),
-    "loop.screen": _WORLD | {"input", "loop.screen.clip"},
+    "loop.screen.pinning": {"input"},
+    "loop.screen": _WORLD | {"input", "loop.screen.clip", "loop.screen.pinning"},
+    # its lists are made of the marks that the window draws
+    "loop.screen.operator": _WORLD | {"input", "loop.screen"},
     "loop.archive": _WORLD | {"loop.link"},
     "loop.output": _WORLD | {"loop.link", "loop.timing", "loop.archive"},
-    # the doctor looks at the devices that the other rooms use; the options name what peers may be
-    "loop.cli": _WORLD | {"input", "net", "world.zoo", "world.dit", "loop.timing", "loop.screen", "loop.worker"},
+    # its operators fire cues, and its audience asks at the desk
+    "loop.web": _WORLD | {"input", "net", "net.web", "loop.stage", "loop.supervise"},
+    # the doctor looks at the devices that the other rooms use; the options name what peers and memories may be
+    "loop.cli": _WORLD
+    | {
+        "input",
+        "net",
+        "net.web",
+        "world.zoo",
+        "world.dit",
+        "loop.timing",
+        "loop.screen",
+        "loop.worker",
+        "loop.supervise",
+    },
     "loop": _WORLD | {"world.zoo", "input", "net"} | _SHOW,
     # a replay opens the world as the model's process does, and writes films as `render` does
     "loop.replay": _WORLD | {"world.zoo", "loop", "loop.archive", "loop.cli", "loop.output", "loop.worker"},
@@ -75,7 +95,16 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.measure.gpu": _MEASURE
     | _WORLD
     | _MODEL
-    | {"loop.measure.shows", "loop.cli", "loop.link", "loop.worker", "loop.timing", "loop.output", "world.zoo"},
+    | {
+        "world.wan.family",
+        "loop.measure.shows",
+        "loop.cli",
+        "loop.link",
+        "loop.worker",
+        "loop.timing",
+        "loop.output",
+        "world.zoo",
+    },
     # it marks by what training marks by
     "loop.measure.steer": {"loop.measure", "loop.cli", "loop.output", "world.zoo", "world.compact"}
     | _WORLD

@@ -30,7 +30,6 @@ class Stage:
     shown: int = 0
 
     def play(self, seconds: float) -> "Stage":
-        self.costs.note_recache(50 * MS)
         self._sustainable, self._was_late = SustainableCost(), False
         self._block = self._seen = self._free_ns = 0
         self._arriving, self._done = [], []
@@ -46,6 +45,8 @@ class Stage:
             made = begin + round(self.cost_ms(self._block) * MS)
             self._free_ns = made + (made - begin) // 4
             self.costs.note_block(made - begin, self._free_ns - made)
+            if self._block == 0:
+                self.costs.note_recache(50 * MS)
             self._arriving.append((made, self._block))
             self._done.append((self._free_ns, self._free_ns - begin))
             self._block += 1

@@ -14,10 +14,12 @@ import numpy as np
 from world.block import Block, Conditions
 from world.boundary import Boundary, apply_events
 from world.cache_rules import CacheRules
-from world.cache_work import Append, Clear, Recache, Swap, Work
+from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
+from world.dit.config import FLUSH_KEEPS
 from world.event import Event
 from world.fold import LoggedBlock, passes_to_restore
 from world.info import DialRange
+from world.past_block import PastBlock
 from world.switch_state import SwitchState
 
 DIALS = {"zoom": DialRange()}
@@ -36,11 +38,15 @@ class Terms:
 
 @dataclass
 class Bank:
-    """Keys and values of latent frames as (frame, term), in logical order: the sink, then what follows in time."""
+    """Keys and values of latent frames as (frame, term), in logical order: the sink, then what follows in time.
+
+    sinks: the averaged sink as it was before latent frame `end`, by `end`, for as long as one may ask for it.
+    """
 
     rules: CacheRules
     terms: Terms
     slots: list[tuple[int, int]] = field(default_factory=list)
+    sinks: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     def seen(self, start: int, end: int) -> tuple[tuple[int, int], ...]:
         """What a pass over the latent frames from `start` to `end` attends to besides them."""
@@ -48,19 +54,40 @@ class Bank:
         if self.rules.window == -1:
             return tuple(older)
         sink, room = self.rules.sink, self.rules.window - self.rules.sink - (end - start)
-        return (*older[:sink], *older[sink:][max(0, len(older) - sink - room) :])
+        leaving = max(0, len(older) - sink - room)
+        kept, gone = older[:sink], older[sink:][:leaving]
+        if self.rules.averages_sink and gone:
+            kept = [(k[0], self.terms("average", k[1], g[1])) for k, g in zip(kept, gone, strict=True)]
+        return (*kept, *older[sink:][leaving:])
+
+    def take(self, start: int, end: int, term: object) -> tuple[tuple[int, int], ...]:
+        """A pass over frames that may be new writes them with `term`; what it sees besides them."""
+        self.sinks = {start: self.slots[: self.rules.sink]} if not self.holds(start, end) else self.sinks
+        seen = self.seen(start, end)
+        self.slots = [*seen, *((frame, self.terms(term, seen)) for frame in range(start, end))]
+        return seen
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether these frames have their slots already."""
+        return [frame for frame, _ in self.slots if frame >= start] == list(range(start, end))
+
+    def sink_before(self, end: int) -> list[tuple[int, int]]:
+        """The sink as it was before the frames from `end` on."""
+        return self.sinks.get(end, self.slots[: self.rules.sink])
 
     def append(self, words: str, block: Block) -> None:
         """The clean pass."""
-        start, end = block.start, block.start + block.latents.shape[1]
-        seen = self.seen(start, end)
-        term = self.terms("append", words, block.digest, seen)
-        self.slots = [*seen, *((frame, term) for frame in range(start, end))]
+        self.take(block.start, block.start + block.latents.shape[1], ("append", words, block.digest))
+
+    def flush(self, end: int) -> None:
+        """Forget all before latent frame `end` but the sink and the newest frames."""
+        before, sink = [slot for slot in self.slots if slot[0] < end], self.rules.sink
+        self.slots = [*before[:sink], *before[max(sink, len(before) - FLUSH_KEEPS) :]]
 
     def recache(self, words: str, latents: list[str], end: int, front: Bank, renew: bool) -> None:
         """Encode `latents`, the newest before latent frame `end`, at once; the sink before them comes from `front`."""
         kept = min(end, self.rules.size) - len(latents)
-        sink = [] if renew else front.slots[:kept]
+        sink = [] if renew else front.sink_before(end)[:kept]
         term = self.terms("recache", words, tuple(latents), tuple(sink))
         self.slots = [*sink, *((frame, term) for frame in range(end - len(latents), end))]
 
@@ -80,7 +107,7 @@ class TermStream:
     def made(self) -> Block:
         """The block in flight is done."""
         flight, start = self.state.flight, self.state.end
-        bank = self.front.seen(start, start + self.frames)
+        bank = self.seen_by(start, flight.conditions)
         term = self.terms("block", self.state.index, flight.conditions.words, flight.conditions.seed, bank)
         made = self.state.made(self.frames)
         latents = np.full((1, self.frames, 1, 1, 1), term)
@@ -88,6 +115,10 @@ class TermStream:
         assert block.index not in self.blocks, "a number is used twice"
         self.blocks[block.index] = block
         return block
+
+    def seen_by(self, start: int, conditions: Conditions) -> tuple[tuple[int, int], ...]:
+        """What the passes of the next block see; they write to the front bank too."""
+        return self.front.take(start, start + self.frames, ("noisy", conditions.words, conditions.seed))
 
     def after_block(self) -> None:
         self.do(self.state.after_block())
@@ -107,9 +138,14 @@ class TermStream:
                 self.front.slots = []
             elif isinstance(piece, Recache):
                 latents = self.latents(piece.end)[piece.end - piece.frames :]
+                latents = with_recalled(self.rules, latents, piece.recalled)
                 self.back.recache(piece.words, latents, piece.end, self.front, piece.renew)
             elif isinstance(piece, Append):
                 (self.back if piece.to_back else self.front).append(piece.words, self.blocks[piece.block])
+            elif isinstance(piece, Flush):
+                self.front.flush(piece.end)
+            elif isinstance(piece, Remake):
+                self.seen_by(piece.start, piece.conditions)
             elif isinstance(piece, Swap):
                 self.front, self.back = self.back, self.front
 
@@ -141,6 +177,18 @@ class TermStream:
         return self.step()
 
 
+def with_recalled(rules: CacheRules, encoded: list[str], recalled: Sequence[PastBlock]) -> list[str]:
+    """The latents that a recache encodes, where recalled blocks take the first places of the sink."""
+    frames = [digest_of(block) for block in recalled for _ in range(block.latents.shape[1])]
+    newest = frames[-min(rules.sink, len(encoded) - 1) :] if rules.sink and len(encoded) > 1 else []
+    return [*newest, *encoded[len(newest) :]]
+
+
+def digest_of(block: PastBlock) -> str:
+    """As of the block itself."""
+    return Block(block.index, -1, 0, block.latents).digest
+
+
 def boundaries(blocks: Sequence[Block]) -> Iterator[tuple[Block, Boundary]]:
     """Each block of a whole line and the boundary before it."""
     conditions = FIRST
@@ -151,20 +199,28 @@ def boundaries(blocks: Sequence[Block]) -> Iterator[tuple[Block, Boundary]]:
 
 
 def law(rules: CacheRules, terms: Terms, line: Sequence[Block]) -> Bank:
-    """The bank that the last block of `line` was made with: each recache and clean pass, in order."""
+    """The bank that the last block of `line` was made with: each recache, flush and clean pass, in order."""
     since = max(place for place, block in enumerate(line) if block.start == 0)
     scene = [pair for place, pair in enumerate(boundaries(line)) if place >= since]
     bank, words, latents = Bank(rules, terms), scene[0][1].conditions.words, []
-    for block, _ in scene:
-        for later, boundary in scene[1:]:
-            if later.cut == block.index:
-                words = boundary.conditions.words
-                renew = boundary.renew or not rules.keep_sink
-                encoded = latents[len(latents) - rules.frames_needed(len(latents), renew) :] if latents else []
-                old, bank = bank, Bank(rules, terms)
-                bank.recache(words, encoded, len(latents), old, renew)
+    for block, own in scene:
+        crossings = [(later, boundary) for later, boundary in scene[1:] if later.cut == block.index]
+        for _, boundary in crossings:
+            words, old = boundary.conditions.words, bank
+            if rules.flush and not boundary.renew:
+                bank.flush(block.start)
+                continue
+            renew = boundary.renew or not rules.keep_sink
+            encoded = latents[len(latents) - rules.frames_needed(len(latents), renew) :] if latents else []
+            encoded = with_recalled(rules, encoded, boundary.recalled)
+            bank = Bank(rules, terms)
+            bank.recache(words, encoded, len(latents), old, renew)
         if block is line[-1]:
             return bank
-        bank.append(words, block)
+        end = block.start + block.latents.shape[1]
+        if rules.clean_pass or any(later.seen != block.index for later, _ in crossings):
+            bank.append(words, block)
+        else:
+            bank.take(block.start, end, ("noisy", own.conditions.words, own.conditions.seed))
         latents += [block.digest] * block.latents.shape[1]
     raise AssertionError("the last block is of another scene")

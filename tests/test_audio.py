@@ -3,6 +3,7 @@
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from input.action import ControlMoved
@@ -10,6 +11,7 @@ from input.beat import BeatClock
 from input.sound import audio
 from input.sound.audio import AudioError, AudioIn
 from input.sound.hearing import HOP, Tempo
+from input.sound.tap import MOST_KEPT
 from loop.stage.instruments import Instruments
 from tests.shows import wait_until
 from tests.test_hearing import RATE, clicks
@@ -31,8 +33,12 @@ class FakeDriver:
         if not self.is_there:
             raise self.PortAudioError("Device unavailable\nmore")
         silent = {name: lambda ignore_errors=True: None for name in ("abort", "close")}
-        self.streams.append(SimpleNamespace(callback=callback, samplerate=RATE, start=lambda: None, **silent))
+        form = {"samplerate": RATE, "channels": options["channels"]}
+        self.streams.append(SimpleNamespace(callback=callback, start=lambda: None, **form, **silent))
         return self.streams[-1]
+
+    def query_devices(self, device, kind):
+        return {"max_input_channels": 32}
 
     def _terminate(self):
         """It holds no list of devices."""
@@ -87,7 +93,28 @@ def test_a_device_that_goes_and_comes_back_is_heard_again(driver, listening):
     wait_until(lambda: len(driver.streams) > 1, "the second stream", 10)
     play(driver, clicks(120, 1)[0])
     wait_until(lambda: listening.poll(0), "something heard", 10)
-    assert driver.is_there and len(driver.streams) == 2
+
+
+def test_a_tap_gives_each_sample_of_both_channels_until_it_is_closed(driver, listening):
+    sound = np.stack([clicks(120, 1)[0], -clicks(120, 1)[0]], axis=1)
+    tap = listening.tap()
+    for start in range(0, 10 * HOP, HOP):
+        driver.streams[-1].callback(sound[start : start + HOP], HOP, TIMES, None)
+    blocks = tap.take()
+    assert (np.concatenate([values for values, _, _ in blocks]) == sound[: 10 * HOP]).all()
+    assert (tap.rate_hz, tap.channels) == (RATE, 2)
+    assert tap.take() == []
+    tap.close()
+    driver.streams[-1].callback(sound[:HOP], HOP, TIMES, None)
+    assert tap.take() == []
+
+
+def test_a_tap_that_nobody_empties_keeps_the_newest_and_holds_nothing_up(driver, listening):
+    tap = listening.tap()
+    for number in range(MOST_KEPT + 5):
+        tap.put((np.full((1, 2), number, np.float32), number, RATE))
+    kept = [end_ns for _, end_ns, _ in tap.take()]
+    assert (kept[0], kept[-1], len(kept)) == (5, MOST_KEPT + 4, MOST_KEPT)
 
 
 def test_the_tempo_that_is_heard_moves_the_beat_and_no_dial():

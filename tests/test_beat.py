@@ -196,12 +196,12 @@ def test_a_block_is_brought_to_the_beat(away_ms):
     assert min(abs(begin_ns - target_ns) for begin_ns in begun.values()) < 4_000_000
 
 
-def test_no_frame_comes_more_than_a_twentieth_sooner_or_later_for_a_beat():
+def test_no_frame_comes_more_than_a_twentieth_sooner_or_an_eighth_later_for_a_beat():
     pacer = Pacer(16.0)
     played(pacer, 2 * SECOND)
     for away_ms in range(50, 3000, 70):
         pacer.align(2 * SECOND + away_ms * 10**6, 4)
-        assert 0.95 <= pacer.period_ns / pacer.world_period_ns <= 1.05
+        assert 0.95 <= pacer.period_ns / pacer.world_period_ns <= 1.12
 
 
 def test_frames_never_come_faster_than_the_model_makes_them():
@@ -229,3 +229,48 @@ def test_prompt_to_pixel_is_from_the_boundary_to_the_first_frame_and_half_a_bloc
         playback.block_done(BlockDone(facts, begin_ns - 180_000_000, begin_ns, 0, Cost(0, 1, 0)))
         playback.shown(Shown(FrameMark(block, 4 * block, block, 0, begin_ns), False, 0, 0, begin_ns))
     assert playback.prompt_to_pixel_ns == pytest.approx(180_000_000 + 125_000_000, abs=10)
+
+
+def test_a_cue_of_the_first_bar_plays_although_the_clock_begins_with_the_first_picture(tmp_path):
+    (tmp_path / "set.txt").write_text("one | red | bar=1\n")
+    desk = CueDesk(FakeModel(), SetList(tmp_path / "set.txt"), "off", 120.0)
+    assert [event for event, _, _ in desk.poll(TICK_NS, 0)] == [Prompt("red")]
+
+
+def test_a_song_that_begins_once_more_plays_its_bars_again(tmp_path):
+    desk = running_desk(tmp_path, "one | red | bar=2\n", "off")
+    assert len([1 for t in range(0, 6 * SECOND, TICK_NS) for _ in desk.poll(t, 0)]) == 1
+    desk.clock.fix(120, 6 * SECOND)
+    assert len([1 for t in range(6 * SECOND, 9 * SECOND, TICK_NS) for _ in desk.poll(t, 0)]) == 1
+
+
+def test_next_goes_on_from_the_cue_that_played_by_itself(tmp_path):
+    desk = running_desk(tmp_path, "one | red | bar=2\ntwo | blue\n", "off")
+    for t in range(0, 3 * SECOND, TICK_NS):
+        list(desk.poll(t, 0))
+    assert [event for event, _, _ in desk.obey(Command.NEXT, 3 * SECOND)] == [Prompt("blue")]
+
+
+def test_a_cue_may_be_gone_from_the_file_when_its_bar_comes(tmp_path):
+    desk = running_desk(tmp_path, "one | red\ntwo | blue | bar=2\n", "off")
+    list(desk.poll(SECOND, 0))
+    (tmp_path / "set.txt").write_text("one | red\n")
+    for t in range(SECOND, 3 * SECOND, TICK_NS):
+        list(desk.poll(t, 0))
+    assert desk.next_cue is None
+
+
+def test_a_nudge_stays_while_a_midi_clock_goes_on():
+    clock = BeatClock()
+    for pulse in range(96):
+        if pulse == 48:
+            clock.nudge(NUDGE_NS)
+        clock.pulse(pulse * BEAT // 24)
+    assert clock.time_of(8) == pytest.approx(8 * BEAT + NUDGE_NS, abs=1e6)
+
+
+def test_the_tempo_of_the_command_line_leaves_a_beat_that_is_there_alone(tmp_path):
+    desk = CueDesk(FakeModel(), None, "off", 120.0)
+    desk.clock.follow("link", 126.0, 0.0, 0)
+    list(desk.poll(SECOND, SECOND))
+    assert desk.clock.bpm == 126.0

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from world.info import WorldError
-from world.wan.checkpoint import need, only_tensors, read_checkpoint
+from world.wan.checkpoint import only_tensors, read_checkpoint
+from world.wan.family.places import need
 from world.wan.weights import fill
 
 CPU = torch.device("cpu")

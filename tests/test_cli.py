@@ -14,6 +14,7 @@ from world.compact.small import SMALL
 from world.info import WorldError
 
 IMPORTED_AS = {"python-osc": "pythonosc", "python-rtmidi": "rtmidi", "pygame-ce": "pygame"}
+IMPORTED_AS |= {"LinkPython-extern": "link", "pillow": "PIL"}
 
 
 def test_words_lists_the_vocabulary_under_headings_with_three_prompts(capsys):

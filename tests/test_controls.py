@@ -43,6 +43,9 @@ class FakeWindow(Headless):
     def next_fit(self):
         self.calls.append("next fit")
 
+    def toggle_pinning(self):
+        self.calls.append("pinning")
+
     def start_text(self):
         self.calls.append("text starts")
 
@@ -76,8 +79,8 @@ def test_a_closed_window_ends_the_show():
 def test_f2_asks_the_model_for_the_next_mode_and_for_the_first_after_one_of_the_benchmarks():
     model = FakeModel()
     controls = ShowControls(Headless(), None, model)
-    modes = [model.mode for _ in range(4) if pressed(controls, KeyDown("f2")) == []]
-    assert modes == ["inline", "overlap", "snap", "auto"]
+    modes = [model.mode for _ in range(5) if pressed(controls, KeyDown("f2")) == []]
+    assert modes == ["inline", "overlap", "snap", "leap", "auto"]
     model.mode = "plain"
     pressed(controls, KeyDown("f2"))
     assert model.mode == "auto"

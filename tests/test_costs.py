@@ -61,6 +61,13 @@ def test_a_spike_in_twenty_five_is_planned_for_and_a_rarer_one_soon_is_not():
     assert often.ns == 300
 
 
+def test_a_recache_before_the_first_block_says_nothing_of_those_that_have_something_to_encode():
+    costs = Costs()
+    costs.note_recache(1 * MS)
+    costs.note_block(80 * MS, 20 * MS)
+    assert costs.worst.recache_ns == 80 * MS
+
+
 def test_a_model_that_has_become_much_faster_is_believed_after_a_while():
     costs = Costs()
     for _ in range(100):

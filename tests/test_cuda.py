@@ -91,7 +91,7 @@ def passes_without_waiting(session: DiffusionSession, events) -> list[str]:
     Not so the one after the last denoising step: it fetches the latents, which is what a block is for.
     """
     passes, kinds = session.begin(events), []
-    steps = len(session._sampler.timesteps)
+    steps = len(session._config.sampler.steps)
     last = None
     try:
         while True:

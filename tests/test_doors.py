@@ -12,21 +12,28 @@ from tests.rooms import ALLOWED, MOST_FILES, ROOT, files_in, graph, imports, in_
 
 VOCABULARY = {"world.event", "world.info"}  # the only door that input and net may open
 DOORS = {
-    "pygame": {f"loop/screen/{name}.py" for name in ("window", "canvas", "painter", "gamepad", "programme")},
+    "pygame": {
+        f"loop/screen/{name}.py"
+        for name in ("window", "opening", "canvas", "painter", "gamepad", "pointer", "programme", "pinning/projection")
+    },
     "cupy": {"loop/worker/upload.py"},
     "socket": {"net/transport.py"},
     "msgpack": {"net/wire.py"},
     "zeroconf": {"net/discovery.py"},
+    "websockets": {"net/web/server.py"},
+    "PIL": {"net/web/jpeg.py"},
+    "segno": {"loop/web/addresses.py"},
     "av": {"loop/output/mp4.py"},
-    "mido": {"input/midi.py"},
-    "rtmidi": {"input/midi.py"},
+    "mido": {"input/midi/ports.py"},
+    "rtmidi": {"input/midi/ports.py"},
     "pythonosc": {"input/osc.py"},
+    "link": {"input/link.py"},
     "sounddevice": {"input/sound/audio.py"},
     "triton": {"world/wan/fast/fused.py"},
 }
 CLOCKS = {"time", "datetime", "threading", "multiprocessing", "asyncio"}
 WITHOUT_TORCH = {"world", "loop.link", "loop.timing", "loop.supervise", "loop.screen", "loop.output", "input", "net"}
-WITHOUT_TORCH |= {"loop.archive"}
+WITHOUT_TORCH |= {"loop.archive", "loop.web", "net.web"}
 
 
 def faults(path: Path, root: Path = ROOT) -> list[str]:

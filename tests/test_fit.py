@@ -96,7 +96,7 @@ def test_a_pass_takes_no_more_than_is_counted_and_not_much_less(dtype, speed):
     sizes = replace(WAN, num_layers=2) if speed == "int8" else WAN
     with META:
         dit = CausalDiT(sizes).to(dtype)
-    modulation = TimeEmbeddings(dit, [0.0]).modulation(0.0, None)
+    modulation = TimeEmbeddings(dit).modulation(0.0, None)
     dit = dit if speed == "exact" else FastDiT(dit, speed, is_compiled=False)
     bank = CacheBank(CACHE, sizes, (30, 52), 1, META, dtype)
     words = dit.words(torch.zeros(1, 9, sizes.text_dim, device=META))

@@ -21,6 +21,15 @@ def clicks(bpm, seconds, seed=1, noise=0.002, offset_s=0.3):
     return samples.astype(np.float32), times
 
 
+def tones(bpm, seconds):
+    """float32: a short tone on each beat, and nothing else."""
+    t_s = np.arange(int(0.03 * RATE)) / RATE
+    tone, samples = 0.6 * np.sin(2 * np.pi * 1500 * t_s) * np.exp(-200 * t_s), np.zeros(int(seconds * RATE))
+    for start in np.arange(0, seconds - 0.1, 60 / bpm):
+        samples[int(start * RATE) :][: len(tone)] += tone
+    return samples.astype(np.float32)
+
+
 def heard(samples, hearing=None):
     """(all findings, the last tempo) of samples whose first is at time 0."""
     hearing, found, tempo = hearing or Hearing(RATE), [], None
@@ -51,9 +60,27 @@ def test_every_click_is_an_onset_and_nothing_else_is():
     assert sum(onsets > 1) == len(late)
 
 
+@pytest.mark.parametrize("silent_s", [2.25, 4.0, 6.0])
+def test_music_that_begins_after_a_silence_is_followed(silent_s):
+    silence = np.zeros(int(silent_s * RATE), np.float32)
+    _, tempo = heard(np.concatenate([silence, tones(120, 14 - silent_s)]))
+    assert tempo.bpm == pytest.approx(120, rel=0.01)
+
+
 def test_noise_has_no_tempo_to_be_followed():
     noise = np.random.default_rng(3).normal(0, 0.1, 12 * RATE).astype(np.float32)
     assert heard(noise)[1].confidence < 0.3
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_notes_without_any_beat_are_analysed_to_their_end(seed):
+    chance, samples = np.random.default_rng(seed), np.zeros(16 * RATE, np.float32)
+    note = 0.7 * np.sin(2 * np.pi * 440 * np.arange(RATE // 4) / RATE) * np.exp(-np.arange(RATE // 4) / RATE / 0.1)
+    for start in np.cumsum(1 + 0.5 * chance.random(10)) * RATE:
+        samples[int(start) : int(start) + len(note)] += note
+    found, tempo = heard(samples)
+    assert len(found) == (len(samples) - 1) // HOP
+    assert 60 / 1.05 <= tempo.bpm <= 190 * 1.05
 
 
 def test_silence_is_silent_and_has_no_onset():

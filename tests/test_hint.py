@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from loop.screen.hint import hint
+from loop.screen.operator.hint import hint
 from world.info import WorldInfo
 
 SIZES = ("w", 24.0, 6, (8, 8), "red", 1)
@@ -49,7 +49,9 @@ def test_a_weight_that_cannot_be_is_told_while_it_is_typed():
 
 def test_a_pasted_page_of_unknown_words_is_looked_at_only_as_far_as_it_is_told(monkeypatch):
     asked = []
-    monkeypatch.setattr("loop.screen.hint.get_close_matches", lambda word, words, most: asked.append(word) or [])
+    monkeypatch.setattr(
+        "loop.screen.operator.hint.get_close_matches", lambda word, words, most: asked.append(word) or []
+    )
     page = " ".join(f"{a}{b}x" for a in "abcdefgh" for b in "abcdefgh")
     assert hint(page, KNOWS) == "unknown here: aax, abx, acx ..."
     assert len(asked) == 3

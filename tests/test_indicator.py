@@ -2,8 +2,8 @@
 
 import pytest
 
-from loop.screen.indicator import recording_indicator
 from loop.screen.marks import Label, Panel
+from loop.screen.operator.indicator import recording_indicator
 
 
 def measure(text: str, size: int) -> int:

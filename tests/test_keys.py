@@ -434,3 +434,13 @@ def test_ctrl_enter_keeps_the_line_for_later():
 def test_t_taps_the_beat_and_in_an_open_line_it_types():
     assert feed(keyboard(), "t", KeyDown("t", SHIFT)) == [Command.TAP, Command.RESYNC]
     assert feed(opened(), "t", "q", ";") == []
+
+
+def test_f5_to_f8_are_bookmarks_also_while_the_line_is_open():
+    board = keyboard()
+    for _ in range(2):
+        assert feed(board, KeyDown("f6", SHIFT)) == [Command.SET_F6]
+        assert feed(board, KeyDown("f6")) == [Command.BACK_F6]
+        assert feed(board, KeyDown("f6", frozenset({"ctrl"}))) == [Command.RECALL_F6]
+        assert feed(board, KeyDown("f6", frozenset({"alt"}))) == []
+        feed(board, KeyDown("enter"))

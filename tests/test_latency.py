@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from loop.__main__ import main
-from loop.cli.options import parse_command_line
+from loop.cli.options import UsageError, parse_command_line
 from loop.measure.latency import run as latency
 from loop.measure.latency import shows as latency_shows
 from loop.measure.latency.shows import LatencyMeasurement
@@ -34,7 +34,7 @@ def switched(number, pump_ms=500, flip_ms=700, kind="prompt"):
 def measured():
     events = [*switched(1), *switched(2, 900, 1150), *event(3, "scene", pump=1300, flip=1500)]
     live = recorded(*flips(300), *events)
-    return LatencyMeasurement(live, BOUND, [float(n) for n in range(1, 18)])
+    return LatencyMeasurement((live,), BOUND, [float(n) for n in range(1, 18)])
 
 
 def test_the_bound_is_half_a_block_and_what_an_idle_worker_takes():
@@ -73,7 +73,7 @@ def test_each_kind_of_event_has_its_table_and_stands_beside_its_bound(capsys):
 
 def test_an_event_that_never_arrived_is_told(capsys):
     live = recorded(*flips(300), *switched(1), *event(2, "prompt", pump=800, replaced=900))
-    latency.print_latency(LatencyMeasurement(live, BOUND, [1.0]))
+    latency.print_latency(LatencyMeasurement((live,), BOUND, [1.0]))
     assert "prompt: 1 of 2 reached the screen" in capsys.readouterr().out
 
 
@@ -203,7 +203,7 @@ def test_what_a_failed_soak_has_shown_is_counted_and_its_end_is_a_fault(monkeypa
 def test_a_switch_measurement_outlives_a_lost_segment_and_writes_after_each_round(monkeypatch, tmp_path):
     told = tmp_path / "switch.json"
     options = parse_command_line(["bench", "switch", "--world", "probe", "--switches", "20", "--json", str(told)])
-    settings, shows, written = 5, [], []  # plain and four modes
+    settings, shows, written = 6, [], []  # plain and five modes
     trace = recorded(*flips(300), *switched(1, 1600, 1800), *blocks(range(25)))
 
     def try_show(show):
@@ -264,7 +264,7 @@ def test_what_the_plain_engine_loses_shows_in_its_row(capsys):
 
 
 def test_every_mode_has_a_row_at_every_reserve_and_the_plain_engine_one():
-    assert len(bench_switch.switch_settings((0, 1, 2))) == 13
+    assert len(bench_switch.switch_settings((0, 1, 2))) == 16
 
 
 def test_unfinished_blocks_count_beside_those_that_nobody_saw():
@@ -284,6 +284,22 @@ def test_the_loop_is_compared_by_its_slowest_flips(capsys):
     assert ratio.low == pytest.approx(1.0, abs=1e-3) and ratio.high == pytest.approx(2.0, abs=1e-3)
     bench_loop.print_loop_figures(bench_loop.loop_figures(pairs))
     assert "median ratio of p99 (95 %, bootstrap over segments): 1.500 (1.000 to 2.000)" in capsys.readouterr().out
+
+
+def test_the_show_with_its_inputs_is_compared_with_the_same_show_without_them(monkeypatch):
+    shows = []
+    monkeypatch.setattr(bench_loop.trial, "try_show", lambda show: shows.append(show) or recorded(*flips(600)))
+    asked = ["bench", "loop", "--world", "probe", "--segments", "1", "--inputs", "--osc 9000 --map 'my map.toml'"]
+    bench_loop.run_loop_bench(parse_command_line(asked))
+    with_them, without = shows
+    assert with_them.arguments == (*without.arguments, "--osc", "9000", "--map", "my map.toml")
+    assert (with_them.script, with_them.module) == (without.script, "loop")
+
+
+@pytest.mark.parametrize("text", ["", "osc 9000", "--map 'my map.toml"])
+def test_inputs_that_are_no_options_are_refused(text):
+    with pytest.raises(UsageError, match="expected options of play"):
+        parse_command_line(["bench", "loop", f"--inputs={text}"])
 
 
 def test_memory_grows_by_what_the_end_holds_more_than_the_beginning():

@@ -5,7 +5,9 @@ import random
 import pytest
 
 from input.action import ControlMoved
-from input.midi import MidiDecoder, MidiError, MidiPorts
+from input.midi.decoder import MidiDecoder
+from input.midi.lamps import Lamps
+from input.midi.ports import MidiError, MidiPorts
 
 mido = pytest.importorskip("mido", reason="needs mido: pip install 'neverblink[midi]'")
 
@@ -103,3 +105,91 @@ def test_a_machine_without_midi_is_told():
 
     with pytest.raises(MidiError, match="no MIDI system here: no sequencer"):
         MidiPorts("auto", Silent())
+
+
+class FakeLamps:
+    """A port of rtmidi that keeps what it was sent. is_gone: sending fails."""
+
+    def __init__(self):
+        self.sent, self.is_open, self.is_gone = [], True, False
+
+    def send_message(self, message):
+        if self.is_gone:
+            raise RuntimeError("no such port")
+        self.sent.append(message)
+
+    def close_port(self):
+        self.is_open = False
+
+    def delete(self):
+        """Nothing is left to give back."""
+
+
+class FakeController(FakeSystem):
+    """A system whose ports have lamps as well. outputs: their names; lamps: the newest port of each name."""
+
+    def __init__(self, *names, outputs=None):
+        super().__init__(*names)
+        self.outputs, self.lamps = self.names if outputs is None else outputs, {}
+
+    def get_output_names(self):
+        return self.outputs
+
+    def open_lamps(self, name):
+        self.lamps[name] = FakeLamps()
+        return Lamps(self.lamps[name])
+
+
+@pytest.fixture
+def controller():
+    return FakeController("Launchpad")
+
+
+@pytest.fixture
+def ports(controller):
+    found = MidiPorts("auto", controller, has_lamps=True)
+    yield found
+    found.close()
+
+
+def test_a_lamp_is_sent_to_when_its_value_changes_and_not_before(ports, controller):
+    for value in (127, 127, 127, 0):
+        ports.light({"note:10:36": value, "cc:1:20": 5})
+    assert controller.lamps["Launchpad"].sent == [[0x99, 36, 127], [0xB0, 20, 5], [0x99, 36, 0]]
+
+
+def test_all_lamps_are_out_at_the_end(controller):
+    ports = MidiPorts("auto", controller, has_lamps=True)
+    ports.light({"note:1:1": 127, "note:1:2": 0, "cc:16:127": 64})
+    ports.close()
+    assert controller.lamps["Launchpad"].sent[3:] == [[0x90, 1, 0], [0xBF, 127, 0]]
+    assert not controller.lamps["Launchpad"].is_open
+
+
+def test_a_controller_that_comes_back_is_told_all_its_lamps(ports, controller):
+    ports.light({"note:1:1": 127})
+    first = controller.lamps["Launchpad"]
+    first.is_gone = True
+    ports.light({"note:1:1": 3})
+    controller.names.clear()
+    ports.look()
+    ports.light({"note:1:1": 5})
+    controller.names.append("Launchpad")
+    ports.look()
+    ports.light({"note:1:1": 5})
+    assert controller.lamps["Launchpad"] is not first
+    assert controller.lamps["Launchpad"].sent == [[0x90, 1, 5]]
+
+
+def test_with_auto_only_what_is_an_input_too_has_lamps_and_never_what_sends_back_what_it_gets():
+    names = ("Launchpad", "Midi Through Port-0")
+    system = FakeController(*names, outputs=[*names, "a synthesiser"])
+    MidiPorts("auto", system, has_lamps=True).close()
+    assert list(system.lamps) == ["Launchpad"]
+    MidiPorts("synth", system, has_lamps=True).close()
+    assert list(system.lamps) == ["Launchpad", "a synthesiser"]
+
+
+def test_without_lights_in_the_mapping_no_output_is_opened(controller):
+    MidiPorts("auto", controller).close()
+    assert controller.lamps == {}

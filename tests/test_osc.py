@@ -156,3 +156,46 @@ def test_every_address_of_the_list_is_answered(server):
         server._action("/neverblink" + address.replace("NAME", "zoom"), arguments, ("127.0.0.1", 5))
     with pytest.raises(ValueError):  # what is not in the list is refused
         server._action("/neverblink/nothing", [], ("127.0.0.1", 5))
+
+
+def test_a_subscriber_is_told_what_becomes_of_its_own_events(server, sender):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.connect(("127.0.0.1", server.port))
+        other.settimeout(5)
+        other.send(message("/subscribe"))
+        wait_until(lambda: server.poll(0) or server._subscribers, "the other's subscription", 10)
+        sender.send(message("/subscribe"))
+        wait_until(lambda: server.poll(0) or len(server._subscribers) == 2, "the subscription", 10)
+        sender.send(message("/prompt", "red"))
+        found = []
+        wait_until(lambda: found.extend(server.poll(0)) or found, "the message", 10)
+        asked_ns = found[0][1]
+        server.events.submitted(7, asked_ns)
+        server.events.stamped(7, "take", asked_ns + 1, 12)
+        server.events.stamped(7, "flip", asked_ns + 250_000_000, None)
+        assert [told(sender) for _ in range(5)][2:] == [
+            ("/event/received", 7, "/neverblink/prompt"),
+            ("/event/taken", 7, 12),
+            ("/event/flip", 7, 250.0),
+        ]
+        other.setblocking(False)
+        heard = [told(other)[0] for _ in range(3)]
+        assert heard == ["/receipt"] * 3, "what others ask for is told by no more than that it came"
+
+
+def test_what_another_port_of_the_same_host_asked_for_is_told_too(server, sender):
+    sender.send(message("/subscribe"))
+    wait_until(lambda: server.poll(0) or server._subscribers, "the subscription", 10)
+    told(sender)
+    server._take(message("/prompt", "red"), ("127.0.0.1", 9))
+    ((_, asked_ns),) = server.poll(0)
+    server.events.submitted(1, asked_ns)
+    assert [told(sender)[0] for _ in range(2)] == ["/receipt", "/event/received"]
+
+
+def test_messages_of_one_bundle_have_times_of_their_own(server):
+    one = message("/next")
+    size = len(one).to_bytes(4, "big")
+    server._take(b"#bundle\0" + bytes(7) + b"\1" + size + one + size + one, ("127.0.0.1", 9))
+    times = [t_ns for _, t_ns in server.poll(0)]
+    assert len(set(times)) == 2

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from input.gesture import KeyDown, Text
 from loop.controls import ShowControls
+from loop.output.receipts import Receipts
 from loop.panels import DIAL_TOAST_S, WELCOME, WELCOME_S, Panels
 from loop.screen.display_dials import DISPLAY_DIALS
 from loop.screen.marks import Label
@@ -24,11 +25,12 @@ class Desk:
         model = FakeModel()
         model.info, model.status, model.words = SMALL.info("small"), "", words
         self.t_ns = 0
-        window = SimpleNamespace(size=(1280, 720), measure=_measure, has_programme=False)
+        pinning = SimpleNamespace(text="", is_possible=False)
+        window = SimpleNamespace(size=(1280, 720), measure=_measure, has_programme=False, pinning=pinning)
         controls = ShowControls(FakeWindow(), None, model)
         controls.keyboard.meet({**model.info.dials, **DISPLAY_DIALS})
         counts = {"shown": 0, "skipped": 0, "ticks": SimpleNamespace(tick=0, late=0)}
-        out = SimpleNamespace(recordings=None, troubles=[])
+        out = SimpleNamespace(recordings=None, troubles=[], receipts=Receipts())
         past = SimpleNamespace(status=lambda fps, block_frames: "", told="")
         counts |= {"past": past, "playback": None, "peers": None}
         self.engine = SimpleNamespace(controls=controls, model=model, out=out, first_flip_ns=0, **counts)

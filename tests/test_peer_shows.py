@@ -25,7 +25,7 @@ from tests.simulation.card import CardWorld, Story
 from tests.simulation.process import Delay, Mishap, Rings, SimulatedProcess
 from tests.simulation.show import Lines, SimulatedScreen
 from tests.simulation.virtual_time import START_NS, VirtualTime
-from world.event import Dial, Prompt, Rewind, Scene
+from world.event import Dial, Prompt, Recall, Rewind, Scene
 from world.options import ProbeOptions, WorldOptions
 
 MS = 1_000_000
@@ -304,3 +304,21 @@ def test_when_the_host_goes_back_its_guests_go_back_with_it():
     assert len(late) > 70 and set(late) <= set(host.shown())
     differences = differences_ms(host, ada, 12.0)
     assert max(map(abs, differences)) <= 1.1 * TICK_NS / MS
+
+
+def test_what_the_host_recalls_its_guests_see_and_the_words_of_it_too():
+    show = Together()
+    host, ada = show.host(16, script=((2.0, Prompt("red")), (5.0, Prompt("green")))), show.guest("Ada", 15, joins_s=1.0)
+    controls, now_ns = host.engine.controls, show.clock.now_ns
+    show.play(
+        [
+            (4.0, lambda: controls.past.append((Command.SET_F5, now_ns()))),
+            (8.0, lambda: controls.past.append((Command.RECALL_F5, now_ns()))),
+        ]
+    )
+    recalled = [card.block for card in host.story.cards if any(isinstance(e, Recall) for e in card.block.events)]
+    assert len(recalled) == 1 and host.engine.model.words == ada.engine.model.words == "red"
+    followed = next(made for made in ada.engine.model.past.line(host.story.cards[-1].block.index - 8)[-1:])
+    assert followed.conditions.words == "red"
+    late = [number for number, t_ns in ada.shown().items() if t_ns > START_NS + 10e9]
+    assert len(late) > 70 and set(late) <= set(host.shown())

@@ -24,13 +24,13 @@ def done(took_ms, recache_ms=0):
 
 def test_the_first_block_is_played_no_faster_than_the_next_can_be_made():
     playback = Playback(fps=16, block_frames=4)
-    playback.block_made(made(400))
+    playback.block_made(made(400), now_ns=0)
     assert playback.pacer.period_ns == round(500 * MS * MARGIN / 4)
 
 
 def test_a_fast_model_is_played_at_the_worlds_rate():
     playback = Playback(fps=16, block_frames=4)
-    playback.block_made(made(40))
+    playback.block_made(made(40), now_ns=0)
     playback.block_done(done(50))
     assert playback.pacer.rate == 1.0 and playback.block_ms == 50
 

@@ -17,7 +17,7 @@ class Stream:
 
     def __init__(self, cache: CacheConfig, blocks: int) -> None:
         self.dit = tiny_world().dit
-        times = TimeEmbeddings(self.dit, [0.0])
+        times = TimeEmbeddings(self.dit)
         self.old, self.new = (
             Encoder(self.dit, times, self.dit.words(encode(text).embedding)) for text in ("old", "new")
         )

@@ -84,6 +84,17 @@ def test_a_film_is_as_long_as_the_show_whatever_the_speed_of_the_model(speed):
     assert frames + rate.missing_at_end(t_ns, frames) == pytest.approx(1_000 / speed, abs=2)
 
 
+def test_a_picture_that_changes_at_every_tick_is_in_the_film_as_soon_as_its_rate_allows():
+    rate, frames, behind_ms = ConstantRate(24.0, 0), 0, []
+    for tick in range(1_000):
+        t_ns = round(tick / 60 * 1e9)
+        frames += rate.missing(t_ns, frames)
+        if not rate.is_early(t_ns, frames):
+            behind_ms.append((frames / 24 - tick / 60) * 1e3)
+            frames += 1
+    assert max(behind_ms) < 26
+
+
 def test_a_picture_that_came_too_early_for_a_frame_is_shown_if_it_stands(tmp_path):
     recorded(tmp_path / "show.mp4", [(50, 0), (100, 1), (150, 2), (200, 3)], end_ms=500)
     assert levels(tmp_path / "show.mp4")[0] == 50

@@ -16,10 +16,11 @@ from tests.simulation.invariants import complaints
 from tests.simulation.process import Mishap
 from tests.simulation.show import Plan, Show, play
 from tests.test_replay import card_world, quiet
-from world.event import Prompt, Scene
+from world.event import Prompt, Recall, Scene, from_json
 
 NOT_BACKWARDS = ("frames_stay_in_order", "repeats_are_counted", "new_frames_are_shown", "dropped_frames_are_not_shown")
 NOT_BACKWARDS += ("the_ledger_names_the_first_frame", "overtaken_words_are_replaced", "the_first_block_is_shown_once")
+NOT_BACKWARDS += ("no_frame_is_skipped",)  # frames are shown again on the way back
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +132,48 @@ def test_a_bookmark_that_was_never_set_does_nothing_but_says_so():
     assert "Shift+F7" in show.engine.past.told
 
 
+def recalls(show: Show) -> list[Recall]:
+    """What was recalled."""
+    asked = [line["event"] for line in show.trace.of("event") if line["event"]["type"] == "recall"]
+    return [from_json(event) for event in asked]
+
+
+def test_a_bookmark_comes_back_as_memory_and_the_picture_goes_on(tmp_path):
+    script = ((1.0, Prompt("red")), (4.0, Prompt("green")))
+    show = play(Plan(seconds=9.0, script=script, keys=((2.5, "shift+f5"), (6.0, "ctrl+f5"))), folder=tmp_path / "one")
+    assert complaints(show) == [] and rewinds(show) == []
+    (recall,) = recalls(show)
+    at = [line for line in show.trace.of("flip") if line["t_ns"] <= 3_500_000_000][-1]["block"]
+    assert [block.index for block in recall.blocks] == [at] and recall.text == show.model.words == "red"
+    taken = next(card.block for card in show.story.cards if recall in card.block.events)
+    assert taken.parent == taken.index - 1 and taken.seen == taken.index and taken.start
+    assert show.engine.past.told == "F5 comes back into the picture"
+    saved = read_session(tmp_path / "one")
+    assert saved.words == "red" and recall in saved.blocks[taken.index].events
+    assert compare(card_world(show.plan), saved, True, quiet).is_whole
+
+
+def test_a_recall_ends_a_transition():
+    script = ((1.0, Prompt("red")), (4.0, Prompt("green")))
+    show = play(Plan(seconds=9.0, transition=12, script=script, keys=((3.9, "shift+f5"), (5.5, "ctrl+f5"))))
+    assert complaints(show) == [] and len(recalls(show)) == 1
+    assert show.story.cards[-1].words == show.model.words == recalls(show)[0].text
+
+
+@pytest.mark.parametrize("at_s", [4.9, 5.0, 5.05, 5.1, 5.2])
+def test_a_recall_survives_the_death_of_the_model(at_s):
+    script, keys = ((1.0, Prompt("red")), (3.0, Prompt("green"))), ((2.5, "shift+f5"), (5.0, "ctrl+f5"))
+    show = play(Plan(seconds=9.0, script=script, keys=keys, mishaps=(Mishap(0, "death", at_s=at_s),)))
+    assert complaints(show) == [] and len(show.lives) == 2 and len(recalls(show)) == 1
+    assert show.story.cards[-1].words == "red"
+
+
+def test_a_bookmark_that_was_never_set_is_not_recalled():
+    show = play(Plan(seconds=4.0, keys=((2.5, "ctrl+f7"),)))
+    assert complaints(show) == [] and recalls(show) == []
+    assert "Shift+F7" in show.engine.past.told
+
+
 def test_the_time_from_the_release_to_the_first_new_frame_is_about_that_of_a_switch():
     show = play(Plan(seconds=12.0, block_ms=60, keys=((6.0, "backspace"), (8.5, "^backspace"))))
     number = next(line["id"] for line in show.trace.of("event") if line["event"]["type"] == "rewind")
@@ -150,17 +193,17 @@ def test_a_model_that_dies_while_somebody_is_in_the_past_goes_on_from_there(kind
 
 
 def random_rewinds(seed: int) -> Plan:
-    """A show with prompts, hard cuts, bookmarks, presses short and long, and now and then a death."""
+    """A show with prompts, hard cuts, bookmarks, recalls, presses short and long, and now and then a death."""
     chance = random.Random(seed)
     keys, at = [], 1.5
     while at < 9.0:
-        kind = chance.choice(("tap", "tap", "hold", "r", "set", "back", "f2"))
+        kind = chance.choice(("tap", "tap", "hold", "r", "set", "back", "recall", "f2"))
         if kind in ("tap", "hold"):
             length = chance.uniform(0.02, 0.2) if kind == "tap" else chance.uniform(0.4, 1.5)
             keys += [(at, "backspace"), (at + length, "^backspace")]
             at += length
         else:
-            keys.append((at, {"r": "r", "set": "shift+f5", "back": "f5", "f2": "f2"}[kind]))
+            keys.append((at, {"r": "r", "set": "shift+f5", "back": "f5", "recall": "ctrl+f5", "f2": "f2"}[kind]))
         at += chance.choice((0.05, 0.3, 1.0))
     kinds = (Prompt, Prompt, Scene)
     script = tuple((chance.uniform(0, 8), chance.choice(kinds)(f"words {number}")) for number in range(6))

@@ -19,9 +19,9 @@ def test_before_anything_was_measured_a_whole_block_is_the_lead():
 
 def test_in_line_the_lead_is_the_worst_recache_and_block_and_a_tick():
     costs = Costs()
+    costs.note_block(90 * MS, 0)
     costs.note_recache(30 * MS)
     costs.note_recache(40 * MS)
-    costs.note_block(90 * MS, 0)
     costs.note_block(110 * MS, 0)
     assert lead_ns(replace(costs.worst, unseen_ns=0), "inline", PLAY) == 150 * MS + TICK_NS
 
@@ -47,7 +47,7 @@ def test_a_recache_fits_when_the_block_after_it_is_still_in_time():
 
 def test_a_hard_cut_needs_no_recache_and_what_is_not_due_fits():
     due = 120 * MS + TICK_NS
-    assert fits(PROBE, 0, due, hard_cut=True) and not fits(PROBE, 0, due)
+    assert fits(PROBE, 0, due, no_recache=True) and not fits(PROBE, 0, due)
     assert fits(PROBE, 0, None) and fits(None, 0, 0)
 
 

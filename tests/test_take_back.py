@@ -9,7 +9,7 @@ from tests.test_ahead import LATER, in_flight, made, started
 from tests.tiny import tiny_world
 from world.block import Block, Clean, Denoised, Made, Recached, Snapshot
 from world.dit.config import CacheConfig
-from world.event import Dial, Event, Prompt, Rebuild, Scene
+from world.event import Dial, Event, Prompt, Rebuild, Recall, Scene
 
 
 @pytest.mark.parametrize("blocks", [2, 3, 4, 9])
@@ -159,6 +159,10 @@ CACHES = {
     "sink made anew at each switch": CacheConfig(6, 2, 2, keep_sink=False),
     "more slots than the window": CacheConfig(6, 2, 2, slots=9),
     "everything": CacheConfig(-1, 2, 2, slots=80),
+    "no clean pass": CacheConfig(6, 2, 2, clean_pass=False),
+    "averaged sink": CacheConfig(6, 2, 2, sink_average=0.7),
+    "flushed": CacheConfig(6, 1, 2, flush=True),
+    "clamped positions": CacheConfig(6, 2, 2, span=9),
 }
 
 
@@ -168,7 +172,7 @@ class Film:
     tip: the newest block that was not taken back. taken_back: how often that was done.
     """
 
-    def __init__(self, session, seed: int, kinds: tuple[type, ...] = (Prompt, Dial, Rebuild, Scene)) -> None:
+    def __init__(self, session, seed: int, kinds: tuple[type, ...] = (Prompt, Dial, Rebuild, Scene, Recall)) -> None:
         self.kinds = kinds
         self.chance, self.session = random.Random(seed), session
         self.blocks: dict[int, Block] = {}
@@ -225,16 +229,22 @@ class Film:
             Dial("energy", self.chance.random()),
             *([Rebuild()] if self.chance.random() < 0.2 else []),
             *([Scene("elsewhere")] if self.chance.random() < 0.1 else []),
+            *([self.recall()] if self.blocks and self.chance.random() < 0.3 else []),
         ]
         kinds = [event for event in kinds if isinstance(event, self.kinds)]
         return self.chance.sample(kinds, self.chance.choice([0, 0, 0, 1, 1, 2, 3]) % (len(kinds) + 1))
+
+    def recall(self) -> Recall:
+        """One or two blocks of the past, taken back or not."""
+        blocks = self.chance.choices(list(self.blocks.values()), k=self.chance.choice((1, 2)))
+        return Recall(tuple(block.past for block in blocks), self.chance.choice(["b", "c"]))
 
 
 def facts(block: Block) -> tuple:
     return block.index, block.parent, block.start, block.cut, block.seen, block.events, block.dials, block.digest
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("cache", CACHES)
 def test_any_film_goes_on_exactly_from_its_log(cache, seed):
     world = tiny_world(CACHES[cache])
@@ -242,11 +252,11 @@ def test_any_film_goes_on_exactly_from_its_log(cache, seed):
     line = film.play(12)
     folded = world.session(7, "first words")
     folded.fold(line)
-    for events in ([], [Prompt("z")], [Rebuild()]):
+    for events in ([], [Prompt("z")], [Rebuild()], [Recall((line[0].past,), "y")], [Prompt("x")], []):
         assert facts(folded.step(events)) == facts(film.session.step(events))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("cache", CACHES)
 def test_any_film_is_made_again_from_events_and_cuts(cache, seed):
     world = tiny_world(CACHES[cache])
@@ -262,3 +272,15 @@ def test_films_go_every_way_there_is():
     assert sum(film.taken_back for film in films) > 9 and len(beside) > 4
     assert {block.cut == block.index for block in blocks if block.start} == {True, False}
     assert any(block.start == 0 and block.index for block in blocks)
+    assert sum(isinstance(event, Recall) for block in blocks for event in block.events) > 9
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_session_that_takes_what_others_made_is_where_they_were_at_every_block(cache, seed):
+    world = tiny_world(CACHES[cache])
+    follower = world.session(7, "first words")
+    for block in Film(started(0, world), 200 + seed).play(12):
+        assert facts(follower.rehearse(block)) == facts(block)
+        follower.follow(block)
+    assert follower.index == block.index + 1

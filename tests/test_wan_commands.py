@@ -174,7 +174,7 @@ def test_what_only_a_folder_can_be_told_is_refused_for_another_world():
 def test_a_folder_is_opened_as_published_only_when_told(sound):
     plain = world_options(parse_command_line(["--world", str(sound)]))
     told = world_options(parse_command_line(["--world", str(sound), "--positions", "absolute", "--decoder", "taehv"]))
-    assert (plain.positions, plain.decoder, plain.dtype) == ("relative", "vae", None)
+    assert (plain.positions, plain.decoder, plain.dtype) == (None, "vae", None)
     assert (told.positions, told.decoder) == ("absolute", "taehv")
 
 

@@ -343,10 +343,11 @@ def test_files_may_lie_flat_in_the_folder(sound, tmp_path):
     assert opened(flat).session(1, "a red fox").step().digest == opened(sound).session(1, "a red fox").step().digest
 
 
-def test_wan_alone_opens_with_a_warning(folder, caplog):
+def test_wan_alone_is_played_only_where_the_folder_asks_for_it(folder):
     (folder / BASE).unlink()
+    assert "holds Wan's own weights only, which were made for many more steps" in complaint(folder)
+    (folder / "world.toml").write_text("family = 'wan'")
     assert same(weights(folder), transformer(Sizes(), seed=1))
-    assert "expect noise" in caplog.text
 
 
 # what is refused
@@ -488,6 +489,7 @@ def test_an_unknown_decoder_or_picture_is_refused(folder):
 
 def test_a_safetensors_file_of_wan_that_is_cut_short_is_named(folder):
     (folder / BASE).unlink()
+    (folder / "world.toml").write_text("family = 'wan'")
     path = folder / WAN / "diffusion_pytorch_model.safetensors"
     save_file({"a": torch.zeros(100)}, path)
     path.write_bytes(path.read_bytes()[:-10])

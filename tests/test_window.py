@@ -20,7 +20,8 @@ from loop.screen.overlay import OverlayState, layout
 pygame = pytest.importorskip("pygame")
 
 from loop.screen.canvas import placement  # noqa: E402
-from loop.screen.window import Window, WindowError, WindowOptions, displays  # noqa: E402
+from loop.screen.opening import displays  # noqa: E402
+from loop.screen.window import Window, WindowError, WindowOptions  # noqa: E402
 
 RED, BLUE = (200, 10, 10), (10, 10, 200)
 
@@ -253,7 +254,7 @@ def test_events_of_the_window_system_become_gestures(window):
         (pygame.KEYUP, key(pygame.K_RETURN)),
         (pygame.TEXTINPUT, {"text": "é"}),
         (pygame.TEXTEDITING, {"text": "に", "start": 1, "length": 0}),
-        (pygame.MOUSEMOTION, {"pos": (1, 1), "rel": (1, 1), "buttons": (0, 0, 0)}),
+        (pygame.MOUSEMOTION, {"pos": (1, 1), "rel": (1, 1), "buttons": (0, 0, 0), "window": None}),
         (pygame.QUIT, {}),
     ) == [KeyDown("enter", frozenset({"shift"})), KeyUp("enter"), Text("é"), Composing("に", 1), Closed()]
 
@@ -285,7 +286,9 @@ def test_waiting_ends_at_a_gesture_and_keeps_it_with_its_time(window):
 
 
 def test_waiting_ignores_what_is_no_gesture_and_ends_in_time(window):
-    pygame.event.post(pygame.event.Event(pygame.MOUSEMOTION, {"pos": (1, 1), "rel": (1, 1), "buttons": (0, 0, 0)}))
+    pygame.event.post(
+        pygame.event.Event(pygame.MOUSEMOTION, {"pos": (1, 1), "rel": (1, 1), "buttons": (0, 0, 0), "window": None})
+    )
     start = time.perf_counter()
     window.wait(0.01)
     assert time.perf_counter() - start >= 0.01

@@ -131,3 +131,26 @@ def test_worlds_of_random_weights_open_like_a_folder_and_nobody_is_told_of_them(
     with pytest.raises(WorldError) as e:
         open_world("random")
     assert "random-wan" not in str(e.value)
+
+
+def test_a_deep_sink_is_as_deep_as_was_asked_for():
+    world = open_world("small", device="cpu", sink=4)
+    assert (world.config.cache.sink, world.info.sink_blocks) == (4, 4)
+    session = world.session(7, "slow blue plasma")
+    for _ in range(10):
+        session.step()
+    assert sorted(session.banks.front.slots.frame) == [0, 1, 2, 3, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("name", "sink", "told"),
+    [
+        ("small", 8, "sink 8: this world's window of 8 holds a sink of at most 7"),
+        ("random-wan-tiny", 10, "window 12: need at least sink 10"),
+        ("probe", 1, "the test card has none"),
+    ],
+)
+def test_a_sink_that_does_not_fit_is_refused_in_one_line(name, sink, told):
+    with pytest.raises(WorldError, match=told) as caught:
+        open_world(name, device="cpu", sink=sink)
+    assert len(str(caught.value).splitlines()) == 1

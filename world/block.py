@@ -14,6 +14,7 @@ import numpy as np
 
 from world.event import Event, words_of
 from world.info import WorldInfo
+from world.past_block import PastBlock
 from world.prompt_mix import Words
 
 
@@ -44,6 +45,11 @@ class Block:
     def digest(self) -> str:
         """SHA-256 of the latents, in hex: two runs agree on a block when they agree on this."""
         return hashlib.sha256(np.ascontiguousarray(self.latents).tobytes()).hexdigest()
+
+    @property
+    def past(self) -> PastBlock:
+        """The block as a Recall brings it back."""
+        return PastBlock(self.index, self.latents, self.dials)
 
 
 @dataclass(frozen=True)
@@ -188,11 +194,21 @@ class Session(Protocol):
     def fold(self, blocks: Sequence[Block], words: Words | None = None, dials: dict[str, float] | None = None) -> None:
         """Become the session that made `blocks`, one line without gaps; for a new session of the same world and seed.
 
-        words, dials: what was in force before the first of them. Raises ValueError when blocks are missing.
+        A Recall among their events must come with the latents of the blocks that it names. words, dials: what was in
+        force before the first of them. Raises ValueError when blocks are missing.
         """
 
     def again(self, block: Block) -> Block:
         """Make a logged block anew, after its parent; only its number, events and cut are read."""
+
+    def rehearse(self, block: Block) -> Block:
+        """Make a logged block anew, as `again` does, and be where the session was before."""
+
+    def follow(self, block: Block) -> None:
+        """Take a logged block, which was made elsewhere, for the one after its parent: what `fold` does for one more.
+
+        The state comes from its latents, words and cut alone.
+        """
 
 
 class Decoder(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from world.boundary import Boundary
@@ -48,6 +49,12 @@ class BlockLine:
     def newest(self) -> MadeBlock | None:
         """None before the first block."""
         return self._blocks[-1] if self._blocks else None
+
+    def copy(self) -> BlockLine:
+        """Another line of the same blocks."""
+        twin = copy(self)
+        twin._blocks = list(self._blocks)
+        return twin
 
     def clear(self) -> None:
         """Forget every block."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from world.block import Conditions
-from world.event import Blend, Dial, Event, Prompt, Rebuild, Rewind, Scene
+from world.event import Blend, Dial, Event, Prompt, Rebuild, Recall, Rewind, Scene
 from world.info import DialRange
+from world.past_block import PastBlock
 from world.seeds import mix
 
 
@@ -15,13 +16,15 @@ from world.seeds import mix
 class Boundary:
     """What the block after a boundary is made under, and how the cache has to follow.
 
-    scene: the cache is emptied; switch: it is made anew under other words; renew: it is made anew with its sink.
+    scene: the cache is emptied; switch: it is made anew under other words; renew: it is made anew with its sink,
+    which comes from the `recalled` blocks where there are any.
     """
 
     conditions: Conditions
     scene: bool = False
     switch: bool = False
     renew: bool = False
+    recalled: tuple[PastBlock, ...] = ()
 
     @property
     def is_cut(self) -> bool:
@@ -35,7 +38,7 @@ def apply_events(
 
     Dials outside `ranges` act on the display only. Raises ValueError at a Rewind, which a session cannot do alone.
     """
-    after, scene, renew = conditions, False, False
+    after, scene, renew, recalled = conditions, False, False, tuple[PastBlock, ...]()
     for event in events:
         if isinstance(event, Prompt):
             after = replace(after, words=event.text)
@@ -43,14 +46,17 @@ def apply_events(
             after = replace(after, words=event.mix)
         elif isinstance(event, Scene):
             seed = mix(after.seed, index) if event.seed is None else event.seed
-            after, scene, renew = replace(after, words=event.text, seed=seed), True, False
+            after, scene, renew, recalled = replace(after, words=event.text, seed=seed), True, False, ()
         elif isinstance(event, Dial) and event.name in ranges:
             after = replace(after, dials={**after.dials, event.name: ranges[event.name].clamped(event.value)})
         elif isinstance(event, Rebuild):
             renew = not scene
+        elif isinstance(event, Recall):
+            after, renew = replace(after, words=event.text), not scene
+            recalled = () if scene else event.blocks
         elif isinstance(event, Rewind):
             raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
-    return Boundary(after, scene, not scene and after.words != conditions.words, renew)
+    return Boundary(after, scene, not scene and after.words != conditions.words, renew, recalled)
 
 
 def in_range(dials: Mapping[str, float], ranges: Mapping[str, DialRange]) -> dict[str, float]:

@@ -11,13 +11,24 @@ class CacheRules:
 
     window: all that a block attends to, the sink and the block itself included; -1 for everything since the beginning.
     sink: the first frames, which are never evicted. size: room in the buffer. keep_sink: a recache leaves the sink as
-    it was first written, once the window is full.
+    it was first written, once the window is full. clean_pass: a finished block is written to the cache once more,
+    without noise; else it stays there as its last denoising pass wrote it. averages_sink: frames that leave the window
+    go into a running average in the sink. flush: new words keep the sink and a few newest frames in the cache as they
+    are, and forget the others; only a Rebuild makes a cache of latents.
     """
 
     window: int
     sink: int
     size: int
     keep_sink: bool = True
+    clean_pass: bool = True
+    averages_sink: bool = False
+    flush: bool = False
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether a cache depends on all that was since its sink was made, and not on a window of it alone."""
+        return self.averages_sink or self.flush
 
     def frames_needed(self, made: int, renew: bool) -> int:
         """How many of the `made` latent frames a recache encodes; renew: the sink is made anew.
@@ -31,6 +42,12 @@ class CacheRules:
         first = filled - self.window
         return filled - (first if renew else max(first, self.sink))
 
+    def most_recalled(self, encoded: int) -> int:
+        """How many of the frames that a recache encodes may be of recalled blocks: those of the sink, never all."""
+        return max(0, min(self.sink, encoded - 1))
+
     def makes_sink(self, made: int, renew: bool) -> bool:
         """Whether a recache of `made` latent frames writes the sink too, so that nothing older matters any more."""
+        if self.flush:
+            return renew or not made
         return self.window == -1 or made <= self.window or renew or not self.keep_sink

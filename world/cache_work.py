@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from world.block import Conditions
+from world.past_block import PastBlock
 from world.prompt_mix import Words
 
 
@@ -16,14 +18,16 @@ class Clear:
 class Recache:
     """Fill the back bank under `words`: one pass over the `frames` latent frames before latent frame `end`.
 
-    renew: the first of them become the sink; otherwise the sink is copied from the front bank. Where `end` is 0 there
-    is nothing to encode: empty the back bank.
+    renew: the first of them become the sink; otherwise the sink is copied from the front bank. recalled: the newest
+    frames of these blocks take the place of the first ones. Where `end` is 0 there is nothing to encode: empty the back
+    bank.
     """
 
     words: Words
     end: int
     frames: int
     renew: bool
+    recalled: tuple[PastBlock, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,24 @@ class Append:
 
 
 @dataclass(frozen=True)
+class Flush:
+    """Keep of the front bank its sink and the few newest frames before latent frame `end`."""
+
+    end: int
+
+
+@dataclass(frozen=True)
+class Remake:
+    """Make block number `block` of a log again, from latent frame `start` on: for what it leaves in the bank."""
+
+    block: int
+    start: int
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
 class Swap:
     """Let the front and the back bank change places."""
 
 
-Work = Clear | Recache | Append | Swap
+Work = Clear | Recache | Append | Flush | Remake | Swap

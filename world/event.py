@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from world.invisible import unreadable_as_spaces, without_invisible, without_strays
+from world.past_block import PastBlock
 from world.prompt_mix import PromptMix, Words, parse_mix
 
 MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on a stage
@@ -59,13 +60,34 @@ class Rebuild:
 
 
 @dataclass(frozen=True)
+class Recall:
+    """Blocks of the past come back as memory: the sink is made anew of them under these words, and the stream goes on.
+
+    blocks: oldest first; of more latent frames than the sink holds, the newest count. A session needs their latents.
+    """
+
+    blocks: tuple[PastBlock, ...]
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise ValueError("a recall names no block: name at least one that was made before")
+        object.__setattr__(self, "text", _checked(self.text))
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The numbers of those blocks whose latents are not here, as where only a log was read."""
+        return tuple(block.index for block in self.blocks if block.latents is None)
+
+
+@dataclass(frozen=True)
 class Rewind:
     """Go on from block number `block`, as if those after it had never been made."""
 
     block: int
 
 
-Event = Prompt | Blend | Dial | Scene | Rebuild | Rewind
+Event = Prompt | Blend | Dial | Scene | Rebuild | Recall | Rewind
 
 _KINDS: dict[str, type] = {
     "prompt": Prompt,
@@ -73,15 +95,24 @@ _KINDS: dict[str, type] = {
     "dial": Dial,
     "scene": Scene,
     "rebuild": Rebuild,
+    "recall": Recall,
     "rewind": Rewind,
 }
 
 
 def words_of(event: Event) -> Words | None:
     """The words that an event puts in force; None if it changes none."""
-    if isinstance(event, Blend):
-        return event.mix
-    return event.text if isinstance(event, Prompt | Scene) else None
+    return event.mix if isinstance(event, Blend) else text_of(event)
+
+
+def text_of(event: Event) -> str | None:
+    """The words of an event that somebody can ask for; None if it brings none."""
+    return event.text if isinstance(event, Prompt | Scene | Recall) else None
+
+
+def without_latents(event: Event) -> Event:
+    """A Recall without the latents of its blocks as the words that it brings; any other event as it is."""
+    return Prompt(event.text) if isinstance(event, Recall) and event.missing else event
 
 
 def event_of(words: Words) -> Prompt | Blend:
@@ -111,6 +142,8 @@ def to_json(event: Event) -> dict[str, Any]:
     kind = next(name for name, cls in _KINDS.items() if isinstance(event, cls))
     if isinstance(event, Blend):
         return {"type": kind, "parts": [list(part) for part in event.mix.parts]}
+    if isinstance(event, Recall):
+        return {"type": kind, "blocks": [block.index for block in event.blocks], "text": event.text}
     return {"type": kind, **asdict(event)}
 
 
@@ -123,6 +156,8 @@ def from_json(fields: Mapping[str, Any]) -> Event:
     try:
         if kind == "blend":
             return Blend(PromptMix(tuple((str(words), float(weight)) for words, weight in rest.pop("parts")), **rest))
+        if kind == "recall":
+            return Recall(tuple(PastBlock(int(index)) for index in rest.pop("blocks")), **rest)
         return _KINDS[kind](**rest)
     except (TypeError, KeyError) as error:
         raise ValueError(f"{kind} event with {sorted(rest)}: {error}") from None

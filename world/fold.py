@@ -5,6 +5,8 @@
 Inside the first window a recache makes the sink as well; a Rebuild event always does. A later prompt keeps the sink
 that is there, so its origin, older latents under older words, has to be encoded first. A block says with `cut` where
 its state was made: the blocks from there on, up to itself, were appended under its words.
+
+Where a cache is endless (cache_rules), everything since that origin has to be done again, every recache included.
 """
 
 from __future__ import annotations
@@ -36,12 +38,14 @@ class LoggedBlock:
 class Passes:
     """What has to be done again at one block of the log.
 
-    recaches: the blocks whose recaches are made from the blocks before this one, in this order.
-    words: those of its clean pass; None where none is needed.
+    recaches: the blocks whose recaches, or flushes, are made from the blocks before this one, in this order.
+    words: those of its clean pass; None where none is needed. is_made_here: the block was made with this very bank, and
+    not before a recache that it was then appended to.
     """
 
     recaches: tuple[LoggedBlock, ...]
     words: Words | None
+    is_made_here: bool = True
 
 
 def logged_line(blocks: Sequence[Block], conditions: Conditions, ranges: Mapping[str, DialRange]) -> list[LoggedBlock]:
@@ -64,14 +68,21 @@ def passes_to_restore(line: Sequence[LoggedBlock], rules: CacheRules) -> list[Pa
     if not whole:
         raise ValueError("the log's blocks must reach back to the beginning, a hard cut or a renewed sink")
     origin = max(whole)
+    followed = [i for i in sorted(at) if i >= origin and (rules.is_endless or i in (origin, cut))]
     words = [logged.boundary.conditions.words for logged in line]
-    for i in (origin, cut):
+    made_before = set[int]()  # those that were appended to a bank which a recache had made without them
+    for i in followed:
         words[at[i] : i] = [words[i]] * (i - at[i])
-    sink = [i for i in range(at[origin], len(line)) if line[i].block.start < rules.sink]
+        made_before |= set(range(at[i], i))
+    sink = [i for i in range(at[origin], len(line)) if rules.is_endless or line[i].block.start < rules.sink]
     appended = {*sink, *range(at[cut], len(line))}
-    recaches = [i for i in sorted({origin, cut}) if line[i].is_recached]
+    recaches = [i for i in followed if line[i].is_recached]
     return [
-        Passes(tuple(line[r] for r in recaches if at[r] == i), words[i] if i in appended else None)
+        Passes(
+            recaches=tuple(line[r] for r in recaches if at[r] == i),
+            words=words[i] if i in appended else None,
+            is_made_here=i not in made_before,
+        )
         for i in range(len(line))
     ]
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from world.invisible import without_invisible, without_strays
 
+STEPS_DIAL = "steps"  # the dial that says in how many denoising steps a block is made
+MOST_STEPS = 8  # that anybody can ask for
+
 WordGroups = tuple[tuple[str, tuple[str, ...]], ...]  # headings with their words
 
 
@@ -32,6 +35,11 @@ class DialRange:
         return min(max(value, self.low), self.high)
 
 
+def steps_dial(count: int) -> dict[str, DialRange]:
+    """The dial of a world that makes its blocks in `count` denoising steps unless somebody turns it, by its name."""
+    return {STEPS_DIAL: DialRange(1, max(MOST_STEPS, count), count)}
+
+
 @dataclass(frozen=True)
 class WorldInfo:
     """Everything the rest of the engine knows of a world.
@@ -39,6 +47,7 @@ class WorldInfo:
     fps: frames a second of its video. picture: width and height in pixels. showpiece: a prompt to begin with.
     block_frames: pixel frames of a block once the stream runs; the first block may hold fewer.
     memory_blocks: past blocks whose latents must be kept, so that the window and the decoder can be rebuilt from them.
+    sink_blocks: how many blocks of the past a Recall can bring back, which is as many as the sink holds.
     vocabulary: the words that mean something to this world; empty if any word may.
     silent: words like `the` that mean nothing here and are no reason for a remark.
     word_groups: the vocabulary under headings, each with its words. examples: prompts to show beside it.
@@ -59,6 +68,7 @@ class WorldInfo:
     examples: tuple[str, ...] = ()
     most_words: int | None = None
     fallback: str = ""
+    sink_blocks: int = 1
 
     def knows(self, word: str) -> bool:
         """Whether this word, in lower case, means something to the world. A world without a vocabulary knows any."""

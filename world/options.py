@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 
-from world.info import WorldError
+from world.info import MOST_STEPS, WorldError
 
 SPEEDS = ("exact", "fast", "fp8", "int8")
 # where a folder's prompts are encoded: on the GPU with the encoder's weights there, on the GPU with weights that stay
@@ -58,20 +59,47 @@ class WorldOptions:
     speed: "exact", "fast", "fp8", "int8"; None for what suits the device.
     threads: CPU threads for torch. Opening a world does not apply it, since the whole process has one such number: the
         process that runs the model does (`zoo.open_in_own_process`).
+    sink: latent frames that stay in the window for good; None for the world's own number.
     ranks: processes that make each block together, on a GPU each.
+    steps: as `step_counts` reads it; None for as many as the model was made for.
     """
 
     name: str = "small"
     device: str = "auto"
     threads: int = 1
     picture: tuple[int, int] | None = None
-    positions: str = "relative"
+    positions: str | None = None
     decoder: str = "vae"
     dtype: str | None = None
     speed: str | None = None
     text_device: str = "auto"
+    sink: int | None = None
     ranks: int = 1
+    steps: str | None = None
     probe: ProbeOptions = field(default_factory=ProbeOptions)
+
+    def __post_init__(self) -> None:
+        step_counts(self.steps)
+
+
+@dataclass(frozen=True)
+class StepCounts:
+    """In how many denoising steps the first block of a scene is made, and the later ones; None for the model's own."""
+
+    first: int | None = None
+    then: int | None = None
+
+
+def step_counts(text: str | None) -> StepCounts:
+    """What a text like `4`, or `first:4,then:2`, asks for; raises WorldError for another one."""
+    if text is None:
+        return StepCounts()
+    found = re.fullmatch(r"([1-9])|(?:first:([1-9]))?,?(?:then:([1-9]))?", text)
+    numbers = [int(number) if number else None for number in found.groups()] if found else []
+    if not any(numbers) or max(number or 0 for number in numbers) > MOST_STEPS or text[0] == "," or text[-1] == ",":
+        raise WorldError(f"steps {text!r}: expected 1 to {MOST_STEPS}, or first:4,then:2")
+    both, first, then = numbers
+    return StepCounts(first, both or then)
 
 
 def default_threads() -> int:

@@ -160,6 +160,21 @@ class ProbeSession:
         self._do(self.state.again(block))
         return self.step()
 
+    def rehearse(self, block: Block) -> Block:
+        """Make a logged block anew, after its parent, and be where the session was before."""
+        before = self.state.copy(), dict(self._prompts)
+        made = self.again(block)
+        self.state, self._prompts = before
+        return made
+
+    def follow(self, block: Block) -> None:
+        """Take a logged block for the one after its parent."""
+        self._do(self.state.again(block))
+        self._do(self.state.begin(()))
+        self.state.made(block.latents.shape[1])
+        self._do(self.state.after_block())
+        self._prompts[block.index] = _prompts_of(block)
+
     def _do(self, work: Sequence[Work]) -> None:
         """Spend what each piece costs; emptying a bank and changing places are free."""
         for piece in work:

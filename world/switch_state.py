@@ -8,16 +8,18 @@ test card spends what it would cost, and both give the same numbers, cuts and pa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 from world.block import Block, Conditions, Snapshot
 from world.block_line import BlockLine, MadeBlock
 from world.boundary import Boundary, apply_events, in_range
 from world.cache_rules import CacheRules
-from world.cache_work import Append, Clear, Recache, Swap, Work
-from world.event import Event, Rebuild
+from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
+from world.event import Event, Rebuild, Recall, without_latents
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
+from world.past_block import PastBlock
 from world.prompt_mix import Words
 
 SPARE = 8  # blocks that can be taken back, if nobody asks for more
@@ -27,7 +29,7 @@ SPARE = 8  # blocks that can be taken back, if nobody asks for more
 class BankState:
     """A bank holds the stream up to latent frame `end` under `words`; None: of its content only the sink is valid.
 
-    sink_since: the first block that was made with this sink.
+    sink_since: the first block that was made with this sink. recalled: what the last recache made the sink of.
     cut: the first block that the last recache did not encode, until a block is made with its result.
     """
 
@@ -35,10 +37,12 @@ class BankState:
     end: int = 0
     sink_since: int = -1
     cut: int | None = None
+    recalled: tuple[PastBlock, ...] = ()
 
     def matches(self, boundary: Boundary, seen: int) -> bool:
         """Whether block number `seen`, after `boundary`, can be made with this bank once no clean pass is missing."""
-        return self.words == boundary.conditions.words and (not boundary.renew or self.sink_since == seen)
+        has_sink = self.sink_since == seen and self.recalled == boundary.recalled
+        return self.words == boundary.conditions.words and (not boundary.renew or has_sink)
 
 
 class SwitchState:
@@ -74,6 +78,12 @@ class SwitchState:
         newest = self.line.newest
         return 0 if newest is None or (self.flight is not None and self.flight.scene) else newest.end
 
+    def copy(self) -> SwitchState:
+        """Another one that is where this one is."""
+        twin = copy(self)
+        twin.line = self.line.copy()
+        return twin
+
     def begin(self, events: Sequence[Event]) -> list[Work]:
         """Begin the next block under `events`; what must be done before its first denoising step."""
         self.abandon()
@@ -90,23 +100,27 @@ class SwitchState:
         seen = None if cut is None else self.index
         block = MadeBlock(self.index, self._parent, start, start + frames, self._events, flight, cut, seen)
         self.line.add(block)
-        self._front = replace(self._front, cut=None)
+        # without a clean pass, the bank is up to date already
+        held = self._front.end if self._rules.clean_pass else block.end
+        self._front = replace(self._with_average(self._front, block.end), end=held, cut=None)
         self._go_on(self.index + 1, flight.conditions, self._ahead)
         return block
 
     def after_block(self) -> list[Work]:
         """The clean pass of the newest block, unless the next block begins with a recache or a scene anyway."""
         boundary = self._boundary
-        return [] if boundary.scene else self._clean_pass(boundary)
+        if boundary.scene:
+            return []
+        return self._finish_front() if self._is_flush(boundary) else self._clean_pass(boundary)
 
     def ahead(self, events: Sequence[Event]) -> list[Work]:
         """Take `events` for the next block, or for the one after the block in flight; the recache that they need.
 
         The block in flight is finished as it was begun. Words that return to those in force need nothing, nor does a
-        hard cut.
+        hard cut, nor a flush.
         """
         boundary = self._take(events)
-        if boundary.scene:
+        if boundary.scene or self._is_flush(boundary):
             self._back = BankState(None)
             return []
         if any(bank.matches(boundary, self._seen) for bank in (self._front, self._back)):
@@ -158,7 +172,8 @@ class SwitchState:
             dials = in_range(block.dials, self._dials) or now.dials
             boundary = None if words is None else Boundary(Conditions(words, now.seed, dials))
             end = block.start + block.latents.shape[1]
-            self.line.add(MadeBlock(block.index, block.parent, block.start, end, block.events, boundary))
+            events = tuple(without_latents(event) for event in block.events)
+            self.line.add(MadeBlock(block.index, block.parent, block.start, end, events, boundary))
         self.line.require(snapshot.start, self._rules.frames_needed(snapshot.start, renew=True))
         self._go_on(snapshot.index, now, (Rebuild(),) if snapshot.start else ())
 
@@ -174,14 +189,21 @@ class SwitchState:
             raise ValueError(f"{come}: blocks are missing")
         for later in passes.recaches:
             self.index = later.block.index
+            if self._is_flush(later.boundary):
+                work.append(Flush(block.start))
+                self._front = replace(self._front, words=later.boundary.conditions.words)
+                continue
             work += [self._recache(later.boundary, block.start), Swap()]
             self._front, self._back = replace(self._back, cut=None), BankState(None)
-        end = block.start + block.latents.shape[1]
+        end, conditions = block.start + block.latents.shape[1], logged.boundary.conditions
+        self.index = block.index
         self.line.add(MadeBlock(block.index, self._parent, block.start, end, block.events, logged.boundary))
         if passes.words is not None:
-            work.append(Append(passes.words, block.index))
-            self._front = replace(self._front, end=end)
-        self._go_on(block.index + 1, logged.boundary.conditions, ())
+            is_kept_noisy = passes.is_made_here and not self._rules.clean_pass
+            again = Remake(block.index, block.start, conditions) if is_kept_noisy else Append(passes.words, block.index)
+            work.append(again)
+            self._front = replace(self._with_average(self._front, end), end=end)
+        self._go_on(block.index + 1, conditions, ())
         return work
 
     def again(self, block: Block) -> list[Work]:
@@ -192,7 +214,7 @@ class SwitchState:
         self.abandon()
         self.index, self._events = block.index, ()
         boundary = self._take(block.events)
-        if not block.start or block.cut is None:
+        if not block.start or block.cut is None or self._is_flush(boundary):
             return []
         later = [made for made in self.line if made.index >= block.cut]
         recache = self._recache(boundary, self.end - sum(made.frames for made in later))
@@ -221,6 +243,9 @@ class SwitchState:
     def _take(self, events: Sequence[Event]) -> Boundary:
         """Let `events` take effect on that block; raises ValueError before anything has changed."""
         apply_events(self.conditions, events, self._seen, self._dials)
+        lost = [number for event in events if isinstance(event, Recall) for number in event.missing]
+        if lost:
+            raise ValueError(f"block {lost[0]} is recalled, and its latents did not come with the event: read them too")
         if self.flight is not None:
             self._ahead += tuple(events)
         else:
@@ -241,6 +266,9 @@ class SwitchState:
             return [Clear()]
         if self._front.matches(boundary, self.index):
             work = self._clean_pass(boundary)
+        elif self._is_flush(boundary) and self._front.words is not None:
+            work = [*self._finish_front(), Flush(self.end)]
+            self._front = replace(self._front, words=boundary.conditions.words, cut=self.index)
         elif self._back.matches(boundary, self.index):
             work = [*self._clean_pass(boundary), Swap()]
             self._front = self._back
@@ -257,26 +285,48 @@ class SwitchState:
             is_missing, self._front = self._front.end != self.end, replace(self._front, end=self.end)
             return [Append(words, newest)] if is_missing else []
         if self._back.matches(boundary, self._seen):
-            is_missing, self._back = self._back.end != self.end, replace(self._back, end=self.end)
+            is_missing = self._back.end != self.end
+            if is_missing:
+                self._back = replace(self._with_average(self._back, self.end, newest), end=self.end)
             return [Append(words, newest, to_back=True)] if is_missing else []
         return []
+
+    def _is_flush(self, boundary: Boundary) -> bool:
+        """Whether the cache follows this boundary by forgetting all but its sink and its newest frames."""
+        return self._rules.flush and boundary.switch and not boundary.renew
+
+    def _finish_front(self) -> list[Work]:
+        """What the front bank lacks of the newest block, under the words that it was made under."""
+        words, is_missing = self._front.words, self._front.end != self.end
+        self._front = replace(self._front, end=self.end)
+        return [Append(words, self._parent)] if is_missing and words is not None else []
+
+    def _with_average(self, bank: BankState, end: int, block: int | None = None) -> BankState:
+        """`bank` after block number `block`, or the one in flight, which ends at latent frame `end`, was written to it.
+
+        A sink that is an average is another one after each block that pushed frames out of the window.
+        """
+        is_changed = self._rules.averages_sink and end > self._rules.window
+        return replace(bank, sink_since=self.index if block is None else block) if is_changed else bank
 
     def _recache(self, boundary: Boundary, end: int | None = None) -> Recache:
         """Let the back bank be filled for the next block, from what comes before latent frame `end`."""
         end, words = self.end if end is None else end, boundary.conditions.words
         makes_sink = self._rules.makes_sink(end, boundary.renew)
         since = self._seen if makes_sink else self._front.sink_since
-        self._back = BankState(words, end, since, self.index)
+        self._back = BankState(words, end, since, self.index, boundary.recalled)
         renew = boundary.renew or not self._rules.keep_sink
         frames = self._rules.frames_needed(end, renew)
         self.line.require(end, frames)
-        return Recache(words, end, frames, renew)
+        return Recache(words, end, frames, renew, boundary.recalled)
 
     def _with_sink(self, boundary: Boundary) -> Boundary:
         """The same boundary, or one more event: a Rebuild, where the sink that should be kept is not of this line.
 
-        Such a sink came with a block that was taken back. It is made anew, and the event says so in the log.
+        Such a sink came with a block that was taken back. It is made anew, and the event says so in the log. So is
+        every cache that is made of latents although new words would only flush it.
         """
         newest = self._parent if self.flight is None else self.index
         is_of_the_line = self._rules.makes_sink(self.end, boundary.renew) or self._front.sink_since <= newest
-        return boundary if is_of_the_line else self._take([Rebuild()])
+        needs_event = self._rules.flush and not boundary.renew
+        return self._take([Rebuild()]) if needs_event or not is_of_the_line else boundary

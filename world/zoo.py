@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from world.block import World
 from world.compact.files import BUNDLED, file_of, form_of
+from world.dit.config import CacheConfig
 from world.info import WordGroups, WorldError
 from world.options import ProbeOptions, WorldOptions
+from world.wan.family.facts import Fact, facts
+from world.wan.family.picture import checked_picture
+from world.wan.family.recognise import recognise
 from world.wan.fit import Setting, smaller_options, what_fits
-from world.wan.picture import checked_picture
 
 if TYPE_CHECKING:
     import torch.distributed as dist
@@ -35,11 +38,13 @@ def open_world(
     *,
     device: str = "auto",
     picture: tuple[int, int] | None = None,
-    positions: str = "relative",
+    positions: str | None = None,
     decoder: str = "vae",
     dtype: str | None = None,
     speed: str | None = None,
     text_device: str = "auto",
+    sink: int | None = None,
+    steps: str | None = None,
     probe: ProbeOptions | None = None,
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
@@ -56,12 +61,15 @@ def open_world(
         or a folder of Wan2.1 and LongLive checkpoints.
     device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
     picture: width and height in pixels, for the worlds that have a choice.
-    positions, decoder, dtype, text_device: only for a folder. `relative` positions never end, `absolute` ones are as
-        published; the decoder is Wan's own `vae` or the fast `taehv`; dtype is `float32`, `bfloat16`, or what suits the
-        device. Prompts are encoded on the GPU, with the encoder's weights there (`cuda`) or copied there each time
-        (`offload`), or on the `cpu`; `auto` takes the first of them that fits.
+    positions, decoder, dtype, text_device: only for a folder. `relative` positions, which are usual, never end;
+        `absolute` ones are as published. The decoder is Wan's own `vae` or the fast `taehv`; dtype is `float32`,
+        `bfloat16`, or what suits the device. Prompts are encoded on the GPU, with the encoder's weights there (`cuda`)
+        or copied there each time (`offload`), or on the `cpu`; `auto` takes the first of them that fits.
     speed: `exact`; `fast`, which compiles the model for this machine; `fp8` or `int8`, fast and in eight bits. None is
         `fast` on a GPU and `exact` on a CPU.
+    sink: latent frames that stay in the window for good, and that a Recall fills; None for the world's own number.
+    steps: in how many denoising steps a block is made, like `2`; like `first:4,then:2` with others for the first block
+        of a scene. None is as many as the model was made for. The dial `steps` changes it in a running stream.
     probe: the test card's geometry and made-up costs.
 
     Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
@@ -76,6 +84,8 @@ def open_world(
         dtype=dtype,
         speed=speed,
         text_device=text_device,
+        sink=sink,
+        steps=steps,
         probe=probe or ProbeOptions(),
     )
     return open_options(options)
@@ -238,12 +248,18 @@ def check_options(options: WorldOptions) -> None:
     check_name(options.name)
     if is_wan(options.name):
         checked_picture(options.picture)
+        _check_sink(recognise(Path(options.name)).cache if is_folder(options.name) else CacheConfig(), options.sink)
         if options.ranks > 1 and options.speed not in (None, "exact"):
             raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
         return
     _refuse_folder_options(options)
+    if options.name == "probe" and options.steps:
+        raise WorldError("steps are those of a model: the test card has none")
     if options.name != "probe":
         form_of(options.name).check_picture(options.picture)
+        form_of(options.name).with_sink(options.sink)
+    elif options.sink is not None:
+        raise WorldError("sink is for worlds with a model: the test card has none")
 
 
 def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
@@ -258,10 +274,34 @@ def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
     return language.groups, language.examples
 
 
+def folder_facts(name: str) -> list[Fact]:
+    """What a folder of checkpoints is recognised as, how it is played, and why, for people to read.
+
+    The names and shapes of its weights are compared with what the transformer has; no number of them is read. Raises
+    WorldError, one line, for what is no such folder, or an ambiguous one.
+    """
+    folder = Path(name)
+    if not is_folder(name):
+        raise WorldError(
+            f"{name} is no folder: `neverblink worlds` alone lists the worlds, with a folder it explains it"
+        )
+    plan = recognise(folder)
+    from world.wan.files import check_weights
+
+    return [*facts(folder, plan), Fact("tensors", f"{check_weights(plan)}, and all of them fit the sizes")]
+
+
+def licence_of(name: str) -> str | None:
+    """What is stated about the licence of a folder's weights; None for a world of another kind."""
+    return recognise(Path(name)).licence if is_folder(name) else None
+
+
 def weight_files(name: str) -> list[Path]:
     """The files that this world's weights lie in; none for a world without weights in files."""
     if is_folder(name):
-        return [path for path in Path(name).rglob("*") if path.suffix in (".safetensors", ".pt", ".pth", ".bin")]
+        return [
+            path for path in Path(name).rglob("*") if path.suffix in (".safetensors", ".pt", ".pth", ".bin", ".toml")
+        ]
     return [file_of(name)] if name in BUNDLED or is_compact_file(name) else []
 
 
@@ -278,6 +318,14 @@ def is_wan(name: str) -> bool:
 def is_compact_file(name: str) -> bool:
     """Whether this is a file like those of the bundled worlds, as `neverblink train package` writes them."""
     return Path(name).suffix == ".safetensors" and Path(name).is_file()
+
+
+def _check_sink(cache: CacheConfig, sink: int | None) -> None:
+    """Raise WorldError for a sink that a folder's cache has no room for."""
+    try:
+        replace(cache, sink=cache.sink if sink is None else sink)
+    except ValueError as error:
+        raise WorldError(str(error)) from None
 
 
 def _refuse_folder_options(options: WorldOptions) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from input.action import ControlMoved
 from input.sound.hearing import HOP, Hearing, Tempo
+from input.sound.tap import SampleTap
 
 log = logging.getLogger(__name__)
 RETRY_S = 2.0  # between two tries to open a device that has gone
@@ -19,6 +20,7 @@ SILENT_S = 2.0  # without a block of samples: the device has gone
 MOST_DELAY_S = 0.5  # that a driver's own time stamps are believed
 LEAST_MOVE = 1 / 128
 MOST_WAITING = 400  # blocks of samples, and findings
+MOST_CHANNELS = 2  # of a device; the analysis hears their mean, a tap gets each
 
 
 class AudioError(ValueError):
@@ -43,6 +45,7 @@ class AudioIn:
         self._sent: dict[str, float] = {}
         self._has_ended = threading.Event()
         self._heard_ns = time.perf_counter_ns()
+        self._taps: tuple[SampleTap, ...] = ()  # replaced as a whole, since the driver's thread reads it
         self.dropped = 0
         self._stream = self._open()
         self._thread = threading.Thread(target=self._run, name="audio", daemon=True)
@@ -57,6 +60,15 @@ class AudioIn:
             except Empty:
                 return found
 
+    def tap(self) -> SampleTap:
+        """The samples from now on, for one reader, until it closes the tap."""
+        made = SampleTap(self._stream_rate, int(self._stream.channels), self._untap)
+        self._taps = (*self._taps, made)
+        return made
+
+    def _untap(self, tap: SampleTap) -> None:
+        self._taps = tuple(other for other in self._taps if other is not tap)
+
     def close(self) -> None:
         """Stop listening."""
         self._has_ended.set()
@@ -67,8 +79,14 @@ class AudioIn:
     def _open(self) -> Any:
         """A running stream; raises AudioError."""
         try:
+            channels = self._sounddevice.query_devices(self._wanted, "input")["max_input_channels"]
             stream = self._sounddevice.InputStream(
-                device=self._wanted, channels=1, blocksize=HOP, dtype="float32", latency="low", callback=self._take
+                device=self._wanted,
+                channels=min(channels, MOST_CHANNELS),
+                blocksize=HOP,
+                dtype="float32",
+                latency="low",
+                callback=self._take,
             )
             stream.start()
         except (self._sounddevice.PortAudioError, ValueError) as error:
@@ -80,10 +98,14 @@ class AudioIn:
     def _take(self, samples: np.ndarray, frames: int, times: Any, status: Any) -> None:
         """A block of samples, in the driver's thread: nothing here may wait."""
         now_ns = time.perf_counter_ns()
-        delay_s = times.currentTime - times.inputBufferAdcTime - frames / self._stream_rate
+        rate_hz = self._stream_rate
+        delay_s = times.currentTime - times.inputBufferAdcTime - frames / rate_hz
         self._heard_ns = now_ns
+        end_ns = now_ns - round(min(max(delay_s, 0.0), MOST_DELAY_S) * 1e9)
+        for tap in self._taps:
+            tap.put((samples.copy(), end_ns, rate_hz))
         try:
-            self._samples.put_nowait((samples[:, 0].copy(), now_ns - round(min(max(delay_s, 0.0), MOST_DELAY_S) * 1e9)))
+            self._samples.put_nowait((samples.mean(axis=1), end_ns))
         except Full:
             self.dropped += 1
 

@@ -153,4 +153,5 @@ def _peak(values: np.ndarray, near: int, reach: int) -> float:
         return float(top)
     before, here, after = values[top - 1 : top + 2]
     bend = before - 2 * here + after
-    return top + (0.5 * (before - after) / bend if bend < 0 else 0.0)
+    is_peak = before <= here >= after  # else, at the edge of the reach, the parabola's top may be anywhere
+    return top + (0.5 * (before - after) / bend if is_peak and bend < 0 else 0.0)

@@ -11,6 +11,7 @@ from loop.archive.record import BlockRecord, SessionError
 from loop.archive.saved import SavedSession
 from loop.archive.segment import LatentsLostError
 from loop.link.message import BlockMade
+from world.event import text_of
 
 PAST_BYTES = 256 << 20  # of latents that are read so that a show can go back behind its beginning
 
@@ -67,7 +68,7 @@ def words_at(saved: SavedSession, record: BlockRecord) -> str:
     if isinstance(record.conditions.words, str):
         return record.conditions.words
     asked = [asked.event for asked in saved.asked if asked.after < record.index]
-    texts = [event.text for event in asked if hasattr(event, "text")]
+    texts = [text for event in asked if (text := text_of(event)) is not None]
     return texts[-1] if texts else str(record.conditions.words)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from loop.archive.record import BlockRecord, Fields, SessionHeader, header_of, record_of
 from loop.archive.segment import LatentsLostError, Place, read_latents
 from loop.link.message import BlockMade
-from world.event import Dial, Event, Prompt, Scene, from_json
+from world.event import Dial, Event, from_json, text_of
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class SavedSession:
     @property
     def words(self) -> str | None:
         """The newest words that were asked for; None if there were none."""
-        texts = [asked.event.text for asked in self.asked if isinstance(asked.event, Prompt | Scene)]
+        texts = [text for asked in self.asked if (text := text_of(asked.event)) is not None]
         return texts[-1] if texts else None
 
     @property

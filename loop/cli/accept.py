@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shlex
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +17,8 @@ from net.message import MAX_NAME
 from net.schema import NetError
 from net.transport import DEFAULT_ADDRESS, parse_place
 from world.event import clean_text
-from world.options import SPEEDS
+from world.info import WorldError
+from world.options import SPEEDS, step_counts
 
 GPU_SECTIONS = (  # what `bench gpu` can measure
     "ceilings", "attention", "stages", "linears", "switch", "overlap", "error", "vae", "show", "first"
@@ -62,6 +64,16 @@ def seconds(text: str) -> float:
     expected = "a number of seconds above 0, at most a week"
     value = _number(text, expected)
     return value if 0 < value <= 604_800 else _fail(text, expected)
+
+
+def stage_options(text: str) -> tuple[str, ...]:
+    """Options of play, as a shell would divide them; what they mean is looked at by the show that gets them."""
+    expected = "options of play, such as '--osc 9000 --midi auto'"
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError:
+        _fail(text, expected)
+    return words if words and words[0].startswith("--") else _fail(text, expected)
 
 
 def segment_seconds(text: str) -> float:
@@ -114,6 +126,14 @@ def _whole(text: str, low: int, high: int) -> int:
 
 def seed_number(text: str) -> int:
     return _whole(text, 0, 2**63 - 1)
+
+
+def steps(text: str) -> str:
+    try:
+        step_counts(text)
+    except WorldError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def natural(text: str) -> int:

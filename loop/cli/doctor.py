@@ -36,7 +36,11 @@ PACKAGES = (
     Package("python-rtmidi", "MIDI", "midi"),
     Package("python-osc", "OSC", "osc"),
     Package("sounddevice", "audio in", "audio"),
+    Package("LinkPython-extern", "Ableton Link", "link"),
     Package("zeroconf", "hosts found by --join auto", "discover"),
+    Package("websockets", "the page for phones", "web"),
+    Package("pillow", "the page for phones", "web"),
+    Package("segno", "the page's QR code", "web"),
     Package("matplotlib", "pictures of the latency page", "plot"),
 )
 
@@ -96,7 +100,8 @@ def _uploads() -> Row:
 
 
 def _displays() -> Iterator[Row]:
-    from loop.screen.window import WindowError, displays
+    from loop.screen.display import WindowError
+    from loop.screen.opening import displays
 
     try:
         for number, (width, height) in enumerate(displays()):

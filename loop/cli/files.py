@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-INPUTS = ("script", "set_list", "world", "prompts", "reader")
+INPUTS = ("script", "set_list", "projector", "world", "prompts", "reader")
 _OPTION = {"set_list": "set"}  # where the option is called otherwise than its value
 OUTPUTS = ("trace", "record", "out", "json", "html", "table")
 

@@ -20,9 +20,10 @@ from loop.cli.session_options import (
 from loop.cli.signals import tell
 from loop.cli.together import add_peer_options, add_stage_options, peer_mistakes
 from loop.screen.display import FITS
-from loop.timing.switch import MODES, PLAIN
+from loop.supervise.memory_choice import MEMORIES
+from loop.timing.switch import MODES, PLAIN, WHOLE
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
-from world.zoo import check_name, check_options, is_wan
+from world.zoo import check_name, check_options, is_wan, licence_of
 
 COMMANDS = (
     "play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words", "osc",
@@ -57,6 +58,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
         raise UsageError(mistake)
     if getattr(options, "patch", None) and options.programme is not None:
         raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
+    if getattr(options, "projector", None) and options.headless:
+        raise UsageError("--projector is for a window: leave out --headless")
     return options
 
 
@@ -88,7 +91,8 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_latency_options(commands.add_parser("latency", help="from input to pixel, stage by stage"))
     commands.add_parser("train", help="train the bundled world, stage by stage")
     commands.add_parser("doctor", help="what is installed, what is missing, and the command that gives it")
-    commands.add_parser("worlds", help="the worlds there are")
+    worlds = commands.add_parser("worlds", help="the worlds there are, or what a folder of checkpoints is")
+    worlds.add_argument("folder", nargs="?", metavar="FOLDER", help="what it is recognised as, and how it is played")
     commands.add_parser("osc", help="the OSC addresses that a show with --osc answers to")
     words = commands.add_parser("words", help="the words that a world knows, with three prompts to try")
     _add_world_option(words)
@@ -107,6 +111,14 @@ def _add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float
     parser.add_argument("--prompt", type=accept.prompt, metavar="TEXT", help="what it begins with")
     parser.add_argument(
         "--picture", type=accept.width_x_height, metavar="WxH", help="the model's picture, where the world can choose"
+    )
+    told = "latent frames that stay in the window for good, and that recalls fill (Deep Forcing's rule, untrained)"
+    parser.add_argument("--sink", type=accept.natural, metavar="N", help=told)
+    parser.add_argument(
+        "--steps",
+        type=accept.steps,
+        metavar="N|first:N,then:N",
+        help="denoising steps of a block, 1 to 8: fewer are faster and coarser (as many as the model was made for)",
     )
     parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
     _add_folder_options(parser)
@@ -156,7 +168,9 @@ def _add_script_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="benchmark", required=True, metavar="{gpu,loop,model,pace,soak,steer,switch}")
+    kinds = parser.add_subparsers(
+        dest="benchmark", required=True, metavar="{gpu,loop,model,pace,recall,save,soak,steer,switch}"
+    )
     _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
     _add_world_options(model)
@@ -164,9 +178,13 @@ def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     steer = kinds.add_parser("steer", help="what new words do to the picture, by what becomes of the cache")
     _add_world_options(steer)
     _add_steer_options(steer)
+    recall = kinds.add_parser("recall", help="how close a recalled place comes to what it was")
+    _add_world_options(recall)
+    _add_recall_options(recall)
     for name, add_options, told in (
         ("loop", _add_loop_options, "from flip to flip, with the model and without"),
         ("pace", _add_pace_options, "slower than real time, and at a speed that jumps"),
+        ("save", _add_loop_options, "what the saving of a session costs"),
         ("soak", _add_soak_options, "a long show: what grows, what fails"),
         ("switch", _add_switch_options, "the ways to switch a prompt, side by side"),
     ):
@@ -216,6 +234,8 @@ def _add_loop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=accept.segment_seconds, default=20.0, metavar="S", help="length of a segment (20)"
     )
+    told = "options of play, such as '--osc 9000 --midi auto': with them, and without, instead of without a model"
+    parser.add_argument("--inputs", type=accept.stage_options, default=(), metavar="'OPTIONS'", help=told)
     _add_reserve_option(parser)
 
 
@@ -243,15 +263,17 @@ def _add_latency_options(parser: argparse.ArgumentParser) -> None:
         "--html", type=accept.html_file, metavar="FILE.html", help="one page with the distributions as pictures"
     )
     _add_switch_option(parser)
+    told = "take turns with this way to switch (`whole`: auto without leaps), and compare"
+    parser.add_argument("--against", choices=(*MODES, PLAIN, WHOLE), metavar="MODE", help=told)
     _add_reserve_option(parser)
     _add_measure_options(parser)
 
 
 def _add_switch_option(parser: argparse.ArgumentParser) -> None:
-    # PLAIN is accepted for comparisons, but the help does not offer it
+    # PLAIN and WHOLE are accepted for comparisons, but the help does not offer them
     told = "how a prompt is switched (auto)"
     offered = "{" + ",".join(MODES) + "}"
-    parser.add_argument("--switch", choices=(*MODES, PLAIN), default="auto", metavar=offered, help=told)
+    parser.add_argument("--switch", choices=(*MODES, PLAIN, WHOLE), default="auto", metavar=offered, help=told)
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -276,6 +298,21 @@ def _add_steer_options(parser: argparse.ArgumentParser) -> None:
         "--reader", type=accept.input_file, metavar="FILE", help="reads a storybook's scenes (one beside the world)"
     )
     parser.add_argument("--out", dest="folder", type=Path, metavar="DIR", help="contact sheet, HTML page and numbers")
+    parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
+    _add_overwrite_option(parser)
+
+
+def _add_recall_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prompts",
+        type=accept.input_file,
+        metavar="FILE",
+        help="places, a line each: words of the place | words after",
+    )
+    parser.add_argument("--trials", type=accept.count, default=40, metavar="N", help="returns in every way (40)")
+    parser.add_argument(
+        "--reader", type=accept.input_file, metavar="FILE", help="reads a storybook's scenes (one beside the world)"
+    )
     parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
     _add_overwrite_option(parser)
 
@@ -313,6 +350,11 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
     )
+    told = "what comes back with new words: bookmarks that are named (Ctrl+F5), or by itself the most like blocks "
+    told += (
+        "(LongLive-RAG's rule), those of like words (MemFlow's), the last switch's (Anchor Forcing's), all untrained"
+    )
+    parser.add_argument("--memory", choices=MEMORIES, default="named", help=told)
     _add_reserve_option(parser)
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"
@@ -340,10 +382,14 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         threads=options.threads or default_threads(),
         picture=options.picture,
         speed=options.speed,
+        sink=options.sink,
+        steps=options.steps,
         probe=probe,
         **_given_folder_options(options),
     )
     check_options(chosen)
+    if licence := licence_of(chosen.name):
+        tell(f"licence of the weights: {licence}")
     return chosen
 
 

@@ -9,10 +9,15 @@ from pathlib import Path
 from loop.cli import accept
 
 
-def default_sessions_folder() -> Path:
-    """Where sessions are kept if nobody says: in the user's state folder."""
+def state_folder() -> Path:
+    """Where everything is kept for the user that has no other place."""
     home = os.environ.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "neverblink" / "sessions"
+    return (Path(home) if home else Path.home() / ".local" / "state") / "neverblink"
+
+
+def default_sessions_folder() -> Path:
+    """Where sessions are kept if nobody says."""
+    return state_folder() / "sessions"
 
 
 def add_session_options(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from input.cues import QUANTISE
 from loop.cli import accept
 from net.message import ROLES
+from net.web.tokens import PAGE_ROLES
 
 
 def peer_mistakes(options: argparse.Namespace) -> list[str]:
@@ -16,6 +17,8 @@ def peer_mistakes(options: argparse.Namespace) -> list[str]:
     mistakes = []
     if given.get("role") and not given["join"]:
         mistakes.append("--role is for a guest: give it with --join ADDR:PORT")
+    if given.get("web") and given["join"]:
+        mistakes.append("--web is for the host of a show: leave --join out, or serve the page where the host is")
     for name in ("prompt", "seed"):
         if given.get("join") and given[name] is not None:
             mistakes.append(f"--{name} is the host's to decide, not a guest's")
@@ -23,7 +26,8 @@ def peer_mistakes(options: argparse.Namespace) -> list[str]:
         if given.get("join") and given[name]:
             mistakes.append(f"--{name} is for who makes the blocks: the host saves the show, a guest does not")
     for name in ("key", "name"):
-        if given.get(name) and not given["host"] and not given["join"]:
+        has_peers = given.get("host") or given.get("join") or (name == "name" and given.get("web"))
+        if given.get(name) and not has_peers:
             mistakes.append(f"--{name} is for a show with peers: give it with --host or --join")
     return mistakes
 
@@ -39,6 +43,11 @@ def add_peer_options(parser: argparse.ArgumentParser) -> None:
     either.add_argument("--join", type=accept.place, metavar="ADDR:PORT|auto", help=told)
     peers.add_argument("--role", choices=ROLES, help="of a guest (player); operators need a key")
     peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
+    told = "serve a page for phones (for this machine only without ADDR; docs/phones.md)"
+    peers.add_argument("--web", type=accept.listening_place, metavar="[ADDR:]PORT", help=told)
+    peers.add_argument(
+        "--web-qr", choices=PAGE_ROLES, default="player", help="whose address is shown as a QR code (player)"
+    )
     peers.add_argument("--name", type=accept.peer_name, metavar="NAME", help="what others see (this machine's name)")
 
 
@@ -63,9 +72,16 @@ def add_stage_options(parser: argparse.ArgumentParser) -> None:
         "--osc", type=accept.host_and_port, metavar="[ADDR:]PORT", help="OSC (on this machine only without ADDR)"
     )
     stage.add_argument("--audio", metavar="NAME|default", help="listen to a device: for the mapping, and for the beat")
+    stage.add_argument("--link", action="store_true", help="share tempo and bar with Ableton Link in this network")
     stage.add_argument("--gamepad", action="store_true", help="gamepads and joysticks, for the mapping")
     stage.add_argument(
         "--programme", type=accept.natural, metavar="N", help="fill display N with the picture alone; --display: yours"
+    )
+    stage.add_argument(
+        "--projector",
+        type=Path,
+        metavar="FILE.toml",
+        help="where its corners are pinned; F10 moves them, and writes it (with --programme: one in the state folder)",
     )
     stage.add_argument("--clean", action="store_true", help="nothing over the picture: messages go to the terminal")
     stage.add_argument("--bpm", type=accept.bpm, metavar="N", help="a beat from the first picture on (tap one with T)")

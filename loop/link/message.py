@@ -50,7 +50,7 @@ class Submit:
 
     keep: the newest block to keep, if the blocks after it were dropped unseen for this event. epoch: how often blocks
     have been dropped so, this time included. block: the block that it is meant for, so it must not come sooner; None:
-    the sooner the better.
+    the sooner the better. leaps: begin that block at once, since what comes before it is shown faster.
     """
 
     id: int
@@ -58,6 +58,7 @@ class Submit:
     keep: int | None = None
     epoch: int = 0
     block: int | None = None
+    leaps: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,12 +181,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Taken:
-    """A block boundary took these events for `block`: `applied` take effect in it, `replaced` by later ones do not."""
+    """A block boundary took these events for `block`: `applied` take effect in it, `replaced` by later ones do not.
+
+    recaches: a recache begins with it.
+    """
 
     block: int
     applied: tuple[int, ...]
     replaced: tuple[int, ...]
     t_ns: int
+    recaches: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,19 @@ class Entry:
         return (self.stamps["flip"] - self.stamps["pump"]) / 1e6
 
 
+@dataclass(frozen=True)
+class Stamp:
+    """Event `number` reached `stage` at `t_ns`: one of STAGES, or its end otherwise, `replaced` or `lost`.
+
+    detail: the block that it was taken for, the event that replaced it, or why it was lost.
+    """
+
+    number: int
+    stage: str
+    t_ns: int
+    detail: int | str | None = None
+
+
 class Ledger:
     """Numbers events, follows them across both processes, writes their lines into the trace. Owned by the engine.
 
@@ -48,11 +61,11 @@ class Ledger:
         self._newest: dict[str, int] = {}  # of each kind of event that replaces one another
         self._awaited: dict[int, tuple[int, ...]] = {}  # block -> the events that its first frame shows
         self._turned: dict[str, int] = {}  # display dial -> the event that the next flip shows
-        self._watch: Callable[[int, str, int, str], None] | None = None
+        self._watchers: list[Callable[[Stamp], object]] = []
 
-    def watch(self, watch: Callable[[int, str, int, str], None]) -> None:
-        """Call this for every stage of every event: its number, the stage, when (ns), and why if it was lost."""
-        self._watch = watch
+    def watch(self, watcher: Callable[[Stamp], object]) -> None:
+        """Call this for every stage of every event."""
+        self._watchers.append(watcher)
 
     def submitted(self, event: Event, source: str, pump_ns: int, now_ns: int) -> int:
         """A new event; returns its number."""
@@ -64,9 +77,9 @@ class Ledger:
         self.stage(Stage(number, "submit", now_ns))
         return number
 
-    def stage(self, stage: Stage) -> None:
-        """A stamp from either process."""
-        self._put(stage.id, stage.stage, stage.t_ns)
+    def stage(self, stage: Stage, block: int | None = None) -> None:
+        """A stamp from either process. block: that the event was taken for."""
+        self._put(Stamp(stage.id, stage.stage, stage.t_ns, block))
         if entry := self._open.get(stage.id):
             entry.stamps[stage.stage] = stage.t_ns
 
@@ -76,7 +89,7 @@ class Ledger:
         Words that waited for the same block, or a later one, are replaced too: no block is made under them alone.
         """
         for number in taken.applied:
-            self.stage(Stage(number, "take", taken.t_ns))
+            self.stage(Stage(number, "take", taken.t_ns), taken.block)
         for number in taken.replaced:
             self._end_replaced(number, taken.t_ns)
         for block, waiting in self._awaited.items():  # a process that died had taken them for a block of its own
@@ -85,9 +98,17 @@ class Ledger:
             self._replace_words(taken.block, taken.t_ns)
         self._awaited[taken.block] = self._awaited.get(taken.block, ()) + taken.applied
 
-    def taken_back(self, kept: int) -> None:
-        """Blocks after `kept` will not be shown: their words are replaced, their dials take effect in later blocks."""
+    def taken_back(self, kept: int, by: int = 0) -> None:
+        """Blocks after `kept` will not be shown: their words are replaced, their dials take effect in later blocks.
+
+        by: the words that come instead. Older ones that were not taken yet, as far as is known, are replaced as well:
+        if they were, then for a block after `kept`.
+        """
         self._replace_words(kept + 1, self._now_ns())
+        taken = {number for numbers in self._awaited.values() for number in numbers}
+        for number in [number for number in self._open if number < by and number not in taken]:
+            if self._has_words(number):
+                self._end_replaced(number, self._now_ns())
 
     def turned(self, number: int, name: str) -> None:
         """Event `number` set the display dial `name`: the next flip shows it, unless another value comes before."""
@@ -99,7 +120,7 @@ class Ledger:
         """These events will never be seen."""
         for number in numbers:
             if self._open.pop(number, None):
-                self._put(number, "lost", self._now_ns(), why=why)
+                self._put(Stamp(number, "lost", self._now_ns(), why))
 
     def close(self) -> None:
         """The show ends: what was not seen yet never will be."""
@@ -116,13 +137,14 @@ class Ledger:
     def _end_replaced(self, number: int, t_ns: int) -> None:
         entry = self._open.pop(number, None)
         if entry:
-            by = self._newest[_slot(entry.event)]
-            self._put(number, "replaced", t_ns, by=by)
+            self._put(Stamp(number, "replaced", t_ns, self._newest[_slot(entry.event)]))
 
-    def _put(self, number: int, stage: str, t_ns: int, **more: Any) -> None:
-        self._trace.put("stage", id=number, stage=stage, **more, t_ns=t_ns)
-        if self._watch:
-            self._watch(number, stage, t_ns, more.get("why", ""))
+    def _put(self, stamp: Stamp) -> None:
+        name = {"lost": "why", "replaced": "by"}.get(stamp.stage)
+        more: dict[str, Any] = {name: stamp.detail} if name else {}
+        self._trace.put("stage", id=stamp.number, stage=stamp.stage, **more, t_ns=stamp.t_ns)
+        for watcher in self._watchers:
+            watcher(stamp)
 
     def _has_words(self, number: int) -> bool:
         return number in self._open and words_of(self._open[number].event) is not None
@@ -154,7 +176,7 @@ class Ledger:
 
     def rows(self) -> list[tuple[str, str]]:
         """The newest events that were shown, each with its latency, for the statistics panel."""
-        return [(_name(entry.event), f"{entry.latency_ms:.0f} ms") for entry in list(self.shown)[-5:]]
+        return [(event_name(entry.event), f"{entry.latency_ms:.0f} ms") for entry in list(self.shown)[-5:]]
 
 
 def _slot(event: Event) -> str:
@@ -164,7 +186,8 @@ def _slot(event: Event) -> str:
     return "words" if words_of(event) is not None else type(event).__name__
 
 
-def _name(event: Event) -> str:
+def event_name(event: Event) -> str:
+    """A short name of an event, for people."""
     if isinstance(event, Dial):
         return f"{event.name} {event.value:+.2f}"
     text = getattr(event, "text", type(event).__name__.lower())

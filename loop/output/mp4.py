@@ -18,6 +18,8 @@ _ENCODER = {"crf": "18", "tune": "zerolatency"}
 # veryfast takes 5.5 ms of a core for a frame of 640x360, but 19 for one of 1280x720 and 42 of 1920x1080, which is the
 # whole period at 24 frames a second; ultrafast takes 1.4, 5 and 17
 _LARGE = 832 * 480  # pixels; above, the encoder must be quick
+_SOUND_BITS = 160_000  # a second
+_PRIMING = 1024  # samples: AAC begins with so many of its own
 _BT709 = 1  # of matrix, primaries and transfer alike (ITU-T H.273)
 _LIMITED_RANGE = 1
 
@@ -28,10 +30,17 @@ class Mp4:
     It is written in fragments of a second: after a crash it can be played up to the last complete one.
     picture: (width, height) of what is added. size: (width, height) of the film, both even, into which the picture is
     scaled with its aspect kept and black around it; None is the picture's own size, without an odd last row or column.
-    frames: how many it has so far.
+    sound: (rate in Hz, 1 or 2 channels) of an AAC stream beside it. frames: how many it has so far.
     """
 
-    def __init__(self, path: Path, picture: tuple[int, int], fps: float, size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        picture: tuple[int, int],
+        fps: float,
+        size: tuple[int, int] | None = None,
+        sound: tuple[int, int] | None = None,
+    ) -> None:
         import av
         import av.filter
 
@@ -53,6 +62,7 @@ class Mp4:
         codec.max_b_frames, codec.thread_count = 0, 1
         codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
         codec.color_range = _LIMITED_RANGE
+        self._sound = _Sound(self._container, *sound) if sound else None
         self.frames = 0
 
     def add(self, pixels: np.ndarray) -> None:
@@ -75,10 +85,17 @@ class Mp4:
         self._container.mux(self._stream.encode(self._frame))
         self.frames += 1
 
+    def add_sound(self, values: np.ndarray) -> None:
+        """Append samples of a film with sound, float32 [n, channels], -1 to 1."""
+        assert self._sound is not None
+        self._sound.add(values)
+
     def close(self) -> None:
         """Write the frames that the encoder still holds, and the index."""
         try:
             self._container.mux(self._stream.encode(None))
+            if self._sound:
+                self._sound.finish()
         finally:
             self._container.close()
 
@@ -102,6 +119,47 @@ class Mp4:
         ]
         graph.link_nodes(*chain).configure()
         return graph
+
+
+class _Sound:
+    """The AAC stream of a film. The first samples of the film give way to those that AAC begins with.
+
+    Else the stream would begin before 0, and some players would put off the pictures.
+    """
+
+    def __init__(self, container: av.container.OutputContainer, rate_hz: int, channels: int) -> None:
+        import av
+
+        self._av, self._container, self._rate_hz = av, container, rate_hz
+        self._layout = "mono" if channels == 1 else "stereo"
+        self._stream = container.add_stream("aac", rate=rate_hz, layout=self._layout)
+        self._stream.bit_rate = _SOUND_BITS
+        self._waiting = np.zeros((0, channels), np.float32)
+        self._skipped = self._done = 0  # samples
+
+    def add(self, values: np.ndarray) -> None:
+        """Encode samples, float32 [n, channels], as far as they are enough for the encoder."""
+        skip = min(_PRIMING - self._skipped, len(values))
+        self._skipped += skip
+        self._waiting = np.concatenate([self._waiting, values[skip:]])
+        size = self._stream.codec_context.frame_size or _PRIMING
+        while len(self._waiting) >= size:
+            self._encode(self._waiting[:size])
+            self._waiting = self._waiting[size:]
+
+    def finish(self) -> None:
+        """Encode the rest."""
+        if len(self._waiting):
+            self._encode(self._waiting)
+        self._container.mux(self._stream.encode(None))
+
+    def _encode(self, values: np.ndarray) -> None:
+        planes = np.ascontiguousarray(np.clip(values, -1, 1).T)
+        frame = self._av.AudioFrame.from_ndarray(planes, format="fltp", layout=self._layout)
+        frame.sample_rate, frame.time_base = self._rate_hz, Fraction(1, self._rate_hz)
+        frame.pts = _PRIMING + self._done
+        self._done += len(values)
+        self._container.mux(self._stream.encode(frame))
 
 
 def cut_to_whole_fragments(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from loop.archive.record import SessionHeader
 from loop.archive.writer import SessionWriter
 from loop.link.message import BlockDone, BlockMade, Died, Fault, Trouble
 from loop.output.ledger import Ledger
+from loop.output.receipts import Receipts
 from loop.output.recordings import Recordings
 from loop.output.trace import Trace
 from world.event import Event
@@ -20,11 +21,19 @@ from world.info import WorldInfo
 log = logging.getLogger(__name__)
 
 
+class Watchers(Protocol):
+    """Takes the pictures that are shown, and never holds up a tick."""
+
+    def show(self, pixels: np.ndarray | None, is_black: bool) -> None:
+        """This was shown: uint8 [Y, X, 3], without the overlay, unchanged afterwards; None is the same as before."""
+
+
 class Outputs:
     """The ledger and the files of a show. Owned by the engine.
 
+    receipts: what became of the newest events.
     recordings: None where nobody can ask for one. now_ns: the clock of the lines that have no other time. archive: None
-    where the session is not saved.
+    where the session is not saved. watchers: who else gets the pictures, None for nobody.
     """
 
     def __init__(
@@ -33,9 +42,11 @@ class Outputs:
         recordings: Recordings | None,
         now_ns: Callable[[], int],
         archive: SessionWriter | None = None,
+        watchers: Watchers | None = None,
     ) -> None:
-        self.recordings, self.archive = recordings, archive
-        self.ledger = Ledger(trace, now_ns)
+        self.recordings, self.archive, self._watchers = recordings, archive, watchers
+        self.ledger, self.receipts = Ledger(trace, now_ns), Receipts()
+        self.ledger.watch(self.receipts.stamped)
         self._trace, self._now_ns = trace, now_ns
         self._told: set[str] = set()  # troubles that were logged
         self._words = ""  # those of the picture on the screen
@@ -43,7 +54,11 @@ class Outputs:
 
     def watch(self, stamped: Callable[[int, str, int, str], None], went_back: Callable[[int], None]) -> None:
         """Let peers know: of every stage of every event, and of the block from which the world goes on."""
-        self.ledger.watch(stamped)
+        self.ledger.watch(
+            lambda stamp: stamped(
+                stamp.number, stamp.stage, stamp.t_ns, str(stamp.detail) if stamp.stage == "lost" else ""
+            )
+        )
         self._tell_back = went_back
 
     def header(self, fields: dict[str, Any], session: SessionHeader) -> None:
@@ -59,7 +74,9 @@ class Outputs:
         """Enter an event that was let in; returns its number in the ledger."""
         if self.archive:
             self.archive.asked(event, source)
-        return self.ledger.submitted(event, source, pump_ns, self._now_ns() if now_ns is None else now_ns)
+        number = self.ledger.submitted(event, source, pump_ns, self._now_ns() if now_ns is None else now_ns)
+        self.receipts.submitted(number, event, pump_ns)
+        return number
 
     def went_back(self, block: int) -> None:
         """The world goes on from an older block."""
@@ -73,11 +90,15 @@ class Outputs:
         if self.archive:
             self.archive.bookmark(name, block)
 
-    def taken_back(self, kept: int) -> None:
-        """The blocks after `kept` were dropped unseen."""
+    def taken_back(self, kept: int, number: int = 0, for_words: bool = True) -> None:
+        """The blocks after `kept` were dropped unseen, for event `number` if it is of this machine.
+
+        for_words: other words come instead of theirs.
+        """
         if self.archive:
             self.archive.dropped(kept)
-        self.ledger.taken_back(kept)
+        if for_words:
+            self.ledger.taken_back(kept, number)
 
     def block_made(self, made: BlockMade) -> None:
         """Save a block."""
@@ -96,7 +117,9 @@ class Outputs:
         """Write the line of a finished block."""
         facts, times = done.facts, {"t_begin_ns": done.t_begin_ns, "t_end_ns": done.t_end_ns}
         switch = {"switch": facts.seen is not None, "cut": facts.cut, "seen": facts.seen, "recache_ns": done.recache_ns}
-        more = {"abandoned": facts.abandoned} | ({"dials": facts.dials} if facts.dials else {})
+        more = {"abandoned": facts.abandoned, "pass_ns": done.worst.pass_ns} | (
+            {"dials": facts.dials} if facts.dials else {}
+        )
         self._trace.put("block", block=facts.index, start=facts.start, **times, **switch, **more)
 
     def launch(self, number: int, fields: dict[str, Any]) -> None:
@@ -115,6 +138,8 @@ class Outputs:
 
     def record(self, pixels: np.ndarray | None, t_ns: int, info: WorldInfo, blackout: bool) -> None:
         """Record what a tick showed, without the overlay: uint8 [Y, X, 3]; None is the same picture as before."""
+        if self._watchers:
+            self._watchers.show(pixels, blackout)
         if self.recordings:
             words, at_ns = self.ledger.words_shown
             if words not in (None, self._words):

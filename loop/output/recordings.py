@@ -13,6 +13,7 @@ import numpy as np
 from loop.output.mp4 import load_ffmpeg
 from loop.output.new_file import create_new, write_text
 from loop.output.recorder import Recorder
+from loop.output.sound import SoundTap
 from loop.output.subtitles import webvtt
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,9 @@ class Recordings:
     path: of the first recording, which begins with the first picture; later ones are named after it. None: nothing is
     recorded until `toggle`, and names are made of date and time. No file is overwritten (see `create_new`), but for
     that of the first recording with `overwrite`.
-    size: of the films; None is the picture's own. start: begins a recording. is_on: whether there is one, or will be
-    from the next picture on. made: all recordings so far, in order.
+    size: of the films; None is the picture's own. start: begins a recording. tap: called for the sound of each; None:
+    they have none. is_on: whether there is one, or will be from the next picture on. made: all recordings so far, in
+    order.
     """
 
     def __init__(
@@ -34,9 +36,10 @@ class Recordings:
         path: Path | None,
         size: Size | None = None,
         overwrite: bool = False,
-        start: Callable[[Callable[[], Path], float, Size | None], Recorder] = Recorder,
+        start: Callable[[Callable[[], Path], float, Size | None, SoundTap | None], Recorder] = Recorder,
     ) -> None:
         self.is_on = path is not None
+        self.tap: Callable[[], SoundTap] | None = None
         self.made: list[Recorder] = []
         self._path, self._size, self._overwrite, self._start = path, size, overwrite, start
         self._current: Recorder | None = None
@@ -74,7 +77,8 @@ class Recordings:
             return
         if self._current is None:
             create = partial(self._create, self.made[-1] if self.made else None)
-            self._current, is_new = self._start(create, fps, self._size), True
+            tap = self.tap() if self.tap else None
+            self._current, is_new = self._start(create, fps, self._size, tap), True
             self.made.append(self._current)
             self._first_ns = t_ns
             self._cues.append([(0.0, self._words)] if self._words else [])

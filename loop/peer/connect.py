@@ -40,6 +40,9 @@ def connected(
     name, key = options.name or default_name(), read_key(options.key)
     if options.host:
         return _host(options.host, name, key, stream, launch, clock)
+    if options.web:  # nobody but the phones, since nobody else knows the key
+        listener, model = TcpListener((DEFAULT_ADDRESS, 0)), LiveModel(stream, launch, clock)
+        return model, Hosting(listener, model, clock, name, pixels_of(stream.world), secrets.token_bytes(32))
     if options.join:
         return _join(options, name, key, stream, launch, clock)
     return LiveModel(stream, launch, clock), None

@@ -65,13 +65,15 @@ class GuestModel(LiveModel):
         self._digest_ns = self._number = 0
         self._heard_from_host: list[Any] = []  # for the engine
 
-    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
+    def submit(
+        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+    ) -> None:
         """Ask the host for an event; once this is the host itself, the same as ever.
 
         The host takes it for its next block: a launch of a guest does not wait for its beat.
         """
         if not self.follows:
-            super().submit(number, event, keep, block)
+            super().submit(number, event, keep, block, leaps)
             return
         self._note_asked(number, event)
         self.guest.ask(number, to_json(event), self._clock.now_ns())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from net.schema import NetError, event_from
 from net.seats import Member
 from net.transport import Listener, place_text
 from world.block import Conditions
-from world.event import Event, Prompt, Scene, to_json
+from world.event import Event, Prompt, Scene, text_of, to_json
 from world.info import WorldInfo
 
 log = logging.getLogger(__name__)
@@ -36,13 +37,14 @@ ENDS = ("flip", "replaced", "lost")
 class Hosting:
     """Implements Peers. weights: says which weights the world has. key: what guests have to know, if anything.
 
-    host: None until the world is open.
+    host: None until the world is open. own_key: drawn for guests of this machine itself (see net.door.HostFacts).
     """
 
     def __init__(
         self, listener: Listener, model: LiveModel, clock: Clock, name: str, weights: str, key: bytes | None = None
     ) -> None:
         self.host: Host | None = None
+        self.own_key = secrets.token_bytes(32)
         self.newest = ("", 0)
         self.can_go_back = True
         self._announcement: Announcement | None = None
@@ -75,7 +77,7 @@ class Hosting:
 
     def meet(self, info: WorldInfo) -> None:
         """The world is open: guests may come in."""
-        facts = HostFacts(info.name, self._weights, info.fps, info.block_frames, self._name, self._key)
+        facts = HostFacts(info.name, self._weights, info.fps, info.block_frames, self._name, self._key, self.own_key)
         self.host = Host(self._listener, facts, self._clock.now_ns)
 
     @property
@@ -119,11 +121,13 @@ class Hosting:
             return
         if remote:
             self._asked[number] = remote
-        if isinstance(event, Prompt | Scene):
+        text = text_of(event)
+        if text is not None:
             name = self._members[remote.guest].name if remote else self._name
-            self._tell_all(lambda: (News(name, to_json(event)), b""))
+            told = event if isinstance(event, Prompt | Scene) else Prompt(text)
+            self._tell_all(lambda: (News(name, to_json(told)), b""))
             if remote:
-                self.newest = f"{name}: {event.text}", self._clock.now_ns()
+                self.newest = f"{name}: {text}", self._clock.now_ns()
 
     def stamped(self, number: int, stage: str, t_ns: int, why: str) -> None:
         """An event has ended: its sender is told how."""

@@ -11,7 +11,8 @@ from loop.archive.record import BlockRecord
 from loop.archive.saved import SavedSession
 from loop.archive.segment import LatentsLostError
 from world.block import Block, Conditions, Session, Snapshot, World
-from world.event import Rebuild
+from world.event import Event, Rebuild, Recall
+from world.past_block import PastBlock
 
 _REMEMBERED = 512  # blocks made again whose latents are kept, where those of the session cannot be read
 
@@ -31,6 +32,8 @@ class Remaker:
         self._world, self._saved, self._uses_stored = world, saved, uses_stored
         self._session: Session | None = None
         self._tip: int | None = None  # the newest block of that session; None once it went astray
+        self._folding: Session | None = None  # a session that denoises nothing of its own
+        self._folding_tip = -1  # the newest block that it took
         self._made: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def straight(self, record: BlockRecord) -> Block:
@@ -50,8 +53,20 @@ class Remaker:
         self._tip = None
 
     def folded(self, record: BlockRecord) -> Block:
-        """Make the block in a new session, which is brought there from the log by the fold."""
-        return self._folded_before(record).again(self._stub(record))
+        """Make the block in a session that the fold has brought there: it denoises nothing else, and reads the log.
+
+        From one cut in the log to the next, that session takes each block for the one after its parent, which is what
+        the fold does for a block more; at the cut it is given up, and the next one is folded from there.
+        """
+        if self._folding is None or self._folding_tip != record.parent:
+            self._folding = self._folded_before(record)
+        made = self._folding.rehearse(self._stub(record))
+        if record.start == 0 or record.cut is not None:
+            self._folding = None
+        else:
+            self._folding.follow(self._block(record))
+            self._folding_tip = record.index
+        return made
 
     def latents(self, index: int) -> np.ndarray:
         """The latents of a block: as stored, or else as made again here. Raises CannotRemakeError without either."""
@@ -66,7 +81,7 @@ class Remaker:
 
     def _session_before(self, record: BlockRecord) -> Session:
         """A session from which `record` can be made: by a cut, where the log has one, or else by the fold."""
-        if record.start == 0 or Rebuild() in record.events:
+        if record.start == 0 or any(isinstance(event, Rebuild | Recall) for event in record.events):
             return self._resumed_before(record)
         return self._folded_before(record)
 
@@ -113,11 +128,26 @@ class Remaker:
         return replace(record.conditions, seed=header.seed)
 
     def _block(self, record: BlockRecord) -> Block:
-        return record.block(self.latents(record.index))
+        return self._whole(record, self.latents(record.index))
 
     def _stub(self, record: BlockRecord) -> Block:
         """The block as `Session.again` reads it."""
-        return record.block(np.empty(0))
+        return self._whole(record, np.empty(0))
+
+    def _whole(self, record: BlockRecord, latents: np.ndarray) -> Block:
+        """The block with all that its events name; raises CannotRemakeError where a recalled block is lost."""
+        block = record.block(latents)
+        return replace(block, events=tuple(self._with_latents(event) for event in block.events))
+
+    def _with_latents(self, event: Event) -> Event:
+        if not isinstance(event, Recall):
+            return event
+        lost = [block.index for block in event.blocks if block.index not in self._saved.blocks]
+        if lost:
+            raise CannotRemakeError(f"the log has no block {lost[0]} any more, which it recalls")
+        records = [self._saved.blocks[block.index] for block in event.blocks]
+        blocks = tuple(PastBlock(one.index, self.latents(one.index), one.dials) for one in records)
+        return replace(event, blocks=blocks)
 
 
 def _begins_anew(record: BlockRecord) -> bool:

@@ -50,6 +50,11 @@ class Canvas:
         else:
             pygame.transform.smoothscale(source, destination.get_size(), destination)
 
+    def draw_whole(self, target: pygame.Surface, fit: Fit) -> None:
+        """Draw the picture on `target`, and black beside it."""
+        self.draw_borders(target, fit)
+        self.draw(target, fit)
+
     def draw_borders(self, target: pygame.Surface, fit: Fit) -> None:
         """Fill what the picture leaves of `target` with black: all of it before the first picture."""
         place = pygame.Rect(0, 0, 0, 0)

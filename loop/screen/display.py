@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 Fit = Literal["contain", "fill", "stretch"]  # how the picture lies in the window
@@ -23,6 +24,7 @@ class WindowOptions:
 
     size: (width, height) while it is not full screen. display: counted from 0. fit: how the picture lies in the window.
     gamepad: listen to gamepads too. programme: the display that a second window fills, with nothing but the picture.
+    corners: the file that keeps where its corners are pinned; None: there is no pinning.
     """
 
     size: tuple[int, int] = (1280, 720)
@@ -32,6 +34,7 @@ class WindowOptions:
     fit: Fit = "contain"
     gamepad: bool = False
     programme: int | None = None
+    corners: Path | None = None
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or max(self.size) > 16_384:

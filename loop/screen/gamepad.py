@@ -23,22 +23,23 @@ class Gamepads:
         os.environ.setdefault("SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", "1")  # the show may lose the keyboard
         pygame.joystick.init()
         self._open: dict[int, pygame.joystick.JoystickType] = {}  # an unreferenced one is silent
-        self._axes: dict[int, float] = {}
+        self._places: dict[tuple[int, str], float] = {}  # of axes and hats, by gamepad and name; absent: the middle
 
-    def move(self, event: pygame.Event) -> ControlMoved | None:
-        """The move that an event stands for; None if it concerns no gamepad, or says nothing new."""
+    def moves(self, event: pygame.Event) -> list[ControlMoved]:
+        """The moves that an event stands for; none if it concerns no gamepad, or says nothing new."""
         if event.type == pygame.JOYDEVICEADDED:
             self._add(event.device_index)
         elif event.type == pygame.JOYDEVICEREMOVED:
             self._open.pop(event.instance_id, None)
         elif event.type == pygame.JOYAXISMOTION:
-            return self._axis(event.axis, event.value)
+            value = 0.0 if abs(event.value) < DEAD else round(event.value, 4)  # to the right it ends at 0.99997
+            return self._moved(event.instance_id, f"pad:axis:{event.axis}", value)
         elif event.type in (pygame.JOYBUTTONDOWN, pygame.JOYBUTTONUP):
-            return ControlMoved(f"pad:button:{event.button}", float(event.type == pygame.JOYBUTTONDOWN))
+            return [ControlMoved(f"pad:button:{event.button}", float(event.type == pygame.JOYBUTTONDOWN))]
         elif event.type == pygame.JOYHATMOTION:
-            side = "x" if event.value[0] else "y"
-            return ControlMoved(f"pad:hat:{side}", (event.value[0] or event.value[1]) / 2 + 0.5)
-        return None
+            sides = zip("xy", event.value, strict=True)
+            return [move for side, value in sides for move in self._moved(event.instance_id, f"pad:hat:{side}", value)]
+        return []
 
     def _add(self, index: int) -> None:
         try:
@@ -49,9 +50,9 @@ class Gamepads:
         self._open[pad.get_instance_id()] = pad
         log.info("gamepad %s", pad.get_name())
 
-    def _axis(self, axis: int, value: float) -> ControlMoved | None:
-        position = 0.0 if abs(value) < DEAD else max(-1.0, min(value, 1.0))
-        if self._axes.get(axis) == position:
-            return None
-        self._axes[axis] = position
-        return ControlMoved(f"pad:axis:{axis}", (position + 1) / 2)
+    def _moved(self, pad: int, name: str, value: float) -> list[ControlMoved]:
+        """The move to `value`, from -1 to 1, unless it is there already."""
+        if self._places.get((pad, name), 0.0) == value:
+            return []
+        self._places[pad, name] = value
+        return [ControlMoved(name, (value + 1) / 2)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from input.action import Action
+
 Color = tuple[int, int, int]  # RGB, 0 to 255
 
 WHITE: Color = (246, 246, 248)
@@ -58,4 +60,15 @@ class Caret:
     color: Color = WHITE
 
 
-Mark = Label | Panel | Bar | Caret
+@dataclass(frozen=True)
+class Spot:
+    """What a click means in this rectangle; nothing is drawn."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+    action: Action
+
+
+Mark = Label | Panel | Bar | Caret | Spot

@@ -8,7 +8,7 @@ from itertools import product
 import pygame
 
 from loop.screen.fonts import FontFallback
-from loop.screen.marks import Bar, Color, Label, Mark, Panel
+from loop.screen.marks import Bar, Caret, Color, Label, Mark, Panel
 
 
 class Painter:
@@ -32,7 +32,7 @@ class Painter:
             target.blit(drawn, (mark.x, mark.y + round(mark.size * 0.865) - baseline))
         elif isinstance(mark, Panel):
             target.blit(self._panel(mark.w, mark.h, mark.alpha, mark.radius), (mark.x, mark.y))
-        elif isinstance(mark, Bar) or mark.lit:
+        elif isinstance(mark, Bar) or (isinstance(mark, Caret) and mark.lit):
             target.fill(mark.color, (mark.x, mark.y, mark.w, mark.h))
 
     def _measure(self, text: str, size: int) -> int:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import pygame
 
 from input.gesture import Closed, Composing, Gesture, KeyDown, KeyUp, Pasted, Resized, Text, key_name
-from loop.screen.canvas import Canvas
+from loop.screen.canvas import Canvas, placement
 from loop.screen.clip.clipboard import ClipboardReader
 from loop.screen.clip.x11_clipboard import read_x11_clipboard
 from loop.screen.display import FITS, Fit, WindowError, WindowOptions, centred_on, has_window_manager
 from loop.screen.gamepad import Gamepads
 from loop.screen.marks import Caret, Mark
-from loop.screen.painter import Painter, rounded_panel
+from loop.screen.opening import displays, open_window
+from loop.screen.painter import Painter
+from loop.screen.pinning.corners import CornerError
+from loop.screen.pinning.pinning import Pinning
+from loop.screen.pinning.projection import Projection
+from loop.screen.pointer import Pointer
 from loop.screen.programme import Programme
 
 _WAIT_MS = 2  # some video drivers look for input only when a wait begins, so a long wait would be late to see it
@@ -35,12 +38,16 @@ _MODS = {"shift": pygame.KMOD_SHIFT, "ctrl": pygame.KMOD_CTRL, "alt": pygame.KMO
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What the window shows: the number of the picture (0: black), what lies over it, and how it lies in the window."""
+    """What the window shows: the number of the picture (0: black), what lies over it, and how it lies in the window.
+
+    projection: how its corners are pinned, or while they are being pinned in the programme, what that shows.
+    """
 
     picture: int
     overlay: tuple[Mark, ...]
     size: tuple[int, int]
     fit: Fit
+    projection: object
 
 
 class Window:
@@ -48,13 +55,18 @@ class Window:
 
     Raises WindowError if it cannot be opened.
 
-    fit: how the picture lies in the window; `next_fit` changes it.
+    fit: how the picture lies in the window; `next_fit` changes it. pinning: the corners that the audience sees.
     """
 
     def __init__(self, options: WindowOptions) -> None:
+        self.pinning = _pinning(options)
+        self._projection = Projection(self.pinning)
         # first, so that on a single display the operator's window lies before it
-        self._programme = Programme(options.programme, displays()) if options.programme is not None else None
-        self._window = _open(options)
+        self._programme = (
+            None if options.programme is None else Programme(options.programme, displays(), self._projection)
+        )
+        self._window = open_window(options)
+        self._pointer = Pointer(self._window, self.pinning)
         self._pending: list[tuple[Gesture, int]] = []
         self._clipboard = ClipboardReader(read_x11_clipboard)
         self._keys_down: set[str] = set()
@@ -62,7 +74,7 @@ class Window:
         self._painter = Painter()
         self._drawn: _Drawn | None = None  # what is on the screen; None: unknown, so the next `show` draws it
         self._composition: pygame.Rect | None = None
-        self.is_fullscreen = False
+        self.is_fullscreen = self._is_typing = False
         self.fit = options.fit
         self._display = options.display
         self._windowed_place = self._window.size, self._window.position  # to return to from full screen
@@ -114,7 +126,8 @@ class Window:
             self._programme.show(self._canvas, self.fit, blackout)
             shown_ns = time.perf_counter_ns()
         is_black = blackout and not self.has_programme  # the operator goes on seeing what will be shown
-        wanted = _Drawn(0 if is_black else self._canvas.count, tuple(overlay), target.get_size(), self.fit)
+        picture = 0 if is_black else self._canvas.count
+        wanted = _Drawn(picture, tuple(overlay), target.get_size(), self.fit, self._projected(target.get_size()))
         if wanted != self._drawn:
             self._draw(wanted, target)
             self._window.flip()
@@ -134,15 +147,22 @@ class Window:
             self._window.set_fullscreen(desktop=True)
         else:
             self._window.set_windowed()
-        pygame.mouse.set_visible(not self.is_fullscreen)
+        self._show_pointer()
         self._drawn = None
+
+    def toggle_pinning(self) -> None:
+        """Begin to move the corners of the picture that the audience sees, or keep them where they are."""
+        self.pinning.toggle()
+        self._show_pointer()
 
     def start_text(self) -> None:
         """From now on keys also produce Text and Composing, through the input method if there is one."""
+        self._is_typing = True
         pygame.key.start_text_input()
 
     def stop_text(self) -> None:
         """From now on keys produce only KeyDown and KeyUp; an input method no longer sees them."""
+        self._is_typing = False
         pygame.key.stop_text_input()
 
     def set_composition_rect(self, x: int, y: int, w: int, h: int) -> None:
@@ -187,71 +207,65 @@ class Window:
             self._drawn = None
             if self._programme:
                 self._programme.damaged()
-        if self._gamepads and (move := self._gamepads.move(event)) is not None:
-            self._pending.append((move, t_ns))
-        elif event.type == pygame.WINDOWCLOSE and self._programme:  # of two windows: no QUIT comes for one of them
+        overlay = self._drawn.overlay if self._drawn else ()
+        if (click := self._pointer.move(event, self._pinned_place(), overlay)) is not None:
+            self._pending.append((click, t_ns))
+        self._show_pointer()
+        if self._gamepads:
+            self._pending += [(move, t_ns) for move in self._gamepads.moves(event)]
+        if event.type == pygame.WINDOWCLOSE and self._programme:  # of two windows: no QUIT comes for one of them
             self._pending.append((Closed(), t_ns))
         elif event.type == pygame.WINDOWSIZECHANGED:
             self._pending.append((Resized(*self.size), t_ns))
-        elif (gesture := _gesture(event, self._keys_down)) is not None:
+        elif (gesture := _gesture(event, self._keys_down)) is not None and not self._pins(gesture):
             self._pending.append((gesture, t_ns))
 
+    def _pins(self, gesture: Gesture) -> bool:
+        """Whether a key was meant for the corners, and not for the prompt line or the show; then they have moved."""
+        if self._is_typing or not isinstance(gesture, KeyDown):
+            return False
+        return self.pinning.press(gesture, self._audience_size())
+
+    def _audience_size(self) -> tuple[int, int]:
+        """(width, height) of what the audience sees, in drawable pixels."""
+        return self._programme.surface.get_size() if self._programme else self.size
+
+    def _pinned_place(self) -> pygame.Rect:
+        """Where in this window the display lies whose corners are pinned."""
+        return placement(self._audience_size(), self.size, "contain")[1]
+
+    def _show_pointer(self) -> None:
+        """Over a full screen that the audience sees the pointer is hidden, but for pinning."""
+        self._pointer.show(not self.is_fullscreen or self.has_programme or self.pinning.is_on)
+
+    def _projected(self, size: tuple[int, int]) -> object:
+        if self._programme:
+            return self._programme.shown if self.pinning.is_on else None
+        return self._projection.prepare(size)
+
     def _draw(self, wanted: _Drawn, target: pygame.Surface) -> None:
-        """Draw picture and overlay on the window's surface, and beside the picture black where it may be missing."""
+        """Draw picture and overlay on the window's surface."""
         if wanted.picture == 0:
             target.fill((0, 0, 0))
+        elif self._programme is None:
+            self._projection.draw(target, lambda surface: self._canvas.draw_whole(surface, wanted.fit))
+        elif self.pinning.is_on:
+            target.fill((0, 0, 0))
+            place = target.subsurface(self._pinned_place())
+            pygame.transform.smoothscale(self._programme.surface, place.get_size(), place)
         else:
-            if self._may_lack_borders(wanted):
-                self._canvas.draw_borders(target, wanted.fit)
-            self._canvas.draw(target, wanted.fit)
+            self._canvas.draw_whole(target, wanted.fit)
         for mark in wanted.overlay:
             self._painter.draw(target, mark)
             if isinstance(mark, Caret):
                 self.set_composition_rect(mark.x, mark.y, mark.w, mark.h)
 
-    def _may_lack_borders(self, wanted: _Drawn) -> bool:
-        """False if only the picture has changed, with nothing over it, so that the borders are still black."""
-        before = self._drawn
-        return before is None or before.picture == 0 or before.overlay != () or _place(before) != _place(wanted)
 
-
-def _place(drawn: _Drawn) -> tuple[tuple[int, int], Fit]:
-    return drawn.size, drawn.fit
-
-
-def displays() -> list[tuple[int, int]]:
-    """The (width, height) of every display, in the order of `--display`; raises WindowError if there is none."""
-    if not pygame.display.get_init():
-        _start_video()
-    return pygame.display.get_desktop_sizes()
-
-
-def _start_video() -> None:
-    """Initialise pygame's display, fonts and key repeat; raises WindowError if there is no display."""
-    os.environ.setdefault("SDL_IME_SHOW_UI", "1")
-    with suppress(pygame.error):
-        pygame.display.init()
-    # SDL falls back to a driver without a screen, on which the show would run unseen
-    is_unseen = not pygame.display.get_init() or pygame.display.get_driver() == "offscreen"
-    if is_unseen and os.environ.get("SDL_VIDEODRIVER") != "offscreen":
-        pygame.display.quit()
-        raise WindowError("no display was found: set DISPLAY, or play with --headless")
-    if pygame.display.get_driver() in ("x11", "windows"):
-        # without acceleration a flip costs a thirtieth of one through software OpenGL; Wayland cannot do without
-        os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
-    pygame.font.init()
-    pygame.display.set_allow_screensaver(False)
-    pygame.key.set_repeat(400, 33)  # ms until the first repeat, and between repeats
-
-
-def _open(options: WindowOptions) -> pygame.Window:
-    position = centred_on(options.display, len(displays()))
-    window = pygame.Window(options.title, options.size, position, resizable=True, allow_high_dpi=True)
-    window.minimum_size = (160, 90)
-    icon = rounded_panel(64, 64, 1.0, 14)
-    pygame.draw.circle(icon, (246, 246, 248), (32, 32), 22, 11)
-    window.set_icon(icon)
-    return window
+def _pinning(options: WindowOptions) -> Pinning:
+    try:
+        return Pinning(options.corners)
+    except CornerError as error:
+        raise WindowError(str(error)) from None
 
 
 def _gesture(event: pygame.Event, keys_down: set[str]) -> Gesture | None:

@@ -16,9 +16,10 @@ from world.event import Event, Prompt, Scene
 NUDGE_NS = 10_000_000
 TRANSITIONS = (1, 2, 4, 8, 16)
 AHEAD_BEATS = 2 * BEATS_PER_BAR  # a cue with a bar of its own is armed so long before
+LATE_BEATS = 1  # and still played so long after: that of the first bar cannot be armed before it
 
 DESK_COMMANDS = {
-    *(Command.NEXT, Command.PREVIOUS, Command.CANCEL, Command.TRANSITION, Command.QUANTISE),
+    *(Command.NEXT, Command.PREVIOUS, Command.CANCEL, Command.DISARM, Command.TRANSITION, Command.QUANTISE),
     *(Command.TAP, Command.RESYNC, Command.NUDGE_EARLIER, Command.NUDGE_LATER),
 }
 
@@ -30,8 +31,9 @@ class CueDesk:
 
     set_list: None without a file. clock, launches: the beat, and what waits for it. quantise: what prompts wait for
     that say nothing themselves. transition: blocks over which their words come in. staged: words that Command.NEXT
-    fires. message: the newest thing to tell the operator. first_beat_bpm: of a clock that runs from the first picture
-    on.
+    fires. playing: the index of the cue whose words were sent last; None for other words. next_by_hand: the index of
+    the cue that was made the next. message: the newest thing to tell the operator. first_beat_bpm: of a clock that
+    runs from the first picture on, if nobody else gives the beat.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class CueDesk:
         self.transition = model.options.transition
         self.staged = self.message = ""
         self._model, self._first_beat_bpm = model, first_beat_bpm
-        self._armed: int | None = None  # the index of the cue that is next by hand
+        self.playing: int | None = None
+        self.next_by_hand: int | None = None
         self._played: set[str] = set()  # cues with a bar of their own that were armed already, by name and bar
+        self._position = 0.0  # in beats, at the last look at the bars
 
     @property
     def has_next(self) -> bool:
@@ -58,8 +62,8 @@ class CueDesk:
     @property
     def next_cue(self) -> int | None:
         """The index of the cue that Command.NEXT fires if no prompt is staged."""
-        if self._armed is not None and self._armed < len(self.cues):
-            return self._armed
+        if self.next_by_hand is not None and self.next_by_hand < len(self.cues):
+            return self.next_by_hand
         return self.set_list.following if self.set_list else None
 
     def fire(self, action: FireCue | StagePrompt, t_ns: int) -> list[Fired]:
@@ -70,7 +74,7 @@ class CueDesk:
         elif not 0 <= action.index < len(self.cues):
             self.message = f"there is no cue {action.index + 1}: the set list has {len(self.cues)}"
         elif action.only_arm:
-            self._armed = action.index
+            self.next_by_hand = action.index
         else:
             return self._fire_cue(action.index, t_ns, "cue")
         return []
@@ -104,6 +108,8 @@ class CueDesk:
             return self._fire_cue(self.set_list.preceding, t_ns, "cue")
         if command is Command.CANCEL:
             self._cancel()
+        elif command is Command.DISARM:
+            self.next_by_hand = None
         elif command is Command.TRANSITION:
             longer = [blocks for blocks in TRANSITIONS if blocks > self.transition]
             self.transition = longer[0] if longer else TRANSITIONS[0]
@@ -121,7 +127,8 @@ class CueDesk:
         if self.set_list:
             self.set_list.refresh(now_ns)
         if first_flip_ns is not None and self._first_beat_bpm is not None:
-            self.clock.fix(self._first_beat_bpm, first_flip_ns)
+            if self.clock.source in ("", "audio"):
+                self.clock.fix(self._first_beat_bpm, first_flip_ns)
             self._first_beat_bpm = None
         self.launches.forget(now_ns)
         self._arm_bars(now_ns)
@@ -173,7 +180,7 @@ class CueDesk:
     def _fire_cue(self, index: int, t_ns: int, source: str) -> list[Fired]:
         cue = self.cues[index]
         quantise, transition = cue.quantise or self.quantise, cue.transition or self.transition
-        self._armed = None
+        self.next_by_hand = None
         assert self.set_list is not None, "a cue is in a set list"
         self.set_list.fired(index)
         return self._launch(Launch(cue.event, cue.name, source, quantise, 0, transition, index), t_ns)
@@ -183,12 +190,15 @@ class CueDesk:
         if launch.quantise == "off" or not self.clock.is_running:
             return [self._send(launch, t_ns)]
         beat = self.launches.first_beat(t_ns, launch.quantise)
-        self.launches.arm(replace(launch, beat=beat))
+        self.launches.arm(replace(launch, beat=beat, asked_ns=t_ns))
         return []
 
     def _send(self, launch: Launch, t_ns: int) -> Fired:
         if launch.transition:
             self._model.set_transition(launch.transition)
+        self.playing = launch.cue
+        if launch.source == "bar" and self.set_list and launch.cue is not None:
+            self.set_list.fired(launch.cue)  # one by hand was fired before it waited
         return launch.event, launch.source, t_ns
 
     def _arm_bars(self, now_ns: int) -> None:
@@ -196,17 +206,20 @@ class CueDesk:
         if not self.clock.is_running or not any(cue.bar for cue in self.cues):
             return
         now = self.clock.position(now_ns)
+        if now < self._position - BEATS_PER_BAR:  # the song has begun once more
+            self._played.clear()
+        self._position = now
         for index, cue in enumerate(self.cues):
             beat = ((cue.bar or 0) - 1) * BEATS_PER_BAR
             key = f"{cue.name} {cue.bar}"
-            if cue.bar and now <= beat <= now + AHEAD_BEATS and key not in self._played:
+            if cue.bar and now - LATE_BEATS <= beat <= now + AHEAD_BEATS and key not in self._played:
                 self._played.add(key)
                 transition = cue.transition or self.transition
                 self.launches.arm(Launch(cue.event, cue.name, "bar", "bar", beat, transition, index))
 
     def _cancel(self) -> None:
         if not self.launches.cancel():
-            self.staged, self._armed = "", None
+            self.staged, self.next_by_hand = "", None
 
     def _obey_beat(self, command: Command, t_ns: int) -> None:
         if command is Command.TAP:

@@ -19,8 +19,8 @@ class Launch:
     """An event that is armed for a beat.
 
     beat: counted from beat 0 of the clock. transition: blocks over which its words come in. cue: the index of the cue
-    that it is; None for what was typed or turned. target_ns: when the beat is, as it was known when the event was sent;
-    0 until then.
+    that it is; None for what was typed or turned. asked_ns: when it was asked for; 0 for what plays by itself.
+    target_ns: when the beat is, as it was known when the event was sent; 0 until then.
     """
 
     event: Event
@@ -30,6 +30,7 @@ class Launch:
     beat: float
     transition: int | None = None
     cue: int | None = None
+    asked_ns: int = 0
     target_ns: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -51,12 +52,14 @@ class Launches:
         self.errors_ns: deque[int] = deque(maxlen=KEPT)
         self._clock = clock
         self._sent: dict[int, Launch] = {}
+        self._dropped: list[tuple[Launch, str]] = []
         self._released: Launch | None = None
 
     def arm(self, launch: Launch) -> None:
         """Let an event wait; it takes the place of one that waits for the same beat, as only one could be seen."""
-        rest = [other for other in self.armed if (other.beat, type(other.event)) != (launch.beat, type(launch.event))]
-        self.armed = sorted([*rest, launch], key=lambda waiting: waiting.beat)
+        kind = launch.beat, type(launch.event)
+        self._drop([other for other in self.armed if (other.beat, type(other.event)) == kind], "another took its beat")
+        self.armed = sorted([*self.armed, launch], key=lambda waiting: waiting.beat)
 
     def first_beat(self, now_ns: int, quantise: str) -> float:
         """The next beat that an event sent from `now_ns` on can still meet."""
@@ -64,8 +67,18 @@ class Launches:
 
     def cancel(self) -> bool:
         """Take back all that waits; whether anything did."""
-        had, self.armed = bool(self.armed), []
+        had = bool(self.armed)
+        self._drop(list(self.armed), "taken back before its beat")
         return had
+
+    def take_dropped(self) -> list[tuple[Launch, str]]:
+        """What has waited and will not be sent, and why, since the last call."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+    def _drop(self, launches: list[Launch], why: str) -> None:
+        self._dropped += [(launch, why) for launch in launches]
+        self.armed = [launch for launch in self.armed if launch not in launches]
 
     def due(self, now_ns: int) -> Launch | None:
         """The next launch to be sent now, once; None if it is too early for all."""

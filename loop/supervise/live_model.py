@@ -32,12 +32,13 @@ from loop.link.message import (
 from loop.link.ring import FrameMark, FrameRing, Schedule
 from loop.supervise.block_memory import BlockMemory
 from loop.supervise.lives import ModelLives
+from loop.supervise.memory_choice import recall_for
 from loop.supervise.model import GoingOn, StreamOptions
 from loop.supervise.past import ShowPast
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
 from world.block import Snapshot
-from world.event import Dial, Event, Prompt, Rewind, Scene, words_of
+from world.event import Dial, Event, Prompt, Recall, Rewind, Scene, text_of, words_of
 from world.info import WorldInfo
 from world.options import WorldOptions
 
@@ -101,16 +102,19 @@ class LiveModel:
         """How many frames of the present ring `new_frames` has handed out or dropped."""
         return self._readers[-1].seen if self._readers else 0
 
-    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
+    def submit(
+        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+    ) -> None:
         """Hand over an event; it survives a death of the process. keep: drop the blocks after this one for it.
 
-        block: the block that the event is meant for; None: the next.
+        block: the block that the event is meant for; None: the next. leaps: that one is to be begun at once.
         """
         if keep is not None:
             self._memory.drop_after(keep)
+        event = self._with_memory(event)
         self._note_asked(number, event)
         if self._lives.is_fed:
-            self._lives.send(Submit(number, event, keep, self._memory.epoch, block))
+            self._lives.send(Submit(number, event, keep, self._memory.epoch, block, leaps))
 
     def set_mode(self, mode: str) -> None:
         """Switch prompts in this way from now on."""
@@ -128,7 +132,7 @@ class LiveModel:
     @property
     def is_switching(self) -> bool:
         """Whether a prompt was submitted under which no block has been made yet."""
-        return any(isinstance(event, Prompt) for event, _ in self._unmade.values())
+        return any(isinstance(event, Prompt | Recall) for event, _ in self._unmade.values())
 
     def can_take_back(self, kept: int) -> bool:
         """Whether the blocks after `kept` can be dropped and made anew: a process is there to do it."""
@@ -302,11 +306,23 @@ class LiveModel:
         self._readers.append(_Reader(self._next_ring, self.life))
         self._next_ring = None
 
+    def _with_memory(self, event: Event) -> Event:
+        """New words with what is to come back with them; words that come in over several blocks bring nothing."""
+        made = self._memory.made
+        if (
+            not isinstance(event, Prompt)
+            or event.text == self.words
+            or self._transition > 1
+            or not made
+            or not self.info
+        ):
+            return event
+        return recall_for(self.options.memory, self.past, made[-1].block.index, event.text, self.info) or event
+
     def _note_asked(self, number: int, event: Event) -> None:
         """Remember an event until its block is made."""
-        if isinstance(event, Prompt | Scene):
-            self.words = event.text
-        elif isinstance(event, Dial):
+        self.words = text_of(event) or self.words
+        if isinstance(event, Dial):
             self._dials[event.name] = event.value
         self._unmade[number] = event, None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ class GoingOn:
 
     made: its newest blocks, oldest first, since the last hard cut at most. past: those that can be gone back to.
     newest: the highest number that any of its blocks has; none is used again. words, dials: the newest that were asked
-    for, dials of the display included.
+    for, dials of the display included. bookmarks: blocks by name.
     """
 
     made: tuple[BlockMade, ...]
@@ -29,6 +29,7 @@ class GoingOn:
     words: str
     dials: dict[str, float] = field(default_factory=dict)
     past: tuple[BlockMade, ...] = ()
+    bookmarks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class StreamOptions:
     prompt: None is the world's showpiece. reserve: blocks to hold ready beyond the one that is due. mode: the way in
     which prompts are switched (loop.timing.switch.MODES). transition: blocks over which new words come in. spare:
     whether a second process stands by: "on", "off", or "auto" where there is memory for it. going_on: where it goes on,
-    if it does not begin; prompt and seed are those that it began with.
+    if it does not begin; prompt and seed are those that it began with. memory: what comes back as memory when the words
+    change (loop.supervise.memory_choice.MEMORIES).
     """
 
     world: WorldOptions
@@ -49,6 +51,7 @@ class StreamOptions:
     transition: int = 1
     spare: str = "auto"
     going_on: GoingOn | None = None
+    memory: str = "named"
 
 
 class Model(Protocol):
@@ -91,10 +94,12 @@ class Model(Protocol):
     @property
     def is_switching(self) -> bool: ...
 
-    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
+    def submit(
+        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+    ) -> None:
         """Hand over event `number`. keep: the newest block to keep, if the blocks after it were dropped for it.
 
-        block: the block that the event is meant for; None: the next.
+        block: the block that the event is meant for; None: the next. leaps: that one is to be begun at once.
         """
 
     def set_mode(self, mode: str) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+import numpy as np
+
 from loop.link.message import BlockMade
+from world.past_block import PastBlock
 
 ROOM_BYTES = 256 << 20  # five minutes of 832x480, many hours of the bundled world
 
@@ -19,6 +22,7 @@ class ShowPast:
     def __init__(self, blocks: Iterable[BlockMade] = (), room_bytes: int = ROOM_BYTES) -> None:
         self.memory_blocks = 0
         self._blocks: dict[int, BlockMade] = {}
+        self._means: dict[int, np.ndarray] = {}
         self._order: deque[int] = deque()
         self._left_bytes = room_bytes
         for made in blocks:
@@ -27,10 +31,13 @@ class ShowPast:
     def add(self, made: BlockMade) -> None:
         """Remember a block; the oldest are forgotten where there is no room for it."""
         self._blocks[made.block.index] = made
+        self._means[made.block.index] = made.block.latents.astype(np.float32).mean((0, 1, 3, 4))
         self._order.append(made.block.index)
         self._left_bytes -= made.block.latents.nbytes
         while self._left_bytes < 0:
-            self._left_bytes += self._blocks.pop(self._order.popleft()).block.latents.nbytes
+            oldest = self._order.popleft()
+            self._left_bytes += self._blocks.pop(oldest).block.latents.nbytes
+            del self._means[oldest]
 
     def knows(self, index: int) -> bool:
         """Whether block `index` is remembered."""
@@ -55,6 +62,22 @@ class ShowPast:
                 break
             tip = found[-1].block.parent
         return tuple(reversed(found))
+
+    def ancestors(self, tip: int) -> list[int]:
+        """The numbers of all blocks up to `tip` that are known, oldest first, over hard cuts too."""
+        found = []
+        while tip in self._blocks:
+            found.append(tip)
+            tip = self._blocks[tip].block.parent
+        return found[::-1]
+
+    def mean_latents(self, index: int) -> np.ndarray:
+        """The mean of a block's latents in each channel: float32 [C]."""
+        return self._means[index]
+
+    def recalled(self, tip: int, count: int) -> tuple[PastBlock, ...]:
+        """The newest blocks up to `tip`, at most so many, as a Recall brings them back."""
+        return tuple(made.block.past for made in self.line(tip)[-count:])
 
     def first_under(self, tip: int) -> int:
         """Of the blocks up to `tip` that were made under its words one after another, the first that is known."""

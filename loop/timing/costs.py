@@ -75,8 +75,9 @@ class Costs:
         self._pass.note(pass_ns)
 
     def note_recache(self, recache_ns: int) -> None:
-        """A recache."""
-        self._recache.note(recache_ns)
+        """A recache. Before the first block it had nothing to encode, and says nothing of those that follow."""
+        if self._first_frame.ns is not None:
+            self._recache.note(recache_ns)
 
     def note_encoding(self, encoding_ns: int) -> None:
         """An encoding of words that was slow enough for a thread of its own."""

@@ -6,9 +6,10 @@ from collections import deque
 from dataclasses import dataclass
 
 from loop.link.ring import FrameMark, Schedule
+from loop.timing.leap import Leap
+from loop.timing.slew import slew_to_meet
 from loop.timing.switch import Waiting
 
-MOST_SLEW = 0.05  # the largest share by which frames come sooner or later than planned, to bring a block to a beat
 SLEW_NS = 1_000_000
 MARGIN = 1.02  # a slow model's frames are spread a little wider than it makes them, so that they never run out
 
@@ -18,7 +19,8 @@ class Shown:
     """What one tick shows: a new frame, or None to leave the picture as it is.
 
     starved: a frame was due and none was ready. skipped: frames that were due before the new one and are not shown.
-    queue: frames that wait. due_ns: when the new frame was due, even if it came later than that.
+    queue: frames that wait. due_ns: when the new frame was due, even if it came later than that. leapt_ns: by how much
+    due times were moved forward for it.
     """
 
     frame: FrameMark | None
@@ -26,6 +28,7 @@ class Shown:
     skipped: int
     queue: int
     due_ns: int | None = None
+    leapt_ns: int = 0
 
 
 class Pacer:
@@ -34,11 +37,12 @@ class Pacer:
     Frames are due `period_ns` apart. If a frame is due and none is ready, the next one is shown as soon as it comes and
     the following ones are due from then on: lost time is not caught up, so latency cannot ratchet. If ticks were
     missed, all but the newest of the frames that became due meanwhile are skipped. While the picture is frozen, every
-    due time moves on with the clock.
+    due time moves on with the clock. A leap moves due times forward.
     """
 
     def __init__(self, fps: float) -> None:
         self.world_period_ns = int(1e9 / fps)  # never above: a block must not end after the tick that it ends with
+        self.leap = Leap(self.world_period_ns)
         self.period_ns = self.world_period_ns
         self._planned_ns = self.world_period_ns  # the period without slew
         self._least_ns = 0  # the shortest period that the model can sustain
@@ -46,6 +50,7 @@ class Pacer:
         self._queue: deque[FrameMark] = deque()
         self._next_due_ns: int | None = None
         self._missed_ns: int | None = None  # when a frame was due that has not come yet
+        self._last_ns = 0  # from when on the newest frame's time has run
         self._was_late = False
         self._current_block: int | None = None
         self._last_tick_ns: int | None = None
@@ -64,6 +69,7 @@ class Pacer:
     def drop_after(self, block: int) -> None:
         """Remove the frames of later blocks than `block`; the frames made instead of them get their due times."""
         self._queue = deque(mark for mark in self._queue if mark.block <= block)
+        self.leap.end()
 
     def waiting(self, now_ns: int) -> list[Waiting]:
         """The block on the screen and those in the queue, oldest first."""
@@ -74,6 +80,11 @@ class Pacer:
             due_ns = self._next_due_ns + place * self.period_ns
             blocks.setdefault(mark.block, Waiting(mark.block, due_ns, False))
         return list(blocks.values())
+
+    def after(self, block: int | None) -> tuple[int, int] | None:
+        """(when the first frame after `block` is due, how many frames are due before it); None: after all that wait."""
+        frames = sum(block is None or mark.block <= block for mark in self._queue)
+        return None if self._next_due_ns is None else (self._next_due_ns + frames * self.period_ns, frames)
 
     @property
     def oldest(self) -> FrameMark | None:
@@ -106,15 +117,13 @@ class Pacer:
     def align(self, target_ns: int | None, block_frames: int) -> None:
         """Slew the frames' period so that a block begins at `target_ns`; None: no slew any more.
 
-        The slew is MOST_SLEW at most, and never faster than the model: what is too far off is only brought nearer.
+        The slew has limits (loop.timing.slew): what is too far off is only brought nearer.
         """
         found = self.next_block(block_frames)
-        slew = 1.0
+        self._slew = 1.0
         if target_ns is not None and found is not None and self._next_due_ns is not None:
-            away_ns, frames = target_ns - self._next_due_ns, found[2]
-            frames += block_frames * round((away_ns / self._planned_ns - frames) / block_frames)
-            slew = away_ns / (frames * self._planned_ns) if frames > 0 and away_ns > 0 else 1.0
-        self._slew = min(max(slew, 1 - MOST_SLEW), 1 + MOST_SLEW)
+            away_ns = target_ns - self._next_due_ns
+            self._slew = slew_to_meet(away_ns, found[2], block_frames, self._planned_ns, self._least_ns)
         self._plan(self._planned_ns)
 
     def follow(self, number: int, due_ns: int, period_ns: int, at_once: bool = False) -> None:
@@ -141,6 +150,8 @@ class Pacer:
         self._last_tick_ns = now_ns
         if is_frozen:
             self._postpone(elapsed_ns)
+            self.leap.end()
+        leapt_ns = self._hurry(now_ns)
         if is_frozen or not self._is_due(now_ns):
             return Shown(None, False, 0, len(self._queue))
         if not self._queue:
@@ -155,8 +166,20 @@ class Pacer:
             due_ns, frame, skipped = next_ns, self._queue.popleft(), skipped + 1
             next_ns += self.period_ns
         self._missed_ns, self._next_due_ns, self._current_block = None, next_ns, frame.block
-        self.shown = frame
-        return Shown(frame, False, skipped, len(self._queue), due_ns)
+        self._last_ns, self.shown = next_ns - self.period_ns, frame
+        if self.leap.block is not None and frame.block >= self.leap.block:
+            self.leap.end()
+        return Shown(frame, False, skipped, len(self._queue), due_ns, leapt_ns)
+
+    def _hurry(self, now_ns: int) -> int:
+        """Move the due times forward as far as a leap wants it at this tick; by how much."""
+        awaited = self.leap.block
+        if awaited is None or not self._queue or self._next_due_ns is None or self._missed_ns is not None:
+            return 0
+        rest_ns = sum(mark.block < awaited for mark in self._queue) * self.period_ns
+        early_ns = self.leap.early_ns(self._queue[0].block, self._last_ns, self._next_due_ns, rest_ns, now_ns)
+        self._next_due_ns -= early_ns
+        return early_ns
 
     def ask_late(self) -> bool:
         """Whether a frame was missing when it was due, at any tick since the last call."""

@@ -6,9 +6,11 @@ from collections import deque
 from statistics import median
 
 from loop.link.cost import Cost
-from loop.link.message import BlockDone, BlockMade
+from loop.link.message import BlockDone, BlockMade, Taken
+from loop.timing.clock import TICK_NS
+from loop.timing.leap import LEAST_GAIN_NS, Change, Gestures
 from loop.timing.pacer import Pacer, Shown, SustainableCost
-from loop.timing.switch import keep
+from loop.timing.switch import keep, lead_ns
 
 
 class Playback:
@@ -26,9 +28,16 @@ class Playback:
         self._begun: deque[tuple[int, int]] = deque(maxlen=16)  # (block, when it was begun), of the newest blocks
         self._due: deque[tuple[int, int]] = deque(maxlen=16)  # (block, when its first frame was due)
         self._was_late = False  # a frame of the newest block was missing when it was due
+        self._newest = -1  # the newest block that was made
+        self._gestures = Gestures()
+        self._leaping: dict[int, bool] = {}  # numbers of events that leap and wait: whether each needs a recache
+        self._work_ns = 0  # for the block that is leapt to, from its boundary to its first frame
 
-    def block_made(self, made: BlockMade) -> None:
+    def block_made(self, made: BlockMade, now_ns: int) -> None:
         """A block's frames are there: if they came too late, or are the first, play them no faster than it was made."""
+        self._newest = made.block.index
+        if self.pacer.leap.block == self._newest + 1 and self._worst:
+            self.pacer.leap.begin(self._newest + 1, now_ns + self._worst.clean_ns + self._work_ns)
         self._was_late = self.pacer.ask_late()
         if self._was_late or self._worst is None:
             self.pacer.slow_down(made.took_ns * 5 // 4, self.block_frames)  # the clean pass is a fifth of a block
@@ -45,7 +54,8 @@ class Playback:
     def shown(self, shown: Shown) -> None:
         """A tick has shown this: note when a block came to the screen."""
         frame = shown.frame
-        if frame and shown.due_ns is not None and (not self._due or self._due[-1][0] != frame.block):
+        is_first = frame is not None and (not self._due or self._due[-1][0] != frame.block)
+        if frame and is_first and shown.due_ns is not None and not shown.leapt_ns:
             self._due.append((frame.block, shown.due_ns))
 
     @property
@@ -75,7 +85,62 @@ class Playback:
     def align(self, target_ns: int | None) -> None:
         """Bring the beginning of a block to `target_ns`, as far as that can be done unseen; None: no more."""
         self.pacer.align(target_ns, self.block_frames)
+        if target_ns is not None:
+            self.pacer.leap.end()
 
     def newest_to_keep(self, now_ns: int, is_switching: bool) -> int | None:
         """The newest block to keep when the words change now (loop.timing.switch.keep); None: keep all."""
         return keep(self.pacer.waiting(now_ns), self._worst, now_ns, is_switching)
+
+    def leaps(self, change: Change, kept: int | None, now_ns: int, is_asked: bool) -> bool:
+        """Whether to begin the next block at once for a change, and to show what comes before it faster.
+
+        Only the first change of a gesture leaps, and only where the model rests between two blocks. kept: the newest
+        block that is kept, if later ones are dropped for the change. is_asked: even where little is gained.
+        """
+        begins, cost = self._gestures.begins(change.is_words, now_ns), self._worst
+        if not begins or cost is None or self._busy_ns(cost) > self.block_ns:
+            return False
+        if not is_asked and self._gain_ns(cost, change.needs_recache, kept, now_ns) < LEAST_GAIN_NS:
+            return False
+        self._leaping[change.number] = change.needs_recache
+        self.pacer.leap.end()  # the block that was leapt to so far may be given up for this change
+        return True
+
+    def taken(self, taken: Taken) -> None:
+        """Events were taken for a block: leap to it if one of them leaps."""
+        needs = [self._leaping.pop(number) for number in taken.applied if number in self._leaping]
+        for number in taken.replaced:
+            self._leaping.pop(number, None)
+        if needs and self._worst:
+            self._work_ns = _work_ns(self._worst, taken.recaches or any(needs)) + self._worst.unseen_ns + TICK_NS
+            is_next = taken.block == self._newest + 1  # else another block is in flight, and comes before it
+            self.pacer.leap.begin(taken.block, taken.t_ns + self._work_ns if is_next else None)
+
+    def stop_leaping(self) -> None:
+        """What the leap was begun for may come later than it was said, or never."""
+        self._leaping.clear()
+        self.pacer.leap.end()
+
+    def _busy_ns(self, cost: Cost) -> int:
+        """The longest time from a block's first frame to that of the next block."""
+        return cost.clean_ns + cost.first_frame_ns + cost.unseen_ns + TICK_NS
+
+    def _gain_ns(self, cost: Cost, needs_recache: bool, kept: int | None, now_ns: int) -> int:
+        """How much sooner a change is expected to be seen if it leaps now."""
+        after = self.pacer.after(kept)
+        if after is None:
+            return 0
+        (due_ns, frames), work_ns = after, cost.encoding_ns + _work_ns(cost, needs_recache)
+        begun_ns = due_ns - lead_ns(cost, "auto", self.block_ns)  # of the next block, if the change did not come
+        ready_ns = now_ns + work_ns
+        if ready_ns + TICK_NS > due_ns or (kept is None and now_ns > begun_ns):  # the next block will not hold it
+            due_ns, frames = due_ns + self.block_ns, frames + self.block_frames
+            ready_ns = min(now_ns, begun_ns) + cost.first_frame_ns + cost.clean_ns + work_ns
+        seen_ns = max(ready_ns, now_ns + frames * self.pacer.leap.step_ns)
+        return min(due_ns - seen_ns, self.pacer.leap.left_ns(now_ns))
+
+
+def _work_ns(cost: Cost, needs_recache: bool) -> int:
+    """From a boundary to the first frame of the block after it, at the longest."""
+    return cost.first_frame_ns + (cost.recache_ns if needs_recache else 0)

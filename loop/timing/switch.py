@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from loop.link.cost import Cost
 from loop.timing.clock import TICK_NS
 
-MODES = ("auto", "inline", "overlap", "snap")
+MODES = ("auto", "inline", "overlap", "snap", "leap")
 PLAIN = "plain"  # one bank, and no time planned for a switch: the baseline of the benchmarks
+WHOLE = "whole"  # auto without leaps, so that every block plays for its whole time: the baseline of a leap
+AHEAD = ("overlap", "auto", "leap", WHOLE)  # modes in which a recache may run beside a block
+TAKES_BACK = ("snap", "auto", "leap", WHOLE)  # modes in which blocks that nobody has seen are dropped
+LEAPS = ("auto", "leap")  # modes in which what is left of a block may be shown faster
 
 
 def lead_ns(cost: Cost | None, mode: str, play_ns: int) -> int:
@@ -33,14 +37,15 @@ def lead_ns(cost: Cost | None, mode: str, play_ns: int) -> int:
     return cost.first_frame_ns + max(0, excess_ns) + margin_ns
 
 
-def fits(cost: Cost | None, now_ns: int, due_ns: int | None, hard_cut: bool = False) -> bool:
+def fits(cost: Cost | None, now_ns: int, due_ns: int | None, no_recache: bool = False) -> bool:
     """Whether a recache that begins now, and the first frame of the block after it, are done by `due_ns`.
 
-    A hard cut needs no recache. True where nothing was measured yet (cost None) or nothing is due (due_ns None).
+    no_recache: it needs none, as a hard cut does. True where nothing was measured yet (cost None) or nothing is due
+    (due_ns None).
     """
     if cost is None or due_ns is None:
         return True
-    needed_ns = cost.first_frame_ns if hard_cut else cost.switch_ns
+    needed_ns = cost.first_frame_ns if no_recache else cost.switch_ns
     return now_ns + needed_ns + TICK_NS <= due_ns
 
 

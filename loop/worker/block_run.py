@@ -44,7 +44,6 @@ class BlockRun:
         self._index = parts.session.index
         now_ns = parts.clock.now_ns()
         self._times = _Times(now_ns, now_ns)
-        self._due_ns = parts.output.due_ns
         self._block: Block | None = None
         self._taken: list[Numbered] = []
 
@@ -80,11 +79,12 @@ class BlockRun:
         must_wait = self._ahead.is_asked and not self._ahead.fits
         if must_wait:
             self._inbox.postpone()
+        recaches = self._inbox.has_words and not must_wait
         applied, replaced = ([], ()) if must_wait else self._inbox.take(self._index)
         self._inbox.release(self._index + 1)
         self._taken = [*taken_ahead, *applied]
         if applied or replaced:
-            self._link.send(Taken(self._index, submitted(applied), replaced, self._times.begun))
+            self._link.send(Taken(self._index, submitted(applied), replaced, self._times.begun, recaches))
         return [event for _, event in applied]
 
     def _follow(self, done: Pass, conditions: Conditions) -> None:
@@ -116,13 +116,13 @@ class BlockRun:
         inbox = self._inbox
         if inbox.has_take_back:
             return True
-        if inbox.mode in ("overlap", PLAIN) or not inbox.is_urgent:
+        if inbox.mode in ("overlap", PLAIN) or not inbox.is_urgent(self._index):
             return False
         if self._block:
             return inbox.mode in ("inline", "snap")
         if inbox.mode == "inline":
             return False
-        return fits(self._costs.worst, self._clock.now_ns(), self._due_ns, inbox.has_scene)
+        return fits(self._costs.worst, self._clock.now_ns(), self._output.due_ns, not inbox.has_words)
 
     def _recache_ahead(self) -> None:
         """Recache for the next block now, if this block and the next one stay in time."""
@@ -134,12 +134,14 @@ class BlockRun:
         self._times.ahead += self._clock.now_ns() - begun_ns
 
     def _has_slack(self, at_ns: int) -> bool:
-        """Whether this block still comes in time with a recache before its last pass."""
-        cost = self._costs.worst
-        if cost is None or self._due_ns is None:
+        """Whether this block still comes in time with a recache before its last pass; one that is leapt to does not."""
+        cost, due_ns = self._costs.worst, self._output.due_ns
+        if self._inbox.leaps_to(self._index):
+            return False
+        if cost is None or due_ns is None:
             return True
         spent_ns = at_ns - self._times.begun - self._times.ahead
-        return at_ns + max(0, cost.first_frame_ns - spent_ns) + cost.recache_ns <= self._due_ns
+        return at_ns + max(0, cost.first_frame_ns - spent_ns) + cost.recache_ns <= due_ns
 
     def _show(self, made: Made, conditions: Conditions) -> None:
         """Decode the block into the ring and report it."""

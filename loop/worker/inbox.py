@@ -27,7 +27,7 @@ from loop.worker.encoding import Encoded, Encoding
 from loop.worker.sequencer import Numbered, has_words, take
 from loop.worker.window_link import WindowLink
 from world.block import Session
-from world.event import Event, Prompt, Rewind, Scene, event_of, words_of
+from world.event import Event, Prompt, Rewind, Scene, event_of, text_of, words_of
 from world.prompt_mix import Words, transition_steps
 
 
@@ -57,6 +57,8 @@ class Inbox:
         self._mixes: deque[Words] = deque()  # of the present transition, those that are not waiting yet
         self._later: list[Submit] = []  # events for blocks that come after the next one
         self._patient: set[int] = set()  # the numbers of waiting events that were meant for the block they get
+        self._leaping: set[int] = set()  # the numbers of events whose block is to be begun at once
+        self._leapt_to = -1  # the newest block that such an event was taken for
         self._next_block = 0
         self.is_resting = False
         self.draws: deque[DrawStored] = deque()
@@ -110,12 +112,16 @@ class Inbox:
         """Whether something waits that needs a recache, such as words that differ from those in force."""
         return has_words(self.waiting, self._session.conditions.words)
 
-    @property
-    def is_urgent(self) -> bool:
-        """Whether words or a hard cut wait that are to be seen as soon as can be."""
+    def is_urgent(self, block: int) -> bool:
+        """Whether something waits that is to be seen as soon as can be, in place of block `block` if that is sooner."""
         hasty = [(number, event) for number, event in self.waiting if number not in self._patient]
         has_scene = any(isinstance(event, Scene) for _, event in hasty)
-        return has_scene or has_words(hasty, self._session.conditions.words)
+        leaps = any(number in self._leaping and not self._dials.has_moved(event, block) for number, event in hasty)
+        return has_scene or leaps or has_words(hasty, self._session.conditions.words)
+
+    def leaps_to(self, block: int) -> bool:
+        """Whether block `block` is to be begun at once, for something that waits or was taken for it."""
+        return self._leapt_to >= block or any(number in self._leaping for number, _ in self.waiting)
 
     def release(self, block: int) -> None:
         """From now on let events wait that are meant for `block` or an earlier one."""
@@ -149,6 +155,8 @@ class Inbox:
         self.waiting.clear()
         self._later.clear()
         self._patient.clear()
+        self._leaping.clear()
+        self._leapt_to = -1
         self._mixes.clear()
         self._dials = dials
         for submit in submits:
@@ -176,7 +184,10 @@ class Inbox:
         kept = {number for number, _ in (*applied, *held)}
         replaced = tuple(number for number in submitted(self.waiting) if number not in kept)
         self.waiting = [*held, *((NOBODY, event) for event in remaining)]
+        if any(number in self._leaping for number, _ in applied):
+            self._leapt_to = block
         self._patient &= {number for number, _ in self.waiting}
+        self._leaping -= {*submitted(applied), *replaced}
         self._has_postponed = False
         return applied, replaced
 
@@ -209,7 +220,9 @@ class Inbox:
         if submit.keep is not None:
             self._take_back = submit.keep if self._take_back is None else min(self._take_back, submit.keep)
             self.epoch = submit.epoch
-        if self._session.slow_words and isinstance(submit.event, Prompt | Scene):
+        if submit.leaps:
+            self._leaping.add(submit.id)
+        if self._session.slow_words and text_of(submit.event) is not None:
             self.encoding = self.encoding or Encoding(self._session.encode, self._clock)
             self.encoding.begin(submit)
         else:
@@ -242,11 +255,11 @@ class Inbox:
 
     def _begin_transition(self, event: Event) -> Event:
         """The first mix of a transition to the new words, or `event` itself where there is none."""
-        if not isinstance(event, Prompt | Scene):
+        if text_of(event) is None:
             return event
         self._mixes.clear()
         words = self._session.conditions.words
-        if isinstance(event, Scene) or self._transition == 1 or event.text == words or self.has_scene:
+        if not isinstance(event, Prompt) or self._transition == 1 or event.text == words or self.has_scene:
             return event
         self._mixes.extend(transition_steps(words, event.text, self._transition))
         return event_of(self._mixes.popleft())

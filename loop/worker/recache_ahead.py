@@ -1,4 +1,4 @@
-"""A recache for the next block that runs before its boundary, behind the words in force (modes overlap and auto)."""
+"""A recache for the next block that runs before its boundary, behind the words in force (modes AHEAD)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from loop.link.message import Taken
 from loop.timing.clock import Clock
 from loop.timing.costs import Costs
-from loop.timing.switch import fits
+from loop.timing.switch import AHEAD, fits
 from loop.worker.frame_output import FrameOutput
 from loop.worker.inbox import Inbox, submitted
 from loop.worker.sequencer import Numbered
@@ -39,19 +39,27 @@ class RecacheAhead:
     @property
     def is_asked(self) -> bool:
         """Whether words wait for which the mode allows a recache ahead."""
-        return self._parts.inbox.mode in ("overlap", "auto") and self._parts.inbox.has_words
+        return self._parts.inbox.mode in AHEAD and self._parts.inbox.has_words
 
     @property
     def fits(self) -> bool:
         """Whether a recache that begins now leaves the next block in time. Words are made to wait only once."""
         parts = self._parts
-        return parts.inbox.has_postponed or fits(parts.costs.worst, parts.clock.now_ns(), parts.output.due_ns)
+        return parts.inbox.has_postponed or fits(parts.costs.worst, parts.clock.now_ns(), self._due_ns)
+
+    @property
+    def _due_ns(self) -> int | None:
+        """When the next block is due, at the earliest: one that is leapt to may be shown at once."""
+        output, due_ns, period_ns = self._parts.output, self._parts.output.due_ns, self._parts.output.period_ns
+        if due_ns is None or period_ns is None or not self._parts.inbox.leaps_to(self._parts.session.index - 1):
+            return due_ns
+        return min(due_ns, self._parts.clock.now_ns() + output.block_frames * period_ns)
 
     def begin(self, block: int) -> None:
         """Take what waits for `block` and recache for it, while the present words stay in force until that block."""
         parts, begun_ns = self._parts, self._parts.clock.now_ns()
         taken, replaced = parts.inbox.take(block)
-        parts.link.send(Taken(block, submitted(taken), replaced, begun_ns))
+        parts.link.send(Taken(block, submitted(taken), replaced, begun_ns, recaches=True))
         parts.session.ahead([event for _, event in taken])
         self._taken += taken
         self._under_way.append((begun_ns, submitted(taken)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from world.event import Blend, Dial, Event, Prompt, Rebuild, Rewind, Scene, words_of
+from world.event import Dial, Event, Prompt, Rebuild, Recall, Rewind, Scene, words_of
 from world.prompt_mix import Words
 
 Numbered = tuple[int, Event]
@@ -13,8 +13,8 @@ Numbered = tuple[int, Event]
 def take(waiting: Sequence[Numbered]) -> list[Numbered]:
     """The events of `waiting` that a boundary applies, in order: each dial's latest, the last words, every trigger.
 
-    Words are a Prompt, a Blend or a Scene. A Scene replaces the words before it; a Prompt after a Scene gives the new
-    scene its words.
+    Words are a Prompt, a Blend, a Recall or a Scene. A Scene replaces the words before it; a Prompt or a Recall after a
+    Scene gives the new scene its words.
     """
     last: dict[str, int] = {_slot(number, event): number for number, event in waiting}
     kept = [(number, event) for number, event in waiting if last[_slot(number, event)] == number]
@@ -22,10 +22,10 @@ def take(waiting: Sequence[Numbered]) -> list[Numbered]:
 
 
 def has_words(waiting: Sequence[Numbered], words: Words) -> bool:
-    """Whether `waiting` needs a recache: it has other words than `words`, or a Rebuild, and no hard cut."""
+    """Whether `waiting` needs a recache: it has other words than `words`, or new memory, and no hard cut."""
     events = [event for _, event in waiting]
-    asked = [words_of(event) for event in events if isinstance(event, Prompt | Blend)]
-    asks = any(isinstance(event, Rebuild) for event in events) or (bool(asked) and asked[-1] != words)
+    asked = [spoken for event in events if (spoken := words_of(event)) is not None]
+    asks = any(isinstance(event, Rebuild | Recall) for event in events) or (bool(asked) and asked[-1] != words)
     return asks and not any(isinstance(event, Scene) for event in events)
 
 
@@ -63,4 +63,4 @@ def _merge_scene(waiting: Sequence[Numbered], kept: list[Numbered]) -> list[Numb
     if not scenes:
         return kept
     seed = scenes[-1].seed
-    return [(n, Scene(e.text, seed)) if isinstance(e, Prompt) else (n, e) for n, e in kept]
+    return [(n, Scene(e.text, seed)) if isinstance(e, Prompt | Recall) else (n, e) for n, e in kept]

@@ -21,6 +21,7 @@ from world.block import World
 log = logging.getLogger(__name__)
 POLL_S = 0.05  # the longest wait between two looks at the schedule; a message ends it at once
 FULL_S = 0.002  # the same while the ring is full
+LEAP_S = 0.008  # the same after a block that was leapt to: when the next one is due changes with its first frame
 SPARE = 8  # blocks beyond the reserve that can be taken back
 
 
@@ -67,7 +68,8 @@ class Stream:
                 self._ahead.begin(self._parts.session.index)
             self._ahead.note_finished()
             wait_s = self._wait_s()
-            inbox.receive(min(max(wait_s, 0.0), POLL_S))
+            most_s = LEAP_S if inbox.leaps_to(self._parts.session.index - 1) else POLL_S
+            inbox.receive(min(max(wait_s, 0.0), most_s))
             if wait_s <= 0 and not inbox.has_take_back:
                 return not inbox.closed
         return False
@@ -109,7 +111,7 @@ class Stream:
         output, costs = self._parts.output, self._parts.costs
         if not output.has_room:
             return FULL_S
-        if not output.is_scheduled:
+        if not output.is_scheduled or self._parts.inbox.leaps_to(self._parts.session.index):
             return 0.0
         due_ns, period_ns = output.due_ns, output.period_ns
         if due_ns is None or period_ns is None:

@@ -193,6 +193,37 @@ def _is_new(show: Show, number: int, text: str) -> bool:
     return text not in (*earlier, show.model.options.prompt)
 
 
+def a_leap_keeps_its_bounds(show: Show) -> Iterator[str]:
+    """No frame comes sooner after another, and no more time is stolen in any second, than the header says."""
+    leap = show.trace.of("header")[0]["leap"] if show.trace.of("header") else {}
+    flips = show.trace.of("flip")
+    shown = [b for a, b in pairwise([{"frame": None}, *flips]) if a["frame"] != b["frame"]]
+    leapt = [line for line in shown if "leapt_ms" in line]
+    for before, after in pairwise(shown):
+        if "leapt_ms" in after and after["due_ns"] - before["due_ns"] < 1e9 / show.plan.fps / leap["most_rate"] - 2:
+            yield f"frame {after['frame']} came too soon after frame {before['frame']}"
+    for line in leapt:
+        stolen_ms = sum(other["leapt_ms"] for other in leapt if 0 <= line["t_ns"] - other["t_ns"] < 0.999e9)
+        if stolen_ms > leap["most_ms"] + 0.01:
+            yield f"{stolen_ms} ms were stolen in the second before {line['t_ns']}"
+    if leapt and show.plan.mode not in ("auto", "leap") and not any(key == "f2" for _, key in show.plan.keys):
+        yield f"{show.plan.mode} leaps"
+
+
+def no_frame_is_skipped(show: Show) -> Iterator[str]:
+    """No tick is late here, so all frames of a block that is shown are shown, unless it was taken back."""
+    if show.engine.skipped:
+        yield f"{show.engine.skipped} frames were skipped"
+    if show.plan.mishaps:
+        return
+    shown = [b for a, b in pairwise([{"frame": None}, *show.trace.of("flip")]) if a["frame"] != b["frame"]]
+    frames = Counter(line["block"] for line in shown)
+    forgotten = {card.block.index for card in show.story.cards if card.forgotten_ns is not None}
+    for block in sorted(frames)[:-1]:
+        if frames[block] != show.plan.frames and block not in forgotten:
+            yield f"{frames[block]} of {show.plan.frames} frames of block {block} were shown"
+
+
 CHECKS: tuple[Callable[[Show], Iterator[str]], ...] = (
     every_event_ends_once,
     new_frames_are_shown,
@@ -206,4 +237,6 @@ CHECKS: tuple[Callable[[Show], Iterator[str]], ...] = (
     overtaken_words_are_replaced,
     the_last_values_are_reached,
     everything_is_given_back,
+    a_leap_keeps_its_bounds,
+    no_frame_is_skipped,
 )

@@ -63,7 +63,7 @@ def random_plan(seed: int, allow: Allow) -> Plan:
         open_ms=round(open_ms),
         start_ms=start_ms,
         reserve=reserve,
-        mode=chance.choice(("auto", "auto", "snap", "inline", "overlap")),
+        mode=chance.choice(("auto", "auto", "leap", "snap", "inline", "overlap")),
         transition=chance.choice((1, 1, 1, 3)),
         script=_script(chance, EVENTS_S - from_s) if has_events else (),
         typed=_typed(chance, from_s, EVENTS_S) if has_events else (),

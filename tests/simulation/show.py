@@ -19,6 +19,7 @@ from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
 from loop.output.trace import Trace
+from loop.stage.stage import OnStage
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import StreamOptions
 from loop.timing.clock import Clock
@@ -59,6 +60,7 @@ class Plan:
     reserve: int = 0
     mode: str = "auto"
     transition: int = 1
+    memory: str = "named"
     spare: str = "off"
     script: tuple[tuple[float, Event], ...] = ()
     typed: tuple[tuple[float, str], ...] = ()
@@ -164,8 +166,16 @@ class Show:
         return self.ended_ns - last_ns >= (self.plan.quiet_s + self.plan.mending_s) * 1e9
 
 
-def play(plan: Plan, wait_s: float = 1.0, folder: Path | None = None) -> Show:
-    """Play a show to its end. wait_s: the longest wait between two looks at the keys. folder: save it there."""
+def play(
+    plan: Plan,
+    wait_s: float = 1.0,
+    folder: Path | None = None,
+    on_stage: Callable[[LiveModel], OnStage] = OnStage.empty,
+) -> Show:
+    """Play a show to its end. wait_s: the longest wait between two looks at the keys. folder: save it there.
+
+    on_stage(model): what stands on the stage.
+    """
     clock, rings, story, lives = VirtualTime(), Rings(), Story(), []
     probe = ProbeOptions(plan.fps, plan.frames, plan.block_ms, plan.recache_ms)
     mishaps = {mishap.life: mishap for mishap in plan.mishaps}
@@ -180,10 +190,12 @@ def play(plan: Plan, wait_s: float = 1.0, folder: Path | None = None) -> Show:
         return lives[-1]
 
     world = WorldOptions("probe", probe=probe)
-    options = StreamOptions(world, plan.seed, "the first words", plan.reserve, plan.mode, plan.transition, plan.spare)
+    options = StreamOptions(
+        world, plan.seed, "the first words", plan.reserve, plan.mode, plan.transition, plan.spare, memory=plan.memory
+    )
     model = LiveModel(options, launch, clock, rings.create, patience_s=HANG_S)
     screen, trace = SimulatedScreen(clock, gestures_of(plan)), Lines()
-    controls = ShowControls(screen, Script(plan.script), model)
+    controls = ShowControls(screen, Script(plan.script), model, stage=on_stage(model))
     archive = SessionWriter(open_log(folder), lambda: clock.now_ns() / 1e9) if folder else None
     outputs = Outputs(trace, None, clock.now_ns, archive)
     engine = Engine(Parts(screen, model, controls, outputs, lambda engine: (), clock), None, wait_s)

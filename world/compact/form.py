@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,13 @@ class WorldForm:
             asked = "x".join(map(str, picture))
             raise WorldError(f"picture {asked}: this world draws {width}x{height} only")
 
+    def with_sink(self, sink: int | None) -> WorldForm:
+        """The same form with a sink of so many latent frames; raises WorldError if no block has room beside it."""
+        if sink is not None and sink >= self.window:
+            most = self.window - 1
+            raise WorldError(f"sink {sink}: this world's window of {self.window} holds a sink of at most {most}")
+        return self if sink is None else replace(self, sink=sink)
+
     def info(self, name: str) -> WorldInfo:
         """The WorldInfo of the world that has this form."""
         language = self.language
@@ -72,6 +79,7 @@ class WorldForm:
             picture=self.geometry.picture,
             showpiece=language.showpiece,
             memory_blocks=self.window,
+            sink_blocks=max(1, self.sink),
             dials=dict(self.dials),
             vocabulary=tuple(sorted(language.thesaurus)),
             silent=tuple(sorted(language.silent)),

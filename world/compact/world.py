@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,8 +20,8 @@ from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.device import resolve
 from world.dit.speed import accelerate, speed_for
-from world.info import WorldError
-from world.options import WorldOptions
+from world.info import WorldError, steps_dial
+from world.options import WorldOptions, step_counts
 
 
 class CompactWorld(nn.Module):
@@ -59,15 +60,19 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     """Open a compact world; raises WorldError for another picture size or unreadable weights."""
     world = CompactWorld.load(file_of(options.name))
     world.form.check_picture(options.picture)
+    form = world.form.with_sink(options.sink)
     device = resolve(options.device)
     world.to(device)
     # torch's stubs leave memory_format out
     world.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = world.model
-    config = sizes(world.form, model.dit.config, options.positions)
+    steps = step_counts(options.steps)
+    config = sizes(form, model.dit.config, options.positions or "relative")
+    config = replace(config, sampler=config.sampler.beginning(steps.first))
     speed = speed_for(device, options.speed, model.dit.dtype)
     transformer = accelerate(model.dit, config, device, speed)
-    info = world.form.info(options.name)
+    info = form.info(options.name)
+    info = replace(info, dials={**info.dials, **steps_dial(steps.then or len(form.steps))})
     return DiffusionWorld(config, transformer, world.encode, world.decoder, info, model.condition, device)
 
 

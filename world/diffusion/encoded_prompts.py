@@ -14,7 +14,7 @@ from torch import Tensor
 from world.diffusion.model import DiffusionModel, TextEncoding
 from world.dit.device import upload
 from world.dit.dit import TextKV
-from world.info import WorldInfo
+from world.info import STEPS_DIAL, WorldInfo
 from world.prompt_mix import Part, Words, parts_of
 
 
@@ -75,10 +75,14 @@ class EncodedPrompts:
         """Every dial of the world in its order, those never touched at rest."""
         return {name: dials.get(name, limits.rest) for name, limits in self._model.info.dials.items()}
 
+    def _inputs(self, dials: Mapping[str, float]) -> list[float]:
+        """The dials that the model itself reads; how many steps it makes is no input of it."""
+        return [value for name, value in self.dial_values(dials).items() if name != STEPS_DIAL]
+
     def condition(self, text: Words, dials: Sequence[Mapping[str, float]]) -> Tensor | None:
         """[B, F, dim] for F latent frames under one prompt, each with its dials; None if the world has no condition."""
         if self._model.condition is None:
             return None
-        values = torch.tensor([list(self.dial_values(of_frame).values()) for of_frame in dials])
+        values = torch.tensor([self._inputs(of_frame) for of_frame in dials])
         batched = upload(values, self._model.device).expand(self._model.config.latents.batch, -1, -1)
         return self._model.condition(self[text].pooled, batched)

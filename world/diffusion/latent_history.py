@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from world.block import Block
 from world.diffusion.recache import Stretch
 from world.dit.device import upload
+from world.past_block import PastBlock
 
 Dials = list[dict[str, float]]  # of each latent frame
 
@@ -35,6 +37,12 @@ class LatentHistory:
         self._device = device
         self._blocks: dict[int, KeptLatents] = {}
 
+    def copy(self) -> LatentHistory:
+        """Another history of the same blocks."""
+        twin = LatentHistory(self._device)
+        twin._blocks = dict(self._blocks)
+        return twin
+
     def add(self, block: Block) -> None:
         """Keep a block's latents."""
         latents = upload(torch.from_numpy(block.latents).float(), self._device)
@@ -55,6 +63,13 @@ class LatentHistory:
         dials = [block.dials for block in blocks for _ in range(block.start, block.end)]
         stretch = Stretch(torch.cat([block.latents for block in blocks], 1), blocks[0].start)
         return stretch.last(frames), dials[-frames:]
+
+    def recalled(self, blocks: Sequence[PastBlock], most: int) -> tuple[Tensor, Dials]:
+        """The newest latent frames of recalled blocks, at most so many: [B, f, C, h, w]; and the dials of each."""
+        latents = np.concatenate([block.latents for block in blocks if block.latents is not None], 1)
+        dials = [dict(block.dials) for block in blocks if block.latents is not None for _ in block.latents[0]]
+        skipped = max(0, len(dials) - most)
+        return upload(torch.from_numpy(latents[:, skipped:]).float(), self._device), dials[skipped:]
 
     def block(self, index: int) -> tuple[Stretch, Dials]:
         """One block, and the dials of each of its latent frames."""

@@ -182,6 +182,16 @@ class LeadingSession:
         self._tell("again", block)
         return self._session.again(block)
 
+    def rehearse(self, block: Block) -> Block:
+        """Make a logged block anew, and be where the session was before."""
+        self._tell("rehearse", block)
+        return self._session.rehearse(block)
+
+    def follow(self, block: Block) -> None:
+        """Take a logged block for the one after its parent."""
+        self._tell("follow", block)
+        self._session.follow(block)
+
     def _tell(self, name: str, *arguments: Any) -> None:
         self._world.ranks.tell(Call(name, arguments))
 

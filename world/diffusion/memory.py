@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from world.cache_work import Append, Clear, Recache, Swap, Work
+from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
 from world.diffusion.encoded_prompts import EncodedPrompts
 from world.diffusion.latent_history import LatentHistory
 from world.diffusion.model import DiffusionModel
@@ -41,7 +41,8 @@ class StreamMemory:
                 dit.prepare(bank, torch.zeros(shape, device=device), modulation)
 
     def do(self, work: Work) -> None:
-        """One piece of work, in the order in which the switch state asked for it."""
+        """One piece of work, in the order in which the switch state asked for it; a Remake is the session's."""
+        assert not isinstance(work, Remake), "a block is made by the session"
         with torch.inference_mode():
             if isinstance(work, Clear):
                 self.banks.front.clear()
@@ -49,6 +50,8 @@ class StreamMemory:
                 self._recache(work)
             elif isinstance(work, Append):
                 self._append(work)
+            elif isinstance(work, Flush):
+                self.banks.front.flush(work.end)
             elif isinstance(work, Swap):
                 self.side.join()
                 self.banks.swap()
@@ -59,6 +62,10 @@ class StreamMemory:
                 self.banks.back.clear()
                 return
             stretch, dials = self.history.before(work.end, work.frames)
+            if work.recalled:
+                most = self._model.config.cache.rules.most_recalled(work.frames)
+                recalled, of_recalled = self.history.recalled(work.recalled, most)
+                stretch, dials = stretch.led_by(recalled), [*of_recalled, *dials[len(of_recalled) :]]
             stretch = stretch.under(self._prompts.condition(work.words, dials))
             rebuild(self._encoder(work.words), self.banks, stretch, work.renew)
 

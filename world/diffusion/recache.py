@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from world.dit.cache import BankPair, CacheBank
@@ -25,6 +26,10 @@ class Stretch:
     def under(self, condition: Tensor | None) -> Stretch:
         """The same latents under `condition`."""
         return replace(self, condition=condition)
+
+    def led_by(self, latents: Tensor) -> Stretch:
+        """The same stretch with these latents [B, f, C, h, w] in place of its first f frames."""
+        return replace(self, latents=torch.cat([latents, self.latents[:, latents.shape[1] :]], 1))
 
     def last(self, frames: int) -> Stretch:
         """The newest `frames` of it."""

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Remade, Snapshot
-from world.cache_work import Recache, Work
+from world.cache_work import Recache, Remake, Work
 from world.diffusion.encoded_prompts import EncodedPrompt, EncodedPrompts
 from world.diffusion.memory import StreamMemory
 from world.diffusion.model import DiffusionModel
 from world.dit.cache import BankPair
-from world.dit.denoise import Sampler
+from world.dit.denoise import Sampler, Samplers
 from world.dit.device import finish, upload
 from world.dit.dit import TimeEmbeddings
 from world.dit.noise import normal
 from world.event import Event, words_of
 from world.fold import logged_line, passes_to_restore
-from world.info import WorldError
+from world.info import STEPS_DIAL, WorldError
 from world.prompt_mix import Words
 from world.switch_state import SPARE, SwitchState
 
@@ -40,8 +40,8 @@ class DiffusionSession:
     ) -> None:
         self.state = SwitchState(model.config.cache.rules, model.info.dials, Conditions(prompt, seed), spare)
         self._model, self._config, self._noise = model, model.config, noise
-        self._prompts, self._sampler = EncodedPrompts(model), Sampler(model.config.sampler)
-        self._times = TimeEmbeddings(model.dit, [*self._sampler.timesteps, model.config.sampler.clean])
+        self._prompts, self._samplers = EncodedPrompts(model), Samplers(model.config.sampler)
+        self._times = TimeEmbeddings(model.dit)
         self._drawn: dict[tuple[int, int, int], Tensor] = {}  # noise by seed, block and step
         self._memory = StreamMemory(model, self._prompts, self._times)
 
@@ -169,9 +169,41 @@ class DiffusionSession:
         self._do(self.state.again(block))
         return self.step()
 
+    def rehearse(self, block: Block) -> Block:
+        """Make a logged block anew, as `again` does, and be where the session was before.
+
+        It is made with the back bank, so that the front one stays as it is.
+        """
+        before, history, banks = self.state.copy(), self._memory.history.copy(), self.banks
+        work = self.state.again(block)
+        if not any(isinstance(piece, Recache) for piece in work):
+            banks.back.copy(banks.front)
+            banks.swap()
+        self._do(work)
+        passes = self.begin()
+        made = next(done.block for done in passes if isinstance(done, Made))
+        passes.close()
+        banks.swap()
+        self.state, self._memory.history = before, history
+        return made
+
+    def follow(self, block: Block) -> None:
+        """Take a logged block for the one after its parent: what `fold` does for one more."""
+        self._do(self.state.again(block))
+        self._do(self.state.begin(()))
+        flight = self.state.flight
+        if flight and not self._config.cache.rules.clean_pass:  # the cache keeps what the last noisy pass wrote
+            self._do([Remake(self.index, self.state.end, flight.conditions)])
+        self._publish(block.latents)
+        self._do(self.state.after_block())
+
     def _do(self, work: Iterable[Work]) -> None:
         for piece in work:
-            self._memory.do(piece)
+            if isinstance(piece, Remake):
+                for _ in self._denoise(piece.conditions, piece.start, piece.block):
+                    finish(self._model.device)
+            else:
+                self._memory.do(piece)
 
     def _make(self, work: Sequence[Work]) -> Generator[Pass, None, np.ndarray]:
         """The passes up to the last denoising step; the latents as they are stored, rounded before anyone uses them."""
@@ -183,10 +215,8 @@ class DiffusionSession:
             if any(isinstance(piece, Recache) for piece in work):
                 finish(self._model.device)
                 yield Recached()
-            steps = self._denoise(boundary.conditions)
-            for step in range(len(self._sampler.timesteps)):
-                with torch.inference_mode():
-                    x0 = next(steps)
+            for step, made in enumerate(self._denoise(boundary.conditions, self.state.end, self.index)):
+                x0 = made
                 finish(self._model.device)
                 yield Denoised(step)
             is_denoised = True
@@ -195,9 +225,9 @@ class DiffusionSession:
                 self.state.abandon()
         return x0.to(getattr(torch, self._config.latents.stored)).cpu().numpy()
 
-    def _denoise(self, conditions: Conditions) -> Iterator[Tensor]:
-        """x0 of the block in flight after each denoising step."""
-        frames, start, index = self._config.cache.block, self.state.end, self.index
+    def _denoise(self, conditions: Conditions, start: int, index: int) -> Iterator[Tensor]:
+        """x0 of block number `index`, which begins at latent frame `start`, after each denoising step."""
+        frames = self._config.cache.block
         with torch.inference_mode():
             words = self._prompts[conditions.words].words
             condition = self._prompts.condition(conditions.words, [conditions.dials] * frames)
@@ -210,7 +240,18 @@ class DiffusionSession:
             drawn = self._drawn.pop((conditions.seed, index, step), None)
             return self._draw(conditions.seed, index, step) if drawn is None else drawn
 
-        return self._sampler.run(predict, noise)
+        steps = self._sampler(conditions, start).run(predict, noise)
+        while True:
+            with torch.inference_mode():  # which must not stay on while the caller has its turn
+                x0 = next(steps, None)
+            if x0 is None:
+                return
+            yield x0
+
+    def _sampler(self, conditions: Conditions, start: int) -> Sampler:
+        """The steps of a block that begins at latent frame `start`."""
+        count = self._prompts.dial_values(conditions.dials).get(STEPS_DIAL, len(self._config.sampler.steps))
+        return self._samplers.of_block(start == 0, round(count))
 
     def _draw(self, seed: int, index: int, step: int) -> Tensor:
         """The noise of a step, on the world's device."""

@@ -45,6 +45,7 @@ class CacheBank:
         self.table = RotationTable(config.size, grid, dit.head_dim, self.device)
         self._sink_table = RotationTable(config.sink, grid, dit.head_dim, self.device)
         self._sink_at: list[int] | None = None  # the positions that the sink's keys are rotated to
+        self._average = SinkAverage(of_sink, self._sink_keys) if config.sink_average else None
 
     def clear(self) -> None:
         """Empty the cache: the stream begins anew."""
@@ -53,7 +54,7 @@ class CacheBank:
     def reset(self, made: int, kept: CacheBank | None = None, upto: int = 0) -> None:
         """Count as if `made` latent frames had been written; what a slot held before can be seen no more.
 
-        kept, upto: the first `upto` sink slots are copied from this other bank.
+        kept, upto: the first `upto` sink slots are copied from this other bank, as they were when it had seen so many.
         """
         self.slots.reset(made)
         self._sink_at = None
@@ -62,10 +63,39 @@ class CacheBank:
         # a sink may be attended to before it is filled; no other slot is
         self._sink_keys[:, :, upto:] = 0
         self._values[:, :, upto:sink] = 0
+        if self._average:
+            self._average.forget()
         if kept is not None and upto:
             self.slots.frame[:upto] = kept.slots.frame[:upto]
-            self._sink_keys[:, :, :upto] = kept._sink_keys[:, :, :upto]
-            self._values[:, :, :upto] = kept._values[:, :, :upto]
+            keys, values = kept.sink(made)
+            self._sink_keys[:, :, :upto] = keys[:, :, :upto]
+            self._values[:, :, :upto] = values[:, :, :upto]
+
+    def sink(self, made: int) -> tuple[Tensor, Tensor]:
+        """Keys (not rotated) and values of the sink before latent frame `made`: [layers, B, sink, N, heads, head_dim].
+
+        An averaged sink is known as it is, and as it was before the newest block.
+        """
+        if self._average and self._average.since > made:
+            return self._average.keys, self._average.values
+        return self._sink_keys, self._values[:, :, : self.config.sink]
+
+    def flush(self, end: int) -> None:
+        """Forget all before latent frame `end` but the sink and the newest frames, which come to lie behind it."""
+        kept = SlotView(self.slots.flush(end), self.device)
+        place = slice(self.config.sink, self.config.sink + kept.count)
+        for buffer in (*self.keys, *self.values):
+            buffer[:, place] = kept.of(buffer).clone()
+
+    def copy(self, other: CacheBank) -> None:
+        """Hold what another bank of the same sizes holds."""
+        self.slots.copy(other.slots)
+        self._keys.copy_(other._keys)
+        self._values.copy_(other._values)
+        self._sink_keys.copy_(other._sink_keys)
+        self._sink_at = other._sink_at
+        if self._average and other._average:
+            self._average.remember(other._average.keys, other._average.values, other._average.since)
 
     def attend(self, start: int, frames: int, renew: bool = False) -> CachedPass:
         """The attention of one pass over `frames` latent frames, the first of them number `start`.
@@ -73,6 +103,8 @@ class CacheBank:
         renew: whether the pass may overwrite sink slots that were written before.
         """
         placement = self.slots.place(start, frames, renew)
+        if self._average and placement.evicted:
+            self._average_sink(placement.evicted)
         self._turn_sink(placement.sink)
         return CachedPass(self, placement)
 
@@ -86,6 +118,19 @@ class CacheBank:
         keys[:, :sink] = self.sink_keys[layer]
         return keys, values
 
+    def _average_sink(self, evicted: dict[int, int]) -> None:
+        """Let the frames that leave the window, by slot, change the sink, before anything is written over them."""
+        assert self._average is not None and len(evicted) == self.config.sink, "CacheConfig sees to this"
+        self._average.remember(self._sink_keys, self._values[:, :, : self.config.sink], self.slots.made)
+        slots, weight = SlotView(list(evicted), self.device), 1 - self.config.sink_average
+        numbers = upload(torch.tensor(list(evicted.values())), self.device)
+        back = rotation(numbers, self.grid, self._keys.shape[-1]).conj()
+        for keys, values, sink in zip(self.keys, self.values, self.sink_keys, strict=True):
+            leaving = slots.of(keys)
+            sink.lerp_(rotate(leaving.flatten(1, 2), back).view_as(leaving), weight)
+            values[:, : self.config.sink].lerp_(slots.of(values), weight)
+        self._sink_at = None
+
     def _turn_sink(self, positions: list[int]) -> None:
         """Rotate the sink's keys of every layer to `positions`."""
         if positions == self._sink_at:
@@ -96,10 +141,33 @@ class CacheBank:
             keys[:, : self.config.sink] = rotate(sink.flatten(1, 2), by).view_as(sink)
 
 
+class SinkAverage:
+    """The sink of a bank as it was before its newest frames changed it. Owned by the bank.
+
+    An abandoned block has changed the sink already, and so has one that a recache is made beside.
+    keys, values: [layers, B, sink, N, heads, head_dim]. since: of which latent frame on they are not valid any more.
+    """
+
+    def __init__(self, shape: tuple[int, ...], like: Tensor) -> None:
+        self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
+        self.since = 0
+
+    def remember(self, keys: Tensor, values: Tensor, since: int) -> None:
+        """Keep a copy of the sink, which is about to change."""
+        self.keys.copy_(keys)
+        self.values.copy_(values)
+        self.since = since
+
+    def forget(self) -> None:
+        """The sink comes from elsewhere now."""
+        self.since = 0
+
+
 class SlotView:
     """Some physical slots of a buffer, in this order: a view if they are contiguous, a gathered copy if not."""
 
     def __init__(self, slots: list[int], device: torch.device) -> None:
+        self.count = len(slots)
         first, end = (slots[0], slots[-1] + 1) if slots else (0, 0)
         self._span = slice(first, end)
         is_contiguous = slots == list(range(first, end))

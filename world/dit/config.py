@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from world.cache_rules import CacheRules
 
 POSITIONS = ("relative", "absolute")
 PREDICTIONS = ("flow", "x0")
 STORED = ("float16", "float32")
+FLUSH_KEEPS = 2  # latent frames besides the sink that a flush leaves, as in the code of Infinity-RoPE
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ class CacheConfig:
     positions: "relative" counts from the start of the window, so that a stream never ends; "absolute" counts from the
         start of the stream.
     keep_sink: whether a prompt switch leaves the sink as it was first written, once the window is full.
+    span: relative positions reach back so many frames at most, and the sink stands at their beginning; 0 for as many as
+        the window holds.
+    sink_average: each frame that leaves the window changes its place in the sink to sink_average * sink +
+        (1 - sink_average) * frame, keys and values alike; 0 leaves the sink as it is.
+    flush: a prompt switch makes no recache, it forgets all but the sink and the FLUSH_KEEPS newest frames.
+    clean_pass: whether a finished block is written once more, without noise, or stays as its last step wrote it.
     published: repeat what the published code does when the sink is larger than a block: sink slots are attended to
         before they are filled, and later passes over the same frames do not write them. For golden vectors only.
     """
@@ -62,8 +69,25 @@ class CacheConfig:
     positions: str = "relative"
     keep_sink: bool = True
     published: bool = False
+    span: int = 0
+    sink_average: float = 0.0
+    flush: bool = False
+    clean_pass: bool = True
 
     def __post_init__(self) -> None:
+        self._check_sizes()
+        if self.span and (self.span < self.size or self.positions == "absolute"):
+            raise ValueError(f"span {self.span}: need at least the window of {self.size}, and relative positions")
+        if not 0 <= self.sink_average < 1:
+            raise ValueError(f"sink_average {self.sink_average}: need at least 0 and less than 1")
+        is_even = self.sink == self.block and self.size == self.window and not self.window % self.block
+        if self.sink_average and not is_even:
+            raise ValueError(f"sink_average needs a sink as long as a block and a window of whole blocks, got {self}")
+        if self.flush and self.window - self.sink - self.block < FLUSH_KEEPS:
+            told = f"sink {self.sink} + block {self.block} + {FLUSH_KEEPS} frames that are kept"
+            raise ValueError(f"flush with a window of {self.window}: need at least {told}")
+
+    def _check_sizes(self) -> None:
         if self.block < 1 or self.sink < 0:
             raise ValueError(f"block {self.block}, sink {self.sink} frames: need at least 1 and 0")
         if self.window == -1 and not self.slots:
@@ -83,7 +107,8 @@ class CacheConfig:
     @property
     def rules(self) -> CacheRules:
         """What a recache follows from."""
-        return CacheRules(self.window, self.sink, self.size, self.keep_sink)
+        keeps_sink, averages = self.keep_sink, self.sink_average > 0
+        return CacheRules(self.window, self.sink, self.size, keeps_sink, self.clean_pass, averages, self.flush)
 
     @property
     def blocks(self) -> int:
@@ -95,9 +120,10 @@ class CacheConfig:
 class SamplerConfig:
     """The few denoising steps of a block.
 
-    steps: nominal timesteps, descending from 1000. warp: look them up in the schedule shifted by `shift`.
+    steps: nominal timesteps, descending. warp: look them up in the schedule shifted by `shift`.
+    first_steps: those of the first block of a scene, where they are others.
     prediction: what the model predicts, "flow" (noise - x0) or "x0".
-    clean: the timestep of the clean pass, which writes the finished block into the cache.
+    clean: the timestep of the clean pass, which writes the finished block into the cache, and of a recache.
     """
 
     steps: tuple[int, ...] = (1000, 750, 500, 250)
@@ -105,14 +131,29 @@ class SamplerConfig:
     warp: bool = True
     prediction: str = "flow"
     clean: float = 0.0
+    first_steps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.steps or list(self.steps) != sorted(set(self.steps), reverse=True):
-            raise ValueError(f"steps {self.steps}: need descending timesteps, like 1000, 750, 500, 250")
-        if not all(0 < step <= 1000 for step in self.steps):
-            raise ValueError(f"steps {self.steps}: each must be above 0 and at most 1000")
+        for steps in (self.steps, self.first_steps or self.steps):
+            if not steps or list(steps) != sorted(set(steps), reverse=True):
+                raise ValueError(f"steps {steps}: need descending timesteps, like 1000, 750, 500, 250")
+            if not all(0 < step <= 1000 for step in steps):
+                raise ValueError(f"steps {steps}: each must be above 0 and at most 1000")
         if self.prediction not in PREDICTIONS:
             raise ValueError(f"prediction {self.prediction!r}: expected {' or '.join(PREDICTIONS)}")
+
+    def counted(self, count: int) -> tuple[int, ...]:
+        """`count` nominal timesteps: those of the model where it has as many, or else evenly spaced from 1000 on."""
+        own = next((steps for steps in (self.steps, self.first_steps) if len(steps) == count), None)
+        return own or tuple(round(1000 * (count - i) / count) for i in range(count))
+
+    def beginning(self, count: int | None) -> SamplerConfig:
+        """The same sampler with `count` steps for the first block of a scene; None: as it is."""
+        return replace(self, first_steps=self.counted(count)) if count else self
+
+    def of_block(self, is_first: bool, count: int) -> tuple[int, ...]:
+        """The nominal timesteps of a block that is to be made in `count` steps. is_first: of its scene."""
+        return self.first_steps if is_first and self.first_steps else self.counted(count)
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,15 @@ def x0_to_flow(x0: Tensor, x: Tensor, sigma: float) -> Tensor:
 
 
 class Sampler:
-    """The denoising steps of a block. Timesteps and sigmas are Python floats, so that no step waits for the device."""
+    """The denoising steps of a block. Timesteps and sigmas are Python floats, so that no step waits for the device.
 
-    def __init__(self, config: SamplerConfig) -> None:
-        schedule = NoiseSchedule(config.shift)
+    steps: nominal timesteps, if not those of the config.
+    """
+
+    def __init__(self, config: SamplerConfig, steps: Sequence[int] | None = None) -> None:
+        schedule, steps = NoiseSchedule(config.shift), steps or config.steps
         self._predicts_flow = config.prediction == "flow"
-        self.timesteps = schedule.warp(config.steps) if config.warp else [float(step) for step in config.steps]
+        self.timesteps = schedule.warp(steps) if config.warp else [float(step) for step in steps]
         self.sigmas = [schedule.sigma(timestep) for timestep in self.timesteps]
 
     def run(self, predict: Callable[[Tensor, float], Tensor], noise: Callable[[int], Tensor]) -> Iterator[Tensor]:
@@ -89,3 +92,18 @@ class Sampler:
             yield x0
             if added is not None:
                 x = add_noise(x0, added, self.sigmas[step + 1])
+
+
+class Samplers:
+    """A sampler for each number of steps that a stream takes. Owned by a session."""
+
+    def __init__(self, config: SamplerConfig) -> None:
+        self._config = config
+        self._samplers: dict[tuple[int, ...], Sampler] = {}
+
+    def of_block(self, is_first: bool, count: int) -> Sampler:
+        """For a block that is to be made in `count` steps; is_first: of its scene, which may have steps of its own."""
+        steps = self._config.of_block(is_first, count)
+        if steps not in self._samplers:
+            self._samplers[steps] = Sampler(self._config, steps)
+        return self._samplers[steps]

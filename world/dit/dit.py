@@ -7,7 +7,7 @@ released checkpoints. In the shapes below, F is latent frames, N tokens in a fra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -271,16 +271,18 @@ class CausalDiT(nn.Module):
 
 
 class TimeEmbeddings:
-    """The embeddings of the few timesteps that a stream uses, computed once."""
+    """The embeddings of the few timesteps that a stream uses, each computed once."""
 
-    def __init__(self, dit: Transformer, timesteps: Sequence[float]) -> None:
+    def __init__(self, dit: Transformer) -> None:
         self._dit = dit
-        device = next(dit.parameters()).device
-        with torch.inference_mode():
-            embeddings = dit.time(torch.tensor(list(timesteps), device=device)[:, None])  # [n, 1, dim]
-            self._plain = {t: dit.modulation(e[None]) for t, e in zip(timesteps, embeddings, strict=True)}
+        self._plain: dict[float, Modulation] = {}
 
     def modulation(self, timestep: float, condition: Tensor | None) -> Modulation:
         """The modulation of frames at `timestep` under a condition [B, F, dim]; of one frame for all without one."""
+        if timestep not in self._plain:
+            device = next(self._dit.parameters()).device
+            with torch.inference_mode():
+                embedding = self._dit.time(torch.tensor([[timestep]], device=device))
+                self._plain[timestep] = self._dit.modulation(embedding)
         plain = self._plain[timestep]
         return plain if condition is None else self._dit.modulation(plain.embedding, condition)

@@ -6,9 +6,9 @@ memory. Sink slots are the same in both; the others form a ring, so that no data
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from world.dit.config import CacheConfig
+from world.dit.config import FLUSH_KEEPS, CacheConfig
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,14 @@ class Placement:
 
     written: the slots of the pass's frames; of its last frames only, where the first ones are in a protected sink.
     visible: the slots attended to. positions: of each of the pass's frames. sink: of each sink slot.
+    evicted: the slots whose frames made room, and those frames' numbers, oldest first.
     """
 
     written: list[int]
     visible: list[int]
     positions: list[int]
     sink: list[int]
+    evicted: dict[int, int] = field(default_factory=dict)
 
 
 class Slots:
@@ -43,6 +45,11 @@ class Slots:
         self.order = list(range(self.config.size))
         self.frame = [0] * self.config.size
 
+    def copy(self, other: Slots) -> None:
+        """Hold what other slots of the same sizes hold."""
+        self.made, self.filled = other.made, other.filled
+        self.order, self.frame = list(other.order), list(other.frame)
+
     def place(self, start: int, frames: int, renew: bool = False) -> Placement:
         """Assign slots to a pass over `frames` latent frames, the first of them number `start`.
 
@@ -52,7 +59,8 @@ class Slots:
         """
         end, sink = start + frames, self.config.sink
         is_repeated = start > 0 and end <= self.made
-        filled = self.filled + end - self.made if is_repeated else self._advance(end, frames)
+        evicted = {} if is_repeated else self._evicted(end, frames)
+        filled = self.filled + end - self.made if is_repeated else self._advance(end, list(evicted))
         first = filled - frames
         if first < 0:
             raise ValueError(f"latent frames {start} to {end} are no longer in the cache: rebuild it")
@@ -62,18 +70,36 @@ class Slots:
         for slot, frame in zip(written, range(end - len(written), end), strict=True):
             self.frame[slot] = frame
         visible = sorted(self.order[slot] for slot in self._seen(filled))
-        return Placement(written, visible, list(range(start, end)), self._sink_positions())
+        return Placement(written, visible, list(range(start, end)), self._sink_positions(), evicted)
 
-    def _advance(self, end: int, frames: int) -> int:
-        """Take slots for new frames, those of the oldest behind the sink if none are free; returns the new `filled`."""
+    def flush(self, end: int) -> list[int]:
+        """Forget all frames before `end` but the sink and the newest ones, and whatever comes after `end`.
+
+        Memory is in the order of time afterwards: the frames kept belong behind the sink. Returns where they are now.
+        """
+        filled, sink = self.filled - (self.made - end), self.config.sink
+        kept = self.order[max(sink, filled - FLUSH_KEEPS) : max(sink, filled)]
+        frames = [self.frame[slot] for slot in kept]
+        self.made, self.filled = end, min(sink, filled) + len(kept)
+        self.order = list(range(self.config.size))
+        self.frame[sink : sink + len(kept)] = frames
+        return kept
+
+    def _evicted(self, end: int, frames: int) -> dict[int, int]:
+        """The slots that new frames take over, of the oldest behind the sink, and the frames in them until now."""
+        if self.config.window == -1 or end <= self.made:
+            return {}
+        sink, count = self.config.sink, max(0, frames + self.filled - self.config.size)
+        return {slot: self.frame[slot] for slot in self.order[sink : sink + count]}
+
+    def _advance(self, end: int, freed: list[int]) -> int:
+        """Take slots for new frames, `freed` and those that are free; returns the new `filled`."""
         sink, size = self.config.sink, self.config.size
-        evicted = max(0, frames + self.filled - size) if self.config.window != -1 and end > self.made else 0
-        filled = self.filled + end - self.made - evicted
+        filled = self.filled + end - self.made - len(freed)
         if filled > size:
             raise ValueError(f"latent frame {end} does not fit: the cache holds {size} and its window never moves")
-        if evicted:
-            freed, kept = self.order[sink : sink + evicted], self.order[sink + evicted : self.filled]
-            self.order[sink : self.filled] = kept + freed
+        if freed:
+            self.order[sink : self.filled] = self.order[sink + len(freed) : self.filled] + freed
         self.made, self.filled = end, filled
         return filled
 
@@ -89,9 +115,10 @@ class Slots:
 
         Rotary positions matter only by their differences. Relative ones, which count from the start of the window, are
         therefore kept as the numbers of the frames, by which nothing behind the sink ever moves; the sink alone moves
-        along with the stream, so that it stays as far from the newest frame as the window is long.
+        along with the stream, so that it stays as far from the newest frame as the window is long, or the span.
         """
         sink = range(self.config.sink)
         if self.config.positions == "absolute":
             return [self.frame[slot] for slot in sink]
-        return [self.made - self.filled + slot for slot in sink]
+        reach = min(self.made, self.config.span) if self.config.span else self.filled
+        return [self.made - reach + slot for slot in sink]

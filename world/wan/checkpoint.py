@@ -1,4 +1,4 @@
-"""Checkpoint files: find them, and read them without running code."""
+"""Checkpoint files, read without running code in them."""
 
 from __future__ import annotations
 
@@ -24,35 +24,6 @@ PICKLE_BYTES = 2**26  # of names and shapes alone; a published checkpoint has le
 NAME_LENGTH = 300
 
 
-def find(folder: Path, places: Sequence[str], *names: str) -> Path | None:
-    """The file or folder with one of `names` in the first of `places` below `folder` that has one; None if none has.
-
-    A link that leads nowhere counts as found, so that whoever reads it can name it. Raises WorldError for a place that
-    may not be looked into.
-    """
-    paths = (folder / place / name for place in places for name in names)
-    return next((path for path in paths if _is_there(path)), None)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise WorldError(f"{path} cannot be looked for: {error.strerror}") from None
-    return True
-
-
-def need(folder: Path, places: Sequence[str], *names: str) -> Path:
-    """As `find`, but raises WorldError, with the places that were looked at, if none has it."""
-    path = find(folder, places, *names)
-    if path is None:
-        looked = ", ".join(str(Path(place) / names[0]) for place in places)
-        raise WorldError(f"{folder} has no {names[0]}: looked for {looked}")
-    return path
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a small JSON file; raises ValueError, one line, for whatever else is there."""
     try:
@@ -71,11 +42,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Path) -> dict[Any, Any]:
-    """The content of a safetensors file or of one that torch.save wrote, whatever its suffix.
+    """The content of a safetensors file or of one that torch.save wrote, whatever its suffix, or of an index's shards.
 
     Tensors are on the CPU, memory-mapped where possible. Code in the file is not run. Raises WorldError, one line, for
     a file that cannot be read.
     """
+    if path.name.endswith(".safetensors.index.json"):
+        return _read_shards(path)
     form = _form(path)
     try:
         if form == "safetensors":
@@ -94,6 +67,25 @@ def read_checkpoint(path: Path) -> dict[Any, Any]:
     if not isinstance(content, Mapping):
         raise WorldError(f"{path} holds a {type(content).__name__}, expected tensors by name")
     return dict(content)
+
+
+def _read_shards(index: Path) -> dict[Any, Any]:
+    """The tensors of all the safetensors files that an index names, which lie beside it."""
+    try:
+        places = read_json(index).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+            raise ValueError("it has no weight_map of names to files")
+        names = sorted(set(places.values()))
+        outside = [name for name in names if Path(name).name != name]
+        if outside:
+            raise ValueError(f"it names a file that is not beside it: {told(outside[0])}")
+    except ValueError as error:
+        raise WorldError(f"{index} is no index of shards: {error}") from None
+    found = {name: tensor for shard in names for name, tensor in read_checkpoint(index.with_name(shard)).items()}
+    missing = [name for name in places if name not in found]
+    if missing:
+        raise WorldError(f"{index} names tensors that its files do not hold: {first(missing)}")
+    return found
 
 
 def _form(path: Path) -> str:

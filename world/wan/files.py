@@ -1,6 +1,7 @@
 """The parts of a folder of Wan checkpoints: all are found first, then read one by one.
 
-Source: the file names and key names of the released Wan2.1-T2V-1.3B and LongLive-1.3B checkpoints.
+Which file holds the weights is told by world.wan.family. Source: the file names and key names of the released
+Wan2.1-T2V-1.3B and LongLive-1.3B checkpoints.
 """
 
 from __future__ import annotations
@@ -17,9 +18,19 @@ from world.dit.config import DiTConfig
 from world.dit.dit import CausalDiT
 from world.info import WorldError
 from world.wan.adapter import read_rules
-from world.wan.checkpoint import Tensors, find, need, read_checkpoint, read_json
+from world.wan.checkpoint import Tensors, read_checkpoint, read_json
+from world.wan.family.places import LONGLIVE, WAN, WAN_14B, need
+from world.wan.family.recognise import Recognised, recognise
 from world.wan.lora import Lora
-from world.wan.names import CONTAINERS, encoder_names, plain_names, state_dict_in
+from world.wan.names import (
+    CONTAINERS,
+    encoder_names,
+    plain_names,
+    refuse_strangers,
+    state_dict_in,
+    state_dict_of,
+    transformer_names,
+)
 from world.wan.scales import Scales, without_scales
 from world.wan.taehv import TAEHV, TAEHVConfig, trim_grow
 from world.wan.umt5 import TEXT_LENGTH, UMT5, PromptEncoder, Tokenizer, UMT5Config
@@ -28,24 +39,16 @@ from world.wan.weights import FLOATS, check_fit, fill
 
 log = logging.getLogger(__name__)
 
-WAN = ("wan_models/Wan2.1-T2V-1.3B", "Wan2.1-T2V-1.3B", ".")
-LONGLIVE = ("longlive_models/models", "models", ".")
-
+ANYWHERE = (*WAN, *WAN_14B)
 # Published names first, then those under which people have the same file.
-BASE = ("longlive_base.pt", "longlive_base.safetensors", "longlive_base.pth")
-LORA = (
-    *("lora.pt", "lora.safetensors", "lora.pth", "adapter_model.safetensors", "adapter_model.bin"),
-    *("pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"),
-)
-PLAIN = ("diffusion_pytorch_model.safetensors",)
 TEXT = (
     *("models_t5_umt5-xxl-enc-bf16.pth", "models_t5_umt5-xxl-enc-bf16.safetensors"),
     *("umt5-xxl-enc-bf16.safetensors", "umt5-xxl-enc-fp8_e4m3fn.safetensors"),
     *("umt5_xxl_fp16.safetensors", "umt5_xxl_fp8_e4m3fn_scaled.safetensors"),
 )
 DECODERS = {
-    "vae": (WAN, "Wan2.1_VAE.pth", "Wan2.1_VAE.safetensors"),
-    "taehv": (LONGLIVE + WAN, "taew2_1.pth", "taew2_1.safetensors"),
+    "vae": (ANYWHERE, "Wan2.1_VAE.pth", "Wan2.1_VAE.safetensors"),
+    "taehv": (LONGLIVE + ANYWHERE, "taew2_1.pth", "taew2_1.safetensors"),
 }
 
 LARGEST = {"num_layers": 1000}
@@ -54,14 +57,27 @@ LARGEST_WIDTH = 2**20
 
 @dataclass(frozen=True)
 class Files:
-    """The path of each part of a world."""
+    """The path of each part of a world, and how the folder is to be played."""
 
-    config: Path
-    base: Path
-    lora: Path | None
+    plan: Recognised
     decoder: Path
     text: Path
     tokenizer: Path
+
+    @property
+    def config(self) -> Path:
+        """The sizes of the transformer."""
+        return self.plan.config
+
+    @property
+    def base(self) -> Path:
+        """The transformer's weights."""
+        return self.plan.weights
+
+    @property
+    def lora(self) -> Path | None:
+        """What is merged into them."""
+        return self.plan.lora
 
 
 def survey(folder: Path, decoder: str) -> Files:
@@ -72,22 +88,14 @@ def survey(folder: Path, decoder: str) -> Files:
     """
     if decoder not in DECODERS:
         raise WorldError(f"decoder {decoder!r}: expected one of {', '.join(DECODERS)}")
-    config = find(folder, WAN, "config.json")
-    if config is None:
-        raise WorldError(f"{folder} is not a folder of Wan checkpoints: looked for {WAN[0]}/config.json, config.json")
-    base, plain, lora = find(folder, LONGLIVE, *BASE), find(folder, WAN, *PLAIN), find(folder, LONGLIVE, *LORA)
-    if base is not None and lora is None:
-        log.warning("%s has no %s: plays the base without its LoRA", folder, LORA[0])
-    if base is None and plain is not None:
-        unused = f", and {lora.name}, which belongs to it, is not used" if lora else ""
-        log.warning("%s has no %s; Wan's own weights want many steps: expect noise%s", folder, BASE[0], unused)
+    plan = recognise(folder)
+    if plan.family.loras and plan.lora is None:
+        log.warning("%s has no %s: plays the base without its LoRA", folder, plan.family.loras[0])
     return Files(
-        config=config,
-        base=base or plain or need(folder, LONGLIVE, *BASE),
-        lora=lora if base else None,
+        plan=plan,
         decoder=need(folder, *DECODERS[decoder]),
-        text=need(folder, WAN, *TEXT),
-        tokenizer=need(folder, WAN, "google/umt5-xxl"),
+        text=need(folder, ANYWHERE, *TEXT),
+        tokenizer=need(folder, ANYWHERE, "google/umt5-xxl"),
     )
 
 
@@ -118,7 +126,7 @@ def read_transformer(files: Files, sizes: DiTConfig, dtype: torch.dtype, device:
     """The causal transformer, with its LoRA, if there is one, merged."""
     with torch.device("meta"):
         dit = CausalDiT(sizes)
-    tensors, scales = _read(files.base)
+    tensors, scales = read_weights(files.plan)
     # before the LoRA is looked at: a base that does not fit makes every LoRA look wrong
     check_fit(dit, tensors, files.base)
     if files.lora is None:
@@ -133,6 +141,23 @@ def read_transformer(files: Files, sizes: DiTConfig, dtype: torch.dtype, device:
 
     fill(dit, tensors, files.base, dtype, device, change)
     return dit
+
+
+def read_weights(plan: Recognised) -> tuple[Tensors, Scales]:
+    """The transformer's weights under their plain names, and the scales of those that are scaled."""
+    path = plan.weights
+    tensors = plain_names(state_dict_of(read_checkpoint(path), path, plan.entry, plan.is_said), path)
+    refuse_strangers(tensors, path)
+    return without_scales(transformer_names(tensors), path)
+
+
+def check_weights(plan: Recognised) -> int:
+    """How many tensors the transformer's weights are; raises WorldError where they do not fit the sizes."""
+    with torch.device("meta"):
+        dit = CausalDiT(read_sizes(plan.config))
+    tensors, _ = read_weights(plan)
+    check_fit(dit, tensors, plan.weights)
+    return len(tensors)
 
 
 def _read(path: Path, renamed: Callable[[Tensors], Tensors] = lambda tensors: tensors) -> tuple[Tensors, Scales]:

@@ -140,8 +140,12 @@ def prompt_numbers(dit: DiTConfig) -> int:
 
 
 def cache_numbers(dit: DiTConfig, cache: CacheConfig, tokens: int) -> int:
-    """Numbers in one bank: keys and values of its slots, and the sink's keys once more. tokens: of a latent frame."""
-    return dit.num_layers * tokens * dit.dim * (2 * cache.size + cache.sink)
+    """Numbers in one bank: keys and values of its slots, and the sink's keys once more. tokens: of a latent frame.
+
+    A sink that is an average is held as it was before the newest block, too.
+    """
+    copies = 3 if cache.sink_average else 1
+    return dit.num_layers * tokens * dit.dim * (2 * cache.size + copies * cache.sink)
 
 
 def pass_bytes(dit: DiTConfig, frames: int, setting: Setting) -> float:

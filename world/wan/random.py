@@ -16,8 +16,8 @@ from world.dit.dit import CausalDiT
 from world.dit.speed import accelerate, speed_for
 from world.info import WorldError
 from world.options import WorldOptions
+from world.wan.family.picture import checked_picture
 from world.wan.fast.decoder import decoder_at
-from world.wan.picture import checked_picture
 from world.wan.taehv import TAEHV
 from world.wan.vae import WanVAE
 from world.wan.world import wan_info
@@ -37,7 +37,8 @@ def open_random(options: WorldOptions) -> DiffusionWorld:
     dtype = working_dtype(device, options.dtype)
     speed = speed_for(device, options.speed, dtype)
     latent, sizes = (height // 8, width // 8), SIZES[options.name]
-    world = random_wan(latent, device, dtype, sizes, options.decoder, options.positions, speed)
+    positions = options.positions or "relative"
+    world = random_wan(latent, device, dtype, sizes, options.decoder, positions, speed)
     return replace(world, slow_words=True)  # they are encoded beside the blocks, as those of a folder are
 
 

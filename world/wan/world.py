@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
-from world.dit.config import CacheConfig, DiffusionConfig, LatentConfig, SamplerConfig
+from world.dit.config import DiffusionConfig, LatentConfig
 from world.dit.device import free_gib, resolve, working_dtype
 from world.dit.parallel import shared_config
 from world.dit.speed import accelerate, speed_for
-from world.info import WorldError, WorldInfo
-from world.options import WorldOptions
+from world.info import WorldError, WorldInfo, steps_dial
+from world.options import WorldOptions, step_counts
+from world.wan.family.picture import checked_picture
+from world.wan.family.recognise import FPS, Recognised
 from world.wan.fast.decoder import decoder_at
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
 from world.wan.fit import Setting, fitted, memory_need
-from world.wan.picture import checked_picture
 from world.wan.trial import try_once
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,6 @@ SHOWPIECE = (
     "A lighthouse on a cliff at dusk, waves breaking on the rocks below, warm light in its windows, "
     "the camera circles it slowly, cinematic, detailed"
 )
-FPS = 16.0
 
 
 def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> DiffusionWorld:
@@ -37,12 +38,13 @@ def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> Diff
     has_text: whether prompts are encoded here, and not by another process that shares this world.
     """
     files = survey(folder, options.decoder)
-    sizes = configure(files.config, options)
+    plan = files.plan
+    sizes = configure(plan, options)
     shared_config(sizes, options.ranks)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
     speed = speed_for(device, options.speed, dtype)
-    picture, asked = checked_picture(options.picture), options.text_device if has_text else "cpu"
+    picture, asked = checked_picture(options.picture or plan.picture), options.text_device if has_text else "cpu"
     setting = Setting(picture, options.decoder, dtype.itemsize, asked, speed, ranks=options.ranks)
     text = _place_for_text(sizes, setting, device)
     prompts = read_prompts(files, sizes.dit, *_encoding(text, device)) if has_text else None
@@ -58,33 +60,42 @@ def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> Diff
         assert prompts is not None, "prompts are encoded by another process"
         return TextEncoding(prompts(text).to(device))
 
-    info = wan_info(sizes, decoder.memory)
+    info = wan_info(sizes, decoder.memory, plan.family.name, plan.fps, step_counts(options.steps).then)
     transformer = accelerate(dit, sizes, device, speed)
     pixels = decoder_at(speed, decoder, device, dtype)
     return DiffusionWorld(sizes, transformer, encode, pixels, info, device=device, slow_words=True)
 
 
-def configure(path: Path, options: WorldOptions) -> DiffusionConfig:
-    """The DiffusionConfig that follows from config.json at `path` and from the user's options; raises WorldError."""
-    dit = read_sizes(path)
-    width, height = checked_picture(options.picture)
+def configure(plan: Recognised, options: WorldOptions) -> DiffusionConfig:
+    """The DiffusionConfig that follows from config.json, the family and the user's options; raises WorldError."""
+    dit = read_sizes(plan.config)
+    width, height = checked_picture(options.picture or plan.picture)
     latents = LatentConfig(dit.in_dim, height // 8, width // 8, grid=(height // 16, width // 16))
     try:
-        return DiffusionConfig(dit, CacheConfig(positions=options.positions), SamplerConfig(), latents)
+        cache = replace(plan.cache, positions=options.positions or plan.cache.positions)
+        cache = cache if options.sink is None else replace(cache, sink=options.sink)
+        return DiffusionConfig(dit, cache, plan.sampler.beginning(step_counts(options.steps).first), latents)
     except ValueError as error:
         raise WorldError(str(error)) from None
 
 
-def wan_info(sizes: DiffusionConfig, decoder_memory: int) -> WorldInfo:
-    """The WorldInfo of a Wan world. decoder_memory: latent frames that the decoder looks back."""
+def wan_info(
+    sizes: DiffusionConfig, decoder_memory: int, name: str = "longlive", fps: float = FPS, steps: int | None = None
+) -> WorldInfo:
+    """The WorldInfo of a Wan world. decoder_memory: latent frames that the decoder looks back. name: its family's.
+
+    steps: how many a block is made in, if not as many as the model was made for.
+    """
     block, latents = sizes.cache.block, sizes.latents
     return WorldInfo(
-        name="wan-1.3b",
-        fps=FPS,
+        name=name,
+        fps=fps,
         block_frames=4 * block,
         picture=(8 * latents.width, 8 * latents.height),
         showpiece=SHOWPIECE,
         memory_blocks=math.ceil(max(sizes.cache.window, decoder_memory) / block),
+        sink_blocks=max(1, math.ceil(sizes.cache.sink / block)),
+        dials=steps_dial(steps or len(sizes.sampler.steps)),
     )
 
 

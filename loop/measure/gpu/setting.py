@@ -16,7 +16,7 @@ from world.dit.device import gpu_ms, resolve, take_precedence, use_threads, wait
 from world.dit.speed import speed_for
 from world.info import WorldError
 from world.options import SPEEDS, WorldOptions, default_threads
-from world.wan.picture import checked_picture
+from world.wan.family.picture import checked_picture
 from world.zoo import open_options
 
 

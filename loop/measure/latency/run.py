@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from loop.measure.latency.page import check_plotting, write_latency_page
-from loop.measure.latency.shows import LatencyMeasurement, measure_latency
+from loop.measure.latency.shows import LatencyMeasurement, events_by_kind, measure_latency
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
 from loop.measure.shows import trial
 from loop.measure.trace.analysis import TOTAL, Smoothness, smoothness, times_by_stage
-from loop.measure.trace.recording import TracedEvent
+from loop.measure.trace.estimate import bootstrap_difference
+from loop.measure.trace.recording import Recording, TracedEvent
 
 
 def run_latency(options: Namespace) -> int:
@@ -19,6 +23,7 @@ def run_latency(options: Namespace) -> int:
     if options.html:
         check_plotting()  # before minutes of measuring, not after
     asked = {"switch": options.switch, "reserve": options.reserve, "trials of each kind": options.trials}
+    asked |= {"against": options.against} if options.against else {}
     head = print_environment(trial.configuration(options) | asked, trial.device_name(options))
     measured = measure_latency(options)
     print_latency(measured)
@@ -36,11 +41,26 @@ def print_latency(measured: LatencyMeasurement) -> None:
         if shown:
             spreads = {stage: Spread.of(times) for stage, times in times_by_stage(shown).items()}
             print_spreads(spreads, "ms since the stage before")
-            bound = measured.bound.of(kind)
-            print(f"{'bound':<28}{'':>6}{bound:>10.2f}   the median is {spreads[TOTAL].p50 / bound:.2f} of it")
+            _print_bounds(kind, spreads[TOTAL].p50, measured)
     if "dial" not in measured.by_kind():
         print("\nthis world has no dials of its own")
     _print_comparison(measured)
+
+
+def _print_bounds(kind: str, p50: float, measured: LatencyMeasurement) -> None:
+    """Print the bounds beside a kind's median, and the median of the other mode."""
+    bound = measured.bound
+    for name, value in (("bound of whole blocks", bound.of(kind)), ("bound, begun at once", bound.at_once(kind))):
+        print(f"{name:<28}{'':>6}{value:>10.2f}   the median is {p50 / value:.2f} of it")
+    if others := _totals(measured.against, kind):
+        spread = Spread.of(others)
+        less = bootstrap_difference(_totals(measured.live, kind), others, np.random.default_rng(0))
+        row = f"{'against':<28}{spread.n:>6}{spread.p50:>10.2f}{spread.p95:>10.2f}"
+        print(f"{row}   the medians differ by {less:.1f} (95 %)")
+
+
+def _totals(shows: Sequence[Recording], kind: str) -> list[float]:
+    return times_by_stage(events_by_kind(shows).get(kind, ())).get(TOTAL, [])
 
 
 def _print_comparison(measured: LatencyMeasurement) -> None:
@@ -48,25 +68,38 @@ def _print_comparison(measured: LatencyMeasurement) -> None:
     print("\nthe bound, of costs measured on an idle worker in this run (ms):")
     print(", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in asdict(measured.bound).items()))
     print_spreads({"a bare loop, " + TOTAL: Spread.of(measured.bare)}, "ms")
-    picture = _picture(measured)
+    _print_picture("", _picture(measured.live))
+    if measured.against:
+        _print_picture("against: ", _picture(measured.against))
+
+
+def _print_picture(name: str, picture: Smoothness) -> None:
     held = f"longest hold {picture.longest_hold_ms:.1f} ms (limit {picture.limit_ms:.1f})"
-    print(f"repeats {picture.repeats}, lowest rate {picture.rate:.2f}, {held}, late ticks {picture.late_ticks}")
+    counts = f"repeats {picture.repeats}, skipped {picture.skipped}, late ticks {picture.late_ticks}"
+    print(f"{name}{counts}, lowest rate {picture.rate:.2f}, {held}")
 
 
-def _picture(measured: LatencyMeasurement) -> Smoothness:
-    return smoothness([measured.live.since(trial.WARM_S)])
+def _picture(shows: Sequence[Recording]) -> Smoothness:
+    return smoothness([show.since(trial.WARM_S) for show in shows])
 
 
 def latency_figures(measured: LatencyMeasurement) -> dict[str, Any]:
     """What was measured, for the JSON file."""
     kinds = {kind: _kind_figures(kind, events, measured) for kind, events in measured.by_kind().items()}
     bare = {"n": len(measured.bare), TOTAL: Spread.of(measured.bare)}
-    picture = asdict(_picture(measured))
-    return {"unit": "ms", **kinds, "bound": asdict(measured.bound), "bare loop": bare, "picture": picture}
+    figures = {"unit": "ms", **kinds, "bound": asdict(measured.bound), "bare loop": bare}
+    figures["picture"] = asdict(_picture(measured.live))
+    if measured.against:
+        figures["against"] = {
+            "picture": asdict(_picture(measured.against)),
+            **{kind: Spread.of(_totals(measured.against, kind)) for kind in events_by_kind(measured.against)},
+        }
+    return figures
 
 
 def _kind_figures(kind: str, events: list[TracedEvent], measured: LatencyMeasurement) -> dict[str, Any]:
     spreads = {stage: Spread.of(times) for stage, times in times_by_stage(events).items()}
-    bound = measured.bound.of(kind)
-    ratio = spreads[TOTAL].p50 / bound if spreads else None
-    return {"injected": len(events), "stages": spreads, "bound": bound, "median over bound": ratio}
+    bound, at_once = measured.bound.of(kind), measured.bound.at_once(kind)
+    p50 = spreads[TOTAL].p50 if spreads else None
+    ratios = {"median over bound": p50 and p50 / bound, "median over bound at once": p50 and p50 / at_once}
+    return {"injected": len(events), "stages": spreads, "bound": bound, "bound at once": at_once, **ratios}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -18,6 +18,7 @@ from loop.measure.trace.recording import Recording, TracedEvent
 log = logging.getLogger(__name__)
 EVENT_KINDS = ("prompt", "dial", "display dial", "scene")
 BRIGHTNESS = {"brightness": [0.7, 1.3]}  # the display dial that is turned
+SEGMENT_TRIALS = 10  # of each kind, before the other mode has its turn
 BARE_FPS = 120.0  # twice the tick rate, so that every flip shows a new frame
 
 
@@ -25,27 +26,54 @@ BARE_FPS = 120.0  # twice the tick rate, so that every flip shows a new frame
 class LatencyMeasurement:
     """Everything that one run of `neverblink latency` measured.
 
-    live: the show whose latencies count. bare: pump to flip without a model, ms, of each event.
+    live: the shows whose latencies count. bare: pump to flip without a model, ms, of each event. against: shows in
+    another mode, which took turns with them.
     """
 
-    live: Recording
+    live: tuple[Recording, ...]
     bound: Bound
     bare: list[float]
+    against: tuple[Recording, ...] = ()
 
     def by_kind(self) -> dict[str, list[TracedEvent]]:
-        """The events of the live show by kind; a kind that has none is left out."""
-        kinds = {kind: [event for event in self.live.events if event.kind == kind] for kind in EVENT_KINDS}
-        return {kind: events for kind, events in kinds.items() if events}
+        """The events of the live shows by kind; a kind that has none is left out."""
+        return events_by_kind(self.live)
+
+
+def events_by_kind(shows: Sequence[Recording]) -> dict[str, list[TracedEvent]]:
+    """The events of shows by kind; a kind that has none is left out."""
+    kinds = {kind: [e for show in shows for e in show.events if e.kind == kind] for kind in EVENT_KINDS}
+    return {kind: events for kind, events in kinds.items() if events}
 
 
 def measure_latency(options: Namespace) -> LatencyMeasurement:
-    """Run three shows: one with an idle worker for the bound, one without a model, and the live one."""
+    """Run three shows: one with an idle worker for the bound, one without a model, and the live one.
+
+    With options.against the live one is cut into segments, which take turns with the same ones in that mode.
+    """
     idle, bound = measure_idle(options)
     log.info("the bound is measured; now a bare loop")
     bare = times_by_stage(trial.run_show_with_retry(_bare_show(options, idle)).events)[TOTAL]
+    if options.against:
+        live, against = _turns(options, idle, bound)
+        return LatencyMeasurement(live, bound, bare, against)
     show = _live_show(options, idle, bound)
     log.info("now %d events in %.0f s", len(show.script), show.seconds)
-    return LatencyMeasurement(trial.run_show_keeping_part(show), bound, bare)
+    return LatencyMeasurement((trial.run_show_keeping_part(show),), bound, bare)
+
+
+def _turns(options: Namespace, idle: Recording, bound: Bound) -> tuple[tuple[Recording, ...], tuple[Recording, ...]]:
+    """The shows in mode options.switch and those in options.against, in turn, so that all are disturbed alike."""
+    shows: dict[str, list[Recording]] = {options.switch: [], options.against: []}
+    starts = range(0, options.trials, SEGMENT_TRIALS)
+    for segment, start in enumerate(starts):
+        trials = min(SEGMENT_TRIALS, options.trials - start)
+        for mode, done in shows.items():
+            asked = Namespace(**{**vars(options), "switch": mode, "trials": trials})
+            show = _live_show(asked, idle, bound, segment)
+            log.info("segment %d of %d: %s, %.0f s", segment + 1, len(starts), mode, show.seconds)
+            done += filter(None, (trial.try_show(show),))
+    return tuple(shows[options.switch]), tuple(shows[options.against])
 
 
 def _bare_show(options: Namespace, idle: Recording) -> Show:
@@ -54,9 +82,9 @@ def _bare_show(options: Namespace, idle: Recording) -> Show:
     return trial.bare_show(options, BARE_FPS, idle.header["picture"], script, seconds)
 
 
-def _live_show(options: Namespace, idle: Recording, bound: Bound) -> Show:
+def _live_show(options: Namespace, idle: Recording, bound: Bound, segment: int = 0) -> Show:
     """`options.trials` events of each kind in random order, so far apart that they do not influence each other."""
-    chance = random.Random(trial.seed_of(options) + 1)
+    chance = random.Random(1000 * trial.seed_of(options) + segment + 1)
     dials = idle.header["dials"]
     kinds = [kind for kind in EVENT_KINDS if kind != "dial" or dials] * options.trials
     chance.shuffle(kinds)

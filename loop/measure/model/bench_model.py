@@ -20,6 +20,7 @@ from world.diffusion.world import DiffusionWorld
 from world.dit.device import describe, peak_gib, resolve, use_threads, wait, working_dtype
 from world.dit.flops import pass_flops
 from world.event import Event, Prompt
+from world.info import STEPS_DIAL
 from world.options import default_threads
 from world.wan.random import random_wan
 from world.zoo import open_in_own_process
@@ -141,7 +142,7 @@ def _rates(world: DiffusionWorld, spreads: dict[str, Spread], peak_flops: float)
     cache, grid = world.config.cache, world.config.latents.grid
     tokens = grid[0] * grid[1]
     one_pass = pass_flops(world.config.dit, cache.block * tokens, cache.window * tokens)
-    steps = len(world.config.sampler.steps)
+    steps = world.info.dials[STEPS_DIAL].rest
     achieved_flops = one_pass * steps / (spreads["denoise"].p50 / 1e3)
     whole_ms = spreads["block without recache"].p50 + spreads["decode"].p50
     return {

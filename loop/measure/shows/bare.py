@@ -43,7 +43,9 @@ class BareModel:
         self._messages: list[Taken | Stage] = []
         self._due_ns = 0
 
-    def submit(self, number: int, event: Event, keep: int | None = None, block: int | None = None) -> None:
+    def submit(
+        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+    ) -> None:
         """Let the next frame show the event."""
         now = time.perf_counter_ns()
         self._messages += [Taken(self.seen, (number,), (), now), Stage(number, "uploaded", now)]

@@ -9,7 +9,7 @@ from statistics import median
 
 from loop.measure.shows import trial
 from loop.measure.trace.analysis import times_by_stage
-from loop.measure.trace.recording import Recording
+from loop.measure.trace.recording import MS, Recording
 from loop.timing.clock import TICK_NS
 
 IDLE_PROMPTS = 12  # the costs are medians over so many
@@ -18,19 +18,31 @@ TICK_MS = TICK_NS / 1e6
 
 @dataclass(frozen=True)
 class Bound:
-    """The costs, in ms, that make up the median latency of an engine that waits for the next block boundary only."""
+    """The costs, in ms, that make up the median latency of an engine that waits for nothing else.
+
+    pass_rest: what is expected to be left of a pass that the model is at when an event comes; 0 while it rests.
+    """
 
     half_block: float
     recache: float
     block: float
     first_decode: float
     tick: float = TICK_MS
+    pass_rest: float = 0.0
 
     def of(self, kind: str) -> float:
-        """The bound for this kind of event: only a prompt needs a recache, and a display dial needs no model."""
+        """The bound of an engine of whole blocks: half a block to wait for the next boundary, and the work."""
+        return self._work(kind) + (0.0 if kind == "display dial" else self.half_block)
+
+    def at_once(self, kind: str) -> float:
+        """The bound of an engine that begins the next block at once: the rest of a pass in flight, and the work."""
+        return self._work(kind) + (0.0 if kind == "display dial" else self.pass_rest)
+
+    def _work(self, kind: str) -> float:
+        """Only a prompt needs a recache, and a display dial needs no model."""
         if kind == "display dial":
             return self.tick
-        return self.half_block + self.block + self.first_decode + self.tick + (self.recache if kind == "prompt" else 0)
+        return self.block + self.first_decode + self.tick + (self.recache if kind == "prompt" else 0)
 
 
 def measure_idle(options: Namespace) -> tuple[Recording, Bound]:
@@ -65,4 +77,14 @@ def bound_of(idle: Recording) -> Bound:
     if "recached" not in times:
         raise ChildProcessError("no prompt of the idle run reached the screen: the world is too slow")
     recache, block, decode = (median(times[stage]) for stage in ("recached", "denoised", "decoded"))
-    return Bound(block_play_s(idle) * 500, recache, block, decode)
+    return Bound(block_play_s(idle) * 500, recache, block, decode, pass_rest=_pass_rest_ms(idle))
+
+
+def _pass_rest_ms(idle: Recording) -> float:
+    """Half of the longest pass that was planned for, in the share of the time in which the model is at work."""
+    blocks = [line for line in idle.blocks if "pass_ns" in line]
+    if not blocks:
+        return 0.0
+    busy_ns = sum(line["t_end_ns"] - line["t_begin_ns"] for line in blocks)
+    share = min(1.0, busy_ns / (blocks[-1]["t_end_ns"] - blocks[0]["t_begin_ns"]))
+    return float(share * median(line["pass_ns"] for line in blocks) / 2 / MS)

@@ -51,7 +51,7 @@ class Show:
     """What to run.
 
     arguments: options of `play`, without --script, --trace and --seconds. module: what `python -m` runs.
-    trace: a file that gets a copy of the trace; None for none.
+    trace: a file that gets a copy of the trace; None for none. saves: whether its session is saved, to be thrown away.
     """
 
     arguments: tuple[str, ...]
@@ -59,6 +59,7 @@ class Show:
     seconds: float
     module: str = "loop"
     trace: Path | None = None
+    saves: bool = False
 
 
 def run_show(show: Show, watch: Watch | None = None) -> Recording:
@@ -66,7 +67,8 @@ def run_show(show: Show, watch: Watch | None = None) -> Recording:
     with tempfile.TemporaryDirectory(prefix="neverblink-") as folder:
         script, trace = Path(folder, "script.jsonl"), Path(folder, "trace.jsonl")
         script.write_text("".join(json.dumps(entry) + "\n" for entry in show.script))
-        files = ("--script", str(script), "--trace", str(trace), "--no-save", "--end-with-stdin")
+        saving = ("--session", str(Path(folder, "session"))) if show.saves else ("--no-save",)
+        files = ("--script", str(script), "--trace", str(trace), *saving, "--end-with-stdin")
         length = ("--seconds", f"{show.seconds:.3f}")
         try:
             _run_process(
@@ -174,6 +176,7 @@ def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
     given += ["--threads", options.threads] if options.threads else []
     given += ["--picture", "x".join(map(str, options.picture))] if options.picture else []
     given += ["--prompt", options.prompt] if options.prompt else []
+    given += ["--steps", options.steps] if options.steps else []
     of_folders = {"--positions": options.positions, "--decoder": options.decoder, "--dtype": options.dtype}
     given += [word for pair in of_folders.items() if pair[1] for word in pair]
     given += ["--probe-fps", options.probe_fps, "--probe-frames", options.probe_frames]

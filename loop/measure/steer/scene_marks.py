@@ -40,10 +40,11 @@ class SceneMarker:
 
     def marks(self, made: SteeredSwitch, mode: str) -> SceneMarks:
         """The marks at the end of one mode's stretch."""
-        before, seen = self._read(made.before.newest), self._read(made.after[mode].newest)
+        before, seen = self.read(made.before.newest), self.read(made.after[mode].newest)
         return compared(made.switch, before, seen)
 
-    def _read(self, latents: np.ndarray) -> SceneWords:
+    def read(self, latents: np.ndarray) -> SceneWords:
+        """What is seen in the two newest latent frames [1, 2, C, h, w]."""
         pair = torch.from_numpy(latents).float().to(self._device)
         numbers = read_attributes(self._reader, self._linear, pair)[0].tolist()
         return {name: VALUES[name][number] for name, number in zip(ATTRIBUTES, numbers, strict=True)}

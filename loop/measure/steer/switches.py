@@ -55,14 +55,15 @@ def read_switches(path: Path) -> list[PromptSwitch]:
 
 
 def default_switches(info: WorldInfo) -> list[PromptSwitch]:
-    """Switches in words that the world knows: the storybook's own, from example to example, or any words."""
-    pairs: Sequence[tuple[str, str]]
-    if tells_stories(info):
-        pairs = STORY
-    elif info.vocabulary:
+    """Switches in words that the world knows: the storybook's, which name one thing each, or from place to place."""
+    return [PromptSwitch(*pair) for pair in STORY] if tells_stories(info) else switches_of_place(info)
+
+
+def switches_of_place(info: WorldInfo) -> list[PromptSwitch]:
+    """Switches from one of the world's examples to the next; of a world that knows any words, in such words."""
+    pairs: Sequence[tuple[str, str]] = _ANY_WORDS
+    if info.vocabulary:
         pairs = list(pairwise((info.showpiece, *info.examples, info.showpiece)))
-    else:
-        pairs = _ANY_WORDS
     return [PromptSwitch(*pair) for pair in pairs]
 
 

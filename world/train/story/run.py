@@ -129,7 +129,8 @@ class StoryRun:
         """Train the decoder."""
         config = self.scale.pictures
         config = StoryPicture(self.minutes_until("decoder"), config.clips, config.chunk, config.batch)
-        self.decoder = train_picture(config, self.latents, self.model, self.start and self.start.decoder)
+        begun = self.start.decoder if self.start else None
+        self.decoder = train_picture(config, self.latents, self.model, begun)
         self.save("tale")
 
     def learn_to_read(self) -> None:

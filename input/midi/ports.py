@@ -1,98 +1,48 @@
-"""MIDI: notes, controllers and the clock of every matching port, which may vanish and come back."""
+"""MIDI ports that are listened to, and those whose lamps are lit; each may vanish and come back."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from queue import Empty, Full, Queue
 from typing import Any
 
-from input.action import ControlMoved
+from input.midi.decoder import Heard, MidiDecoder
+from input.midi.lamps import Lamps
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 4000
 LOOK_S = 1.0  # between two looks at which ports there are
 _OWN = "neverblink"
+_ECHO = "midi through"  # what is sent to it comes back as if a hand had played it
 _APIS = ("LINUX_ALSA", "UNIX_JACK", "MACOSX_CORE", "WINDOWS_MM")
-
-Heard = ControlMoved | str | tuple[str, float]  # a move; "clock", "start", "continue", "stop"; ("song", beats)
 
 
 class MidiError(ValueError):
     """MIDI cannot be received; the message is one line for the user."""
 
 
-class MidiDecoder:
-    """Turns the messages of one port into moves of controls. Pure.
-
-    Names: "note:CHANNEL:NUMBER", "cc:CHANNEL:NUMBER", "cc14:CHANNEL:NUMBER" (the pair of NUMBER and NUMBER + 32, once
-    the fine half comes), "nrpn:CHANNEL:NUMBER", "pitch:CHANNEL", "program:CHANNEL:NUMBER". Channels count from 1.
-    """
-
-    def __init__(self) -> None:
-        self._coarse: dict[tuple[int, int], int] = {}
-        self._parameter: dict[int, list[int]] = {}  # channel -> coarse and fine half of an NRPN's number
-        self._data: dict[int, int] = {}
-
-    def decode(self, message: Any) -> list[Heard]:
-        """What a mido message says; nothing for a message that means nothing here."""
-        kind = message.type
-        if kind in ("clock", "start", "continue", "stop"):
-            return [kind]
-        if kind == "songpos":
-            return [("song", message.pos / 4)]
-        channel = getattr(message, "channel", 0) + 1
-        if kind in ("note_on", "note_off"):
-            velocity = message.velocity if kind == "note_on" else 0
-            return [ControlMoved(f"note:{channel}:{message.note}", float(velocity > 0))]
-        if kind == "pitchwheel":
-            return [ControlMoved(f"pitch:{channel}", (message.pitch + 8192) / 16383)]
-        if kind == "program_change":
-            name = f"program:{channel}:{message.program}"
-            return [ControlMoved(name, 1.0), ControlMoved(name, 0.0)]
-        return self._controller(channel, message.control, message.value) if kind == "control_change" else []
-
-    def _controller(self, channel: int, number: int, value: int) -> list[Heard]:
-        if number in (98, 99):
-            self._parameter.setdefault(channel, [0, 0])[99 - number] = value
-            return []
-        if number in (6, 38) and channel in self._parameter:
-            return self._nrpn(channel, number, value)
-        step = (value if value < 64 else value - 128) / 127
-        found: list[Heard] = [ControlMoved(f"cc:{channel}:{number}", value / 127, step)]
-        if number < 32:
-            self._coarse[channel, number] = value
-        elif number < 64 and (channel, number - 32) in self._coarse:
-            fine = self._coarse[channel, number - 32] * 128 + value
-            found.append(ControlMoved(f"cc14:{channel}:{number - 32}", fine / 16383))
-        return found
-
-    def _nrpn(self, channel: int, number: int, value: int) -> list[Heard]:
-        """Data for the NRPN that was chosen: its coarse half moves it, and the fine half, if one comes, once more."""
-        coarse, fine = (value, 0) if number == 6 else (self._data.get(channel, 0), value)
-        self._data[channel] = coarse
-        high, low = self._parameter[channel]
-        position = coarse / 127 if number == 6 else (coarse * 128 + fine) / 16383
-        return [ControlMoved(f"nrpn:{channel}:{high * 128 + low}", position)]
-
-
 class MidiPorts:
     """Listens to the input ports whose name contains `wanted`, or to all of them (auto). Owned by the instruments.
 
     Raises MidiError if a library is missing, or there is no MIDI system to ask. connected: the names of its ports.
-    dropped: messages that came faster than they were taken. `backend` is mido, or what behaves like it.
+    dropped: messages that came faster than they were taken. has_lamps: open the outputs of that name too; with auto
+    those which are also inputs, as controllers are and instruments that would sound are not. `backend` is an
+    RtMidi, or what behaves like one.
     """
 
     name = "midi"
 
-    def __init__(self, wanted: str, backend: Any = None) -> None:
+    def __init__(self, wanted: str, backend: Any = None, has_lamps: bool = False) -> None:
         self._wanted = "" if wanted == "auto" else wanted.lower()
+        self._has_lamps = has_lamps
         systems = [lambda: backend] if backend else _systems()
         self._received: Queue[tuple[Heard, int]] = Queue(MOST_WAITING)
         self._ports: dict[str, Any] = {}
+        self._outputs: dict[str, Lamps] = {}
         self.dropped = 0
         self._has_ended = threading.Event()
         self._backend = self._first_that_answers(systems)
@@ -111,15 +61,28 @@ class MidiPorts:
             except Empty:
                 return found
 
+    def light(self, values: Mapping[str, int]) -> None:
+        """Let the lamps of every controller show these values; a controller that comes back is told all of them."""
+        for lamps in list(self._outputs.values()):
+            lamps.light(values)
+
     def look(self) -> None:
         """Open the matching ports that are new, and close those that have gone."""
         names = set(self._backend.get_input_names())
-        for name in [name for name in self._ports if name not in names]:
-            self._ports.pop(name).close()
+        self._open(self._ports, names, lambda name: self._backend.open_input(name, callback=self._listener()))
+        if self._has_lamps:
+            outputs = set(self._backend.get_output_names())
+            outputs = {name for name in outputs if (self._wanted or name in names) and _ECHO not in name.lower()}
+            self._open(self._outputs, outputs, lambda name: self._backend.open_lamps(name))
+
+    def _open(self, ports: dict[str, Any], names: set[str], open_port: Callable[[str], Any]) -> None:
+        """Let `ports` be the open ones among `names`, so far as they are wanted."""
+        for name in [name for name in ports if name not in names]:
+            ports.pop(name).close()
             log.warning("MIDI port %s has gone", name)
-        for name in sorted(names - set(self._ports)):
+        for name in sorted(names - set(ports)):
             if self._wanted in name.lower() and _OWN not in name.lower():
-                self._ports[name] = self._backend.open_input(name, callback=self._listener())
+                ports[name] = open_port(name)
                 log.info("MIDI port %s", name)
 
     def _first_that_answers(self, systems: Sequence[Callable[[], Any]]) -> Any:
@@ -135,9 +98,9 @@ class MidiPorts:
         raise MidiError(f"there is no MIDI system here: {reason}")
 
     def close(self) -> None:
-        """Close every port."""
+        """Put all lamps out, and close every port."""
         self._has_ended.set()
-        for port in self._ports.values():
+        for port in (*self._ports.values(), *self._outputs.values()):
             port.close()
 
     def _listener(self) -> Callable[[Any], None]:
@@ -172,15 +135,27 @@ class RtMidi:
         import mido
         import rtmidi
 
-        self._client = rtmidi.MidiIn(getattr(rtmidi, f"API_{api}"), name=f"{_OWN} look")
+        number = getattr(rtmidi, f"API_{api}")
+        self._client = rtmidi.MidiIn(number, name=f"{_OWN} look")
+        self._new_output = partial(rtmidi.MidiOut, number, name=f"{_OWN} lamps")  # mido's own would not have our name
+        self._outputs = self._new_output()
         self._backend = mido.Backend(f"mido.backends.rtmidi/{api}")
 
     def get_input_names(self) -> list[str]:
         names: list[str] = self._client.get_ports()
         return names
 
+    def get_output_names(self) -> list[str]:
+        names: list[str] = self._outputs.get_ports()
+        return names
+
     def open_input(self, name: str, callback: Callable[[Any], None]) -> Any:
         return self._backend.open_input(name, callback=callback)
+
+    def open_lamps(self, name: str) -> Lamps:
+        output = self._new_output()
+        output.open_port(output.get_ports().index(name), "lamps")
+        return Lamps(output)
 
 
 def _systems() -> list[Callable[[], RtMidi]]:

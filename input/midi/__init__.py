@@ -1,0 +1,1 @@
+"""MIDI: what is heard on its ports, and the lamps of controllers."""

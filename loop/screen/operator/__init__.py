@@ -1,0 +1,1 @@
+"""What only the operator sees besides the overlay, and never the audience."""

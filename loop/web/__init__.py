@@ -1,0 +1,1 @@
+"""The page for phones, as the window's process sees it."""

@@ -1,0 +1,1 @@
+"""The page for phones: a process of its own whose phones are guests of the show's host."""
