@@ -6,7 +6,7 @@ same on a laptop and on a 4K wall.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -154,23 +154,27 @@ class _Page:
         return marks
 
     def table(self, rows: Rows, floor: int) -> list[Mark]:
-        """The table of keys or words, centred above `floor`: the left column in white, and beside it what it means."""
-        size = self._table_text_size(rows, floor)
-        left, width, height = self._table_extent(rows, size)
-        x, y = (self.w - width) // 2, max((floor - height) // 2, 0)
-        marks: list[Mark] = [Panel(x, y, width, height, 0.86, size * 3 // 4)]
-        for number, (key, what) in enumerate(rows):
-            top = y + size + number * _row_height(size)
-            marks.append(Label(key, x + size, top, size))
-            marks.append(Label(what, x + left + 3 * size, top, size, DIM))
+        """The table of keys or words, centred above `floor`: the left column in white, and beside it what it means.
+
+        A window with little height has it in up to three parts side by side, whichever makes the text larger.
+        """
+        parts = max((_in_parts(rows, count) for count in (1, 2, 3)), key=lambda of: self._table_text_size(of, floor))
+        size = self._table_text_size(parts, floor)
+        left, width, height = self._table_extent(parts, size)
+        x, y = (self.w - width * len(parts)) // 2, max((floor - height) // 2, 0)
+        marks: list[Mark] = [Panel(x, y, width * len(parts), height, 0.86, size * 3 // 4)]
+        for place, part in enumerate(parts):
+            for number, (key, what) in enumerate(part):
+                across, top = x + place * width + size, y + size + number * _row_height(size)
+                marks += [Label(key, across, top, size), Label(what, across + left + 2 * size, top, size, DIM)]
         return marks
 
     def statistics(self, rows: Rows) -> list[Mark]:
         """The table of statistics at the top left: the names on the left, the values flush right."""
         if not rows:
             return []
-        size = self._table_text_size(rows, self.h - self.margin)
-        _, width, height = self._table_extent(rows, size)
+        size = self._table_text_size([rows], self.h - self.margin)
+        _, width, height = self._table_extent([rows], size)
         marks: list[Mark] = [Panel(self.margin, self.margin, width, height, 0.72, size * 3 // 4)]
         for number, (name, value) in enumerate(rows):
             top = self.margin + size + number * _row_height(size)
@@ -178,15 +182,22 @@ class _Page:
             marks.append(Label(value, self.margin + width - size - self.measure(value, size), top, size))
         return marks
 
-    def _table_extent(self, rows: Rows, size: int) -> tuple[int, int, int]:
-        """(width of the left column, width, height) of a table of text of this size; the last two with padding."""
-        left, right = (max(self.measure(row[side], size) for row in rows) for side in (0, 1))
-        return left, left + right + 4 * size, _row_height(size) * (len(rows) - 1) + 3 * size
+    def _table_extent(self, parts: Sequence[Rows], size: int) -> tuple[int, int, int]:
+        """(width of the left column, width of a part, height) of a table of text of this size; the last two padded."""
+        left, right = (max(self.measure(row[side], size) for part in parts for row in part) for side in (0, 1))
+        return left, left + right + 4 * size, _row_height(size) * (len(parts[0]) - 1) + 3 * size
 
-    def _table_text_size(self, rows: Rows, floor: int) -> int:
+    def _table_text_size(self, parts: Sequence[Rows], floor: int) -> int:
         """The text size at which all rows fit above `floor`: `small`, or less where there is too little room."""
-        _, width, height = self._table_extent(rows, self.small)
-        return max(5, int(self.small * min(1.0, self.column / width, (floor - self.margin) / height)))
+        _, width, height = self._table_extent(parts, self.small)
+        across, up = self.column / (width * len(parts)), (floor - self.margin) / height
+        return max(5, int(self.small * min(1.0, across, up)))
+
+
+def _in_parts(rows: Rows, count: int) -> list[Rows]:
+    """The rows in up to `count` parts, the first of them the longest."""
+    most = -(-len(rows) // count)
+    return [rows[first : first + most] for first in range(0, len(rows), most)]
 
 
 def _row_height(size: int) -> int:
