@@ -1,7 +1,7 @@
 """How much GPU memory a folder of checkpoints needs, computed from the sizes before anything is loaded. No torch.
 
 Tensors are counted exactly where they stay (weights, caches, decoder states), and by the most that lives at any one
-time where they come and go (`tests/test_fit.py` holds both against the real modules).
+time where they come and go (`tests/wan/test_fit.py` holds both against the real modules).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Tests of compact worlds, and every world by name."""

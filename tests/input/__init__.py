@@ -1,0 +1,1 @@
+"""Tests of keys, cues, instruments, the beat."""

@@ -1,0 +1,1 @@
+"""Tests of the transformer, its cache and its sampler."""

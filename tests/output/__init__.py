@@ -1,0 +1,1 @@
+"""Tests of recordings, receipts, what is shown."""

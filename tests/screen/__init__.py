@@ -1,0 +1,1 @@
+"""Tests of windows and what is drawn in them."""

@@ -1,0 +1,1 @@
+"""Tests of whole shows, simulated and real."""

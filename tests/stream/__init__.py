@@ -1,0 +1,1 @@
+"""Tests of a session: switches, memory, the law of state."""

@@ -1,0 +1,350 @@
+"""The switch protocol by itself: random streams of terms, held against the law of state."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.stream.terms import FIRST, Terms, TermStream, boundaries, law
+from world.block import Block, Conditions, Snapshot
+from world.cache_rules import CacheRules
+from world.cache_work import Append, Clear, Recache, Swap
+from world.event import Dial, Prompt, Rebuild, Recall, Rewind, Scene
+from world.info import DialRange
+from world.past_block import PastBlock
+from world.switch_state import SwitchState
+
+RULES = {
+    "sink of a block": (CacheRules(6, 2, 6), 2),
+    "no sink": (CacheRules(6, 0, 6), 2),
+    "sink above a block": (CacheRules(6, 3, 6), 1),
+    "uneven window": (CacheRules(7, 2, 7), 2),
+    "sink made anew at each switch": (CacheRules(6, 2, 6, keep_sink=False), 2),
+    "everything": (CacheRules(-1, 2, 400), 2),
+    "no clean pass": (CacheRules(6, 2, 6, clean_pass=False), 2),
+    "no clean pass, no sink": (CacheRules(6, 0, 6, keep_sink=False, clean_pass=False), 2),
+    "averaged sink": (CacheRules(6, 2, 6, averages_sink=True), 2),
+    "averaged sink, no clean pass": (CacheRules(6, 2, 6, averages_sink=True, clean_pass=False), 2),
+    "flushed": (CacheRules(6, 1, 6, flush=True), 3),
+    "flushed, no sink": (CacheRules(8, 0, 8, flush=True), 2),
+}
+words = st.sampled_from(["first words", "b", "c"])
+event = st.one_of(
+    words.map(Prompt),
+    st.floats(-1, 1).map(lambda value: Dial("zoom", value)),
+    st.just(Rebuild()),
+    words.map(Scene),
+    st.tuples(words, st.lists(st.integers(0, 30), min_size=1, max_size=2)),  # a Recall, as `known` makes it
+)
+events = st.lists(event, max_size=3)
+
+
+class AnyStream(RuleBasedStateMachine):
+    """Everything that can be asked of a SwitchState, in any order."""
+
+    @initialize(name=st.sampled_from(sorted(RULES)))
+    def open(self, name: str) -> None:
+        rules, frames = RULES[name]
+        self.terms = Terms()
+        self.stream, self.rules, self.frames = TermStream(rules, frames, self.terms), rules, frames
+        self.submitted: list = []
+
+    def known(self, events: list) -> list:
+        """The events, where pairs of words and numbers become recalls of blocks that were made, on any line."""
+        blocks, found = list(self.stream.blocks.values()), []
+        for event in events:
+            if not isinstance(event, tuple):
+                found.append(event)
+            elif blocks:
+                text, numbers = event
+                found.append(Recall(tuple(blocks[number % len(blocks)].past for number in numbers), text))
+        return found
+
+    @rule(events=events)
+    def begin(self, events: list) -> None:
+        events = self.known(events)
+        self.stream.begin(events)
+        self.submitted += events
+
+    @rule(events=events)
+    def ahead(self, events: list) -> None:
+        events = self.known(events)
+        self.stream.ahead(events)
+        self.submitted += events
+
+    @precondition(lambda self: self.stream.state.flight is not None)
+    @rule()
+    def made(self) -> None:
+        flight = self.stream.state.flight
+        block = self.stream.made()
+        place = block.start, block.start + self.frames
+        by_law = law(self.rules, self.terms, self.stream.line())
+        assert self.stream.front.seen(*place) == by_law.seen(*place), "the bank is not what the log says"
+        assert flight.conditions == list(boundaries(self.stream.line()))[-1][1].conditions
+
+    @precondition(lambda self: self.stream.state.flight is None)
+    @rule()
+    def after_block(self) -> None:
+        self.stream.after_block()
+
+    @precondition(lambda self: self.stream.state.flight is not None)
+    @rule()
+    def abandon(self) -> None:
+        self.stream.state.abandon()
+
+    @precondition(lambda self: self.stream.state.flight is not None)
+    @rule()
+    def distrust(self) -> None:
+        self.stream.state.distrust(drop_events=False)
+
+    @rule(back=st.integers(0, 3))
+    def take_back(self, back: int) -> None:
+        line = self.stream.line()
+        since = max((place for place, block in enumerate(line) if block.start == 0), default=0)
+        if len(line) - 1 - back >= since:
+            self.stream.state.take_back(line[-1 - back].index)
+
+    @precondition(lambda self: self.stream.state.flight is None)
+    @rule(events=events)
+    def step(self, events: list) -> None:
+        events = self.known(events)
+        self.stream.step(events)
+        self.submitted += events
+
+    @invariant()
+    def the_line_is_a_chain(self) -> None:
+        line = self.stream.line() if hasattr(self, "stream") else []
+        for before, block in pairwise(line):
+            assert block.parent == before.index < block.index
+            assert block.start in (0, before.start + self.frames)
+            assert (block.cut is None) == (block.seen is None) and block.seen in (None, block.index)
+            assert block.cut in (None, block.index, before.index)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "stream"):
+            return
+        last = self.stream.step()
+        line = self.stream.line()
+        self.no_event_is_lost(line)
+        for block in line[:-1]:
+            assert block.index < last.index
+        folded = TermStream(self.rules, self.frames, self.terms)
+        folded.fold(line)
+        again = TermStream(self.rules, self.frames, self.terms)
+        assert [again.again(block).digest for block in line] == [block.digest for block in line]
+        for more in ([], [Prompt("z")], [Rebuild()], [Recall((line[0].past,), "z")], [Prompt("y")], []):
+            assert facts(folded.step(more)) == facts(self.stream.step(more))
+
+    def no_event_is_lost(self, line: list) -> None:
+        """Every event is in exactly one block of the line, in the order in which it came.
+
+        A Rebuild may be more: it stands for a sink that was lost.
+        """
+        logged = [event for block in line for event in block.events]
+        assert [e for e in logged if not isinstance(e, Rebuild)] == [
+            e for e in self.submitted if not isinstance(e, Rebuild)
+        ]
+        assert sum(isinstance(e, Rebuild) for e in logged) >= sum(isinstance(e, Rebuild) for e in self.submitted)
+
+
+def facts(block) -> tuple:
+    return block.index, block.parent, block.start, block.cut, block.seen, block.events, block.digest
+
+
+TestAnyStream = AnyStream.TestCase
+TestAnyStream.settings = settings(max_examples=300, stateful_step_count=40, deadline=None, derandomize=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RULES)
+def test_hundreds_of_streams_keep_the_law(name: str):
+    blocks = [play(name, seed) for seed in range(100)]
+    assert min(blocks) > 4, "each play checks the law at every block"
+
+
+def play(name: str, seed: int) -> int:
+    """A long random stream; how many blocks it made."""
+    chance, show = random.Random(seed), AnyStream()
+    show.open(name)
+    for _ in range(60):
+        in_flight = show.stream.state.flight is not None
+        moves = [show.after_block, lambda: show.step(drawn(chance))]
+        if in_flight:
+            moves = [show.made, show.made, show.abandon, show.distrust]
+        moves += [lambda: show.begin(drawn(chance)), lambda: show.ahead(drawn(chance))]
+        moves += [lambda: show.take_back(chance.randrange(4))] if chance.random() < 0.3 else []
+        chance.choice(moves)()
+    show.teardown()
+    return len(show.stream.blocks)
+
+
+def drawn(chance: random.Random) -> list:
+    """Often nothing, sometimes several events."""
+    texts = ["first words", "b", "c"]
+    kinds = [Prompt(chance.choice(texts)), Dial("zoom", chance.random()), Rebuild(), Scene(chance.choice(texts))]
+    kinds += [(chance.choice(texts), [chance.randrange(40) for _ in range(chance.choice((1, 1, 2)))])]
+    return chance.choices(kinds, [6, 4, 1, 1, 2], k=chance.choice([0, 0, 0, 1, 1, 2]))
+
+
+# what is to be done, in order
+
+
+def started(blocks: int = 0) -> SwitchState:
+    state = SwitchState(CacheRules(6, 2, 6), {"zoom": DialRange()}, FIRST)
+    for _ in range(blocks):
+        step(state)
+    return state
+
+
+def step(state: SwitchState, *events):
+    state.begin(events)
+    block = state.made(2)
+    state.after_block()
+    return block
+
+
+def test_a_stream_begins_with_an_empty_bank():
+    assert started().begin([]) == [Clear()]
+
+
+def test_a_straight_run_is_one_clean_pass_a_block():
+    state = started(4)
+    assert state.begin([]) == []
+    state.made(2)
+    assert state.after_block() == [Append("first words", 4)]
+
+
+def test_a_switch_in_line_recaches_the_window_but_its_sink_and_swaps():
+    assert started(5).begin([Prompt("b")]) == [Recache("b", end=10, frames=4, renew=False), Swap()]
+
+
+def test_a_switch_beside_a_block_recaches_at_once_and_swaps_at_the_next_boundary():
+    state = started(4)
+    state.begin([])
+    assert state.ahead([Prompt("b")]) == [Recache("b", end=8, frames=4, renew=False)]
+    state.made(2)
+    assert state.after_block() == [Append("b", 4, to_back=True)]
+    assert state.begin([]) == [Swap()]
+    block = state.made(2)
+    assert (block.cut, block.seen) == (4, 5)
+
+
+def test_a_recache_that_waits_spares_the_clean_pass():
+    state = started(4)
+    state.begin([])
+    state.made(2)
+    assert state.ahead([Prompt("b")]) == [Recache("b", end=10, frames=4, renew=False)]
+    assert state.after_block() == [] and state.begin([]) == [Swap()]
+
+
+def test_a_clean_pass_that_was_not_made_is_made_up_for():
+    state = started(4)
+    state.begin([])
+    state.made(2)
+    assert state.begin([]) == [Append("first words", 4)]
+
+
+def test_a_scene_needs_nothing_but_an_empty_bank():
+    state = started(4)
+    state.ahead([Scene("b")])
+    assert state.after_block() == [] and state.begin([]) == [Clear()]
+    assert (state.end, state.made(2).cut) == (0, 4)
+
+
+def test_an_abandoned_scene_leaves_the_line_as_it_was():
+    state = started(4)
+    state.begin([Scene("b")])
+    state.abandon()
+    assert state.end == 8 and state.line.newest.index == 3
+
+
+def test_an_abandoned_block_keeps_its_number_and_its_events():
+    state = started(4)
+    state.begin([Prompt("b")])
+    state.ahead([Dial("zoom", 0.5)])
+    state.abandon()
+    state.begin([])
+    block = state.made(2)
+    assert (block.index, block.events) == (4, (Prompt("b"), Dial("zoom", 0.5)))
+
+
+def test_what_was_taken_back_is_made_again_under_its_events():
+    state = started(4)
+    step(state, Prompt("b")), step(state, Dial("zoom", 0.5))
+    state.take_back(3)
+    assert state.begin([]) == [Recache("b", end=8, frames=4, renew=False), Swap()]
+    block = state.made(2)
+    assert (block.index, block.parent, block.events) == (6, 3, (Prompt("b"), Dial("zoom", 0.5)))
+    assert block.boundary.conditions == Conditions("b", 7, {"zoom": 0.5})
+
+
+def test_a_rewind_is_refused_before_anything_changes():
+    state = started(4)
+    with pytest.raises(ValueError, match="rewind to block 1"):
+        state.ahead([Prompt("b"), Rewind(1)])
+    assert state.conditions == FIRST and state.begin([]) == []
+
+
+def test_a_sink_that_came_with_a_taken_back_block_is_made_anew_and_the_log_says_so():
+    """A switch beside the last block of the first window makes the sink anew, and that switch is taken back."""
+    state = started(3)
+    state.begin([])
+    state.ahead([Prompt("b")])
+    state.made(2), state.after_block()
+    step(state)
+    state.take_back(3)
+    assert state.begin([]) == [Recache("b", end=8, frames=6, renew=True), Swap()]
+    assert state.made(2).events == (Prompt("b"), Rebuild())
+
+
+def past_block(index: int) -> PastBlock:
+    return PastBlock(index, np.zeros((1, 2, 1, 1, 1)))
+
+
+def test_a_recall_makes_the_sink_anew_from_the_blocks_that_it_names():
+    state, old = started(5), past_block(1)
+    work = state.begin([Recall((old,), "b")])
+    assert work == [Recache("b", end=10, frames=6, renew=True, recalled=(old,)), Swap()]
+    block = state.made(2)
+    assert (block.cut, block.seen, block.boundary.conditions.words) == (5, 5, "b")
+
+
+def test_words_that_follow_a_recall_keep_its_sink():
+    state = started(5)
+    step(state, Recall((past_block(1),), "b"))
+    assert state.begin([Prompt("c")]) == [Recache("c", end=12, frames=4, renew=False), Swap()]
+
+
+def test_another_recall_for_the_same_block_needs_another_recache():
+    state = started(5)
+    state.ahead([Recall((past_block(1),), "b")])
+    assert state.ahead([Recall((past_block(1),), "b")]) == []
+    assert state.ahead([Recall((past_block(2),), "b")]) == [
+        Recache("b", end=10, frames=6, renew=True, recalled=(past_block(2),))
+    ]
+
+
+def test_nothing_is_recalled_into_a_hard_cut_but_its_words():
+    state = started(5)
+    assert state.begin([Scene("b"), Recall((past_block(1),), "c")]) == [Clear()]
+    assert state.made(2).boundary.conditions.words == "c"
+
+
+def test_a_stream_that_resumes_knows_recalled_blocks_by_their_words_only():
+    """A guest has numbers only: where it leads and takes such a block back, the words come again."""
+    first, second = (Block(n, n - 1, 2 * n, np.zeros((1, 2, 1, 1, 1))) for n in (3, 4))
+    second = replace(second, events=(Recall((PastBlock(1),), "b"),))
+    blocks = [Block(n, n - 1, 2 * n, np.zeros((1, 2, 1, 1, 1)), (Prompt("a"),)) for n in (0, 1, 2)]
+    state = started()
+    state.resume(Snapshot(7, 5, 10, "b", {}, (*blocks, first, second)))
+    step(state)
+    state.take_back(3)
+    state.begin([])
+    assert state.made(2).events == (Prompt("b"), Rebuild())

@@ -1,0 +1,1 @@
+"""Trials of real processes, run by hand."""
