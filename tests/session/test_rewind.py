@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import random
 from itertools import pairwise
 
@@ -13,6 +11,7 @@ from loop.archive.reading import read_session
 from loop.replay.check import compare
 from loop.replay.listing import branches, describe_session
 from tests.session.test_replay import card_world, quiet
+from tests.simulation.calm import no_warnings, one_core  # noqa: F401  each test runs under them
 from tests.simulation.invariants import complaints
 from tests.simulation.process import Mishap
 from tests.simulation.show import Plan, Show, play
@@ -21,22 +20,6 @@ from world.event import Prompt, Recall, Scene, from_json
 NOT_BACKWARDS = ("frames_stay_in_order", "repeats_are_counted", "new_frames_are_shown", "dropped_frames_are_not_shown")
 NOT_BACKWARDS += ("the_ledger_names_the_first_frame", "overtaken_words_are_replaced", "the_first_block_is_shown_once")
 NOT_BACKWARDS += ("no_frame_is_skipped",)  # frames are shown again on the way back
-
-
-@pytest.fixture(autouse=True)
-def one_core():
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(cores)})
-    yield
-    os.sched_setaffinity(0, cores)
-
-
-@pytest.fixture(autouse=True)
-def no_warnings(caplog):
-    caplog.set_level(logging.CRITICAL)
 
 
 def frames_shown(show: Show) -> list[int]:

@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from tests.show.test_simulated_shows import no_warnings, one_core  # noqa: F401  as there
+from tests.simulation.calm import no_warnings, one_core  # noqa: F401  each test runs under them
 from tests.simulation.invariants import complaints
 from tests.simulation.leaps import EVENTS, SHAPES, WARM, at_all_phases, latency_ms
 from tests.simulation.process import Mishap

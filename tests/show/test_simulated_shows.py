@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,6 +9,7 @@ import pytest
 
 from loop.link.message import BlockMade, Fault
 from loop.supervise.live_model import LiveModel
+from tests.simulation.calm import no_warnings, one_core  # noqa: F401  each test runs under them
 from tests.simulation.invariants import complaints
 from tests.simulation.process import Mishap
 from tests.simulation.random_shows import Allow, random_plan
@@ -19,24 +18,6 @@ from tests.simulation.virtual_time import START_NS
 from world.event import Dial, Prompt, Scene
 
 CALM = Allow(deaths=False, hangs=False)
-
-
-@pytest.fixture(autouse=True)
-def one_core():
-    """Only one thread of a simulation runs at a time, and they take turns fastest on one core."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(cores)})
-    yield
-    os.sched_setaffinity(0, cores)
-
-
-@pytest.fixture(autouse=True)
-def no_warnings(caplog):
-    """Thousands of deaths need not be written down."""
-    caplog.set_level(logging.CRITICAL)
 
 
 def wrong(seeds, allow):
