@@ -10,8 +10,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 play: .venv/installed
 	$(BIN)/python -m loop $(ARGS)
 
+# Two tests at a time, file by file: many of them wait for a clock. More would be late where time is what they look at.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # The linter, the formatter and the type checker.
 lint: .venv/installed-dev

@@ -47,6 +47,7 @@ class Command(Enum):
     RESYNC = "resync"  # the present beat is the first of the first bar
     NUDGE_EARLIER = "nudge earlier"
     NUDGE_LATER = "nudge later"
+    WAY = "way"  # the next way in which a guest follows its host: latents, video
     QUANTISE = "quantise"  # the next of the ways to wait for the beat
     LET_IN = "let in"  # the oldest words of the audience
     REFUSE = "refuse"

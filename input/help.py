@@ -22,6 +22,7 @@ _HELP = (
     ("T  Shift+T  ;  '", "tap the beat; the one; nudge it"),
     ("Q  F4", "words wait for a beat; take more blocks"),
     ("F2  F3", "ways to switch; picture whole, cut, stretched"),
+    ("V", "a guest: follow by latents, by video, as it can"),
     ("F12", "learn: a key, then a control"),
     ("F9  F11", "record, full screen"),
     ("F10", "pin the corners of the picture"),

@@ -32,6 +32,7 @@ _LINE_CLOSED_ONLY = {
     "b": Command.BLACKOUT,
     "escape": Command.CANCEL,
     "q": Command.QUANTISE,
+    "v": Command.WAY,
     "y": Command.LET_IN,
     "x": Command.REFUSE,
     ";": Command.NUDGE_EARLIER,

@@ -106,6 +106,11 @@ def _bench(options: Namespace) -> int:
         from loop.measure.steer.command import run_steer_bench
 
         return run_steer_bench(options)
+    if options.benchmark == "leap":
+        from loop.measure.leap.between_steps import run_between_steps
+        from loop.measure.leap.command import run_leap_bench
+
+        return run_between_steps(options) if options.between_steps else run_leap_bench(options)
     if options.benchmark == "recall":
         from loop.measure.steer.recall_command import run_recall_bench
 

@@ -44,11 +44,12 @@ class ShowControls:
     """The keyboard, the script, and the state of the show: nothing else sets it. Owned by the engine.
 
     quitting, frozen, blackout, help, statistics: what the keys have asked for. newest: the last event or command, or
-    the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. past: the
-    commands that concern the past, each with its time, until the engine takes them. is_nobody: there is no window, so
-    nobody can be told anything but by the exit status. desk: cues and what waits for the beat. instruments, mapper:
-    what is plugged in, and what its controls do. audience: whose words wait to be let in, if there is one. The words in
-    force and the switch mode belong to the model.
+    the dials that one key press has set, and when that came. has_pressed: whether any key was pressed yet. ways_asked:
+    how often a guest was to follow its host in the next way. past: the commands that concern the past, each with its
+    time, until the engine takes them. is_nobody: there is no window, so nobody can be told anything but by the exit
+    status. desk: cues and what waits for the beat. instruments, mapper: what is plugged in, and what its controls do.
+    audience: whose words wait to be let in, if there is one. The words in force and the switch mode belong to the
+    model.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class ShowControls:
         stage: OnStage | None = None,
     ) -> None:
         stage = stage or OnStage.empty(model)
+        self._far: list[tuple[Action, str, int]] = []  # what operators on other machines ask for
         self.desk, self.instruments, self.mapper = stage.desk, stage.instruments, stage.mapper
         self.audience = stage.audience
         self._waves = Waves(self.mapper.waves)
         self.quitting = self.frozen = self.blackout = self.help = self.statistics = False
         self.has_pressed = False
+        self.ways_asked = 0
         self.past: list[tuple[Command, int]] = []
         self.newest: tuple[Event | Command | tuple[Dial, ...] | None, int] = (None, 0)
         self._held_back: list[tuple[Gesture, int]] = []  # until the clipboard's text has come
@@ -98,6 +101,9 @@ class ShowControls:
             if not isinstance(event, Dial):
                 self.newest = event, due_ns
             yield event, "script", due_ns
+        far, self._far = self._far, []
+        for asked, source, t_ns in far:
+            yield from self._act(asked, source, t_ns)
         for asked, source, t_ns in self.instruments.poll(now_ns, self.desk.clock):
             yield from (
                 self._moved(asked, source, t_ns) if isinstance(asked, ControlMoved) else self._act(asked, source, t_ns)
@@ -109,6 +115,34 @@ class ShowControls:
         if self.mapper.lights:
             states = {"blackout": self.blackout, "freeze": self.frozen}
             self.instruments.light(lamp_values(self.mapper.lights, self.desk, states, now_ns))
+
+    @property
+    def cue_names(self) -> tuple[str, ...]:
+        """The cues of this machine's own set list."""
+        return tuple(cue.name for cue in self.desk.cues)
+
+    @property
+    def next_cue(self) -> int | None:
+        """The index of the cue that is next."""
+        return self.desk.next_cue
+
+    def fire_cue(self, cue: str, index: int, source: str, t_ns: int) -> None:
+        """Fire a cue that an operator on another machine has asked for: "next", "previous" or "number"."""
+        commands = {"next": Command.NEXT, "previous": Command.PREVIOUS}
+        self._far.append((commands.get(cue, FireCue(index)), source, t_ns))
+
+    def waits(self, event: Event) -> bool:
+        """Whether this event waits for its beat."""
+        return any(launch.event is event for launch in self.desk.launches.armed)
+
+    def show_far_cues(self, names: tuple[str, ...], following: int | None) -> None:
+        """These are the host's cues, which the desk fires where it has none of its own."""
+        self.desk.far.names, self.desk.far.following = names, following
+
+    def take_far_cues(self) -> list[tuple[str, int]]:
+        """The host's cues that were fired here since the last call."""
+        fired, self.desk.far.fired = self.desk.far.fired, []
+        return fired
 
     def _in_order(self, gestures: Sequence[tuple[Gesture, int]]) -> list[tuple[Gesture, int]]:
         """The gestures that were held back for the clipboard and the new ones; its text comes before all of them."""
@@ -214,6 +248,8 @@ class ShowControls:
         elif command is Command.SWITCH:
             self._model.set_mode(_mode_after(self._model.mode))
             self.newest = command, pump_ns
+        elif command is Command.WAY:
+            self.ways_asked += 1
         elif command is Command.RECORD and self._recordings:
             self._recordings.toggle()
             self.newest = command, pump_ns

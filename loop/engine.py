@@ -26,7 +26,7 @@ from loop.timing.clock import TICK_NS, Clock, FixedStep
 from loop.timing.pacer import Pacer, Shown
 from loop.timing.playback import Playback
 from loop.trace_header import session_header, trace_header
-from world.event import Dial, Event
+from world.event import Dial, Event, words_of
 from world.info import WorldInfo
 
 log = logging.getLogger(__name__)
@@ -114,9 +114,17 @@ class Engine:
         for launch, why in self.controls.desk.launches.take_dropped():
             self.controls.instruments.refused(launch.asked_ns, why)
         for remote in self.peers.gather() if self.peers else ():
-            self._submit(remote.event, remote.source, remote.pump_ns, remote)
+            self._submit_of_guest(remote)
         while self.controls.past:
             self.past.obey(*self.controls.past.pop(0), self.playback)
+
+    def _submit_of_guest(self, remote: RemoteEvent) -> None:
+        """Let in what a guest has asked for; its words wait for the beat of this machine, like those typed here."""
+        event, source, pump_ns = remote.event, remote.source, remote.pump_ns
+        if words_of(event) and self.peers and not self.controls.desk.words(event, source, pump_ns):
+            self.peers.held(remote)
+        else:
+            self._submit(event, source, pump_ns, remote)
 
     def _submit(self, event: Event, source: str, pump_ns: int, remote: RemoteEvent | None = None) -> None:
         """Let an event in, number it, and send it on. remote: what it is if a guest has asked for it."""

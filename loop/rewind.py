@@ -71,7 +71,10 @@ class TimeMachine:
     def obey(self, command: Command, at_ns: int, playback: Playback | None) -> None:
         """Do what a key (one of PAST_COMMANDS) asks of the past."""
         assert command in PAST_COMMANDS
-        if self._model is None or playback is None or playback.pacer.shown is None:
+        if self._model is None:
+            self.told = "only the machine that makes the blocks can go back"
+            return
+        if playback is None or playback.pacer.shown is None:
             return
         shown = playback.pacer.shown
         if not self.is_on and not self._model.past.knows(shown.block):

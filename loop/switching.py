@@ -9,7 +9,7 @@ from loop.supervise.model import Model
 from loop.timing.leap import Change
 from loop.timing.playback import Playback
 from loop.timing.switch import LEAPS, TAKES_BACK
-from world.event import Dial, Event, Prompt, Scene
+from world.event import Dial, Event, Prompt, Recall, Scene
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Switching:
         Nothing leaps while guests follow, since their screens would jump.
         """
         is_words = isinstance(event, Scene) or (isinstance(event, Prompt) and event.text != self._model.words)
+        if is_words or isinstance(event, Recall):
+            playback.stop_leaping()
         if not is_words and not isinstance(event, Dial):
             return Way()
-        if is_words:
-            playback.stop_leaping()
         kept = self._newest_to_keep(playback, now_ns)
         leaps = can_leap and self._model.mode in LEAPS and self._is_alone
         if leaps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 
-from net.message import Message
+from net.schema import Message
 from net.transport import ByteStream
 from net.wire import Limits, Reader, to_bytes
 

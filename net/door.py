@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from net.channel import Channel
 from net.key import is_proven
 from net.message import MAX_GUESTS, Bye, Challenge, Hello
+from net.picture import WorldDescription
 from net.refusals import Refusals
 from net.schema import NetError
 from net.transport import Listener
@@ -35,7 +36,7 @@ class HostFacts:
     """
 
     world: str
-    weights: str
+    about: WorldDescription
     fps: float
     block_frames: int
     name: str
@@ -146,9 +147,9 @@ class Door:
             raise FinalRefusal("it does not know the key of this world")
         if hello.role == "operator" and facts.key is None and not is_own:
             raise FinalRefusal("an operator has to prove a key, and this host has none: start it with --key FILE")
-        if hello.follow == "latents" and (hello.world, hello.weights) != (facts.world, facts.weights):
-            ours, theirs = f"{facts.world} {facts.weights[:12]}", f"{hello.world} {hello.weights[:12]}"
-            raise FinalRefusal(f"this is the world {ours}, not {theirs}: open the same one to follow it")
+        if hello.follow == "latents" and hello.weights != facts.about.weights:
+            ours, theirs = f"{facts.world} {facts.about.weights[:12]}", f"{hello.world} {hello.weights[:12]}"
+            raise FinalRefusal(f"this is the world {ours}, not {theirs}: open the same one, or follow by video")
         if self._is_full(hello.identity):
             raise NetError(f"{MAX_GUESTS} guests are here, more are not let in")
 

@@ -12,18 +12,16 @@ from net.clock import HostClock
 from net.key import proof
 from net.message import (
     MAX_EVENTS,
-    MAX_PAYLOAD,
     OF_HOSTS,
     Bye,
     Challenge,
     ClockReading,
-    Digest,
     Events,
     Hello,
-    Message,
     Welcome,
 )
-from net.schema import NetError
+from net.picture import MAX_PAYLOAD, Digest
+from net.schema import Message, NetError
 from net.transport import ByteStream, Place, place_text
 from net.wire import Limits
 
@@ -101,6 +99,11 @@ class Guest:
         self._asked[number] = event, pump_ns
         if self.is_joined:
             self._send_events([number])
+
+    def refuse(self, why: str) -> None:
+        """The host is of no use any more."""
+        self.refused = why
+        self._drop(why)
 
     def settle(self, number: int) -> None:
         """Event `number` has ended, or is in a block that has come."""

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from net.channel import PIECE, Channel
 from net.door import Door, HostFacts
 from net.message import (
+    FOLLOWS,
     MAX_GUESTS,
     OF_GUESTS,
     Bye,
     ClockReading,
-    Digest,
+    CueCall,
     Events,
     Hello,
-    Message,
     Receipt,
-    Roster,
     Switch,
     Welcome,
 )
+from net.picture import Digest, FollowBy, Latents, Video
 from net.refusals import Refusals
-from net.schema import NetError
-from net.seats import Member, new_member
+from net.schema import Message, NetError
+from net.seats import Member, new_member, roster_of
 from net.transport import Listener
 from net.wire import Limits, to_bytes
 
@@ -38,7 +38,7 @@ KNOWN = 256  # guests that are known again when they come back
 _LATER = Limits(OF_GUESTS)
 
 
-Request = tuple[Member, Message]  # Hello: it has come, and follows; Events, Switch, Digest: what it asks for
+Request = tuple[Member, Message]  # Hello: it has come; Events, Switch, CueCall, FollowBy, Digest: what it asks for
 
 
 class Host:
@@ -89,14 +89,33 @@ class Host:
         if isinstance(message, Receipt):
             member.receipts.append(message)
         if member.channel:
-            self._queue(member, to_bytes(message, payload))
+            self._queue(member, message, to_bytes(message, payload))
 
-    def broadcast(self, message: Message, payload: bytes = b"", followers_only: bool = False) -> None:
-        """Send the same to every guest, or to those that follow the picture."""
+    def broadcast(self, message: Message, payload: bytes = b"", follows: Collection[str] = FOLLOWS) -> None:
+        """Send the same to every guest, or to those that follow in one of these ways."""
         data = to_bytes(message, payload)
         for member in self.members:
-            if member.follow == "latents" or not followers_only:
-                self._queue(member, data)
+            if member.follow in follows:
+                self._queue(member, message, data)
+
+    def show(self, video: Video, payload: bytes) -> bool:
+        """Send a frame to those who follow by video; whether somebody waits for a key frame.
+
+        A guest that reads too slowly gets no frame before the next key frame, once what waits for it has left.
+        """
+        data = to_bytes(video, payload)
+        is_key_wanted = False
+        for member in self.members:
+            if member.follow == "video" and video.block > member.video_after:
+                if member.can_go_on(video.is_key):
+                    self._queue(member, video, data)
+                is_key_wanted |= member.needs_key and not member.waiting_bytes
+        return is_key_wanted
+
+    def dismiss(self, member: Member, why: str) -> None:
+        """Send a guest away, and say why."""
+        if member.channel:
+            self._refuse(member, member.channel, why)
 
     def flush(self) -> None:
         """Let leave what there is room for."""
@@ -126,7 +145,8 @@ class Host:
             member.channel.close(Bye("it has come again by another connection"))
         host = channel.address.rpartition(":")[0]
         member.name, member.role, member.follow = hello.name or f"guest {member.number}", hello.role, hello.follow
-        member.address = f"{host}:{hello.port}" if hello.port and hello.follow == "latents" else ""
+        member.place = f"{host}:{hello.port}" if hello.port else ""
+        member.weights, member.needs_key, member.video_after = hello.weights, True, -1
         member.channel = channel
         self._known[hello.identity] = member
         self._forget_oldest()
@@ -134,6 +154,7 @@ class Host:
         channel.heard_ns = now_ns
         facts = self.facts
         channel.send(Welcome(member.number, member.role, facts.world, facts.fps, facts.block_frames, member.received))
+        channel.send(facts.about)
         for receipt in member.receipts:
             channel.send(receipt)
         self._roster_ns = 0
@@ -159,11 +180,14 @@ class Host:
         except ConnectionError as error:
             self._lose(member, str(error))
         except NetError as error:
-            member.channel = None
-            self._roster_ns = 0
-            self.refusals.note(f"{member.name} at {channel.address}", str(error), now_ns)
-            channel.close(Bye(str(error)[:300]))
+            self._refuse(member, channel, str(error))
         return found
+
+    def _refuse(self, member: Member, channel: Channel, why: str) -> None:
+        member.channel = None
+        self._roster_ns = 0
+        self.refusals.note(f"{member.name} at {channel.address}", why, self._now_ns())
+        channel.close(Bye(why[:300]))
 
     def _act(self, member: Member, message: Message, now_ns: int) -> list[Request]:
         """Answer what the host can answer itself; everything else is handed on."""
@@ -174,35 +198,42 @@ class Host:
             raise ConnectionError(f"it took leave: {message.why!a}")
         elif isinstance(message, Events):
             return self._allowed_events(member, message, now_ns)
-        elif isinstance(message, Digest) or (isinstance(message, Switch) and member.role == "operator"):
+        elif isinstance(message, Switch | CueCall) and member.role != "operator":
+            what = f"turn the {message.switch} on and off" if isinstance(message, Switch) else "fire cues"
+            raise NetError(f"{member.role}s do not {what}: that is for operators")
+        elif isinstance(message, Digest | FollowBy) and not member.beginnings.take(now_ns):
+            raise NetError("it begins anew too often")
+        elif isinstance(message, FollowBy):
+            self._change(member, message.follow)
             return [(member, message)]
-        elif isinstance(message, Switch):
-            raise NetError(f"{member.role}s do not turn the {message.switch} on and off")
+        elif isinstance(message, Digest | Switch | CueCall):
+            return [(member, message)]
         return []
 
+    def _change(self, member: Member, follow: str) -> None:
+        """Let a member follow in another way, or in the same from a new beginning."""
+        if follow == "latents" and member.weights != self.facts.about.weights:
+            raise NetError(f"it has other weights than this world {self.facts.world}: it can follow by video only")
+        member.follow, member.needs_key = follow, True
+        self._roster_ns = 0
+
     def _allowed_events(self, member: Member, message: Events, now_ns: int) -> list[Request]:
-        """The events that are new and that its role allows; each of the others has its receipt at once."""
+        """The events that are new and that its role allows; each has its receipt at once."""
         allowed: list[dict[str, Any]] = []
         for asked in message.events:
             if asked["number"] <= member.received:  # it was sent again after a lost connection
                 continue
             member.received = asked["number"]
-            is_dial = asked["event"]["type"] == "dial"
-            allowance = member.dials if is_dial else member.words
-            if member.role == "viewer":
-                why = "viewers watch"
-            elif member.role == "player" and not allowance.take(now_ns):
-                why = "too many at once: wait a moment"
-            else:
-                allowed.append(asked)
-                self.send(member, Receipt(asked["number"], "received", None, now_ns))
-                continue
-            self.send(member, Receipt(asked["number"], "lost", None, now_ns, why))
+            why = member.objection(asked["event"]["type"] == "dial", now_ns)
+            self.send(member, Receipt(asked["number"], "lost" if why else "received", None, now_ns, why))
+            allowed += [] if why else [asked]
         return [(member, Events(tuple(allowed)))] if allowed else []
 
-    def _queue(self, member: Member, data: bytes) -> None:
+    def _queue(self, member: Member, message: Message, data: bytes) -> None:
         if member.channel is None:
             return
+        if isinstance(message, Latents):
+            member.video_after = message.index
         member.channel.send_bytes(data)
         if member.channel.waiting_bytes > MAX_WAITING:
             self._lose(member, "it reads too slowly")
@@ -225,16 +256,4 @@ class Host:
         if now_ns < self._roster_ns:
             return
         self._roster_ns = now_ns + ROSTER_NS
-        self.broadcast(self.roster())
-
-    def roster(self) -> Roster:
-        """Who is there now. Those who could take the host's place are numbered in the order of their coming."""
-        host = {"number": 0, "name": self.facts.name, "role": "operator", "follow": "nothing"}
-        seats: list[dict[str, Any]] = [{**host, "delay_ms": 0.0, "address": "", "successor": 0}]
-        place = 0
-        for member in self.members:
-            place += bool(member.address)
-            seat = {"number": member.number, "name": member.name, "role": member.role, "follow": member.follow}
-            seat |= {"delay_ms": member.delay_ns / 1e6, "address": member.address}
-            seats.append({**seat, "successor": place if member.address else 0})
-        return Roster(tuple(seats))
+        self.broadcast(roster_of(self.members, self.facts.name))

@@ -1,6 +1,7 @@
-"""Everything that peers say to each other. Every field is checked wherever a message is made, here or from the wire.
+"""What peers say to each other, but for the picture (net.picture).
 
-net/README.md describes the same for other languages. Times are nanoseconds of the host's monotonic clock.
+Every field is checked wherever a message is made, here or from the wire. net/README.md describes the same for other
+languages. Times are nanoseconds of the host's monotonic clock.
 """
 
 from __future__ import annotations
@@ -8,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from net.picture import Digest, Due, FollowBy, Latents, Retract, Video, WorldDescription, WorldState
 from net.schema import (
     EVENTS_OF_GUESTS,
+    Message,
     NetError,
     address,
-    check_fields,
     checked,
     event,
     flag,
     listing,
     number,
-    numbers_by_name,
     one_of,
     optional,
     raw,
@@ -28,22 +29,20 @@ from net.schema import (
 )
 
 ROLES = ("viewer", "player", "operator")
-FOLLOWS = ("latents", "nothing")  # what a guest is sent besides receipts and the roster
+FOLLOWS = ("latents", "video", "nothing")  # what a guest is sent besides receipts and the roster
+WAYS = ("latents", "video", "auto")  # what a guest may ask for; auto: what it can
 STATES = ("received", "taken", "flip", "replaced", "lost")
 SWITCHES = ("freeze", "blackout")
-DTYPES = {"float16": 2, "float32": 4}
+CUES = ("next", "previous", "number")
 MAX_NAME = 40
 MAX_GUESTS = 32
 MAX_EVENTS = 16  # in one message
-MAX_PAYLOAD = 64 * 2**20
+MAX_CUES, MAX_CUE_NAME = 256, 80  # what is told of a set list
 
 _time = whole(-(2**63), 2**63 - 1)
 _count = whole(0, 2**53)
-_place = whole(-1, 2**53)
 _why = text(300)
 _rate = number(0.01, 1000)
-_words = event("prompt", "blend")
-_any_event = event("prompt", "blend", "dial", "scene", "rebuild", "recall", "rewind")
 _asked = record(number=_count, event=event(*EVENTS_OF_GUESTS), age_ns=whole(0, 2**53))
 _seat = record(
     number=_count,
@@ -54,13 +53,6 @@ _seat = record(
     address=address,
     successor=whole(0, MAX_GUESTS),
 )
-
-
-class Message:
-    """Base of all messages: a frozen dataclass whose fields are checked when it is made. Raises NetError."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -102,70 +94,6 @@ class Welcome(Message):
 
 
 @dataclass(frozen=True)
-class WorldState(Message):
-    """What the world is at now: conditions, and how many Latents follow that a decoder and a recache may need."""
-
-    seed: int = checked(whole(0, 2**64 - 1))
-    index: int = checked(_count)
-    start: int = checked(_count)
-    words: dict[str, Any] = checked(_words)
-    dials: dict[str, float] = checked(numbers_by_name)
-    blocks: int = checked(whole(0, 4096))
-
-
-@dataclass(frozen=True)
-class Latents(Message):
-    """One block; its latents are the payload, C order, little endian. Fields as in world.block.Block.
-
-    words, seed, dials: what it was made under. digest: SHA-256 of the payload, in hex.
-    """
-
-    index: int = checked(_count)
-    parent: int = checked(_place)
-    start: int = checked(_count)
-    shape: tuple[int, ...] = checked(listing(whole(1, 65_536), 5))
-    dtype: str = checked(one_of(*DTYPES))
-    digest: str = checked(text(64))
-    events: tuple[dict[str, Any], ...] = checked(listing(_any_event, 256))
-    cut: int | None = checked(optional(_count))
-    seen: int | None = checked(optional(_count))
-    dials: dict[str, float] = checked(numbers_by_name)
-    words: dict[str, Any] = checked(_words)
-    seed: int = checked(whole(0, 2**64 - 1))
-
-    @property
-    def size_bytes(self) -> int:
-        """What shape and dtype say of the payload's size."""
-        size = DTYPES[self.dtype]
-        for side in self.shape:
-            size *= side
-        return size
-
-
-@dataclass(frozen=True)
-class Retract(Message):
-    """The blocks after `kept` were taken back: nobody is to show them."""
-
-    kept: int = checked(_place)
-
-
-@dataclass(frozen=True)
-class Due(Message):
-    """Frame `frame` was due on the host's screen at `due_ns`, the following ones `period_ns` apart.
-
-    tick_ns: when a tick of the host was; they are 1/60 s apart, and a frame is shown at the first one after it is due.
-    freeze, blackout: the state of the host's show; while frozen, nothing is due.
-    """
-
-    frame: int = checked(_count)
-    due_ns: int = checked(_time)
-    tick_ns: int = checked(_time)
-    period_ns: int = checked(whole(1, 10**11))
-    freeze: bool = checked(flag)
-    blackout: bool = checked(flag)
-
-
-@dataclass(frozen=True)
 class Events(Message):
     """What a guest asks for: events, numbered by the guest from 1 on, and how long ago each left its source."""
 
@@ -192,14 +120,6 @@ class News(Message):
 
 
 @dataclass(frozen=True)
-class Digest(Message):
-    """The guest's newest block and its digest. An empty digest asks for a snapshot."""
-
-    block: int = checked(_place)
-    digest: str = checked(text(64))
-
-
-@dataclass(frozen=True)
 class ClockReading(Message):
     """A guest asks for the time with `asked_ns` of its own clock; the host gives it back with `host_ns` of its own.
 
@@ -221,6 +141,22 @@ class Switch(Message):
 
 
 @dataclass(frozen=True)
+class CueCall(Message):
+    """An operator fires a cue of the host's set list: the next, the previous, or number `index`, from 0 on."""
+
+    cue: str = checked(one_of(*CUES))
+    index: int = checked(whole(0, 9_999), 0)
+
+
+@dataclass(frozen=True)
+class CueList(Message):
+    """The host's set list, for operators: names, and the index of the cue that is next; none at the end."""
+
+    names: tuple[str, ...] = checked(listing(text(MAX_CUE_NAME), MAX_CUES))
+    following: int | None = checked(optional(_count))
+
+
+@dataclass(frozen=True)
 class Roster(Message):
     """Who is there; the host is number 0. successor: the place in the line of those who may go on, from 1, or 0."""
 
@@ -239,8 +175,11 @@ _KINDS: dict[str, type[Message]] = {
     "challenge": Challenge,
     "hello": Hello,
     "welcome": Welcome,
+    "world": WorldDescription,
     "snapshot": WorldState,
     "latents": Latents,
+    "video": Video,
+    "follow": FollowBy,
     "retract": Retract,
     "due": Due,
     "events": Events,
@@ -249,13 +188,16 @@ _KINDS: dict[str, type[Message]] = {
     "digest": Digest,
     "clock": ClockReading,
     "switch": Switch,
+    "cue": CueCall,
+    "cues": CueList,
     "roster": Roster,
     "bye": Bye,
 }
 _NAMES = {cls: kind for kind, cls in _KINDS.items()}
-OF_GUESTS: tuple[type[Message], ...] = (Events, Digest, ClockReading, Switch, Bye)
+OF_GUESTS: tuple[type[Message], ...] = (Events, Digest, ClockReading, Switch, CueCall, FollowBy, Bye)
 OF_HOSTS: tuple[type[Message], ...] = (
-    Challenge, Welcome, WorldState, Latents, Retract, Due, Receipt, News, ClockReading, Roster, Bye
+    Challenge, Welcome, WorldDescription, WorldState, Latents, Video, Retract, Due, Receipt, News, ClockReading,
+    CueList, Roster, Bye,
 )  # fmt: skip
 
 

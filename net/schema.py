@@ -19,6 +19,13 @@ class NetError(ValueError):
     """What a peer sent, or what the user asked of the network, cannot be used; the message is one line."""
 
 
+class Message:
+    """Base of all messages: a frozen dataclass whose fields are checked when it is made. Raises NetError."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
 def checked(check: Check, default: Any = MISSING) -> Any:
     """A dataclass field that holds only what `check` lets through."""
     return field(default=default, metadata={"check": check})
@@ -137,6 +144,18 @@ def numbers_by_name(value: Any) -> dict[str, float]:
         raise NetError(f"expected a map of at most {MAX_PARTS} dials, got {_told(value)}")
     name, amount = text(64), number(-1e9, 1e9)
     return {name(dial): amount(setting) for dial, setting in value.items()}
+
+
+def ranges_by_name(value: Any) -> dict[str, tuple[float, ...]]:
+    """The ranges of dials: a map of at most 64 names to low, high and rest, which lies between them."""
+    if not isinstance(value, dict) or len(value) > MAX_PARTS:
+        raise NetError(f"expected a map of at most {MAX_PARTS} dials, got {_told(value)}")
+    name, three = text(64), listing(number(-1e9, 1e9), 3)
+    ranges = {name(dial): three(limits) for dial, limits in value.items()}
+    for dial, limits in ranges.items():
+        if len(limits) != 3 or not limits[0] <= limits[2] <= limits[1] or limits[0] == limits[1]:
+            raise NetError(f"expected low, high and a rest between them for {dial!a}")
+    return ranges
 
 
 def event(*kinds: str) -> Check:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from contextlib import suppress
 from typing import Protocol
 
 from net.schema import NetError
 
 DEFAULT_ADDRESS = "127.0.0.1"  # nobody but this machine, unless an address is given
+_NOTSENT_LOWAT = 25 if sys.platform == "linux" else None  # Python knows the name from 3.12 on
+MAX_UNSENT = 65_536  # bytes that the system takes beyond what is under way: else seconds of video wait in there unseen
 Place = tuple[str, int]  # a numeric address and a port
 
 
@@ -49,6 +52,8 @@ class TcpStream:
         connection.setblocking(False)
         with suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if _NOTSENT_LOWAT:
+                connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, MAX_UNSENT)
 
     def read(self, most: int) -> bytes:
         """What has come; see ByteStream."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import msgpack
 
-from net.message import MAX_PAYLOAD, Latents, Message, from_map, to_map
-from net.schema import NetError
+from net.message import from_map, to_map
+from net.picture import MAX_PAYLOAD, Latents, Video
+from net.schema import Message, NetError
 
 VERSION = 1
 MAX_HEAD = 65_535
@@ -89,6 +90,6 @@ def _decoded(head: bytes) -> object:
 
 
 def _check_payload(message: Message, size: int) -> None:
-    expected = message.size_bytes if isinstance(message, Latents) else 0
+    expected = message.size_bytes if isinstance(message, Latents | Video) else 0
     if size != expected:
         raise NetError(f"{type(message).__name__} with {size:,} bytes of payload: expected {expected:,}")

@@ -12,12 +12,16 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 
-from net.message import Bye, ClockReading, Digest, Events, Hello
+from net.message import Bye, ClockReading, CueCall, Events, Hello
+from net.picture import Digest, FollowBy
 from net.wire import to_bytes
 
 PROMPT = {"number": 1, "event": {"type": "prompt", "text": "blue rain"}, "age_ns": 0}
 HELLO = to_bytes(Hello("", "", b"h" * 16, "Mallory", "player", "nothing", b""))
-SAMPLES = [HELLO, *map(to_bytes, (Events((PROMPT,)), Digest(3, "ab"), ClockReading(5), Bye("x")))]
+SAMPLES = [
+    HELLO,
+    *map(to_bytes, (Events((PROMPT,)), Digest(3, "ab"), ClockReading(5), FollowBy("video"), CueCall("next"), Bye("x"))),
+]
 
 
 class Attacker:

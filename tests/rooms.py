@@ -25,6 +25,7 @@ _COMMANDS = {
     "loop.replay",
     "loop.measure.shows",
     "loop.measure.latency",
+    "loop.measure.leap",
     "loop.measure.model",
     "loop.measure.gpu",
     "loop.measure.steer",
@@ -56,9 +57,13 @@ ALLOWED: Mapping[str, set[str]] = {
     "net.web": {"net"},
     "loop.link": _WORLD,
     "loop.timing": {"loop.link"},
-    "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing"},  # frames that come from a GPU
+    "loop.video": _WORLD,
+    # frames that come from a GPU, or as video
+    "loop.worker": _WORLD | {"world.zoo", "world.dit", "loop.link", "loop.timing", "loop.video"},
     "loop.supervise": _WORLD | {"loop.link", "loop.worker", "loop.timing"},
-    "loop.peer": _WORLD | {"world.zoo", "net", "loop.archive", "loop.link", "loop.timing", "loop.supervise"},
+    # a guest without weights names the world that its process does not open
+    "loop.peer": _WORLD
+    | {"world.zoo", "net", "loop.archive", "loop.link", "loop.timing", "loop.supervise", "loop.video", "loop.worker"},
     # it tells the model over how many blocks a cue comes in
     "loop.stage": _WORLD | {"input", "input.midi", "input.sound", "loop.supervise"},
     "loop.screen.clip": set(),
@@ -90,6 +95,11 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.measure.trace": {"loop.output"},
     "loop.measure.shows": _MEASURE | _WORLD | {"world.dit", "input", "loop"} | _SHOW,
     "loop.measure.latency": _MEASURE | {"loop.measure.shows", "loop.output"},
+    # it draws a show's pictures from its saved session, and compares ways to switch
+    "loop.measure.leap": _MEASURE
+    | _WORLD
+    | _MODEL
+    | {"loop.measure.shows", "loop.output", "loop.replay", "loop.timing", "loop.cli", "loop.worker", "world.zoo"},
     # a benchmark of the model looks into it
     "loop.measure.model": {"loop.measure", "loop.cli", "world.zoo"} | _WORLD | _MODEL,
     "loop.measure.gpu": _MEASURE

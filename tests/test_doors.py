@@ -23,7 +23,7 @@ DOORS = {
     "websockets": {"net/web/server.py"},
     "PIL": {"net/web/jpeg.py"},
     "segno": {"loop/web/addresses.py"},
-    "av": {"loop/output/mp4.py"},
+    "av": {"loop/output/mp4.py", "loop/video/h264.py"},
     "mido": {"input/midi/ports.py"},
     "rtmidi": {"input/midi/ports.py"},
     "pythonosc": {"input/osc.py"},
@@ -33,7 +33,7 @@ DOORS = {
 }
 CLOCKS = {"time", "datetime", "threading", "multiprocessing", "asyncio"}
 WITHOUT_TORCH = {"world", "loop.link", "loop.timing", "loop.supervise", "loop.screen", "loop.output", "input", "net"}
-WITHOUT_TORCH |= {"loop.archive", "loop.web", "net.web"}
+WITHOUT_TORCH |= {"loop.archive", "loop.video", "loop.web", "net.web"}
 
 
 def faults(path: Path, root: Path = ROOT) -> list[str]:

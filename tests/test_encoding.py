@@ -39,7 +39,7 @@ def connected(transition=1):
     text = SlowText()
     session = replace(tiny_world(), encode=text, slow_words=True).session(1, "a")
     ours, theirs = Pipe()
-    start = Start("", 0, seed=1, prompt="a", reserve=0, mode="auto", transition=transition, epoch=0)
+    start = Start("", 0, (2, 2), seed=1, prompt="a", reserve=0, mode="auto", transition=transition, epoch=0)
     clock = MonotonicClock()
     return session, Inbox(WindowLink(theirs), session, start, DialSteps({}, {}), Costs(), clock), ours, text
 

@@ -10,8 +10,10 @@ import pytest
 from net.door import HELLO_NS, HostFacts
 from net.guest import Guest, Introduction
 from net.host import SILENT_NS, Host
-from net.message import MAX_GUESTS, ClockReading, Events, Latents, Receipt, Retract, Roster, Switch
+from net.message import MAX_GUESTS, ClockReading, CueCall, Events, Receipt, Roster, Switch
+from net.picture import FollowBy, Latents, Retract, Video, WorldDescription
 from net.schema import NetError
+from net.seats import MAX_VIDEO_WAITING
 from net.transport import TcpListener, connect, parse_place, place_text
 from net.wire import to_bytes
 from tests.network import MemoryNetwork
@@ -19,6 +21,8 @@ from tests.network import MemoryNetwork
 MS = 1_000_000
 PROMPT = {"type": "prompt", "text": "blue rain"}
 KEY = b"a long secret"
+LATENTS = Latents(1, 0, 1, (1, 1, 1, 2, 2), "float32", "", (), None, None, {}, PROMPT, 1)
+ABOUT = WorldDescription("ff", 224, 128, {"zoom": (-0.5, 1.0, 0.0)}, "red ripples", "red blue", "the", 8)
 
 
 class Stage:
@@ -27,7 +31,7 @@ class Stage:
     def __init__(self, key=None, delay_ms=0, jitter_ms=0, piece=1 << 20):
         self.t_ns = 10**12
         self.network = MemoryNetwork(self.now_ns, delay_ms * MS, jitter_ms * MS, piece)
-        facts = HostFacts("small", "ff", 24.0, 6, "Hilda", key)
+        facts = HostFacts("small", ABOUT, 24.0, 6, "Hilda", key)
         self.host = Host(self.network.listen(7474), facts, self.now_ns)
         self.guests, self.requests, self.heard = [], [], {}
 
@@ -137,14 +141,95 @@ def test_who_has_other_weights_is_told_which_world_this_is():
     stage = Stage()
     ada = stage.join(weights="ee")
     stage.pass_time()
-    assert ada.refused == "this is the world small ff, not small ee: open the same one to follow it"
+    assert ada.refused == "this is the world small ff, not small ee: open the same one, or follow by video"
+
+
+@pytest.mark.parametrize("role", ["viewer", "player"])
+def test_only_operators_fire_cues(role, caplog):
+    stage = Stage(KEY)
+    ada = stage.join(role=role, key=KEY)
+    stage.pass_time(0.1)
+    ada.send(CueCall("next"))
+    stage.pass_time(0.05)
+    assert [message for _, message in stage.requests if isinstance(message, CueCall)] == []
+    assert f"{role}s do not fire cues: that is for operators" in caplog.text
+
+
+def test_who_has_other_weights_follows_by_video_and_not_by_latents(caplog):
+    stage = Stage()
+    ada = stage.join(follow="video", weights="ee")
+    stage.pass_time(0.1)
+    assert ada.is_joined and ABOUT in stage.heard[ada]
+    ada.send(FollowBy("latents"))
+    stage.pass_time(0.05)
+    assert not ada.is_joined and "it has other weights than this world small" in caplog.text
+
+
+def test_who_asks_for_one_beginning_after_another_is_sent_away(caplog):
+    stage = Stage()
+    ada = stage.join()
+    stage.pass_time(0.1)
+    for _ in range(30):
+        ada.send(FollowBy("video"))
+    stage.pass_time(0.05)
+    assert "it begins anew too often" in caplog.text
+    assert len([message for _, message in stage.requests if isinstance(message, FollowBy)]) < 10
+
+
+def test_a_video_begins_with_a_key_frame():
+    stage = Stage()
+    ada = stage.join(follow="video", weights="")
+    stage.pass_time(0.1)
+    assert stage.host.show(Video(7, 1, False, False, 3), b"abc"), "a key frame is wanted"
+    assert not stage.host.show(Video(8, 1, True, False, 3), b"abc")
+    stage.host.show(Video(9, 1, False, False, 3), b"abc")
+    stage.pass_time(0.1)
+    assert [message.frame for message in stage.heard[ada] if isinstance(message, Video)] == [8, 9]
+
+
+def test_who_reads_a_video_too_slowly_skips_to_a_key_frame_and_keeps_the_others_waiting_for_nothing():
+    stage = Stage()
+    slow, quick = stage.join("slow", follow="video"), stage.join("quick", follow="video")
+    stage.pass_time(0.1)
+    stage.guests.remove(slow)
+    most, is_wanted = 0, True
+    stage.network.piece = 20_000
+    member = next(member for member in stage.host.members if member.name == "slow")
+    member.channel._stream.write = lambda data: 0  # nothing leaves
+    for number in range(600):
+        is_wanted = stage.host.show(Video(number, 0, is_wanted, False, 10_000), bytes(10_000))
+        stage.pass_time(0.01, 10)
+        most = max(most, member.waiting_bytes)
+    assert most < MAX_VIDEO_WAITING + 20_000
+    del member.channel._stream.write
+    stage.guests.append(slow)
+    for number in range(600, 800):
+        is_wanted = stage.host.show(Video(number, 0, is_wanted, False, 10_000), bytes(10_000))
+        stage.pass_time(0.01, 10)
+    frames = [message for message in stage.heard[slow] if isinstance(message, Video)]
+    gap = next(place for place in range(1, len(frames)) if frames[place].frame != frames[place - 1].frame + 1)
+    assert frames[gap].is_key and frames[-1].frame >= 797
+    assert [m.frame for m in stage.heard[quick] if isinstance(m, Video)] == list(range(frames[-1].frame + 1))[:800]
+
+
+def test_a_change_from_latents_to_video_repeats_no_block():
+    stage = Stage()
+    ada = stage.join()
+    stage.pass_time(0.1)
+    stage.host.broadcast(replace(LATENTS, index=4), bytes(LATENTS.size_bytes), follows=("latents",))
+    ada.send(FollowBy("video"))
+    stage.pass_time(0.1)
+    for number in (29, 30):
+        stage.host.show(Video(number, number // 6, True, False, 1), b"x")
+    stage.pass_time(0.1)
+    assert [message.frame for message in stage.heard[ada] if isinstance(message, Video)] == [30]
 
 
 def test_who_follows_nothing_needs_no_weights():
     stage = Stage()
     ada = stage.join(follow="nothing", weights="", world="")
     stage.pass_time()
-    stage.host.broadcast(Retract(3), followers_only=True)
+    stage.host.broadcast(Retract(3), follows=("latents", "video"))
     stage.pass_time()
     assert ada.is_joined and Retract(3) not in stage.heard[ada]
 
@@ -252,7 +337,7 @@ def test_a_guest_that_reads_nothing_is_given_up():
     stage.join()
     stage.pass_time()
     stage.network.piece = 0
-    latents = Latents(1, 0, 1, (1, 1, 1, 512, 512), "float32", "", (), None, None, {}, PROMPT, 1)
+    latents = replace(LATENTS, shape=(1, 1, 1, 512, 512))
     for _ in range(100):
         stage.host.broadcast(latents, bytes(latents.size_bytes))
     assert stage.host.members == []

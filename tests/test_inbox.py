@@ -14,7 +14,7 @@ from world.probe import ProbeWorld
 from world.prompt_mix import PromptMix
 
 STEP = 2 * DIAL_STEP  # of a dial from -1 to 1
-START = Start("", 0, seed=1, prompt="grey", reserve=0, mode="auto", transition=1, epoch=0)
+START = Start("", 0, (2, 2), seed=1, prompt="grey", reserve=0, mode="auto", transition=1, epoch=0)
 
 
 class FakePipe:
@@ -120,7 +120,7 @@ def test_words_and_hard_cuts_that_wait_are_told_apart():
 
 
 def test_a_transition_lets_one_mix_wait_for_each_block():
-    start = Start("", 0, seed=1, prompt="grey", reserve=0, mode="auto", transition=2, epoch=0)
+    start = Start("", 0, (2, 2), seed=1, prompt="grey", reserve=0, mode="auto", transition=2, epoch=0)
     box, _ = reading(Submit(1, Prompt("red")), start=start)
     assert box.take(0)[0] == [(1, Blend(PromptMix((("grey", 0.5), ("red", 0.5)))))]
     box.advance_transition()
@@ -136,7 +136,7 @@ def test_an_event_for_a_later_block_waits_for_it_and_is_in_no_hurry():
     box.release(1)
     assert not box.has_words and box.take(1) == ([], ())
     box.release(2)
-    assert box.has_words and not box.is_urgent
+    assert box.has_words and not box.is_urgent(0)
     assert box.take(2) == ([(3, Prompt("red"))], ())
 
 
@@ -148,7 +148,7 @@ def test_an_event_for_a_block_that_has_begun_is_for_the_next():
 
 def test_words_without_a_block_are_urgent_also_beside_those_that_have_one():
     box, _ = reading(Submit(3, Prompt("red"), block=0), Submit(4, Prompt("blue")))
-    assert box.is_urgent
+    assert box.is_urgent(0)
 
 
 def test_a_transition_can_be_set_while_a_show_runs():
@@ -162,3 +162,25 @@ def test_a_stream_that_has_gone_back_forgets_what_waited_for_a_later_block():
     box.begin_again((), DialSteps({}, {}))
     box.release(9)
     assert box.waiting == []
+
+
+def test_what_leaps_hurries_the_block_that_it_waits_for_and_no_earlier_one():
+    box, _ = reading(Submit(3, Dial("zoom", 0.1), leaps=True))
+    assert box.hurries(4) and not box.leaps_to(4) and not box.leaps_to(3)
+    box.take(4)
+    assert box.hurries(4) and box.leaps_to(4) and not box.hurries(5)
+
+
+def test_what_leaps_is_urgent_unless_its_dial_has_moved_for_the_block_in_flight_already():
+    box, _ = reading(Submit(3, Dial("zoom", 0.1)))
+    assert not box.is_urgent(4)
+    box.take(4)
+    box.accept(Submit(5, Dial("zoom", 0.2), leaps=True))
+    assert not box.is_urgent(4) and box.is_urgent(5) and box.hurries(5)
+
+
+def test_a_stream_that_has_gone_back_is_in_no_hurry_any_more():
+    box, _ = reading(Submit(3, Prompt("red"), leaps=True))
+    box.take(4)
+    box.begin_again((), DialSteps({}, {}))
+    assert not box.hurries(0)

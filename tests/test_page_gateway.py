@@ -12,6 +12,7 @@ from net.door import HostFacts
 from net.guest import Guest
 from net.host import Host
 from net.message import Events, Receipt, Switch
+from net.picture import WorldDescription
 from net.schema import NetError
 from net.web.gateway import MOST_PHONES, MOST_SEATS, Gateway, WrongToken
 from net.web.hall import MOST_OF_ONE, MOST_WAITING
@@ -23,6 +24,7 @@ from tests.wrong_words import changed
 
 MS = 1_000_000
 KEY = b"what only the phones know"
+ABOUT = WorldDescription("ff", 224, 128, {}, "red ripples", "", "", 0)
 RAIN = {"type": "prompt", "text": "blue rain"}
 TOKENS = Tokens({role: f"token of {role}" for role in PAGE_ROLES})
 
@@ -33,7 +35,7 @@ class Evening:
     def __init__(self, key=None):
         self.t_ns = 10**12
         network = MemoryNetwork(self.now_ns, MS)
-        self.host = Host(network.listen(7474), HostFacts("small", "ff", 24.0, 6, "Hilda", key, KEY), self.now_ns)
+        self.host = Host(network.listen(7474), HostFacts("small", ABOUT, 24.0, 6, "Hilda", key, KEY), self.now_ns)
         self.asked, self.switched = [], []
 
         def new_guest(introduction):

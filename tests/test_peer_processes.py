@@ -14,7 +14,7 @@ from loop.__main__ import main
 from net.discovery import FoundHost, chosen_host, find_hosts
 from net.schema import NetError
 from net.transport import TcpListener
-from tests.peer_show import digests
+from tests.peer_show import digests, pictures, psnr_db
 from tests.shows import ROOT
 
 PROBE = ("--world", "probe", "--probe-block-ms", "60", "--headless")
@@ -64,6 +64,26 @@ def test_a_guest_that_joins_in_the_middle_shows_the_same_pixels(start, tmp_path)
 
 
 @pytest.mark.slow
+def test_a_guest_by_video_needs_no_world_and_shows_nearly_the_same_pixels(start, tmp_path):
+    host = start(tmp_path / "host.rgb", "--host", "0", "--seconds", "60", "--seed", "1")
+    joining = ("--join", f"127.0.0.1:{port_of(host)}", "--follow", "video", "--seconds", "2")
+    guest = start(tmp_path / "guest.rgb", *joining)
+    assert guest.wait(PATIENCE_S) == 0
+    host.terminate()
+    host.wait(PATIENCE_S)
+    ours, theirs = pictures(tmp_path / "host.rgb"), pictures(tmp_path / "guest.rgb")
+    ratios = [psnr_db(ours[number], pixels) for number, pixels in theirs.items() if number in ours]
+    assert len(ratios) > 15
+    assert min(ratios) > 30
+
+
+def test_the_process_of_a_guest_by_video_imports_no_torch():
+    told = "import sys, loop.worker.process, loop.worker.video_output, av; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stdout.strip() == "False"
+
+
+@pytest.mark.slow
 def test_who_does_not_know_the_key_is_told_so_and_ends_with_status_2(start, tmp_path):
     key = tmp_path / "key"
     key.write_text("a long secret\n")
@@ -92,6 +112,9 @@ def test_a_port_that_is_taken_is_told_in_one_line(capsys):
         (["--join", "127.0.0.1:7474", "--name", ""], "1 to 40 characters"),
         (["--host", "7474", "--key", "missing.txt"], "the name of a file that exists"),
         (["--role", "viewer"], "--role is for a guest"),
+        (["--follow", "video"], "--follow is for a guest"),
+        (["--join", "127.0.0.1:7474", "--follow", "sound"], "invalid choice"),
+        (["--join", "127.0.0.1:7474", "--quantise", "bar"], "--quantise is the host's to decide"),
         (["--join", "127.0.0.1:7474", "--resume"], "the host saves the show"),
         (["--join", "127.0.0.1:7474", "--prompt", "x"], "--prompt is the host's to decide"),
         (["--key", os.devnull], "--key"),

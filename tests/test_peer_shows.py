@@ -7,31 +7,57 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from input.keys import Command
+from input.action import Command, FireCue
 from input.script import Script
+from input.set_list import SetList
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs
+from loop.peer.follow_way import FollowWay
 from loop.peer.following import Following
 from loop.peer.guest_model import GuestModel
 from loop.peer.hosting import Hosting
 from loop.supervise.live_model import LiveModel
 from loop.supervise.model import StreamOptions
 from loop.timing.clock import TICK_NS
+from loop.video.encoding import Packet
+from loop.video.h264 import VideoEncoder
+from loop.worker.no_world import NoWorld
 from loop.worker.process import SerialDevice
 from net.guest import Guest, Introduction
 from tests.network import MemoryNetwork
-from tests.simulation.card import CardWorld, Story
+from tests.simulation.card import DIALS, PICTURE, CardWorld, Story
 from tests.simulation.process import Delay, Mishap, Rings, SimulatedProcess
 from tests.simulation.show import Lines, SimulatedScreen
 from tests.simulation.virtual_time import START_NS, VirtualTime
 from world.event import Dial, Prompt, Recall, Rewind, Scene
+from world.info import WorldInfo
 from world.options import ProbeOptions, WorldOptions
 
 MS = 1_000_000
 KEY = b"a long secret"
 PROBE = ProbeOptions(16.0, 4, 100.0, 60.0)
 OPTIONS = WorldOptions("probe", probe=PROBE)
+
+
+DESCRIBED = WorldInfo("probe", PROBE.fps, PROBE.frames, PICTURE, "the first words", 0, DIALS)
+
+
+class InlineEncoder:
+    """A PictureEncoder without a thread, which would have a time of its own."""
+
+    def __init__(self, picture, fps):
+        self.error, self._encoder, self._ready = None, VideoEncoder(picture, fps), []
+
+    def put(self, pixels, tag, as_key):
+        self._ready.append(Packet(tag, *self._encoder.encode(pixels, as_key)))
+
+    def take(self):
+        ready, self._ready = self._ready, []
+        return ready
+
+    def close(self):
+        """Nothing runs."""
 
 
 @dataclass
@@ -82,17 +108,23 @@ class Together:
 
     def host(self, until_s, script=(), is_killed=False, key=None):
         model, story = self._model(lambda options, launch: LiveModel(options, launch, self.clock, self.rings.create))
-        peers = Hosting(self.network.listen(7474), model, self.clock, "Hilda", "ff", key)
+        peers = Hosting(self.network.listen(7474), model, self.clock, "Hilda", "ff", key, InlineEncoder)
         return self._seat("Hilda", model, peers, story, until_s, script, is_killed)
 
-    def guest(self, name, until_s, script=(), joins_s=0.0, port=0, role="player", mishap=None):
-        key = KEY if role == "operator" else None
-        introduction = Introduction(name.encode().ljust(16, b"."), name, role, "latents", weights="ff", key=key)
+    def guest(self, name, until_s, script=(), joins_s=0.0, port=0, role="player", mishap=None, wish="latents"):
+        """wish: how it is to follow; "only video" is a machine without weights."""
+        key, weights = KEY if role == "operator" else None, "" if wish == "only video" else "ff"
+        way = FollowWay(wish.removeprefix("only "), bool(weights))
+        introduction = Introduction(name.encode().ljust(16, b"."), name, role, way.current, weights=weights, key=key)
         guest = Guest(self.network.connect, ("127.0.0.1", 7474), introduction, self.clock.now_ns)
+        world = None if weights else DESCRIBED
         model, story = self._model(
-            lambda options, launch: GuestModel(options, launch, self.clock, guest, self.rings.create), mishap
+            lambda options, launch: GuestModel(options, launch, self.clock, guest, way, world, self.rings.create),
+            mishap,
+            world is None,
         )
-        hosting = Hosting(self.network.listen(port), model, self.clock, name, "ff") if port else None
+        listener = self.network.listen(port) if port else None
+        hosting = Hosting(listener, model, self.clock, name, "ff", None, InlineEncoder) if listener else None
         seat = self._seat(name, model, Following(model, self.clock, hosting), story, until_s, script)
         seat.started_s = joins_s
         return seat
@@ -111,11 +143,13 @@ class Together:
                 raise task.error
         return self
 
-    def _model(self, make, mishap=None):
+    def _model(self, make, mishap=None, has_weights=True):
         story, mishaps = Story(), [mishap] if mishap else []
 
         def opening(clock):
             clock.sleep_until(clock.now_ns() + 100 * MS)
+            if not has_weights:
+                return NoWorld()
             return CardWorld(PROBE, 0.0, SerialDevice(False, clock).spend, story, clock.now_ns)
 
         def launch(options):
@@ -267,7 +301,7 @@ def test_a_guest_whose_latents_are_others_than_the_hosts_is_healed_by_a_snapshot
         made = model._memory._made[-1]
         other = replace(made.block, latents=made.block.latents + 1)
         model._memory._made[-1] = replace(made, block=other)
-        model._line[made.block.index] = other.digest
+        model._line.note_given(model._memory._made[-1])
         model._digest_ns = 0  # it compares now, before the next block
 
     show.play([(4.0, fork)])
@@ -304,6 +338,129 @@ def test_when_the_host_goes_back_its_guests_go_back_with_it():
     assert len(late) > 70 and set(late) <= set(host.shown())
     differences = differences_ms(host, ada, 12.0)
     assert max(map(abs, differences)) <= 1.1 * TICK_NS / MS
+
+
+def test_a_guest_by_video_shows_the_same_frames_and_knows_when_they_are_due():
+    show = Together()
+    host = show.host(12, [(3.0, Prompt("from the host"))])
+    ada = show.guest("Ada", 11, [(4.0, Prompt("from Ada"))], joins_s=2.0, wish="only video")
+    show.play()
+    differences = differences_ms(host, ada, 4.0)
+    assert len(differences) > 90
+    assert max(map(abs, differences)) <= 3.1 * TICK_NS / MS
+    assert set(ada.shown()) <= set(host.shown())
+    assert ada.ends() == ["flip"] and ada.engine.model.status is None
+
+
+def test_a_video_goes_on_through_what_the_host_takes_back():
+    show = Together(delay_ms=20.0, mode="snap", reserve=2)
+    host = show.host(14, [(2.0 + 0.7 * n, Prompt(f"words {n}")) for n in range(12)])
+    ada = show.guest("Ada", 13, joins_s=1.0, wish="only video")
+    show.play()
+    assert set(ada.shown()) - {0} <= set(host.shown())
+    assert len(ada.shown()) > 150
+
+
+def test_a_guest_may_turn_to_video_and_back_while_it_runs():
+    show = Together()
+    host, ada = show.host(16), show.guest("Ada", 15, joins_s=1.0)
+    ways = []
+
+    def turn():
+        ada.engine.controls.ways_asked += 1
+
+    show.play(
+        [(at_s, turn) for at_s in (4.0, 7.0, 10.0)]
+        + [(at_s, lambda: ways.append(ada.engine.model.way.text())) for at_s in (3.9, 6.9, 9.9, 12.9)]
+    )
+    assert ways == ["latents", "video", "latents (auto)", "video"]
+    shown = [line["frame"] for line in ada.trace.of("flip")]
+    assert shown == sorted(shown), "a frame was shown again"
+    assert set(shown) <= set(host.shown())
+    assert ada.engine.longest_still_s < 0.5
+    late = [card for card in ada.screen.cards if START_NS + 8.5e9 < card[0] < START_NS + 9.9e9]
+    assert dict(card[1:] for card in late).items() <= dict(card[1:] for card in host.screen.cards).items()
+
+
+def test_a_bad_network_costs_a_video_no_more_than_the_disconnections():
+    show = Together(delay_ms=80.0, jitter_ms=20.0)
+    host = show.host(13)
+    ada = show.guest("Ada", 12, [(2.0 + n, Prompt(f"Ada {n}")) for n in range(5)], joins_s=1.0, wish="only video")
+    show.play([(4.0 + 2.3 * n, show.network.lose_connections) for n in range(3)])
+    asked = [line["event"]["text"] for line in host.trace.of("event") if line["source"] == "peer Ada"]
+    assert asked == [f"Ada {n}" for n in range(5)]
+    assert set(ada.shown()) <= set(host.shown())
+    assert ada.engine.longest_still_s < 1.5
+
+
+def test_a_guest_by_video_whose_process_dies_follows_again():
+    show = Together()
+    host = show.host(10)
+    ada = show.guest("Ada", 9, joins_s=1.0, mishap=Mishap(0, "death", at_s=3.0), wish="only video")
+    show.play()
+    assert ada.trace.of("fault")
+    late = [n for n, t_ns in ada.shown().items() if t_ns > START_NS + 6e9]
+    assert len(late) > 40 and set(late) <= set(host.shown())
+
+
+def test_a_guest_by_video_never_takes_the_hosts_place_and_finds_the_one_that_does():
+    show = Together()
+    show.host(6, is_killed=True)
+    bob = show.guest("Bob", 13, joins_s=1.0, wish="only video")
+    ada = show.guest("Ada", 13, joins_s=1.5, port=7502)
+    show.play()
+    assert bob.engine.model.follows and not ada.engine.model.follows
+    differences = differences_ms(ada, bob, 10.0)
+    assert len(differences) > 30 and max(map(abs, differences)) <= 3.1 * TICK_NS / MS
+
+
+def test_an_operator_fires_the_hosts_cues(tmp_path):
+    cues = [f"{name} | the words of {name}\n" for name in ("dawn", "noon", "night")]
+    (tmp_path / "set.txt").write_text("".join(cues))
+    show = Together()
+    host = show.host(9, key=KEY)
+    ada = show.guest("Ada", 8, joins_s=1.0, role="operator")
+    host.engine.controls.desk.set_list = SetList(tmp_path / "set.txt")
+    told, desk = [], ada.engine.controls.desk
+
+    def press(command):
+        ada.engine.controls._act(command, "keys", show.clock.now_ns())
+
+    show.play(
+        [
+            (2.9, lambda: told.append(desk.text(show.clock.now_ns()))),
+            (3.0, lambda: press(Command.NEXT)),
+            (5.0, lambda: press(FireCue(2))),
+            (7.0, lambda: press(Command.PREVIOUS)),
+        ]
+    )
+    words = list(dict.fromkeys(card.words for card in host.story.cards))
+    assert words == ["the first words", "the words of dawn", "the words of night", "the words of noon"]
+    assert told == ["next: 1 dawn (the host's)"]
+
+
+def test_words_of_a_guest_wait_for_the_beat_of_the_host():
+    show = Together()
+    host = show.host(10)
+    ada = show.guest("Ada", 9, [(2.2, Prompt("on the beat")), (4.8, Prompt("never"))], joins_s=1.0)
+    desk = host.engine.controls.desk
+    desk.quantise = "bar"
+    desk.clock.fix(120.0, START_NS)  # a bar is two seconds
+    show.play([(6.7, desk.launches.cancel)])
+    (launch,) = host.trace.of("launch")
+    assert (launch["target_ns"] - START_NS) % 2e9 == 0
+    (launched,) = host.trace.of("launched")
+    assert abs(launched["error_ms"]) < 70  # a frame and a tick
+    (taken,) = [line for line in host.trace.of("event") if line["source"] == "peer Ada"]
+    assert taken["event"]["text"] == "on the beat"
+    assert ada.ends() == ["flip", "lost"]
+
+
+def test_auto_turns_to_video_where_blocks_are_decoded_slower_than_they_play():
+    way = FollowWay("auto", True)
+    assert [way.note_block(120, 100.0) for _ in range(5)] == [False] * 4 + [True]
+    assert way.text() == "video (auto)"
+    assert not any(FollowWay("latents", True).note_block(900, 100.0) for _ in range(20))
 
 
 def test_what_the_host_recalls_its_guests_see_and_the_words_of_it_too():

@@ -195,6 +195,18 @@ def test_a_transition_does_not_replace_the_words_that_follow_a_hard_cut():
         assert show.story.cards[-1].words == "green"
 
 
+def test_a_transition_has_all_its_blocks_wherever_in_a_block_it_is_asked_for():
+    """A recache ahead took its first mix for a block, and when the one before was made, the second took its place."""
+    for mode in ("overlap", "auto"):
+        for late_ms in range(0, 250, 25):
+            plan = Plan(
+                transition=3, block_ms=70, recache_ms=55, mode=mode, script=((1.0 + late_ms / 1e3, Prompt("red")),)
+            )
+            show = play(plan)
+            assert complaints(show) == []
+            assert len({card.words for card in show.story.cards if card.words != "the first words"}) == 3
+
+
 def longest_still_s(spare: str, kind: str) -> float:
     """How long the picture stood around a mishap of a model that takes 2 s to open."""
     plan = Plan(seconds=16.0, open_ms=2000, spare=spare, mishaps=(Mishap(0, kind, at_s=9.0),))

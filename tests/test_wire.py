@@ -16,20 +16,18 @@ from net.message import (
     Bye,
     Challenge,
     ClockReading,
-    Digest,
-    Due,
+    CueCall,
+    CueList,
     Events,
     Hello,
-    Latents,
     News,
     Receipt,
-    Retract,
     Roster,
     Switch,
     Welcome,
-    WorldState,
     to_map,
 )
+from net.picture import Digest, Due, FollowBy, Latents, Retract, Video, WorldDescription, WorldState
 from net.schema import NetError
 from net.wire import MAX_FIRST_HEAD, VERSION, Limits, Reader, to_bytes
 
@@ -50,8 +48,11 @@ MESSAGES = [
     Challenge(b"n" * 16, True),
     Hello("small", "ff", b"i" * 16, "Ada", "player", "latents", b"", 4000),
     Welcome(3, "player", "small", 24.0, 6, 9),
+    WorldDescription("ff", 224, 128, {"zoom": (-0.5, 1.0, 0.0)}, "red ripples", "red blue", "the", 8),
     WorldState(7, 12, 11, {"type": "blend", "parts": [["a", 0.25], ["b", 0.75]]}, {"zoom": -1.0}, 4),
     LATENTS,
+    Video(96, 4, True, False, 17),
+    FollowBy("video"),
     Retract(-1),
     Due(96, -5, 7, 41_666_666, False, True),
     Events(({"number": 1, "event": PROMPT, "age_ns": 5},)),
@@ -60,6 +61,8 @@ MESSAGES = [
     Digest(7, "ab" * 32),
     ClockReading(1, 2, 3, 4),
     Switch("blackout", True),
+    CueCall("number", 3),
+    CueList(("dawn", "noon"), None),
     Roster((SEAT,)),
     Bye("the show ended", True),
 ]
@@ -82,7 +85,7 @@ values = st.recursive(
 
 
 def payload_of(message):
-    return bytes(range(message.size_bytes)) if isinstance(message, Latents) else b""
+    return bytes(range(message.size_bytes)) if isinstance(message, Latents | Video) else b""
 
 
 def framed(head: bytes, payload: bytes = b"", version: int = VERSION) -> bytes:

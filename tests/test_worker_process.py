@@ -72,7 +72,7 @@ def served(pipe, opening=card):
 
 
 def test_it_says_that_it_is_open_and_that_it_has_started_and_ends_when_told_to():
-    start = Start("ring 0", 50, seed=1, prompt="red", reserve=0, mode="auto", transition=1, epoch=0)
+    start = Start("ring 0", 50, (16, 16), seed=1, prompt="red", reserve=0, mode="auto", transition=1, epoch=0)
     pipe = Scripted(start, Close())
     assert served(pipe) == 1
     assert [type(message) for message in pipe.told] == [Opened, Started]

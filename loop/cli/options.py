@@ -169,7 +169,7 @@ def _add_script_option(parser: argparse.ArgumentParser) -> None:
 
 def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(
-        dest="benchmark", required=True, metavar="{gpu,loop,model,pace,recall,save,soak,steer,switch}"
+        dest="benchmark", required=True, metavar="{gpu,leap,loop,model,pace,recall,save,soak,steer,switch}"
     )
     _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
@@ -182,6 +182,7 @@ def _add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     _add_world_options(recall)
     _add_recall_options(recall)
     for name, add_options, told in (
+        ("leap", _add_leap_options, "how a leap looks beside an ordinary switch"),
         ("loop", _add_loop_options, "from flip to flip, with the model and without"),
         ("pace", _add_pace_options, "slower than real time, and at a speed that jumps"),
         ("save", _add_loop_options, "what the saving of a session costs"),
@@ -229,6 +230,13 @@ def _add_reserve_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_leap_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pairs", type=accept.count, default=100, metavar="N", help="switches of each kind (100)")
+    parser.add_argument("--out", type=accept.new_file, metavar="FILE.png", help="the pictures around one of each kind")
+    told = "instead: what a dial does that enters between the denoising steps of a block"
+    parser.add_argument("--between-steps", action="store_true", help=told)
+
+
 def _add_loop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--segments", type=accept.count, default=10, metavar="N", help="of each kind, in turn (10)")
     parser.add_argument(
@@ -247,6 +255,8 @@ def _add_pace_options(parser: argparse.ArgumentParser) -> None:
 def _add_soak_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=accept.minutes, default=10.0, metavar="M", help="how long (10)")
     parser.add_argument("--every", type=accept.seconds, default=3.0, metavar="S", help="seconds between switches (3)")
+    told = "no switches: the dial moves all the time, and nothing else does"
+    parser.add_argument("--dial-only", dest="every", action="store_const", const=0.0, help=told)
     _add_reserve_option(parser)
 
 

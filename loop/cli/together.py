@@ -7,7 +7,7 @@ from pathlib import Path
 
 from input.cues import QUANTISE
 from loop.cli import accept
-from net.message import ROLES
+from net.message import ROLES, WAYS
 from net.web.tokens import PAGE_ROLES
 
 
@@ -15,8 +15,11 @@ def peer_mistakes(options: argparse.Namespace) -> list[str]:
     """Options that mean something only beside --host or --join."""
     given = vars(options)
     mistakes = []
-    if given.get("role") and not given["join"]:
-        mistakes.append("--role is for a guest: give it with --join ADDR:PORT")
+    for name in ("role", "follow"):
+        if given.get(name) and not given["join"]:
+            mistakes.append(f"--{name} is for a guest: give it with --join ADDR:PORT")
+    if given.get("join") and given["quantise"] != "off":
+        mistakes.append("--quantise is the host's to decide: the words of all wait for its beat")
     if given.get("web") and given["join"]:
         mistakes.append("--web is for the host of a show: leave --join out, or serve the page where the host is")
     for name in ("prompt", "seed"):
@@ -42,6 +45,8 @@ def add_peer_options(parser: argparse.ArgumentParser) -> None:
     told = "be a guest of the show there (auto: of one in this network)"
     either.add_argument("--join", type=accept.place, metavar="ADDR:PORT|auto", help=told)
     peers.add_argument("--role", choices=ROLES, help="of a guest (player); operators need a key")
+    told = "how a guest gets the picture: latents, if it has the weights, or video (auto: what it can)"
+    peers.add_argument("--follow", choices=WAYS, help=told)
     peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
     told = "serve a page for phones (for this machine only without ADDR; docs/phones.md)"
     peers.add_argument("--web", type=accept.listening_place, metavar="[ADDR:]PORT", help=told)

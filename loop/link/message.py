@@ -1,7 +1,7 @@
 """What the window's process and the model's process say to each other over their pipe. Plain data, pickled.
 
-Start, Submit, DrawStored, GoBack, Follow, DropAfter, Mode, Transition, Ping and Close go to the model's process; all
-others come from it.
+Start, Submit, DrawStored, GoBack, Follow, FollowVideo, DropAfter, Mode, Transition, Ping and Close go to the model's
+process; all others come from it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ class Start:
     reserve: blocks to hold ready beyond the one that is due. transition: blocks over which new words come in. epoch:
     how often unseen blocks have been dropped so far. submits: what was asked for and is not made yet, for the first
     block; if it is the first of all, these events are in force at once and in full. follows: another machine makes the
-    blocks, which come as Follow; here they are decoded only.
+    blocks, which come as Follow or FollowVideo; here they are decoded only. picture: (width, height) of its frames.
     """
 
     ring: str
     slots: int
+    picture: tuple[int, int]
     seed: int
     prompt: str
     reserve: int
@@ -67,6 +68,21 @@ class Follow:
 
     made: BlockMade
     resume: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True)
+class FollowVideo:
+    """Decode this frame, which was made elsewhere: number `frame`, of `block`, as an H.264 packet.
+
+    epoch: as in Submit. is_key: it builds on none before. is_hidden: nobody is to see it.
+    """
+
+    frame: int
+    block: int
+    packet: bytes
+    epoch: int
+    is_key: bool
+    is_hidden: bool
 
 
 @dataclass(frozen=True)
@@ -244,9 +260,17 @@ class Retracted:
 
 @dataclass(frozen=True)
 class Stray:
-    """A block came that continues none known here, and the blocks before it did not come with it."""
+    """A block or a frame of it came that continues none known here, and those before it did not come with it."""
 
     block: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The first frame of a block that came as video is in the ring. took_ns: to decode the frame."""
+
+    block: int
+    took_ns: int
 
 
 @dataclass(frozen=True)

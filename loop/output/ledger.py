@@ -60,6 +60,7 @@ class Ledger:
         self._open: dict[int, Entry] = {}
         self._newest: dict[str, int] = {}  # of each kind of event that replaces one another
         self._awaited: dict[int, tuple[int, ...]] = {}  # block -> the events that its first frame shows
+        self._made_again: dict[int, int] = {}  # dial event that blocks were dropped for -> the newest that was kept
         self._turned: dict[str, int] = {}  # display dial -> the event that the next flip shows
         self._watchers: list[Callable[[Stamp], object]] = []
 
@@ -92,18 +93,25 @@ class Ledger:
             self.stage(Stage(number, "take", taken.t_ns), taken.block)
         for number in taken.replaced:
             self._end_replaced(number, taken.t_ns)
+        for number in (*taken.applied, *taken.replaced):
+            if number in self._made_again:
+                self._await_again(self._made_again.pop(number), taken.block)
         for block, waiting in self._awaited.items():  # a process that died had taken them for a block of its own
             self._awaited[block] = tuple(number for number in waiting if number not in taken.applied)
         if any(self._has_words(number) for number in taken.applied):
             self._replace_words(taken.block, taken.t_ns)
         self._awaited[taken.block] = self._awaited.get(taken.block, ()) + taken.applied
 
-    def taken_back(self, kept: int, by: int = 0) -> None:
+    def taken_back(self, kept: int, by: int = 0, for_words: bool = True) -> None:
         """Blocks after `kept` will not be shown: their words are replaced, their dials take effect in later blocks.
 
-        by: the words that come instead. Older ones that were not taken yet, as far as is known, are replaced as well:
-        if they were, then for a block after `kept`.
+        by: the event that they were dropped for. for_words: it has words. Older ones that were not taken yet, as far as
+        is known, are replaced as well: if they were, then for a block after `kept`. Otherwise the blocks are made again
+        under the words that they had, unless newer ones come before that.
         """
+        if not for_words:
+            self._made_again[by] = kept
+            return
         self._replace_words(kept + 1, self._now_ns())
         taken = {number for numbers in self._awaited.values() for number in numbers}
         for number in [number for number in self._open if number < by and number not in taken]:
@@ -119,12 +127,19 @@ class Ledger:
     def lost(self, numbers: Iterable[int], why: str) -> None:
         """These events will never be seen."""
         for number in numbers:
+            self._made_again.pop(number, None)
             if self._open.pop(number, None):
                 self._put(Stamp(number, "lost", self._now_ns(), why))
 
     def close(self) -> None:
         """The show ends: what was not seen yet never will be."""
         self.lost(list(self._open), "the show ended")
+
+    def _await_again(self, kept: int, block: int) -> None:
+        """What waited for blocks between `kept` and `block`, which were dropped, waits for `block`."""
+        dropped = [other for other in sorted(self._awaited) if kept < other < block]
+        for other in dropped:
+            self._awaited[block] = self._awaited.get(block, ()) + self._awaited.pop(other)
 
     def _replace_words(self, first: int, t_ns: int) -> None:
         """The words that wait for block `first` or later ones are replaced; dials are seen in what is made instead."""

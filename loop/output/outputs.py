@@ -97,8 +97,7 @@ class Outputs:
         """
         if self.archive:
             self.archive.dropped(kept)
-        if for_words:
-            self.ledger.taken_back(kept, number)
+        self.ledger.taken_back(kept, number, for_words)
 
     def block_made(self, made: BlockMade) -> None:
         """Save a block."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from loop.link.message import BlockMade
-from net.message import Latents, WorldState
+from net.picture import Latents, WorldState
 from net.schema import NetError, event_from
 from world.block import Block, Conditions, Snapshot
 from world.event import event_of, to_json, words_of

@@ -14,7 +14,8 @@ from loop.peer.hosting import Hosting
 from loop.peer.peers import RemoteEvent, ShowSwitches
 from loop.timing.clock import Clock
 from loop.timing.pacer import Pacer
-from net.message import Due, Switch
+from net.message import CueCall, Switch
+from net.picture import Due
 from net.schema import event_from
 from net.transport import Place, parse_place, place_text
 from world.event import Event, Prompt, Scene
@@ -38,6 +39,7 @@ class Following:
         self.alignment = Alignment()
         self._model, self._clock, self._hosting = model, clock, hosting
         self._home = model.guest.place
+        self._turned = 0  # how often another way to follow was asked for
         self._state = (False, False)  # freeze and blackout as the host has them
         self._looked_ns = 0
         self._has_met = False
@@ -74,6 +76,11 @@ class Following:
         found = self._hosting.gather() if self._hosting else []
         return found if self._leads else []
 
+    def held(self, remote: RemoteEvent) -> None:
+        """These words wait for the beat here; only a host is asked for any."""
+        if self._hosting:
+            self._hosting.held(remote)
+
     def submitted(self, number: int | None, event: Event, remote: RemoteEvent | None) -> None:
         """Tell those who follow, if this is the host by now."""
         if self._leads and self._hosting:
@@ -96,8 +103,12 @@ class Following:
 
     def align(self, pacer: Pacer, switches: ShowSwitches, tick_ns: int) -> int:
         """Let frames be due as on the host's screen, and later by the delay of this one; by how much to move ticks."""
+        turned, self._turned = switches.ways_asked - self._turned, switches.ways_asked
         if self._leads:
             return self._hosting.align(pacer, switches, tick_ns) if self._hosting else 0
+        if turned:
+            self._model.turn_way()
+            self.newest = f"following by {self._model.way.text()}", self._clock.now_ns()
         guest, step_ns = self._model.guest, 0
         dues, self._model.dues = self._model.dues, []
         for due in dues:
@@ -116,6 +127,8 @@ class Following:
 
     def came(self, marks: Sequence[FrameMark]) -> None:
         """These frames can be shown from now on."""
+        if self._leads and self._hosting:
+            self._hosting.came(marks)
         for mark in marks:
             self.alignment.came(mark.number, mark.written_ns)
 
@@ -132,7 +145,7 @@ class Following:
         state = f"{guest.clock.round_trip_ns / 1e6:.1f} ms away" if guest.is_joined else "lost"
         names = ", ".join(seat["name"] for seat in self._model.roster.seats)
         delay = f"{self.alignment.delay_ns / 1e6:.0f} ms"
-        return [("host", state), ("delay to the host", delay), ("peers", names)]
+        return [("host", state), ("follows by", self._model.way.text()), ("delay to the host", delay), ("peers", names)]
 
     def close(self) -> None:
         """Take leave."""
@@ -149,6 +162,11 @@ class Following:
     def _ask_to_switch(self, switches: ShowSwitches) -> None:
         """What an operator has switched here is asked of the host, for all."""
         guest = self._model.guest
+        if self._model.cues is not None:
+            switches.show_far_cues(self._model.cues.names, self._model.cues.following)
+            self._model.cues = None
+        for cue, index in switches.take_far_cues():
+            guest.send(CueCall(cue, index))
         wanted = switches.frozen, switches.blackout
         if wanted == self._state or not guest.welcome or guest.welcome.role != "operator":
             return

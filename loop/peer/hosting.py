@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from loop.link.message import BlockMade, Taken
 from loop.link.ring import FrameMark
-from loop.peer.blocks import to_latents, to_state
+from loop.peer.description import describe_world
+from loop.peer.guest_events import GuestEvents
+from loop.peer.latents import LatentsFeed
+from loop.peer.operators import Operators
 from loop.peer.peers import RemoteEvent, ShowSwitches
+from loop.peer.video import NewEncoder, VideoFeed
 from loop.supervise.live_model import LiveModel
 from loop.timing.clock import TICK_NS, Clock
 from loop.timing.pacer import Pacer
+from loop.video.encoding import EncoderThread
 from net.discovery import Announcement
 from net.door import HostFacts
 from net.host import Host
-from net.message import Digest, Due, Events, Hello, Message, News, Receipt, Retract, Switch
+from net.message import CueCall, Events, Hello, News, Switch
+from net.picture import Digest, Due, FollowBy, Retract
 from net.schema import NetError, event_from
 from net.seats import Member
 from net.transport import Listener, place_text
-from world.block import Conditions
 from world.event import Event, Prompt, Scene, text_of, to_json
 from world.info import WorldInfo
 
@@ -30,8 +34,6 @@ log = logging.getLogger(__name__)
 DUE_NS = 250_000_000  # a frame that stands is told again after so long
 POLL_NS = TICK_NS // 2  # strangers get no more than a millisecond of so long
 LEAD_NS = 2 * TICK_NS  # a block waits for a tick of the host, and for a tick of the guest
-KEPT_DIGESTS = 256
-ENDS = ("flip", "replaced", "lost")
 
 
 class Hosting:
@@ -41,7 +43,14 @@ class Hosting:
     """
 
     def __init__(
-        self, listener: Listener, model: LiveModel, clock: Clock, name: str, weights: str, key: bytes | None = None
+        self,
+        listener: Listener,
+        model: LiveModel,
+        clock: Clock,
+        name: str,
+        weights: str,
+        key: bytes | None = None,
+        new_encoder: NewEncoder = EncoderThread,
     ) -> None:
         self.host: Host | None = None
         self.own_key = secrets.token_bytes(32)
@@ -50,11 +59,8 @@ class Hosting:
         self._announcement: Announcement | None = None
         self._listener, self._model, self._clock = listener, model, clock
         self._name, self._weights, self._key = name, weights, key
-        self._asked: dict[int, RemoteEvent] = {}  # events of guests, by their numbers here
-        self._members: dict[int, Member] = {}
-        self._without_snapshot: list[Member] = []
-        self._switched: list[Switch] = []
-        self._digests: OrderedDict[int, str] = OrderedDict()
+        self._new_encoder = new_encoder
+        self._operators = Operators()
         self._due: tuple[Any, ...] = ()
         self._due_ns = self._polled_ns = 0
 
@@ -65,20 +71,27 @@ class Hosting:
     @property
     def horizon_ns(self) -> int:
         """How much sooner than here a guest may have shown a frame by the time it hears of something."""
-        members = self.host.members if self.host else []
-        followers = [member for member in members if member.follow == "latents"]
-        return max((member.round_trip_ns // 2 - member.delay_ns for member in followers), default=0)
+        return max((member.round_trip_ns // 2 - member.delay_ns for member in self._followers), default=0)
 
     @property
     def lead_ns(self) -> int:
         """How much sooner blocks are to be made, so that they come to the guests before they are due."""
-        follows = self.host is not None and any(member.follow == "latents" for member in self.host.members)
-        return LEAD_NS if follows else 0
+        return LEAD_NS if self._followers else 0
+
+    @property
+    def _followers(self) -> list[Member]:
+        members = self.host.members if self.host else []
+        return [member for member in members if member.follow != "nothing"]
 
     def meet(self, info: WorldInfo) -> None:
         """The world is open: guests may come in."""
-        facts = HostFacts(info.name, self._weights, info.fps, info.block_frames, self._name, self._key, self.own_key)
+        about = describe_world(info, self._weights)
+        shape = info.fps, info.block_frames
+        facts = HostFacts(info.name, about, *shape, self._name, self._key, self.own_key)
         self.host = Host(self._listener, facts, self._clock.now_ns)
+        self._guest_events = GuestEvents(self.host, self._clock)
+        self._latents = LatentsFeed(self.host, self._model)
+        self._video = VideoFeed(self.host, self._model, self._new_encoder)
 
     @property
     def port(self) -> int:
@@ -91,7 +104,9 @@ class Hosting:
             self.host.close_door(why)
 
     def came(self, marks: Sequence[FrameMark]) -> None:
-        """A host's frames are due by its own clock, whenever they come."""
+        """Those who follow by video get these frames; here they are due by the host's own clock, whenever they come."""
+        if self.host:
+            self._video.came(marks)
 
     def gather(self) -> list[RemoteEvent]:
         """What guests have asked for since the last call."""
@@ -101,67 +116,65 @@ class Hosting:
             return found
         self._polled_ns = now_ns
         for member, message in self.host.poll():
-            self._members[member.number] = member
-            if isinstance(message, Hello) and message.follow == "latents":
-                self._send_snapshot(member)
+            self._guest_events.note(member)
+            if isinstance(message, Hello | FollowBy) and message.follow == "latents":
+                self._latents.send_snapshot(member)
             elif isinstance(message, Digest):
-                self._compare(member, message)
-            elif isinstance(message, Switch):
-                self._switched.append(message)
+                self._latents.compare(member, message)
+            elif isinstance(message, Switch | CueCall):
+                self._operators.ask(member, message)
             elif isinstance(message, Events):
                 found += [_remote(member, asked, self._clock.now_ns()) for asked in message.events]
+        self._video.send()
         self.host.flush()
         return found
 
+    def held(self, remote: RemoteEvent) -> None:
+        """These words of a guest wait for the beat; they are submitted without the guest being named."""
+        self._guest_events.hold(remote)
+
     def submitted(self, number: int | None, event: Event, remote: RemoteEvent | None) -> None:
         """An event has its number: tell everybody of new words, and remember who is to have the receipts."""
-        if remote and number is None:
-            self._receipt(remote, "lost", None, "this world and its display have no such dial")
-        if number is None:
+        if self.host is None:
             return
+        remote = remote or self._guest_events.held(event)
         if remote:
-            self._asked[number] = remote
+            self._guest_events.submitted(number, remote)
         text = text_of(event)
-        if text is not None:
-            name = self._members[remote.guest].name if remote else self._name
-            told = event if isinstance(event, Prompt | Scene) else Prompt(text)
-            self._tell_all(lambda: (News(name, to_json(told)), b""))
+        if number is not None and text is not None:
+            name = self._guest_events.name_of(remote) if remote else self._name
+            self._tell_words(self.host, name, event if isinstance(event, Prompt | Scene) else Prompt(text))
             if remote:
                 self.newest = f"{name}: {text}", self._clock.now_ns()
 
+    def _tell_words(self, host: Host, name: str, event: Event) -> None:
+        try:
+            host.broadcast(News(name, to_json(event)))
+        except NetError as error:  # the protocol has no room for them
+            log.warning("guests cannot be told the new words: %s", error)
+
     def stamped(self, number: int, stage: str, t_ns: int, why: str) -> None:
         """An event has ended: its sender is told how."""
-        if number in self._asked and stage in ENDS:
-            self._receipt(self._asked.pop(number), stage, None, why, t_ns)
+        if self.host:
+            self._guest_events.stamped(number, stage, t_ns, why)
 
     def note(self, message: Any) -> None:
         """Send what the model has made to those who follow, and receipts for what was taken for it."""
-        if isinstance(message, Taken):
-            for number in message.applied:
-                if number in self._asked:
-                    self._receipt(self._asked[number], "taken", message.block, "", message.t_ns)
-        elif isinstance(message, BlockMade) and self.host and not self._model.is_dropped(message):
-            self._digests[message.block.index] = message.block.digest
-            while len(self._digests) > KEPT_DIGESTS:
-                self._digests.popitem(last=False)
-            waiting, self._without_snapshot = self._without_snapshot, []
-            for member in waiting:
-                self._send_snapshot(member)
-            self._tell_all(lambda: to_latents(message.block, message.conditions), followers_only=True)
+        if self.host and isinstance(message, Taken):
+            self._guest_events.taken(message)
+        elif self.host and isinstance(message, BlockMade):
+            self._latents.made(message)
 
     def taken_back(self, kept: int) -> None:
         """Those who follow drop the same blocks."""
         if self.host:
-            self.host.broadcast(Retract(kept), followers_only=True)
+            self.host.broadcast(Retract(kept), follows=("latents", "video"))
 
     def align(self, pacer: Pacer, switches: ShowSwitches, tick_ns: int) -> int:
-        """Do what operators have switched; a host's frames are due by its own clock."""
-        for switch in self._switched:
-            if switch.switch == "freeze":
-                switches.frozen = switch.on
-            else:
-                switches.blackout = switch.on
-        self._switched.clear()
+        """Do what operators have asked for; a host's frames are due by its own clock."""
+        if self.host:
+            self._operators.obey(switches, self.host, self._clock.now_ns())
+            self._guest_events.look_after_held(switches)
         return 0
 
     def shown(self, frame: FrameMark, times_ns: tuple[int, int], pacer: Pacer, switches: ShowSwitches) -> None:
@@ -185,49 +198,10 @@ class Hosting:
         if self._announcement:
             self._announcement.close()
         if self.host:
+            self._video.close()
             self.host.close("the show has ended")
         else:
             self._listener.close()
-
-    def _tell_all(self, make: Callable[[], tuple[Message, bytes]], followers_only: bool = False) -> None:
-        """Send all the same, if anybody is there; what the protocol has no room for is told to the operator instead."""
-        members = self.host.members if self.host else []
-        if self.host is None or not any(member.follow == "latents" or not followers_only for member in members):
-            return
-        try:
-            message, payload = make()
-            self.host.broadcast(message, payload, followers_only)
-        except NetError as error:
-            log.warning("guests cannot be told: %s", error)
-
-    def _send_snapshot(self, member: Member) -> None:
-        """Send where the world is at; before its first block that is not known yet."""
-        snapshot = self._model.snapshot()
-        if self.host is None or snapshot is None:
-            self._without_snapshot.append(member)
-            return
-        self.host.send(member, to_state(snapshot))
-        now = Conditions(snapshot.words, snapshot.seed, snapshot.dials)
-        words = {block.index: made_under for block, made_under in snapshot.line()}
-        for block in snapshot.blocks:
-            under = Conditions(words.get(block.index) or now.words, now.seed, block.dials or now.dials)
-            self.host.send(member, *to_latents(block, under))
-
-    def _compare(self, member: Member, digest: Digest) -> None:
-        """A guest says what its newest block is: where that is not ours, or it knows none, it begins from ours."""
-        ours = self._digests.get(digest.block)
-        if digest.digest and ours == digest.digest:
-            return
-        if digest.digest and ours is None and self._digests and digest.block < next(iter(self._digests)):
-            return  # too old to tell
-        if digest.digest:
-            log.warning("%s is at another block %d than this host: it gets a snapshot", member.name, digest.block)
-        self._send_snapshot(member)
-
-    def _receipt(self, remote: RemoteEvent, state: str, block: int | None, why: str, t_ns: int | None = None) -> None:
-        t_ns = self._clock.now_ns() if t_ns is None else t_ns
-        if self.host:
-            self.host.send(self._members[remote.guest], Receipt(remote.number, state, block, t_ns, why[:300]))
 
 
 def open_line(listener: Listener, address: str) -> str:
@@ -244,5 +218,5 @@ def _remote(member: Member, asked: dict[str, Any], now_ns: int) -> RemoteEvent:
 
 
 def _told(member: Member) -> str:
-    delay = f", {member.delay_ns / 1e6:.0f} ms behind" if member.follow == "latents" else ""
+    delay = f", by {member.follow}, {member.delay_ns / 1e6:.0f} ms behind" if member.follow != "nothing" else ""
     return f"{member.role}{delay}, {member.round_trip_ns / 1e6:.0f} ms away"

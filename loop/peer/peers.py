@@ -24,10 +24,33 @@ class RemoteEvent:
 
 
 class ShowSwitches(Protocol):
-    """The state of a show that its host decides on for all."""
+    """The state of a show that its host decides on for all.
+
+    ways_asked: how often the next way to follow the host was asked for. cue_names, next_cue: of this machine's own set
+    list; next_cue is an index, None at the end.
+    """
 
     frozen: bool
     blackout: bool
+    ways_asked: int
+
+    @property
+    def cue_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def next_cue(self) -> int | None: ...
+
+    def fire_cue(self, cue: str, index: int, source: str, t_ns: int) -> None:
+        """Fire a cue (net.message.CueCall) that somebody on another machine has asked for."""
+
+    def waits(self, event: Event) -> bool:
+        """Whether this event waits for its beat."""
+
+    def show_far_cues(self, names: tuple[str, ...], following: int | None) -> None:
+        """These are the host's cues, which this machine may fire."""
+
+    def take_far_cues(self) -> list[tuple[str, int]]:
+        """The host's cues that were fired here since the last call, as in net.message.CueCall."""
 
 
 class Peers(Protocol):
@@ -56,6 +79,9 @@ class Peers(Protocol):
 
     def gather(self) -> list[RemoteEvent]:
         """What guests have asked for since the last call."""
+
+    def held(self, remote: RemoteEvent) -> None:
+        """These words of a guest wait for the beat here; they will be submitted like words of this machine."""
 
     def submitted(self, number: int | None, event: Event, remote: RemoteEvent | None) -> None:
         """An event of this machine, or of a guest, has this number in the ledger; None: it was not let in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from input.action import Command, FireCue, StagePrompt
 from input.beat import BeatClock, bar_text
@@ -23,6 +23,16 @@ DESK_COMMANDS = {
     *(Command.TAP, Command.RESYNC, Command.NUDGE_EARLIER, Command.NUDGE_LATER),
 }
 
+
+@dataclass
+class FarCues:
+    """The cues of another machine's set list. fired: as in net.message.CueCall, until they are sent there."""
+
+    names: tuple[str, ...] = ()
+    following: int | None = None
+    fired: list[tuple[str, int]] = field(default_factory=list)
+
+
 Fired = tuple[Event, str, int]  # an event to submit now, its source, and when it left it (nanoseconds)
 
 
@@ -32,8 +42,9 @@ class CueDesk:
     set_list: None without a file. clock, launches: the beat, and what waits for it. quantise: what prompts wait for
     that say nothing themselves. transition: blocks over which their words come in. staged: words that Command.NEXT
     fires. playing: the index of the cue whose words were sent last; None for other words. next_by_hand: the index of
-    the cue that was made the next. message: the newest thing to tell the operator. first_beat_bpm: of a clock that
-    runs from the first picture on, if nobody else gives the beat.
+    the cue that was made the next. far: the host's cues, on a guest that may fire them; they are used where there is
+    no set list here. message: the newest thing to tell the operator. first_beat_bpm: of a clock that runs from the
+    first picture on, if nobody else gives the beat.
     """
 
     def __init__(
@@ -44,6 +55,7 @@ class CueDesk:
         self.launches = Launches(self.clock)
         self.transition = model.options.transition
         self.staged = self.message = ""
+        self.far = FarCues()
         self._model, self._first_beat_bpm = model, first_beat_bpm
         self.playing: int | None = None
         self.next_by_hand: int | None = None
@@ -53,7 +65,7 @@ class CueDesk:
     @property
     def has_next(self) -> bool:
         """Whether Command.NEXT can do anything."""
-        return bool(self.staged) or self.set_list is not None
+        return bool(self.staged) or self.set_list is not None or bool(self.far.names)
 
     @property
     def cues(self) -> tuple[Cue, ...]:
@@ -71,6 +83,8 @@ class CueDesk:
         self.message = ""
         if isinstance(action, StagePrompt):
             self.staged = action.text
+        elif self._is_far and action.index < len(self.far.names):
+            self.far.fired.append(("number", action.index))
         elif not 0 <= action.index < len(self.cues):
             self.message = f"there is no cue {action.index + 1}: the set list has {len(self.cues)}"
         elif action.only_arm:
@@ -102,8 +116,11 @@ class CueDesk:
     def obey(self, command: Command, t_ns: int) -> list[Fired]:
         """Do what a command asks of the desk; the events to submit at once."""
         self.message = ""
-        if command is Command.NEXT:
+        if command is Command.NEXT and (self.staged or not self._is_far):
             return self._next(t_ns)
+        if command in (Command.NEXT, Command.PREVIOUS) and self._is_far:
+            self.far.fired.append((command.value, 0))
+            return []
         if command is Command.PREVIOUS and self.set_list and self.set_list.preceding is not None:
             return self._fire_cue(self.set_list.preceding, t_ns, "cue")
         if command is Command.CANCEL:
@@ -157,6 +174,8 @@ class CueDesk:
             parts.append(f"armed: {waiting}")
         if self.staged:
             parts.append(f"next: {self.staged}")
+        elif self._is_far and self.far.following is not None:
+            parts.append(f"next: {self.far.following + 1} {self.far.names[self.far.following]} (the host's)")
         elif self.next_cue is not None:
             parts.append(f"next: {self.next_cue + 1} {self.cues[self.next_cue].name}")
         if self.transition > 1:
@@ -167,6 +186,11 @@ class CueDesk:
     def trouble(self) -> str:
         """What is wrong with the set list's file, or with what was asked for last; empty if nothing is."""
         return (self.set_list.trouble if self.set_list else "") or self.message
+
+    @property
+    def _is_far(self) -> bool:
+        """Whether cues are those of another machine."""
+        return bool(self.far.names) and self.set_list is None
 
     def _next(self, t_ns: int) -> list[Fired]:
         if self.staged:

@@ -144,9 +144,9 @@ class LiveModel:
         made = self._memory.conditions
         return self._memory.snapshot(-1, self.options.seed, self.words or "") if made else None
 
-    def is_dropped(self, made: BlockMade) -> bool:
-        """Whether this block was taken back after it was made."""
-        return self._memory.is_dropped(made.block.index, made.epoch)
+    def is_dropped(self, block: int, epoch: int) -> bool:
+        """Whether block number `block`, made in this epoch, was taken back after it was made."""
+        return self._memory.is_dropped(block, epoch)
 
     def rest(self) -> None:
         """Make no blocks until `go_back`; nothing that was made and not handed out will be."""
@@ -271,7 +271,7 @@ class LiveModel:
         options, snapshot = self.options, self._memory.snapshot(self._newest_seen, self.options.seed, self.words)
         setting = (options.seed, first_words, options.reserve, self.mode, self._transition, self._memory.epoch)
         self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
-        start = Start(self._next_ring.name, slots, *setting, snapshot, self._to_submit())
+        start = Start(self._next_ring.name, slots, info.picture, *setting, snapshot, self._to_submit())
         self._lives.start(self._session(start))
 
     def _session(self, start: Start) -> Start:

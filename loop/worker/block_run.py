@@ -69,7 +69,8 @@ class BlockRun:
             self._ahead.put_back(self._taken)
             return False
         self._report(self._block, abandoned)
-        self._inbox.advance_transition()
+        if not self._ahead.has_words:
+            self._inbox.advance_transition()
         return True
 
     def _take_events(self) -> list[Event]:

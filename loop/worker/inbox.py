@@ -120,8 +120,12 @@ class Inbox:
         return has_scene or leaps or has_words(hasty, self._session.conditions.words)
 
     def leaps_to(self, block: int) -> bool:
-        """Whether block `block` is to be begun at once, for something that waits or was taken for it."""
-        return self._leapt_to >= block or any(number in self._leaping for number, _ in self.waiting)
+        """Whether what leaps was taken for block `block`, so that it is shown as soon as it is there."""
+        return self._leapt_to >= block
+
+    def hurries(self, block: int) -> bool:
+        """Whether block `block`, the next one, is to be begun at once, for something that waits or was taken for it."""
+        return self.leaps_to(block) or any(number in self._leaping for number, _ in self.waiting)
 
     def release(self, block: int) -> None:
         """From now on let events wait that are meant for `block` or an earlier one."""

@@ -26,6 +26,7 @@ from loop.timing import gc_freeze
 from loop.timing.clock import Clock, MonotonicClock
 from loop.worker.follower import Follower
 from loop.worker.followers import Followers
+from loop.worker.no_world import NO_WORLD, NoWorld
 from loop.worker.stream import Stream
 from loop.worker.window_link import WindowLink
 from world.block import World
@@ -69,6 +70,8 @@ def run_process(pipe: Connection, options: WorldOptions) -> None:
     followers = Followers(options, link)
 
     def open_alone() -> World:
+        if options.name == NO_WORLD:
+            return NoWorld()
         return open_in_own_process(options, device.spend, link.tell_opening)
 
     serve(link, followers.open if options.ranks > 1 else open_alone, machine)
@@ -119,7 +122,7 @@ def serve(link: WindowLink, opening: Callable[[], World], machine: Machine) -> N
 
 def _begin_session(world: World, start: Start, link: WindowLink, machine: Machine) -> Stream | Follower:
     """A session that makes blocks, or one that follows another machine that does."""
-    ring = machine.attach(start.ring, start.slots, world.info.picture)
+    ring = machine.attach(start.ring, start.slots, start.picture)
     session = (Follower if start.follows else Stream)(world, start, ring, link, machine.clock)
     machine.freeze()
     link.send(Started())

@@ -14,6 +14,7 @@ from loop.worker.inbox import Inbox, submitted
 from loop.worker.sequencer import Numbered
 from loop.worker.window_link import WindowLink
 from world.block import Session
+from world.event import words_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class RecacheAhead:
     def is_asked(self) -> bool:
         """Whether words wait for which the mode allows a recache ahead."""
         return self._parts.inbox.mode in AHEAD and self._parts.inbox.has_words
+
+    @property
+    def has_words(self) -> bool:
+        """Whether words were taken for a block that is not begun: no others may come before that one is made."""
+        return any(words_of(event) is not None for _, event in self._taken)
 
     @property
     def fits(self) -> bool:

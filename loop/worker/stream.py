@@ -111,7 +111,7 @@ class Stream:
         output, costs = self._parts.output, self._parts.costs
         if not output.has_room:
             return FULL_S
-        if not output.is_scheduled or self._parts.inbox.leaps_to(self._parts.session.index):
+        if not output.is_scheduled or self._parts.inbox.hurries(self._parts.session.index):
             return 0.0
         due_ns, period_ns = output.due_ns, output.period_ns
         if due_ns is None or period_ns is None:

@@ -71,10 +71,12 @@ def repeats_are_counted(show: Show) -> Iterator[str]:
     """A tick is a repeat exactly if a newer frame was due at it, by the times at which frames were shown before it."""
     flips, wrong = show.trace.of("flip"), []
     due_ns: float | None = None
+    is_missed = False  # a frame is missing since a tick before, a freeze since then or not
     for before, line in pairwise([{"frame": None, "tick": 0, "repeat": False}, *flips]):
+        is_missed = before["repeat"] or (is_missed and before.get("held") == "freeze")
         tick_ns = START_NS + line["tick"] * 1e9 / TICK_HZ
         past_ns = 0.0 if due_ns is None else START_NS + before["tick"] * 1e9 / TICK_HZ - due_ns
-        was_missed = before["repeat"] if abs(past_ns) <= NEAR_NS else past_ns > 0
+        was_missed = is_missed if abs(past_ns) <= NEAR_NS else past_ns > 0
         is_repeat = False
         if line.get("held") == "freeze":
             due_ns = due_ns and due_ns + (line["tick"] - before["tick"]) * 1e9 / TICK_HZ
@@ -214,7 +216,8 @@ def no_frame_is_skipped(show: Show) -> Iterator[str]:
     """No tick is late here, so all frames of a block that is shown are shown, unless it was taken back."""
     if show.engine.skipped:
         yield f"{show.engine.skipped} frames were skipped"
-    if show.plan.mishaps:
+    goes_back = any(line["event"]["type"] == "rewind" for line in show.trace.of("event"))
+    if show.plan.mishaps or goes_back:
         return
     shown = [b for a, b in pairwise([{"frame": None}, *show.trace.of("flip")]) if a["frame"] != b["frame"]]
     frames = Counter(line["block"] for line in shown)

@@ -15,7 +15,7 @@ from typing import Any
 
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
 from loop.measure.shows import trial
-from loop.measure.trace.analysis import TOTAL, queue_age_slope, smoothness, times_by_stage
+from loop.measure.trace.analysis import TOTAL, mean_rate, queue_age_slope, smoothness, times_by_stage
 from loop.measure.trace.recording import Recording
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,8 @@ def soak_figures(recording: Recording, memory: ResidentMemory, every_s: float) -
     return {
         "minutes": length_s / 60,
         "counted from s": settled_s,
-        "queue age slope, ms a minute": asdict(queue_age_slope(recording.since(settled_s), every_s)),
+        "queue age slope, ms a minute": asdict(queue_age_slope(recording.since(settled_s), every_s or SWEEP_S)),
+        "mean rate": mean_rate(warm),
         "memory": {name: _memory_figures(samples, settled_s) for name, samples in memory.samples.items()},
         "ms": {name: Spread.of(values) for name, values in _latencies_and_ages(warm).items()},
         "picture": asdict(picture) | {"smooth": picture.has_no_repeats},
@@ -168,6 +169,7 @@ def print_soak_figures(figures: dict[str, Any]) -> None:
     picture, dial = figures["picture"], figures["last dial"]
     print(f"late ticks {picture['late_ticks']}, repeats {picture['repeats']}, skipped {picture['skipped']}", end=", ")
     print(f"longest hold {picture['longest_hold_ms']:.1f} ms (limit {picture['limit_ms']:.1f})")
+    print(f"mean rate {figures['mean rate']:.4f} of the world's own")
     print(f"faults: {'; '.join(figures['faults']) or 'none'}")
     shown = "applied and shown" if dial["shown"] else f"NOT shown: it stands at {dial['reached']}"
     print(
@@ -186,7 +188,8 @@ def _soak_show(options: Namespace, dial: tuple[str, float, float]) -> trial.Show
     length_s = options.minutes * 60
     chance = random.Random(trial.seed_of(options))
     early_s = min(1.0, options.every / 2)  # so that prompts come at random phases of the blocks
-    times = [at * options.every + chance.uniform(-early_s, 0) for at in range(1, int(length_s / options.every) + 1)]
+    count = int(length_s / options.every) if options.every else 0
+    times = [at * options.every + chance.uniform(-early_s, 0) for at in range(1, count + 1)]
     script = (*trial.prompt_script(times), *_sweep(dial, length_s))
     log.info("%d switches in %.1f minutes", len(times), options.minutes)
     return trial.Show(trial.play_arguments(options, "--reserve", options.reserve), script, length_s + REST_S)

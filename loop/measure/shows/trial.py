@@ -51,7 +51,8 @@ class Show:
     """What to run.
 
     arguments: options of `play`, without --script, --trace and --seconds. module: what `python -m` runs.
-    trace: a file that gets a copy of the trace; None for none. saves: whether its session is saved, to be thrown away.
+    trace: a file that gets a copy of the trace; None for none. session: a folder to save the show in. saves: whether it
+    is saved where no folder is named, to be thrown away.
     """
 
     arguments: tuple[str, ...]
@@ -59,6 +60,7 @@ class Show:
     seconds: float
     module: str = "loop"
     trace: Path | None = None
+    session: Path | None = None
     saves: bool = False
 
 
@@ -67,7 +69,8 @@ def run_show(show: Show, watch: Watch | None = None) -> Recording:
     with tempfile.TemporaryDirectory(prefix="neverblink-") as folder:
         script, trace = Path(folder, "script.jsonl"), Path(folder, "trace.jsonl")
         script.write_text("".join(json.dumps(entry) + "\n" for entry in show.script))
-        saving = ("--session", str(Path(folder, "session"))) if show.saves else ("--no-save",)
+        session = show.session or (Path(folder, "session") if show.saves else None)
+        saving = ("--session", str(session)) if session else ("--no-save",)
         files = ("--script", str(script), "--trace", str(trace), *saving, "--end-with-stdin")
         length = ("--seconds", f"{show.seconds:.3f}")
         try:

@@ -45,6 +45,12 @@ def new_frames(flips: Sequence[TraceLine]) -> list[TraceLine]:
     return [line for before, line in pairwise([{"frame": None}, *flips]) if line["frame"] != before["frame"]]
 
 
+def mean_rate(recording: Recording) -> float:
+    """How many frames were shown in the mean, as a share of the world's own rate."""
+    times = [line["t_ns"] for line in new_frames(recording.flips)]
+    return float((len(times) - 1) * recording.period_ms * MS / (times[-1] - times[0]))
+
+
 def split_at_freezes(flips: Sequence[TraceLine]) -> list[list[TraceLine]]:
     """The flips in runs without a freeze or a blackout; the flips during those are left out."""
     runs: list[list[TraceLine]] = [[]]

@@ -32,11 +32,15 @@ def _is_late(recording: Recording, late_ns: float) -> bool:
 
 
 def unevenness_ms(recording: Recording) -> list[float]:
-    """For each new frame, how far its due time lies from that of the frame before plus the period in force then."""
+    """For each new frame, how far its due time lies from that of the frame before plus the period in force then.
+
+    By how much a leap has moved it forward is left out.
+    """
     uneven = []
     for before, after in _neighbours(recording):
         expected_ns = _periods_between(recording, before, after) * _period_ns(recording, before)
-        uneven.append(abs(after["due_ns"] - before["due_ns"] - expected_ns) / MS)
+        leapt_ns = after.get("leapt_ms", 0) * MS
+        uneven.append(abs(after["due_ns"] + leapt_ns - before["due_ns"] - expected_ns) / MS)
     return uneven
 
 

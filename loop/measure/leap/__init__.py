@@ -1,0 +1,1 @@
+"""`neverblink bench leap`: how a leap looks beside an ordinary switch."""

@@ -1,0 +1,1 @@
+"""Pictures as H.264 and back, off the tick."""
