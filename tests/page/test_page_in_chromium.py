@@ -81,6 +81,7 @@ def test_an_operators_blackout_is_black_at_every_phone(show, browser):
     watching.wait_for(f"switches.blackout && Math.max(...{COLOUR}) === 0")
     deciding.tap("#blackout")
     watching.wait_for(f"!switches.blackout && Math.max(...{COLOUR}) > 0")
+    assert watching.errors == deciding.errors == []
     watching.close()
     deciding.close()
 
@@ -109,4 +110,5 @@ def test_a_page_goes_on_by_itself_after_the_death_of_its_server_and_loses_no_typ
 def test_a_wrong_address_is_told_so(show, browser):
     page = browser.open(show.addresses["player"][:-4] + "none", 390, 844, is_phone=True)
     page.wait_for("$('veil').innerText.includes('another show')")
+    assert not page.value("hasPicture") and not page.value("joined")
     page.close()
