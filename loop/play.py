@@ -11,9 +11,10 @@ from typing import Any
 
 from input.script import Script, read_script
 from loop.archive.writer import SessionWriter
-from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.cli.session_options import state_folder
 from loop.cli.signals import end_with_stdin, sheltered, tell
+from loop.cli.usage import UsageError
+from loop.cli.world_options import drawn_seed, world_options
 from loop.controls import ShowControls
 from loop.engine import Engine, Parts
 from loop.output.outputs import Outputs

@@ -17,8 +17,8 @@ import numpy as np
 
 from input.script import read_script
 from loop.admission import Admission
-from loop.cli.options import drawn_seed, world_options
 from loop.cli.signals import tell
+from loop.cli.world_options import drawn_seed, world_options
 from loop.output.mp4 import Mp4
 from loop.output.new_file import whole_file
 from loop.screen.operator.hint import hint

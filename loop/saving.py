@@ -16,8 +16,8 @@ from loop.archive.record import SessionError
 from loop.archive.saved import SavedSession
 from loop.archive.state_folder import MOST_OF_ONE, make_room, new_session_folder, session_folders
 from loop.archive.writer import SessionWriter
-from loop.cli.options import UsageError
 from loop.cli.session_options import default_sessions_folder
+from loop.cli.usage import UsageError
 from loop.supervise.model import GoingOn, StreamOptions
 from world.options import WorldOptions
 from world.zoo import check_name, check_options

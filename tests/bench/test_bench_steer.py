@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from loop.__main__ import main
-from loop.cli.options import UsageError
+from loop.cli.usage import UsageError
 from loop.measure.steer.command import steer_sheet
 from loop.measure.steer.scene_marks import compared, scene_marker
 from loop.measure.steer.streams import STEER_MODES, KeptCacheSession, ShownStretch, steer

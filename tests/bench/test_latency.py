@@ -12,7 +12,8 @@ from itertools import pairwise
 import pytest
 
 from loop.__main__ import main
-from loop.cli.options import UsageError, parse_command_line
+from loop.cli.options import parse_command_line
+from loop.cli.usage import UsageError
 from loop.measure.latency import run as latency
 from loop.measure.latency import shows as latency_shows
 from loop.measure.latency.shows import LatencyMeasurement

@@ -10,7 +10,8 @@ import pytest
 
 from input.script import read_script
 from loop.__main__ import main
-from loop.cli.options import UsageError, parse_command_line
+from loop.cli.options import parse_command_line
+from loop.cli.usage import UsageError
 from tests.support.shows import ROOT
 from world.compact.small import SMALL
 from world.event import Prompt, Scene

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from loop.__main__ import main
-from loop.cli.options import UsageError, parse_command_line
+from loop.cli.options import parse_command_line
+from loop.cli.usage import UsageError
 from loop.link import ring
 from loop.link.ring import FrameRing, RingSpaceError
 from loop.output import trace as trace_file

@@ -1,7 +1,9 @@
 import pytest
 
 from loop.__main__ import main
-from loop.cli.options import UsageError, parse_command_line, world_options
+from loop.cli.options import parse_command_line
+from loop.cli.usage import UsageError
+from loop.cli.world_options import world_options
 
 
 def complaint(argv, capsys):

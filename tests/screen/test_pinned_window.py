@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from input.gesture import Clicked, KeyDown
-from loop.cli.options import UsageError, parse_command_line
+from loop.cli.options import parse_command_line
+from loop.cli.usage import UsageError
 from loop.play import _window_options
 from loop.screen.marks import Bar, Spot
 from loop.screen.pinning.corners import Corners, write_corners

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from input.gesture import Closed, KeyDown
-from loop.cli.options import UsageError, parse_command_line
+from loop.cli.options import parse_command_line
+from loop.cli.usage import UsageError
 from loop.play import _window_options
 from loop.screen.marks import Bar, Label
 from loop.terminal import TerminalPanels

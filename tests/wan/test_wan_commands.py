@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from loop.__main__ import main
-from loop.cli.options import UsageError, parse_command_line, world_options
+from loop.cli.options import parse_command_line
+from loop.cli.usage import UsageError
+from loop.cli.world_options import world_options
 from tests.wan.wan_folder import LONGLIVE, WAN, Sizes, write_folder
 
 BASE, CONFIG = LONGLIVE / "longlive_base.pt", WAN / "config.json"

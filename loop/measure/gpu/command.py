@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from loop.cli.accept import GPU_SECTIONS
-from loop.cli.options import UsageError
+from loop.cli.usage import UsageError
 from loop.measure.gpu.blocks import TimedStream
 from loop.measure.gpu.ceilings import measure_attention, measure_ceilings
 from loop.measure.gpu.first_frame import measure_first_frame

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from loop.cli.options import UsageError
+from loop.cli.usage import UsageError
 from world.diffusion.world import DiffusionWorld
 from world.dit.device import gpu_ms, resolve, take_precedence, use_threads, wait, working_dtype
 from world.dit.speed import speed_for

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loop.cli.options import UsageError, world_options
+from loop.cli.usage import UsageError
+from loop.cli.world_options import world_options
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
 from loop.measure.shows import trial
 from loop.worker.dial_steps import DIAL_STEP

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from loop.cli.options import UsageError, world_options
+from loop.cli.usage import UsageError
+from loop.cli.world_options import world_options
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
 from world.block import Clean, Denoised, Made, Recached, Session
 from world.diffusion.world import DiffusionWorld

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from input.script import Script, read_script
-from loop.cli.options import parse_command_line, world_options
+from loop.cli.options import parse_command_line
 from loop.cli.signals import Interrupted, SignalWatch
+from loop.cli.world_options import world_options
 from loop.link.message import Fault, Stage, Taken
 from loop.link.ring import FrameMark, Schedule
 from loop.play import show

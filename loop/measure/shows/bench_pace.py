@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from loop.cli.options import UsageError
+from loop.cli.usage import UsageError
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
 from loop.measure.shows import trial
 from loop.measure.trace.analysis import shown_switches, smoothness

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from loop.cli.options import world_options
+from loop.cli.world_options import world_options
 from loop.measure.trace.recording import Recording, TraceError, read_recording
 
 log = logging.getLogger(__name__)

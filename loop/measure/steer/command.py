@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.cli.signals import tell
+from loop.cli.usage import UsageError
+from loop.cli.world_options import drawn_seed, world_options
 from loop.measure.report import print_environment, write_json
 from loop.measure.steer.page import steer_page
 from loop.measure.steer.scene_marks import SceneMarks, scene_marker

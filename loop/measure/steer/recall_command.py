@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 
-from loop.cli.options import UsageError, drawn_seed, world_options
 from loop.cli.signals import tell
+from loop.cli.usage import UsageError
+from loop.cli.world_options import drawn_seed, world_options
 from loop.measure.report import print_environment, write_json
 from loop.measure.steer.returns import LATER_S, WAYS, ReturnMarks, ReturnTest
 from loop.measure.steer.scene_marks import scene_marker

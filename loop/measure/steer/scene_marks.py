@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from loop.cli.options import UsageError
+from loop.cli.usage import UsageError
 from loop.measure.steer.streams import SteeredSwitch
 from loop.measure.steer.switches import PromptSwitch, tells_stories
 from world.compact.decoder import PictureDecoder

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from loop.cli.options import UsageError
+from loop.cli.usage import UsageError
 from world.event import clean_text
 from world.info import WorldInfo
 from world.train.marks.exam import STORY
