@@ -21,6 +21,7 @@ ROOT = "/neverblink"
 MOST_WAITING = 2000  # messages between two ticks; what is more is dropped and counted
 MOST_SUBSCRIBERS = 16
 Peer = tuple[str, int]
+Argument = str | int | float  # what a message may carry
 
 ADDRESSES = (  # address below ROOT, its arguments, what it does
     ("/prompt", "s", "go on under these words"),
@@ -124,16 +125,16 @@ class OscServer:
             self._newest_beat = beat
             self.tell("/beat", beat, float(bpm))
 
-    def tell(self, address: str, *arguments: object) -> None:
+    def tell(self, address: str, *arguments: Argument) -> None:
         """Send a message to every subscriber."""
         self._send(list(self._subscribers.values()), address, arguments)
 
-    def _tell_sender(self, who: Peer, address: str, *arguments: object) -> None:
+    def _tell_sender(self, who: Peer, address: str, *arguments: Argument) -> None:
         """Send a message to who sent another, if it has subscribed: from the same port, or else from the same host."""
         same_host = [place for (host, _), place in self._subscribers.items() if host == who[0]]
         self._send([self._subscribers[who]] if who in self._subscribers else same_host, address, arguments)
 
-    def _send(self, places: Sequence[Peer], address: str, arguments: Sequence[object]) -> None:
+    def _send(self, places: Sequence[Peer], address: str, arguments: Sequence[Argument]) -> None:
         if not places:
             return
         builder = self._builder(address=ROOT + address)
