@@ -33,7 +33,7 @@ from world.info import WorldInfo
 log = logging.getLogger(__name__)
 DUE_NS = 250_000_000  # a frame that stands is told again after so long
 POLL_NS = TICK_NS // 2  # strangers get no more than a millisecond of so long
-LEAD_NS = 2 * TICK_NS  # a block waits for a tick of the host, and for a tick of the guest
+LEAD_NS = 3 * TICK_NS  # a block waits for a tick of the host and one of the guest, which takes about one to decode it
 
 
 class Hosting:
