@@ -11,6 +11,7 @@ from loop.link.message import BlockMade, Taken
 from loop.link.ring import FrameMark
 from loop.peer.description import describe_world
 from loop.peer.guest_events import GuestEvents
+from loop.peer.guest_lead import GuestLead
 from loop.peer.latents import LatentsFeed
 from loop.peer.operators import Operators
 from loop.peer.peers import RemoteEvent, ShowSwitches
@@ -33,7 +34,6 @@ from world.info import WorldInfo
 log = logging.getLogger(__name__)
 DUE_NS = 250_000_000  # a frame that stands is told again after so long
 POLL_NS = TICK_NS // 2  # strangers get no more than a millisecond of so long
-LEAD_NS = 3 * TICK_NS  # a block waits for a tick of the host and one of the guest, which takes about one to decode it
 
 
 class Hosting:
@@ -60,7 +60,7 @@ class Hosting:
         self._listener, self._model, self._clock = listener, model, clock
         self._name, self._weights, self._key = name, weights, key
         self._new_encoder = new_encoder
-        self._operators = Operators()
+        self._operators, self._lead = Operators(), GuestLead()
         self._due: tuple[Any, ...] = ()
         self._due_ns = self._polled_ns = 0
 
@@ -76,7 +76,7 @@ class Hosting:
     @property
     def lead_ns(self) -> int:
         """How much sooner blocks are to be made, so that they come to the guests before they are due."""
-        return LEAD_NS if self._followers else 0
+        return self._lead.ns if self._followers else 0
 
     @property
     def _followers(self) -> list[Member]:
@@ -175,6 +175,7 @@ class Hosting:
         if self.host:
             self._operators.obey(switches, self.host, self._clock.now_ns())
             self._guest_events.look_after_held(switches)
+            self._lead.follow([member.delay_ns for member in self._followers], self._clock.now_ns())
         return 0
 
     def shown(self, frame: FrameMark, times_ns: tuple[int, int], pacer: Pacer, switches: ShowSwitches) -> None:
