@@ -1,4 +1,4 @@
-"""How much sooner a host has its blocks made, so that guests nearby show them together with it. Pure: time is an argument."""
+"""How much sooner a host has its blocks made, so that guests nearby show them in time. Pure: time is an argument."""
 
 from __future__ import annotations
 

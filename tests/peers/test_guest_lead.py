@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from loop.peer.guest_lead import FAR_NS, LEAST_NS, MOST_NS, PERIOD_NS, START_NS, GuestLead
 
 MS = 1_000_000
@@ -30,7 +32,7 @@ def test_the_lead_settles_at_what_the_slowest_guest_nearby_needs():
 
 def test_the_lead_shrinks_slowly_to_its_least_while_nobody_lags():
     leads = play(GuestLead(), lambda ns: [0], 60)
-    assert all(0 <= before - after <= 1 * MS for before, after in zip(leads, leads[1:], strict=False))
+    assert all(0 <= before - after <= 1 * MS for before, after in pairwise(leads))
     assert leads[-1] == LEAST_NS
 
 
