@@ -120,9 +120,14 @@ def event_of(words: Words) -> Prompt | Blend:
     return Prompt(words) if isinstance(words, str) else Blend(words)
 
 
+def one_line(text: str) -> str:
+    """`text` on one line, with single spaces, and without control and invisible characters; it may be empty."""
+    return " ".join(without_strays(unreadable_as_spaces(without_invisible(text))).split())
+
+
 def clean_text(text: str) -> str:
     """`text` on one line, without control and invisible characters; raises ValueError when empty or over MAX_TEXT."""
-    line = " ".join(without_strays(unreadable_as_spaces(without_invisible(text))).split())
+    line = one_line(text)
     if not line:
         raise ValueError("the prompt is empty: type at least one word")
     if len(line) > MAX_TEXT:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from net.door import HELLO_NS, HostFacts
+from net.door import COMINGS_BURST, COMINGS_HZ, HELLO_NS, HostFacts
 from net.guest import Guest, Introduction
 from net.host import SILENT_NS, Host
-from net.message import MAX_GUESTS, ClockReading, CueCall, Events, Receipt, Roster, Switch
+from net.message import MAX_GUESTS, ClockReading, CueCall, Events, Hello, Receipt, Roster, Switch
 from net.picture import FollowBy, Latents, Retract, Video, WorldDescription
 from net.schema import NetError
 from net.seats import MAX_VIDEO_WAITING
@@ -313,6 +313,19 @@ def test_two_hundred_connections_at_once_keep_no_guest_out_for_long():
     stage.pass_time(6)
     assert ada.is_joined
     assert stage.host.refusals.count >= 200
+
+
+def test_who_comes_and_goes_without_end_is_let_in_a_few_times_only(caplog):
+    stage = Stage()
+    ada = stage.join()
+    stage.pass_time()
+    for _ in range(500):
+        mallory = stage.join("Mallory")
+        stage.pass_time(0.02)
+        mallory.close()
+        stage.guests.remove(mallory)
+    assert sum(isinstance(message, Hello) for _, message in stage.requests) <= COMINGS_BURST + 10 * COMINGS_HZ + 1
+    assert ada.is_joined and "too many come at once: try again" in caplog.text
 
 
 @pytest.mark.parametrize("seed", range(20))
