@@ -51,7 +51,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     if getattr(options, "patch", None) and options.programme is not None:
         raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
     for name in ("projector", "programme", "fullscreen", "gamepad", "clean"):
-        if vars(options).get(name) not in (None, False) and options.headless:
+        given = vars(options).get(name)
+        if given is not None and given is not False and options.headless:  # display 0 is given too
             raise UsageError(f"--{name} is for a window: leave out --headless")
     return options
 
