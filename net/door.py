@@ -131,7 +131,7 @@ class Door:
         """A stranger's Hello, None before it has come. Raises NetError and ConnectionError."""
         now_ns = self._now_ns()
         stranger.channel.flush()
-        messages = stranger.channel.receive(now_ns, MAX_FIRST_HEAD)
+        messages = list(stranger.channel.receive(now_ns, MAX_FIRST_HEAD))
         if len(messages) > 1:
             raise NetError("a guest waits for its welcome before it goes on")
         if not messages and now_ns - stranger.since_ns > HELLO_NS:

@@ -136,7 +136,9 @@ def event_of(words: Words) -> Prompt | Blend:
 
 def one_line(text: str) -> str:
     """`text` on one line, with single spaces, and without control and invisible characters; it may be empty."""
-    return " ".join(without_strays(unreadable_as_spaces(without_invisible(text))).split())
+    if not (text.isascii() and text.isprintable()):  # of such there is nothing to drop, and a flood of it costs time
+        text = without_strays(unreadable_as_spaces(without_invisible(text)))
+    return " ".join(text.split())
 
 
 def clean_text(text: str) -> str:
