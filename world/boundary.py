@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from world.block import Conditions
 from world.event import Blend, Dial, Event, Prompt, Rebuild, Recall, Rewind, Scene
-from world.info import DialRange
+from world.info import DialRange, grip_of
 from world.past_block import PastBlock
+from world.prompt_mix import Words
 from world.seeds import mix
 
 
@@ -17,7 +18,7 @@ class Boundary:
     """What the block after a boundary is made under, and how the cache has to follow.
 
     scene: the cache is emptied; switch: it is made anew under other words; renew: it is made anew with its sink,
-    which comes from the `recalled` blocks where there are any.
+    which comes from the `recalled` blocks where there are any. grip: how much of the window it is made anew from.
     """
 
     conditions: Conditions
@@ -25,6 +26,7 @@ class Boundary:
     switch: bool = False
     renew: bool = False
     recalled: tuple[PastBlock, ...] = ()
+    grip: float = 1.0
 
     @property
     def is_cut(self) -> bool:
@@ -36,7 +38,8 @@ def apply_events(
 ) -> Boundary:
     """Take `events`, in order, at the boundary before block `index`.
 
-    Dials outside `ranges` act on the display only. Raises ValueError at a Rewind, which a session cannot do alone.
+    Dials outside `ranges` act on the display only. Where new words keep less than the whole window, the sink is made
+    anew of what they keep. Raises ValueError at a Rewind, which a session cannot do alone.
     """
     after, scene, renew, recalled = conditions, False, False, tuple[PastBlock, ...]()
     for event in events:
@@ -56,7 +59,15 @@ def apply_events(
             recalled = () if scene else event.blocks
         elif isinstance(event, Rewind):
             raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
-    return Boundary(after, scene, not scene and after.words != conditions.words, renew, recalled)
+    switch = not scene and after.words != conditions.words
+    grip = grip_of(after.dials, ranges) if switch else 1.0
+    return Boundary(after, scene, switch, renew or grip < 1, recalled, grip)
+
+
+def cut_if_loose(event: Event, words: Words | None, grip: float) -> Event:
+    """`event`, or a hard cut in place of a Prompt that changes `words` where nothing of the window survives it."""
+    is_loose = isinstance(event, Prompt) and grip <= 0 and event.text != words
+    return Scene(event.text) if is_loose and isinstance(event, Prompt) else event
 
 
 def in_range(dials: Mapping[str, float], ranges: Mapping[str, DialRange]) -> dict[str, float]:
