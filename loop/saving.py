@@ -108,6 +108,7 @@ def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -
         options.spare,
         going_on,
         options.memory,
+        options.brake,
     )
 
 

@@ -273,7 +273,9 @@ class LiveModel:
         options, snapshot = self.options, self._memory.snapshot(self._newest_seen, self.options.seed, self.words)
         setting = (options.seed, first_words, options.reserve, self.mode, self._transition, self._memory.epoch)
         self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
-        start = Start(self._next_ring.name, slots, info.picture, *setting, snapshot, self._to_submit())
+        start = Start(
+            self._next_ring.name, slots, info.picture, *setting, snapshot, self._to_submit(), brakes=options.brakes
+        )
         self._lives.start(self._session(start))
 
     def _session(self, start: Start) -> Start:
