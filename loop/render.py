@@ -24,8 +24,9 @@ from loop.output.new_file import whole_file
 from loop.screen.operator.hint import hint
 from loop.worker.sequencer import take
 from world.block import Block, Made, Remade, Session, World
-from world.event import Event, Prompt, Scene
-from world.info import WorldInfo
+from world.boundary import cut_if_loose
+from world.event import Dial, Event, Prompt, Scene
+from world.info import WorldInfo, grip_of
 from world.zoo import memory_told, open_in_own_process
 
 log = logging.getLogger(__name__)
@@ -144,12 +145,19 @@ def _stream(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
         now_s = made / world.info.fps
         due = [event for at_s, event in waiting if at_s <= now_s + 1e-9]
         waiting = waiting[len(due) :]
-        block = _next_block(session, [event for _, event in take(list(enumerate(due)))])
+        block = _next_block(session, _taken(session, due, world.info))
         if block.start == 0:  # a hard cut shows nothing of what was before
             state = world.decoder.start()
         pixels, state = world.decoder.decode(state, block.latents)
         yield from pixels[: frames - made]
         made += len(pixels)
+
+
+def _taken(session: Session, due: Sequence[Event], info: WorldInfo) -> list[Event]:
+    """Those of the events that win, new words as a hard cut where nothing of the window is to survive them."""
+    events, now = [event for _, event in take(list(enumerate(due)))], session.conditions
+    dials = {**now.dials, **{event.name: event.value for event in events if isinstance(event, Dial)}}
+    return [cut_if_loose(event, now.words, grip_of(dials, info.dials)) for event in events]
 
 
 def _next_block(session: Session, events: Sequence[Event]) -> Block:

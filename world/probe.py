@@ -74,10 +74,12 @@ class ProbeDecoder:
 class ProbeSession:
     """Implements world.block.Session: spends what the work that a SwitchState asks for would cost.
 
-    rules: those of the cache that the card pretends to have; a stream of one block's memory needs no latents.
+    rules: those of the cache that the card pretends to have; a stream of one block's memory needs no latents. steps: in
+    how many a block is made.
     """
 
     slow_words = is_recaching = takes_dials = False
+    steps = STEPS
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class ProbeSession:
         try:
             if any(isinstance(piece, Recache) for piece in work):
                 yield Recached()
-            for step in range(STEPS):
+            for step in range(self.steps):
                 self._spend_ms(self.options.block_ms / (STEPS + 1), self.index)
                 yield Denoised(step)
             block = self._publish(boundary)

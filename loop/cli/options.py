@@ -50,6 +50,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
         raise UsageError(mistake)
     if getattr(options, "patch", None) and options.programme is not None:
         raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
+    if getattr(options, "brake", False) and options.world == "probe":
+        raise UsageError("--brake makes blocks in fewer steps: the test card has no model that makes steps")
     for name in ("projector", "programme", "fullscreen", "gamepad", "clean"):
         given = vars(options).get(name)
         if given is not None and given is not False and options.headless:  # display 0 is given too
@@ -137,6 +139,8 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
         "(LongLive-RAG's rule), those of like words (MemFlow's), the last switch's (Anchor Forcing's), all untrained"
     )
     parser.add_argument("--memory", choices=MEMORIES, default="named", help=told)
+    told = "make blocks in fewer steps before frames would repeat, and in all of them again once there is time"
+    parser.add_argument("--brake", action="store_true", help=told)
     add_reserve_option(parser)
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"

@@ -34,6 +34,11 @@ def add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float,
         metavar="N|first:N,then:N",
         help="denoising steps of a block, 1 to 8: fewer are faster and coarser (as many as the model was made for)",
     )
+    told = (
+        "latent frames of the window that survive new words; 0: a hard cut (Infinity-RoPE's flush, untrained, and the "
+    )
+    told += "frames encoded under the new words; all)"
+    parser.add_argument("--carry", type=accept.natural, metavar="N", help=told)
     parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
     _add_folder_options(parser)
     probe = parser.add_argument_group("the test card (--world probe)")
@@ -99,6 +104,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         speed=options.speed,
         sink=options.sink,
         steps=options.steps,
+        carry=options.carry,
         probe=probe,
         **_given_folder_options(options),
     )
