@@ -90,9 +90,9 @@ def _going_on(options: Namespace, saved: SavedSession, at: int) -> GoingOn | Non
 
 
 def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -> StreamOptions:
-    begun_with = (options.seed, options.picture, options.sink, options.steps, options.carry)
+    begun_with = (options.seed, options.picture, options.sink, options.steps, options.carry, options.sink_ema)
     if any(option is not None for option in begun_with):
-        told = "a session goes on with the seed, the picture, the sink, the steps and the carry that it was begun with"
+        told = "a session goes on with the seed, picture, sink, average, steps and carry that it was begun with"
         raise UsageError(f"{told}: leave them out")
     header, prompt = saved.header, saved.header.prompt
     if going_on is None:

@@ -161,6 +161,10 @@ class ProbeSession:
             self.state.restore(logged, passes)
             self._prompts[logged.block.index] = _prompts_of(logged.block)
 
+    def skip_to(self, index: int) -> None:
+        """Let the next block have the number `index`, and so its noise; those before it stay unused."""
+        self.state.skip_to(index)
+
     def again(self, block: Block) -> Block:
         """Make a logged block anew, after its parent."""
         self._do(self.state.again(block))

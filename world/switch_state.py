@@ -197,6 +197,12 @@ class SwitchState:
         self.line.require(snapshot.start, self._rules.frames_needed(snapshot.start, renew=True))
         self._go_on(snapshot.index, now, (Rebuild(),) if snapshot.start else ())
 
+    def skip_to(self, index: int) -> None:
+        """Let the next block have the number `index`; raises ValueError for one that may be in use."""
+        if self.flight is not None or index < self.index:
+            raise ValueError(f"block {self.index} comes next, not {index}: numbers are never used again")
+        self.index = index
+
     def restore(self, logged: LoggedBlock, passes: Passes) -> list[Work]:
         """Take the next block of a log as made; what makes its state again (world.fold). Raises ValueError at a gap."""
         block, work = logged.block, list[Work]()

@@ -46,6 +46,7 @@ def open_world(
     sink: int | None = None,
     steps: str | None = None,
     carry: int | None = None,
+    sink_ema: float | None = None,
     probe: ProbeOptions | None = None,
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
@@ -73,6 +74,8 @@ def open_world(
         of a scene. None is as many as the model was made for. The dial `steps` changes it in a running stream.
     carry: latent frames of the window that survive new words, encoded under them, the sink made anew of them; None for
         the whole window and a sink that stays. The dial `grip` says it in parts of the window in a running stream.
+    sink_ema: each frame that leaves the window changes the sink to sink_ema * sink + (1 - sink_ema) * frame; 0 leaves
+        it as it is, None is the world's own rule.
     probe: the test card's geometry and made-up costs.
 
     Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
@@ -90,6 +93,7 @@ def open_world(
         sink=sink,
         steps=steps,
         carry=carry,
+        sink_ema=sink_ema,
         probe=probe or ProbeOptions(),
     )
     return open_options(options)
@@ -253,7 +257,7 @@ def check_options(options: WorldOptions) -> None:
     if is_wan(options.name):
         checked_picture(options.picture)
         cache = recognise(Path(options.name)).cache if is_folder(options.name) else CacheConfig()
-        _check_sink(cache, options.sink)
+        _check_cache(cache, options)
         grip_dial(options.carry, cache.window)
         if options.ranks > 1 and options.speed not in (None, "exact"):
             raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
@@ -265,10 +269,11 @@ def check_options(options: WorldOptions) -> None:
         raise WorldError("carry is for worlds with a model: the test card has no window")
     if options.name != "probe":
         form_of(options.name).check_picture(options.picture)
-        form_of(options.name).with_sink(options.sink)
-        grip_dial(options.carry, form_of(options.name).window)
-    elif options.sink is not None:
-        raise WorldError("sink is for worlds with a model: the test card has none")
+        form = form_of(options.name).with_sink(options.sink)
+        _check_cache(CacheConfig(form.window, form.sink, 1), options)
+        grip_dial(options.carry, form.window)
+    elif options.sink is not None or options.sink_ema is not None:
+        raise WorldError("sink and sink-ema are for worlds with a model: the test card has none")
 
 
 def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
@@ -329,10 +334,10 @@ def is_compact_file(name: str) -> bool:
     return Path(name).suffix == ".safetensors" and Path(name).is_file()
 
 
-def _check_sink(cache: CacheConfig, sink: int | None) -> None:
-    """Raise WorldError for a sink that a folder's cache has no room for."""
+def _check_cache(cache: CacheConfig, options: WorldOptions) -> None:
+    """Raise WorldError for a sink that a cache has no room for, or that cannot be averaged."""
     try:
-        replace(cache, sink=cache.sink if sink is None else sink)
+        cache.with_sink(options.sink, options.sink_ema)
     except ValueError as error:
         raise WorldError(str(error)) from None
 

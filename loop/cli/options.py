@@ -21,6 +21,7 @@ from loop.cli.usage import UsageError
 from loop.cli.world_options import add_world_option, add_world_options
 from loop.screen.display import FITS
 from loop.supervise.memory_choice import MEMORIES
+from loop.takes import SCORES
 
 COMMANDS = (
     "play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words", "osc",
@@ -75,6 +76,12 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_script_option(render)
     render.add_argument("--seconds", type=accept.seconds, required=True, metavar="S", help="length of the video")
     render.add_argument("--out", type=accept.video_file, required=True, metavar="FILE", help="a .mp4 or .npy file")
+    told = "make each stretch between new words K times and keep the best (1)"
+    render.add_argument("--takes", type=accept.count, default=1, metavar="K", help=told)
+    told = (
+        "what is best: the pictures that move most, or those with the most contrast, and no judgement of them (motion)"
+    )
+    render.add_argument("--best", choices=SCORES, default=SCORES[0], help=told)
     add_overwrite_option(render)
     replay = commands.add_parser("replay", help="make a saved session again and compare, or write its film")
     add_replay_options(replay)

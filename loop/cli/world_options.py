@@ -28,6 +28,11 @@ def add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float,
     )
     told = "latent frames that stay in the window for good, and that recalls fill (Deep Forcing's rule, untrained)"
     parser.add_argument("--sink", type=accept.natural, metavar="N", help=told)
+    told = (
+        "what the sink keeps of itself at each frame that leaves the window, 0 to below 1 (Reward Forcing's EMA sink, "
+    )
+    told += "untrained; the world's own)"
+    parser.add_argument("--sink-ema", type=accept.share, metavar="A", help=told)
     parser.add_argument(
         "--steps",
         type=accept.steps,
@@ -105,6 +110,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         sink=options.sink,
         steps=options.steps,
         carry=options.carry,
+        sink_ema=options.sink_ema,
         probe=probe,
         **_given_folder_options(options),
     )

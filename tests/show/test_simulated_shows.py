@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from itertools import pairwise
 
@@ -16,6 +15,7 @@ from tests.simulation.process import Mishap
 from tests.simulation.random_shows import Allow, random_plan
 from tests.simulation.show import Plan, plan_of, play
 from tests.simulation.virtual_time import START_NS
+from tests.trials.brake import braked_and_not
 from world.event import Dial, Prompt, Scene
 
 CALM = Allow(deaths=False, hangs=False)
@@ -224,24 +224,6 @@ def test_what_was_not_seen_when_the_show_ends_is_lost_with_the_reason():
 def test_a_replaced_event_names_the_one_that_replaced_it():
     show = play(Plan(mode="inline", script=((2.0, Dial("zoom", 0.5)), (2.001, Dial("zoom", 1.0)))))
     assert [(line["id"], line["by"]) for line in show.trace.of("stage") if line["stage"] == "replaced"] == [(1, 2)]
-
-
-def slow_show(seed: int, brakes: bool) -> Plan:
-    """A random show of a model that needs 0.9 to 1.8 times as long for a block as the block plays."""
-    plan = random_plan(seed, CALM)
-    block_ms = plan.frames / plan.fps * 1e3 * random.Random(seed).uniform(0.9, 1.8)
-    return replace(plan, keys=(), block_ms=round(block_ms, 2), brakes=brakes)
-
-
-def braked_and_not(seeds):
-    """(repeats, mean rate) of slow shows without and with the brake, each of which keeps every invariant."""
-    found = []
-    for brakes in (False, True):
-        shows = [play(slow_show(seed, brakes)) for seed in seeds]
-        assert [complaint for show in shows for complaint in complaints(show)] == []
-        rates = [flip["rate"] for show in shows for flip in show.trace.of("flip") if flip["frame"] is not None]
-        found.append((sum(show.engine.repeats for show in shows), sum(rates) / len(rates)))
-    return found
 
 
 def test_the_brake_keeps_a_slow_model_at_the_rate_of_its_world_with_fewer_repeats():

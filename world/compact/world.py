@@ -68,7 +68,8 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     model = world.model
     steps = step_counts(options.steps)
     config = sizes(form, model.dit.config, options.positions or "relative")
-    config = replace(config, sampler=config.sampler.beginning(steps.first))
+    cache = config.cache.with_sink(None, options.sink_ema)
+    config = replace(config, cache=cache, sampler=config.sampler.beginning(steps.first))
     speed = speed_for(device, options.speed, model.dit.dtype)
     transformer = accelerate(model.dit, config, device, speed)
     info = form.info(options.name)
