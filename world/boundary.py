@@ -17,7 +17,8 @@ class Boundary:
     """What the block after a boundary is made under, and how the cache has to follow.
 
     scene: the cache is emptied; switch: it is made anew under other words; renew: it is made anew with its sink,
-    which comes from the `recalled` blocks where there are any.
+    which comes from the `recalled` blocks where there are any. earlier: for each dial that comes between denoising
+    steps, how many steps are made without it, and under what; `conditions` are those of the last step and of the cache.
     """
 
     conditions: Conditions
@@ -25,10 +26,15 @@ class Boundary:
     switch: bool = False
     renew: bool = False
     recalled: tuple[PastBlock, ...] = ()
+    earlier: tuple[tuple[int, Conditions], ...] = ()
 
     @property
     def is_cut(self) -> bool:
         return self.scene or self.switch or self.renew
+
+    def of_step(self, step: int) -> Conditions:
+        """What denoising step number `step` of the block is made under, counted from 0."""
+        return next((conditions for end, conditions in self.earlier if step < end), self.conditions)
 
 
 def apply_events(
@@ -39,6 +45,7 @@ def apply_events(
     Dials outside `ranges` act on the display only. Raises ValueError at a Rewind, which a session cannot do alone.
     """
     after, scene, renew, recalled = conditions, False, False, tuple[PastBlock, ...]()
+    earlier: list[tuple[int, Conditions]] = []
     for event in events:
         if isinstance(event, Prompt):
             after = replace(after, words=event.text)
@@ -48,6 +55,8 @@ def apply_events(
             seed = mix(after.seed, index) if event.seed is None else event.seed
             after, scene, renew, recalled = replace(after, words=event.text, seed=seed), True, False, ()
         elif isinstance(event, Dial) and event.name in ranges:
+            if event.step:
+                earlier.append((event.step, after))
             after = replace(after, dials={**after.dials, event.name: ranges[event.name].clamped(event.value)})
         elif isinstance(event, Rebuild):
             renew = not scene
@@ -56,7 +65,8 @@ def apply_events(
             recalled = () if scene else event.blocks
         elif isinstance(event, Rewind):
             raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
-    return Boundary(after, scene, not scene and after.words != conditions.words, renew, recalled)
+    is_switch = not scene and after.words != conditions.words
+    return Boundary(after, scene, is_switch, renew, recalled, tuple(earlier))
 
 
 def in_range(dials: Mapping[str, float], ranges: Mapping[str, DialRange]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached
 from world.boundary import Boundary
 from world.cache_rules import CacheRules
 from world.cache_work import Append, Recache, Work
-from world.event import Event
+from world.event import Dial, Event
 from world.fold import logged_line, passes_to_restore
 from world.info import WorldError, WorldInfo
 from world.options import ProbeOptions
@@ -77,7 +77,7 @@ class ProbeSession:
     rules: those of the cache that the card pretends to have; a stream of one block's memory needs no latents.
     """
 
-    slow_words = is_recaching = False
+    slow_words = is_recaching = takes_dials = False
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class ProbeSession:
         """Make the next block under `events`, one pass at a time."""
         work = self.state.begin(events)
         self._do(work)
-        boundary = self.state.flight
+        boundary, begun = self.state.flight, self.state.begun
         assert boundary is not None
         try:
             if any(isinstance(piece, Recache) for piece in work):
@@ -128,11 +128,15 @@ class ProbeSession:
                 yield Denoised(step)
             block = self._publish(boundary)
         finally:
-            if self.state.flight is boundary:
+            if self.state.begun == begun:
                 self.state.abandon()
         yield Made(block)
         self._do(self.state.after_block())
         yield Clean()
+
+    def turn(self, dials: Sequence[Dial]) -> Conditions:
+        """The card has no dials: nothing may enter its block in flight."""
+        raise ValueError("the test card has no dials")
 
     def ahead(self, events: Sequence[Event]) -> None:
         """Take `events` for the next block now, and spend the recache they need."""

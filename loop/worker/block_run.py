@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loop.link.message import BlockDone, BlockMade, Facts, Lost, Taken, Trouble
-from loop.timing.switch import PLAIN, fits
+from loop.timing.switch import PLAIN, WHOLE, fits
 from loop.worker.inbox import submitted
 from loop.worker.recache_ahead import RecacheAhead, StreamParts
 from loop.worker.sequencer import Numbered
 from world.block import Block, Conditions, Made, Pass, Recached, Remade
-from world.event import Event
+from world.event import Dial, Event
 
 
 @dataclass
@@ -60,6 +60,7 @@ class BlockRun:
             self._follow(done, conditions)
             self._ahead.note_finished()
             self._read_pipe(done)
+            conditions = self._turn_dials() or conditions
             if self._is_worth_abandoning():
                 passes.close()
                 break
@@ -87,6 +88,19 @@ class BlockRun:
         if applied or replaced:
             self._link.send(Taken(self._index, submitted(applied), replaced, self._times.begun, recaches))
         return [event for _, event in applied]
+
+    def _turn_dials(self) -> Conditions | None:
+        """Let dials that wait enter the block between its denoising steps; what it is made under then, if any did."""
+        inbox = self._inbox
+        if inbox.mode in (PLAIN, WHOLE) or inbox.has_take_back or not self._session.takes_dials:
+            return None
+        applied, replaced = inbox.take_between(self._index)
+        dials = [event for _, event in applied if isinstance(event, Dial)]
+        if not dials:
+            return None
+        self._taken += applied
+        self._link.send(Taken(self._index, submitted(applied), replaced, self._clock.now_ns()))
+        return self._session.turn(dials)
 
     def _follow(self, done: Pass, conditions: Conditions) -> None:
         """Stamp what a pass has finished, and show the block once it is made."""
