@@ -67,7 +67,7 @@ def _new_stream(options: Namespace) -> tuple[StreamOptions, SessionWriter | None
     """A stream from its beginning, and the writer of its session; a guest's blocks are the host's to save."""
     seed = 0 if options.join else drawn_seed(options)
     setting = (options.prompt, options.reserve, options.switch, options.transition, options.spare)
-    stream = StreamOptions(world_options(options), seed, *setting, memory=options.memory)
+    stream = StreamOptions(world_options(options), seed, *setting, memory=options.memory, brakes=options.brake)
     return stream, None if options.join else new_archive(options)
 
 

@@ -22,10 +22,12 @@ from loop.cli.world_options import drawn_seed, world_options
 from loop.output.mp4 import Mp4
 from loop.output.new_file import whole_file
 from loop.screen.operator.hint import hint
+from loop.takes import SCORES, Choice, Takes
 from loop.worker.sequencer import take
 from world.block import Block, Made, Remade, Session, World
-from world.event import Event, Prompt, Scene
-from world.info import WorldInfo
+from world.boundary import cut_if_loose
+from world.event import Dial, Event, Prompt, Scene
+from world.info import WorldInfo, grip_of
 from world.zoo import memory_told, open_in_own_process
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,10 @@ At = tuple[float, Event]
 
 @dataclass(frozen=True)
 class RenderJob:
-    """What to render: the events of a script with their video times, and how long."""
+    """What to render: the events of a script with their video times, and how long.
+
+    takes: how often each stretch between changes of words is made; best: by which of loop.takes.SCORES one is kept.
+    """
 
     seed: int
     prompt: str | None
@@ -42,6 +47,8 @@ class RenderJob:
     seconds: float
     out: Path
     overwrite: bool = False
+    takes: int = 1
+    best: str = SCORES[0]
 
 
 class VideoSink(Protocol):
@@ -108,7 +115,7 @@ def render(world: World, job: RenderJob, progress: Callable[[float], None]) -> t
     with whole_file(job.out, job.overwrite) as file:
         sink = open_video(file.part, job.out.suffix.lower(), frames, world)
         try:
-            for number, pixels in enumerate(_stream(world, job, frames)):
+            for number, pixels in enumerate(_film(world, job, frames)):
                 sink.add(pixels)
                 if (number + 1) % world.info.block_frames == 0 or number + 1 == frames:
                     progress((number + 1) / world.info.fps)
@@ -136,6 +143,25 @@ def open_video(path: Path, suffix: str, frames: int, world: World) -> VideoSink:
     return Mp4(path, world.info.picture, world.info.fps)
 
 
+def _film(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
+    """Pixel frames uint8 [Y, X, 3], one by one, of one take or of the best takes."""
+    if job.takes == 1:
+        return _stream(world, job, frames)
+
+    def next_block(session: Session, due: Sequence[Event]) -> Block:
+        return _next_block(session, _taken(session, [(0.0, event) for event in due], world.info))
+
+    script = sorted(job.script, key=lambda at: at[0])
+    takes = Takes(world, script, job.takes, job.best, next_block)
+    return takes.film(job.seed, job.prompt or world.info.showpiece, frames, lambda choice: _tell_choice(job, choice))
+
+
+def _tell_choice(job: RenderJob, choice: Choice) -> None:
+    scores = ", ".join(f"{score:.2f}" for score in choice.scores)
+    which = f"take {choice.take + 1} of {len(choice.scores)}, from block {choice.block}"
+    tell(f"{choice.at_s:.1f} s: {which}, by {job.best}: {scores}", sys.stderr)
+
+
 def _stream(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
     """Pixel frames uint8 [Y, X, 3], one by one. An event enters the first block that starts at or after its time."""
     session = world.session(job.seed, job.prompt or world.info.showpiece)
@@ -144,12 +170,19 @@ def _stream(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
         now_s = made / world.info.fps
         due = [event for at_s, event in waiting if at_s <= now_s + 1e-9]
         waiting = waiting[len(due) :]
-        block = _next_block(session, [event for _, event in take(list(enumerate(due)))])
+        block = _next_block(session, _taken(session, due, world.info))
         if block.start == 0:  # a hard cut shows nothing of what was before
             state = world.decoder.start()
         pixels, state = world.decoder.decode(state, block.latents)
         yield from pixels[: frames - made]
         made += len(pixels)
+
+
+def _taken(session: Session, due: Sequence[Event], info: WorldInfo) -> list[Event]:
+    """Those of the events that win, new words as a hard cut where nothing of the window is to survive them."""
+    events, now = [event for _, event in take(list(enumerate(due)))], session.conditions
+    dials = {**now.dials, **{event.name: event.value for event in events if isinstance(event, Dial)}}
+    return [cut_if_loose(event, now.words, grip_of(dials, info.dials)) for event in events]
 
 
 def _next_block(session: Session, events: Sequence[Event]) -> Block:
@@ -170,6 +203,7 @@ def render_command(options: Namespace) -> int:
     world_choice = world_options(options)
     os.environ.setdefault("OMP_NUM_THREADS", str(world_choice.threads))
     job = RenderJob(drawn_seed(options), options.prompt, script, options.seconds, options.out, options.overwrite)
+    job = replace(job, takes=options.takes, best=options.best)
     begun = time.perf_counter()
     with memory_told(world_choice):
         frames, path = render(open_in_own_process(world_choice), job, _print_progress(job.seconds))

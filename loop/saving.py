@@ -90,10 +90,10 @@ def _going_on(options: Namespace, saved: SavedSession, at: int) -> GoingOn | Non
 
 
 def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -> StreamOptions:
-    if options.seed is not None or options.picture or options.sink is not None:
-        raise UsageError(
-            "a session goes on with the seed, the picture and the sink that it was begun with: leave them out"
-        )
+    begun_with = (options.seed, options.picture, options.sink, options.steps, options.carry, options.sink_ema)
+    if any(option is not None for option in begun_with):
+        told = "a session goes on with the seed, picture, sink, average, steps and carry that it was begun with"
+        raise UsageError(f"{told}: leave them out")
     header, prompt = saved.header, saved.header.prompt
     if going_on is None:
         prompt = options.prompt or saved.words or prompt
@@ -108,6 +108,7 @@ def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -
         options.spare,
         going_on,
         options.memory,
+        options.brake,
     )
 
 

@@ -208,6 +208,9 @@ class Session(Protocol):
         force before the first of them. Raises ValueError when blocks are missing.
         """
 
+    def skip_to(self, index: int) -> None:
+        """Let the next block have the number `index`, and so its noise; those before it stay unused."""
+
     def again(self, block: Block) -> Block:
         """Make a logged block anew, after its parent; only its number, events and cut are read."""
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from world.block import Conditions
 from world.event import Blend, Dial, Event, Prompt, Rebuild, Recall, Rewind, Scene
-from world.info import DialRange
+from world.info import DialRange, grip_of
 from world.past_block import PastBlock
+from world.prompt_mix import Words
 from world.seeds import mix
 
 
@@ -17,8 +18,9 @@ class Boundary:
     """What the block after a boundary is made under, and how the cache has to follow.
 
     scene: the cache is emptied; switch: it is made anew under other words; renew: it is made anew with its sink,
-    which comes from the `recalled` blocks where there are any. earlier: for each dial that comes between denoising
-    steps, how many steps are made without it, and under what; `conditions` are those of the last step and of the cache.
+    which comes from the `recalled` blocks where there are any. grip: how much of the window it is made anew from.
+    earlier: for each dial that comes between denoising steps, how many steps are made without it, and under what;
+    `conditions` are those of the last step and of the cache.
     """
 
     conditions: Conditions
@@ -26,6 +28,7 @@ class Boundary:
     switch: bool = False
     renew: bool = False
     recalled: tuple[PastBlock, ...] = ()
+    grip: float = 1.0
     earlier: tuple[tuple[int, Conditions], ...] = ()
 
     @property
@@ -42,7 +45,8 @@ def apply_events(
 ) -> Boundary:
     """Take `events`, in order, at the boundary before block `index`.
 
-    Dials outside `ranges` act on the display only. Raises ValueError at a Rewind, which a session cannot do alone.
+    Dials outside `ranges` act on the display only. Where new words keep less than the whole window, the sink is made
+    anew of what they keep. Raises ValueError at a Rewind, which a session cannot do alone.
     """
     after, scene, renew, recalled = conditions, False, False, tuple[PastBlock, ...]()
     earlier: list[tuple[int, Conditions]] = []
@@ -66,7 +70,14 @@ def apply_events(
         elif isinstance(event, Rewind):
             raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
     is_switch = not scene and after.words != conditions.words
-    return Boundary(after, scene, is_switch, renew, recalled, tuple(earlier))
+    grip = grip_of(after.dials, ranges) if is_switch else 1.0
+    return Boundary(after, scene, is_switch, renew or grip < 1, recalled, grip, tuple(earlier))
+
+
+def cut_if_loose(event: Event, words: Words | None, grip: float) -> Event:
+    """`event`, or a hard cut in place of a Prompt that changes `words` where nothing of the window survives it."""
+    is_loose = isinstance(event, Prompt) and grip <= 0 and event.text != words
+    return Scene(event.text) if is_loose and isinstance(event, Prompt) else event
 
 
 def in_range(dials: Mapping[str, float], ranges: Mapping[str, DialRange]) -> dict[str, float]:

@@ -42,6 +42,17 @@ class CacheRules:
         first = filled - self.window
         return filled - (first if renew else max(first, self.sink))
 
+    def frames_carried(self, made: int, grip: float, is_recall: bool = False) -> int:
+        """How many of the `made` latent frames new words keep at a `grip` below 1: the newest ones.
+
+        They fill the sink at least, and beside recalled blocks one frame more; an averaged sink needs whole blocks.
+        """
+        room = self.size if self.window == -1 else self.window
+        frames = max(1, self.sink + is_recall, round(grip * room))
+        if self.averages_sink:
+            frames = -(-frames // self.sink) * self.sink
+        return min(made, frames, room)
+
     def most_recalled(self, encoded: int) -> int:
         """How many of the frames that a recache encodes may be of recalled blocks: those of the sink, never all."""
         return max(0, min(self.sink, encoded - 1))

@@ -20,7 +20,7 @@ class Recache:
 
     renew: the first of them become the sink; otherwise the sink is copied from the front bank. recalled: the newest
     frames of these blocks take the place of the first ones. Where `end` is 0 there is nothing to encode: empty the back
-    bank.
+    bank. is_short: it then holds these frames and no room for older ones, as if the stream had begun with them.
     """
 
     words: Words
@@ -28,6 +28,7 @@ class Recache:
     frames: int
     renew: bool
     recalled: tuple[PastBlock, ...] = ()
+    is_short: bool = False
 
 
 @dataclass(frozen=True)

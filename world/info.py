@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from world.invisible import without_invisible, without_strays
 
 STEPS_DIAL = "steps"  # the dial that says in how many denoising steps a block is made
+GRIP_DIAL = "grip"  # the dial that says how much of the window survives new words
+SESSION_DIALS = (STEPS_DIAL, GRIP_DIAL)  # no inputs of the model, which may jump
 MOST_STEPS = 8  # that anybody can ask for
 
 WordGroups = tuple[tuple[str, tuple[str, ...]], ...]  # headings with their words
@@ -38,6 +41,21 @@ class DialRange:
 def steps_dial(count: int) -> dict[str, DialRange]:
     """The dial of a world that makes its blocks in `count` denoising steps unless somebody turns it, by its name."""
     return {STEPS_DIAL: DialRange(1, max(MOST_STEPS, count), count)}
+
+
+def grip_dial(carry: int | None, window: int) -> dict[str, DialRange]:
+    """The dial of a world whose new words keep `carry` of the `window` latent frames unless somebody turns it.
+
+    None: all of them. Raises WorldError for more than there are.
+    """
+    if carry is not None and carry > window:
+        raise WorldError(f"carry {carry}: this world's window holds {window} latent frames")
+    return {GRIP_DIAL: DialRange(0.0, 1.0, 1.0 if carry is None else carry / window)}
+
+
+def grip_of(dials: Mapping[str, float], ranges: Mapping[str, DialRange]) -> float:
+    """How much of the window new words keep under these dials, 0 to 1; all of it in a world without the dial."""
+    return dials.get(GRIP_DIAL, ranges[GRIP_DIAL].rest) if GRIP_DIAL in ranges else 1.0
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ class WorldOptions:
     sink: latent frames that stay in the window for good; None for the world's own number.
     ranks: processes that make each block together, on a GPU each.
     steps: as `step_counts` reads it; None for as many as the model was made for.
+    sink_ema: what the sink keeps of itself at each frame that leaves the window; None for the world's own rule.
+    carry: latent frames of the window that survive new words; None for all.
     """
 
     name: str = "small"
@@ -76,6 +78,8 @@ class WorldOptions:
     sink: int | None = None
     ranks: int = 1
     steps: str | None = None
+    carry: int | None = None
+    sink_ema: float | None = None
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
     def __post_init__(self) -> None:

@@ -74,10 +74,12 @@ class ProbeDecoder:
 class ProbeSession:
     """Implements world.block.Session: spends what the work that a SwitchState asks for would cost.
 
-    rules: those of the cache that the card pretends to have; a stream of one block's memory needs no latents.
+    rules: those of the cache that the card pretends to have; a stream of one block's memory needs no latents. steps: in
+    how many a block is made.
     """
 
     slow_words = is_recaching = takes_dials = False
+    steps = STEPS
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class ProbeSession:
         try:
             if any(isinstance(piece, Recache) for piece in work):
                 yield Recached()
-            for step in range(STEPS):
+            for step in range(self.steps):
                 self._spend_ms(self.options.block_ms / (STEPS + 1), self.index)
                 yield Denoised(step)
             block = self._publish(boundary)
@@ -158,6 +160,10 @@ class ProbeSession:
         for logged, passes in zip(line, passes_to_restore(line, self._rules), strict=True):
             self.state.restore(logged, passes)
             self._prompts[logged.block.index] = _prompts_of(logged.block)
+
+    def skip_to(self, index: int) -> None:
+        """Let the next block have the number `index`, and so its noise; those before it stay unused."""
+        self.state.skip_to(index)
 
     def again(self, block: Block) -> Block:
         """Make a logged block anew, after its parent."""

@@ -30,7 +30,8 @@ class BankState:
     """A bank holds the stream up to latent frame `end` under `words`; None: of its content only the sink is valid.
 
     sink_since: the first block that was made with this sink. recalled: what the last recache made the sink of.
-    cut: the first block that the last recache did not encode, until a block is made with its result.
+    cut: the first block that the last recache did not encode, until a block is made with its result. grip: how much of
+    the window the last recache encoded.
     """
 
     words: Words | None
@@ -38,10 +39,13 @@ class BankState:
     sink_since: int = -1
     cut: int | None = None
     recalled: tuple[PastBlock, ...] = ()
+    grip: float = 1.0
 
     def matches(self, boundary: Boundary, seen: int) -> bool:
         """Whether block number `seen`, after `boundary`, can be made with this bank once no clean pass is missing."""
         has_sink = self.sink_since == seen and self.recalled == boundary.recalled
+        if self.cut is not None and self.grip != boundary.grip:
+            return False
         return self.words == boundary.conditions.words and (not boundary.renew or has_sink)
 
 
@@ -193,6 +197,12 @@ class SwitchState:
         self.line.require(snapshot.start, self._rules.frames_needed(snapshot.start, renew=True))
         self._go_on(snapshot.index, now, (Rebuild(),) if snapshot.start else ())
 
+    def skip_to(self, index: int) -> None:
+        """Let the next block have the number `index`; raises ValueError for one that may be in use."""
+        if self.flight is not None or index < self.index:
+            raise ValueError(f"block {self.index} comes next, not {index}: numbers are never used again")
+        self.index = index
+
     def restore(self, logged: LoggedBlock, passes: Passes) -> list[Work]:
         """Take the next block of a log as made; what makes its state again (world.fold). Raises ValueError at a gap."""
         block, work = logged.block, list[Work]()
@@ -330,11 +340,13 @@ class SwitchState:
         end, words = self.end if end is None else end, boundary.conditions.words
         makes_sink = self._rules.makes_sink(end, boundary.renew)
         since = self._seen if makes_sink else self._front.sink_since
-        self._back = BankState(words, end, since, self.index, boundary.recalled)
+        self._back = BankState(words, end, since, self.index, boundary.recalled, boundary.grip)
         renew = boundary.renew or not self._rules.keep_sink
-        frames = self._rules.frames_needed(end, renew)
+        is_short, frames = boundary.grip < 1, self._rules.frames_needed(end, renew)
+        if is_short:
+            frames = self._rules.frames_carried(end, boundary.grip, bool(boundary.recalled))
         self.line.require(end, frames)
-        return Recache(words, end, frames, renew, boundary.recalled)
+        return Recache(words, end, frames, renew, boundary.recalled, is_short)
 
     def _with_sink(self, boundary: Boundary) -> Boundary:
         """The same boundary, or one more event: a Rebuild, where the sink that should be kept is not of this line.

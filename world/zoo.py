@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from world.block import World
 from world.compact.files import BUNDLED, file_of, form_of
 from world.dit.config import CacheConfig
-from world.info import WordGroups, WorldError
+from world.info import WordGroups, WorldError, grip_dial
 from world.options import ProbeOptions, WorldOptions
 from world.wan.family.facts import Fact, facts
 from world.wan.family.picture import checked_picture
@@ -45,6 +45,8 @@ def open_world(
     text_device: str = "auto",
     sink: int | None = None,
     steps: str | None = None,
+    carry: int | None = None,
+    sink_ema: float | None = None,
     probe: ProbeOptions | None = None,
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
@@ -70,6 +72,10 @@ def open_world(
     sink: latent frames that stay in the window for good, and that a Recall fills; None for the world's own number.
     steps: in how many denoising steps a block is made, like `2`; like `first:4,then:2` with others for the first block
         of a scene. None is as many as the model was made for. The dial `steps` changes it in a running stream.
+    carry: latent frames of the window that survive new words, encoded under them, the sink made anew of them; None for
+        the whole window and a sink that stays. The dial `grip` says it in parts of the window in a running stream.
+    sink_ema: each frame that leaves the window changes the sink to sink_ema * sink + (1 - sink_ema) * frame; 0 leaves
+        it as it is, None is the world's own rule.
     probe: the test card's geometry and made-up costs.
 
     Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
@@ -86,6 +92,8 @@ def open_world(
         text_device=text_device,
         sink=sink,
         steps=steps,
+        carry=carry,
+        sink_ema=sink_ema,
         probe=probe or ProbeOptions(),
     )
     return open_options(options)
@@ -248,18 +256,24 @@ def check_options(options: WorldOptions) -> None:
     check_name(options.name)
     if is_wan(options.name):
         checked_picture(options.picture)
-        _check_sink(recognise(Path(options.name)).cache if is_folder(options.name) else CacheConfig(), options.sink)
+        cache = recognise(Path(options.name)).cache if is_folder(options.name) else CacheConfig()
+        _check_cache(cache, options)
+        grip_dial(options.carry, cache.window)
         if options.ranks > 1 and options.speed not in (None, "exact"):
             raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
         return
     _refuse_folder_options(options)
     if options.name == "probe" and options.steps:
         raise WorldError("steps are those of a model: the test card has none")
+    if options.name == "probe" and options.carry is not None:
+        raise WorldError("carry is for worlds with a model: the test card has no window")
     if options.name != "probe":
         form_of(options.name).check_picture(options.picture)
-        form_of(options.name).with_sink(options.sink)
-    elif options.sink is not None:
-        raise WorldError("sink is for worlds with a model: the test card has none")
+        form = form_of(options.name).with_sink(options.sink)
+        _check_cache(CacheConfig(form.window, form.sink, 1), options)
+        grip_dial(options.carry, form.window)
+    elif options.sink is not None or options.sink_ema is not None:
+        raise WorldError("sink and sink-ema are for worlds with a model: the test card has none")
 
 
 def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
@@ -320,10 +334,10 @@ def is_compact_file(name: str) -> bool:
     return Path(name).suffix == ".safetensors" and Path(name).is_file()
 
 
-def _check_sink(cache: CacheConfig, sink: int | None) -> None:
-    """Raise WorldError for a sink that a folder's cache has no room for."""
+def _check_cache(cache: CacheConfig, options: WorldOptions) -> None:
+    """Raise WorldError for a sink that a cache has no room for, or that cannot be averaged."""
     try:
-        replace(cache, sink=cache.sink if sink is None else sink)
+        cache.with_sink(options.sink, options.sink_ema)
     except ValueError as error:
         raise WorldError(str(error)) from None
 

@@ -140,6 +140,15 @@ def natural(text: str) -> int:
     return _whole(text, 0, 64)
 
 
+def share(text: str) -> float:
+    """From 0 to below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    return value if 0 <= value < 1 else _fail(text, "a number from 0 to below 1, such as 0.99")
+
+
 def blocks(text: str) -> int:
     return _whole(text, 1, 64)
 

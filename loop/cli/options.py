@@ -21,6 +21,7 @@ from loop.cli.usage import UsageError
 from loop.cli.world_options import add_world_option, add_world_options
 from loop.screen.display import FITS
 from loop.supervise.memory_choice import MEMORIES
+from loop.takes import SCORES
 
 COMMANDS = (
     "play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words", "osc",
@@ -50,6 +51,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
         raise UsageError(mistake)
     if getattr(options, "patch", None) and options.programme is not None:
         raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
+    if getattr(options, "brake", False) and options.world == "probe":
+        raise UsageError("--brake makes blocks in fewer steps: the test card has no model that makes steps")
     for name in ("projector", "programme", "fullscreen", "gamepad", "clean"):
         given = vars(options).get(name)
         if given is not None and given is not False and options.headless:  # display 0 is given too
@@ -73,6 +76,12 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_script_option(render)
     render.add_argument("--seconds", type=accept.seconds, required=True, metavar="S", help="length of the video")
     render.add_argument("--out", type=accept.video_file, required=True, metavar="FILE", help="a .mp4 or .npy file")
+    told = "make each stretch between new words K times and keep the best (1)"
+    render.add_argument("--takes", type=accept.count, default=1, metavar="K", help=told)
+    told = (
+        "what is best: the pictures that move most, or those with the most contrast, and no judgement of them (motion)"
+    )
+    render.add_argument("--best", choices=SCORES, default=SCORES[0], help=told)
     add_overwrite_option(render)
     replay = commands.add_parser("replay", help="make a saved session again and compare, or write its film")
     add_replay_options(replay)
@@ -137,6 +146,8 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
         "(LongLive-RAG's rule), those of like words (MemFlow's), the last switch's (Anchor Forcing's), all untrained"
     )
     parser.add_argument("--memory", choices=MEMORIES, default="named", help=told)
+    told = "make blocks in fewer steps before frames would repeat, and in all of them again once there is time"
+    parser.add_argument("--brake", action="store_true", help=told)
     add_reserve_option(parser)
     parser.add_argument(
         "--spare", choices=("auto", "on", "off"), default="auto", help="a second model process that stands by (auto)"

@@ -28,12 +28,22 @@ def add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float,
     )
     told = "latent frames that stay in the window for good, and that recalls fill (Deep Forcing's rule, untrained)"
     parser.add_argument("--sink", type=accept.natural, metavar="N", help=told)
+    told = (
+        "what the sink keeps of itself at each frame that leaves the window, 0 to below 1 (Reward Forcing's EMA sink, "
+    )
+    told += "untrained; the world's own)"
+    parser.add_argument("--sink-ema", type=accept.share, metavar="A", help=told)
     parser.add_argument(
         "--steps",
         type=accept.steps,
         metavar="N|first:N,then:N",
         help="denoising steps of a block, 1 to 8: fewer are faster and coarser (as many as the model was made for)",
     )
+    told = (
+        "latent frames of the window that survive new words; 0: a hard cut (Infinity-RoPE's flush, untrained, and the "
+    )
+    told += "frames encoded under the new words; all)"
+    parser.add_argument("--carry", type=accept.natural, metavar="N", help=told)
     parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
     _add_folder_options(parser)
     probe = parser.add_argument_group("the test card (--world probe)")
@@ -99,6 +109,8 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         speed=options.speed,
         sink=options.sink,
         steps=options.steps,
+        carry=options.carry,
+        sink_ema=options.sink_ema,
         probe=probe,
         **_given_folder_options(options),
     )

@@ -23,7 +23,8 @@ class Start:
     reserve: blocks to hold ready beyond the one that is due. transition: blocks over which new words come in. epoch:
     how often unseen blocks have been dropped so far. submits: what was asked for and is not made yet, for the first
     block; if it is the first of all, these events are in force at once and in full. follows: another machine makes the
-    blocks, which come as Follow or FollowVideo; here they are decoded only. picture: (width, height) of its frames.
+    blocks, which come as Follow or FollowVideo; here they are decoded only. brakes: they are made in fewer steps where
+    they would be late. picture: (width, height) of its frames.
     """
 
     ring: str
@@ -38,6 +39,7 @@ class Start:
     snapshot: Snapshot | None = None
     submits: tuple[Submit, ...] = ()
     follows: bool = False
+    brakes: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,9 @@ from loop.supervise.past import ShowPast
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
 from world.block import Snapshot
+from world.boundary import cut_if_loose
 from world.event import Dial, Event, Prompt, Recall, Rewind, Scene, text_of, words_of
-from world.info import WorldInfo
+from world.info import WorldInfo, grip_of
 from world.options import WorldOptions
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,8 @@ class LiveModel:
         """
         if keep is not None:
             self._memory.drop_after(keep)
-        event = self._with_memory(event)
+        grip = grip_of(self._dials, self.info.dials) if self.info else 1.0
+        event = self._with_memory(cut_if_loose(event, self.words, grip))
         self._note_asked(number, event)
         if self._lives.is_fed:
             self._lives.send(Submit(number, event, keep, self._memory.epoch, block, leaps))
@@ -271,7 +273,9 @@ class LiveModel:
         options, snapshot = self.options, self._memory.snapshot(self._newest_seen, self.options.seed, self.words)
         setting = (options.seed, first_words, options.reserve, self.mode, self._transition, self._memory.epoch)
         self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
-        start = Start(self._next_ring.name, slots, info.picture, *setting, snapshot, self._to_submit())
+        start = Start(
+            self._next_ring.name, slots, info.picture, *setting, snapshot, self._to_submit(), brakes=options.brakes
+        )
         self._lives.start(self._session(start))
 
     def _session(self, start: Start) -> Start:

@@ -40,7 +40,7 @@ class StreamOptions:
     which prompts are switched (loop.timing.switch.MODES). transition: blocks over which new words come in. spare:
     whether a second process stands by: "on", "off", or "auto" where there is memory for it. going_on: where it goes on,
     if it does not begin; prompt and seed are those that it began with. memory: what comes back as memory when the words
-    change (loop.supervise.memory_choice.MEMORIES).
+    change (loop.supervise.memory_choice.MEMORIES). brakes: blocks are made in fewer steps before frames would repeat.
     """
 
     world: WorldOptions
@@ -52,6 +52,7 @@ class StreamOptions:
     spare: str = "auto"
     going_on: GoingOn | None = None
     memory: str = "named"
+    brakes: bool = False
 
 
 class Model(Protocol):

@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loop.link.message import BlockDone, BlockMade, Facts, Lost, Taken, Trouble
+from loop.timing.brake import BlockTimes
 from loop.timing.switch import PLAIN, WHOLE, fits
 from loop.worker.inbox import submitted
 from loop.worker.recache_ahead import RecacheAhead, StreamParts
 from loop.worker.sequencer import Numbered
-from world.block import Block, Conditions, Made, Pass, Recached, Remade
+from world.block import Block, Conditions, Denoised, Made, Pass, Recached, Remade
 from world.event import Dial, Event
+from world.info import STEPS_DIAL
 
 
 @dataclass
 class _Times:
     """When the parts of a block's work were done, and how long recaches for the next block interrupted it; ns.
 
-    last_read: of the pipe. first_frame, shown: when the first and the last frame were in the ring. ahead, ahead_shown:
-    what recaches for the next block took, in all and until `shown`.
+    last_read: of the pipe. denoised: when the latents were there. first_frame, shown: when the first and the last frame
+    were in the ring. ahead, ahead_denoised, ahead_shown: what recaches for the next block took, in all, until
+    `denoised`, and until `shown`.
     """
 
     begun: int
@@ -28,6 +31,15 @@ class _Times:
     shown: int = 0
     ahead: int = 0
     ahead_shown: int = 0
+    denoised: int = 0
+    ahead_denoised: int = 0
+
+    def of_block(self, steps: int, ended: int) -> BlockTimes:
+        """What the block took by itself."""
+        denoise = self.denoised - (self.recached or self.begun) - self.ahead_denoised
+        first = self.first_frame - self.denoised - (self.ahead_shown - self.ahead_denoised)
+        rest = ended - self.denoised - (self.ahead - self.ahead_denoised)
+        return BlockTimes(denoise // max(1, steps), first, rest)
 
     @property
     def recache(self) -> int:
@@ -46,6 +58,7 @@ class BlockRun:
         self._times = _Times(now_ns, now_ns)
         self._block: Block | None = None
         self._taken: list[Numbered] = []
+        self._brake, self._steps = parts.brake, 0
 
     def run(self, abandoned: int) -> bool:
         """Make the block and show it before its clean pass; whether it was made and not abandoned.
@@ -87,7 +100,19 @@ class BlockRun:
         self._taken = [*taken_ahead, *applied]
         if applied or replaced:
             self._link.send(Taken(self._index, submitted(applied), replaced, self._times.begun, recaches))
-        return [event for _, event in applied]
+        return self._braked([event for _, event in applied], recaches or bool(taken_ahead))
+
+    def _braked(self, events: list[Event], recaches: bool) -> list[Event]:
+        """The events of this boundary, and the steps that the brake allows where they are not those in force."""
+        if self._brake is None:
+            return events
+        turned = [event.value for event in events if isinstance(event, Dial) and event.name == STEPS_DIAL]
+        self._brake.asked = round(turned[-1]) if turned else self._brake.asked
+        cost, due_ns = self._costs.worst, self._output.due_ns
+        recache_ns = cost.recache_ns if cost and recaches else 0
+        steps = self._brake.steps(None if due_ns is None else due_ns - self._times.begun - recache_ns)
+        in_force = turned[-1] if turned else self._session.conditions.dials.get(STEPS_DIAL, self._brake.rest)
+        return events if steps == in_force else [*events, Dial(STEPS_DIAL, steps)]
 
     def _turn_dials(self) -> Conditions | None:
         """Let dials that wait enter the block between its denoising steps; what it is made under then, if any did."""
@@ -109,8 +134,11 @@ class BlockRun:
             self._stamp("recached", self._times.recached)
         elif isinstance(done, Remade):
             self._report_remade(done)
+        elif isinstance(done, Denoised):
+            self._steps = done.step + 1
         elif isinstance(done, Made):
-            self._stamp("denoised", self._clock.now_ns())
+            self._times.denoised, self._times.ahead_denoised = self._clock.now_ns(), self._times.ahead
+            self._stamp("denoised", self._times.denoised)
             self._show(done, conditions)
 
     def _report_remade(self, remade: Remade) -> None:
@@ -182,6 +210,8 @@ class BlockRun:
             self._costs.note_recache(times.recache)
         first_ns = times.first_frame - times.begun - times.recache - times.ahead_shown
         self._costs.note_block(first_ns, ended_ns - times.shown - (times.ahead - times.ahead_shown))
+        if self._brake:
+            self._brake.note(times.of_block(self._steps, ended_ns))
         worst = self._costs.worst
         assert worst is not None, "a block was just noted"
         facts = Facts(block.index, block.start, block.cut, block.seen, block.dials, abandoned)

@@ -1,4 +1,4 @@
-"""How fast the world's dials move: at most one step a block."""
+"""How fast the world's dials move: at most one step a block. Those that the model does not read jump."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from loop.worker.sequencer import Numbered, slewed
 from world.event import Dial, Event
-from world.info import DialRange
+from world.info import SESSION_DIALS, DialRange
 
 DIAL_STEP = 0.175  # of a dial's range, the most that it moves in one block
 
@@ -19,7 +19,8 @@ class DialSteps:
 
     def __init__(self, ranges: Mapping[str, DialRange], values: Mapping[str, float]) -> None:
         self._values = {name: values.get(name, limits.rest) for name, limits in ranges.items()}
-        self._steps = {name: DIAL_STEP * (limits.high - limits.low) for name, limits in ranges.items()}
+        slow = {name: limits for name, limits in ranges.items() if name not in SESSION_DIALS}
+        self._steps = {name: DIAL_STEP * (limits.high - limits.low) for name, limits in slow.items()}
         self._moved_for: dict[str, int] = {}
 
     def begin_at(self, event: Event) -> None:

@@ -28,7 +28,7 @@ from loop.worker.sequencer import Numbered, has_words, take
 from loop.worker.window_link import WindowLink
 from world.block import Session
 from world.event import Dial, Event, Prompt, Rewind, Scene, at_boundary, event_of, text_of, words_of
-from world.info import STEPS_DIAL
+from world.info import SESSION_DIALS
 from world.prompt_mix import Words, transition_steps
 
 
@@ -214,7 +214,7 @@ class Inbox:
 
     def _may_enter(self, number: int, event: Event) -> bool:
         """Whether an event that waits may enter a block in flight: a dial that the model reads at each step."""
-        is_read = isinstance(event, Dial) and event.name != STEPS_DIAL and self._dials.has(event.name)
+        is_read = isinstance(event, Dial) and event.name not in SESSION_DIALS and self._dials.has(event.name)
         return is_read and number not in self._patient
 
     def advance_transition(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loop.link.message import Taken
+from loop.timing.brake import Brake
 from loop.timing.clock import Clock
 from loop.timing.costs import Costs
 from loop.timing.switch import AHEAD, fits
@@ -19,7 +20,10 @@ from world.event import words_of
 
 @dataclass(frozen=True)
 class StreamParts:
-    """What a running session in the model's process is put together from. Each part alone changes its own state."""
+    """What a running session in the model's process is put together from. Each part alone changes its own state.
+
+    brake: None where blocks are made in the steps that are asked for, in time or not.
+    """
 
     session: Session
     inbox: Inbox
@@ -27,6 +31,7 @@ class StreamParts:
     link: WindowLink
     costs: Costs
     clock: Clock
+    brake: Brake | None = None
 
 
 class RecacheAhead:

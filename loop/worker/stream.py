@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from loop.link.message import Start
 from loop.link.ring import FrameRing
+from loop.timing.brake import Brake
 from loop.timing.clock import Clock
 from loop.timing.costs import Costs
 from loop.timing.switch import lead_ns
@@ -17,12 +18,19 @@ from loop.worker.inbox import Inbox
 from loop.worker.recache_ahead import RecacheAhead, StreamParts
 from loop.worker.window_link import WindowLink
 from world.block import World
+from world.info import STEPS_DIAL
 
 log = logging.getLogger(__name__)
 POLL_S = 0.05  # the longest wait between two looks at the schedule; a message ends it at once
 FULL_S = 0.002  # the same while the ring is full
 LEAP_S = 0.008  # the same after a block that was leapt to: when the next one is due changes with its first frame
 SPARE = 8  # blocks beyond the reserve that can be taken back
+
+
+def _brake(world: World, start: Start) -> Brake | None:
+    """The brake that was asked for, in a world whose steps can be counted."""
+    limits = world.info.dials.get(STEPS_DIAL)
+    return Brake(round(world.info.block_s * 1e9), round(limits.rest)) if start.brakes and limits else None
 
 
 class Stream:
@@ -33,7 +41,7 @@ class Stream:
         dials = DialSteps(world.info.dials, start.snapshot.dials if start.snapshot else {})
         inbox = Inbox(link, session, start, dials, costs, clock)
         output = FrameOutput(world, ring, link, clock, states=start.reserve + 3)
-        self._parts = StreamParts(session, inbox, output, link, costs, clock)
+        self._parts = StreamParts(session, inbox, output, link, costs, clock, _brake(world, start))
         self._ahead, self._dials = RecacheAhead(self._parts), world.info.dials
         self._reserve_ns = start.reserve * round(world.info.block_s * 1e9)
         if start.snapshot:

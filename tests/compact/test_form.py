@@ -68,7 +68,11 @@ def test_a_form_comes_back_from_its_description(form: WorldForm):
 def test_a_world_of_another_kind_plays_from_its_file_alone(tmp_path):
     world = open_world(str(garden_file(tmp_path)), device="cpu")
     assert (world.info.block_frames, world.info.picture) == (4, (96, 64))
-    assert world.info.vocabulary == ("lake", "pond", "rose", "roses") and set(world.info.dials) == {"wind", "steps"}
+    assert world.info.vocabulary == ("lake", "pond", "rose", "roses") and set(world.info.dials) == {
+        "wind",
+        "steps",
+        "grip",
+    }
     session, state = world.session(seed=3, prompt="roses"), world.decoder.start()
     for events in ([], [Prompt("the pond"), Dial("wind", 2.0)], []):
         frames, state = world.decoder.decode(state, session.step(events).latents)

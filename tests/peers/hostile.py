@@ -22,7 +22,7 @@ from net.wire import Limits, Reader, to_bytes
 
 PROMPT = {"number": 1, "event": {"type": "prompt", "text": "blue rain"}, "age_ns": 0}
 IDENTITY = b"h" * 16
-FLOOD_S = 30.0
+FLOOD_S = 10.0
 HELLO = to_bytes(Hello("", "", IDENTITY, "Mallory", "player", "nothing", b""))
 SAMPLES = [
     HELLO,
@@ -84,12 +84,12 @@ class Attacker:
                 self._greet(connection)
 
     def flood_of_prompts(self) -> None:
-        """Sixteen to a message, as fast as they go; sent away for it, it comes again and goes on."""
+        """Sixteen to a message, as fast as they go for some seconds; sent away for it, it comes again and goes on."""
         number, until_s = 1, time.monotonic() + FLOOD_S
-        while number < self._messages and time.monotonic() < until_s:
+        while time.monotonic() < until_s:
             with suppress(OSError), closing(self._connect()) as connection:
                 self._greet(connection)
-                while number < self._messages:
+                while time.monotonic() < until_s:
                     asked = tuple({**PROMPT, "number": number + place} for place in range(MAX_EVENTS))
                     connection.sendall(to_bytes(Events(asked)))
                     number += MAX_EVENTS

@@ -15,6 +15,7 @@ from tests.simulation.process import Mishap
 from tests.simulation.random_shows import Allow, random_plan
 from tests.simulation.show import Plan, plan_of, play
 from tests.simulation.virtual_time import START_NS
+from tests.trials.brake import braked_and_not
 from world.event import Dial, Prompt, Scene
 
 CALM = Allow(deaths=False, hangs=False)
@@ -223,3 +224,22 @@ def test_what_was_not_seen_when_the_show_ends_is_lost_with_the_reason():
 def test_a_replaced_event_names_the_one_that_replaced_it():
     show = play(Plan(mode="inline", script=((2.0, Dial("zoom", 0.5)), (2.001, Dial("zoom", 1.0)))))
     assert [(line["id"], line["by"]) for line in show.trace.of("stage") if line["stage"] == "replaced"] == [(1, 2)]
+
+
+def test_the_brake_keeps_a_slow_model_at_the_rate_of_its_world_with_fewer_repeats():
+    plain, braked = braked_and_not(range(15))
+    assert braked[0] < plain[0]
+    assert plain[1] < 0.85 and braked[1] > 0.93
+
+
+@pytest.mark.slow
+def test_hundreds_of_slow_shows_repeat_fewer_frames_with_the_brake():
+    plain, braked = braked_and_not(range(3000, 3500))
+    assert braked[0] < 0.8 * plain[0] and braked[1] > 0.93
+
+
+def test_what_the_brake_chose_is_a_turn_of_the_dial_in_the_log():
+    show = play(Plan(block_ms=400, seconds=6.0, brakes=True))
+    turned = [event.value for card in show.story.cards for event in card.block.events if isinstance(event, Dial)]
+    assert turned and all(event_steps < 4 for event_steps in turned[:1])
+    assert show.story.cards[-1].block.dials["steps"] == turned[-1]

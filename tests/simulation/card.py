@@ -10,13 +10,13 @@ import numpy as np
 
 from world.block import Block, Conditions, Denoised, Made, Pass, Snapshot
 from world.event import Dial, Event
-from world.info import DialRange
+from world.info import STEPS_DIAL, DialRange, steps_dial
 from world.options import ProbeOptions
-from world.probe import ProbeWorld
+from world.probe import STEPS, ProbeWorld
 
 PICTURE = (2, 1)
 LATE_STEPS = 2  # of four, as in the worlds that have dials
-DIALS = {"zoom": DialRange(-1.0, 1.0, 0.0)}
+DIALS = {"zoom": DialRange(-1.0, 1.0, 0.0), **steps_dial(STEPS)}
 
 
 @dataclass
@@ -113,6 +113,7 @@ class CardSession:
     def _turn(self, events: Sequence[Event]) -> None:
         turned = {event.name: event.value for event in events if isinstance(event, Dial)}
         self._latest = {**self._latest, **turned}
+        self._session.steps = round(self._latest.get(STEPS_DIAL, STEPS))
 
     def _note(self, block: Block, words: str) -> Block:
         turned = {event.name: event.value for event in block.events if isinstance(event, Dial)}

@@ -61,6 +61,7 @@ class Plan:
     mode: str = "auto"
     transition: int = 1
     memory: str = "named"
+    brakes: bool = False
     spare: str = "off"
     script: tuple[tuple[float, Event], ...] = ()
     typed: tuple[tuple[float, str], ...] = ()
@@ -191,7 +192,15 @@ def play(
 
     world = WorldOptions("probe", probe=probe)
     options = StreamOptions(
-        world, plan.seed, "the first words", plan.reserve, plan.mode, plan.transition, plan.spare, memory=plan.memory
+        world,
+        plan.seed,
+        "the first words",
+        plan.reserve,
+        plan.mode,
+        plan.transition,
+        plan.spare,
+        memory=plan.memory,
+        brakes=plan.brakes,
     )
     model = LiveModel(options, launch, clock, rings.create, patience_s=HANG_S)
     screen, trace = SimulatedScreen(clock, gestures_of(plan)), Lines()

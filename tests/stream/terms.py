@@ -18,12 +18,12 @@ from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
 from world.dit.config import FLUSH_KEEPS
 from world.event import Event
 from world.fold import LoggedBlock, passes_to_restore
-from world.info import DialRange
+from world.info import DialRange, grip_dial
 from world.past_block import PastBlock
 from world.switch_state import SwitchState
 
 STEPS = 4  # of denoising
-DIALS = {"zoom": DialRange()}
+DIALS = {"zoom": DialRange(), **grip_dial(None, 6)}
 FIRST = Conditions("first words", 7)
 
 
@@ -213,7 +213,10 @@ def law(rules: CacheRules, terms: Terms, line: Sequence[Block]) -> Bank:
                 bank.flush(block.start)
                 continue
             renew = boundary.renew or not rules.keep_sink
-            encoded = latents[len(latents) - rules.frames_needed(len(latents), renew) :] if latents else []
+            count = rules.frames_needed(len(latents), renew)
+            if boundary.grip < 1:
+                count = rules.frames_carried(len(latents), boundary.grip, bool(boundary.recalled))
+            encoded = latents[len(latents) - count :] if latents else []
             encoded = with_recalled(rules, encoded, boundary.recalled)
             bank = Bank(rules, terms)
             bank.recache(words, encoded, len(latents), old, renew)

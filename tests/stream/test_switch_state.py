@@ -39,6 +39,7 @@ words = st.sampled_from(["first words", "b", "c"])
 event = st.one_of(
     words.map(Prompt),
     st.floats(-1, 1).map(lambda value: Dial("zoom", value)),
+    st.sampled_from([0.0, 0.3, 0.5, 1.0]).map(lambda value: Dial("grip", value)),
     st.just(Rebuild()),
     words.map(Scene),
     st.tuples(words, st.lists(st.integers(0, 30), min_size=1, max_size=2)),  # a Recall, as `known` makes it

@@ -20,7 +20,7 @@ from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.device import resolve
 from world.dit.speed import accelerate, speed_for
-from world.info import WorldError, steps_dial
+from world.info import WorldError, grip_dial, steps_dial
 from world.options import WorldOptions, step_counts
 
 
@@ -68,11 +68,13 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     model = world.model
     steps = step_counts(options.steps)
     config = sizes(form, model.dit.config, options.positions or "relative")
-    config = replace(config, sampler=config.sampler.beginning(steps.first))
+    cache = config.cache.with_sink(None, options.sink_ema)
+    config = replace(config, cache=cache, sampler=config.sampler.beginning(steps.first))
     speed = speed_for(device, options.speed, model.dit.dtype)
     transformer = accelerate(model.dit, config, device, speed)
     info = form.info(options.name)
-    info = replace(info, dials={**info.dials, **steps_dial(steps.then or len(form.steps))})
+    of_session = {**steps_dial(steps.then or len(form.steps)), **grip_dial(options.carry, form.window)}
+    info = replace(info, dials={**info.dials, **of_session})
     return DiffusionWorld(config, transformer, world.encode, world.decoder, info, model.condition, device)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from world.diffusion.model import DiffusionModel, TextEncoding
 from world.dit.device import upload
 from world.dit.dit import TextKV
-from world.info import STEPS_DIAL, WorldInfo
+from world.info import SESSION_DIALS, WorldInfo
 from world.prompt_mix import Part, Words, parts_of
 
 
@@ -76,8 +76,8 @@ class EncodedPrompts:
         return {name: dials.get(name, limits.rest) for name, limits in self._model.info.dials.items()}
 
     def _inputs(self, dials: Mapping[str, float]) -> list[float]:
-        """The dials that the model itself reads; how many steps it makes is no input of it."""
-        return [value for name, value in self.dial_values(dials).items() if name != STEPS_DIAL]
+        """The dials that the model itself reads; how many steps it makes, or what new words keep, is no input of it."""
+        return [value for name, value in self.dial_values(dials).items() if name not in SESSION_DIALS]
 
     def condition(self, text: Words, dials: Sequence[Mapping[str, float]]) -> Tensor | None:
         """[B, F, dim] for F latent frames under one prompt, each with its dials; None if the world has no condition."""

@@ -187,6 +187,11 @@ class LeadingSession:
         self._tell("fold", tuple(blocks), words, dials)
         self._session.fold(blocks, words, dials)
 
+    def skip_to(self, index: int) -> None:
+        """Let the next block have the number `index`."""
+        self._tell("skip_to", index)
+        self._session.skip_to(index)
+
     def again(self, block: Block) -> Block:
         """Make a logged block anew, after its parent."""
         self._tell("again", block)

@@ -67,7 +67,7 @@ class StreamMemory:
                 recalled, of_recalled = self.history.recalled(work.recalled, most)
                 stretch, dials = stretch.led_by(recalled), [*of_recalled, *dials[len(of_recalled) :]]
             stretch = stretch.under(self._prompts.condition(work.words, dials))
-            rebuild(self._encoder(work.words), self.banks, stretch, work.renew)
+            rebuild(self._encoder(work.words), self.banks, stretch, work.renew, work.is_short)
 
     def _append(self, work: Append) -> None:
         block, dials = self.history.block(work.block)

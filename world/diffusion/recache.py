@@ -61,13 +61,18 @@ def append(encoder: Encoder, bank: CacheBank, block: Stretch) -> None:
     encoder.write(bank, block)
 
 
-def rebuild(encoder: Encoder, banks: BankPair, past: Stretch, renew: bool) -> None:
+def rebuild(encoder: Encoder, banks: BankPair, past: Stretch, renew: bool, is_short: bool = False) -> None:
     """Fill the back bank with the stream up to the end of `past`, under the encoder's words; the caller swaps.
 
     renew: make the sink anew from the window's first frames; else the front bank's is kept once the window is full.
+    is_short: encode all of `past` and keep no room before it, as if the stream had begun there; with `renew` only.
     Memory comes out in the order of time, whatever the front bank's was: a rebuild follows from latents and words.
     """
     made = past.start + past.frames
+    if is_short:
+        banks.back.reset(made, filled=past.frames)
+        encoder.write(banks.back, past, renew)
+        return
     encoded = past.last(banks.front.config.rules.frames_needed(made, renew))
     kept = min(made, banks.back.config.size) - encoded.frames
     banks.back.reset(made, None if renew else banks.front, 0 if renew else kept)

@@ -178,6 +178,10 @@ class DiffusionSession:
             self._forget()
             self._do(work)
 
+    def skip_to(self, index: int) -> None:
+        """Let the next block have the number `index`, and so its noise; those before it stay unused."""
+        self.state.skip_to(index)
+
     def again(self, block: Block) -> Block:
         """Make a logged block anew, after its parent; only its number, events and cut are read."""
         self._do(self.state.again(block))

@@ -51,12 +51,13 @@ class CacheBank:
         """Empty the cache: the stream begins anew."""
         self.reset(0)
 
-    def reset(self, made: int, kept: CacheBank | None = None, upto: int = 0) -> None:
+    def reset(self, made: int, kept: CacheBank | None = None, upto: int = 0, filled: int | None = None) -> None:
         """Count as if `made` latent frames had been written; what a slot held before can be seen no more.
 
         kept, upto: the first `upto` sink slots are copied from this other bank, as they were when it had seen so many.
+        filled: how many of those frames there is room for, if not for a window of them.
         """
-        self.slots.reset(made)
+        self.slots.reset(made, filled)
         self._sink_at = None
         sink = self.config.sink
         upto = min(upto, sink)
@@ -106,6 +107,8 @@ class CacheBank:
         if self._average and placement.evicted:
             self._average_sink(placement.evicted)
         self._turn_sink(placement.sink)
+        if any(slot < self.config.sink for slot in placement.written) and placement.positions[0] != placement.sink[0]:
+            self._sink_at = None  # the pass writes sink keys where its own frames stand: the next one turns them
         return CachedPass(self, placement)
 
     def logical(self, layer: int) -> tuple[Tensor, Tensor]:

@@ -82,7 +82,8 @@ class CacheConfig:
             raise ValueError(f"sink_average {self.sink_average}: need at least 0 and less than 1")
         is_even = self.sink == self.block and self.size == self.window and not self.window % self.block
         if self.sink_average and not is_even:
-            raise ValueError(f"sink_average needs a sink as long as a block and a window of whole blocks, got {self}")
+            got = f"sink {self.sink}, block {self.block}, window {self.window}"
+            raise ValueError(f"sink_average needs a sink as long as a block and a window of whole blocks, got {got}")
         if self.flush and self.window - self.sink - self.block < FLUSH_KEEPS:
             told = f"sink {self.sink} + block {self.block} + {FLUSH_KEEPS} frames that are kept"
             raise ValueError(f"flush with a window of {self.window}: need at least {told}")
@@ -98,6 +99,11 @@ class CacheConfig:
             raise ValueError(f"{self.size} slots: need at least sink {self.sink} + block {self.block} frames")
         if self.positions not in POSITIONS:
             raise ValueError(f"positions {self.positions!r}: expected {' or '.join(POSITIONS)}")
+
+    def with_sink(self, sink: int | None, average: float | None) -> CacheConfig:
+        """The same cache with another sink, and another average in it; None: as it is."""
+        sink = self.sink if sink is None else sink
+        return replace(self, sink=sink, sink_average=self.sink_average if average is None else average)
 
     @property
     def size(self) -> int:

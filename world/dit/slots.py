@@ -38,10 +38,10 @@ class Slots:
         self.config = config
         self.reset(0)
 
-    def reset(self, made: int) -> None:
-        """Count as if `made` frames had been written, with memory in the order of time."""
+    def reset(self, made: int, filled: int | None = None) -> None:
+        """Count as if `made` frames had been written, with memory in the order of time; `filled` of them are held."""
         self.made = made
-        self.filled = min(made, self.config.size)
+        self.filled = min(made, self.config.size) if filled is None else filled
         self.order = list(range(self.config.size))
         self.frame = [0] * self.config.size
 

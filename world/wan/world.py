@@ -15,7 +15,7 @@ from world.dit.config import DiffusionConfig, LatentConfig
 from world.dit.device import free_gib, resolve, working_dtype
 from world.dit.parallel import shared_config
 from world.dit.speed import accelerate, speed_for
-from world.info import WorldError, WorldInfo, steps_dial
+from world.info import DialRange, WorldError, WorldInfo, grip_dial, steps_dial
 from world.options import WorldOptions, step_counts
 from world.wan.family.picture import checked_picture
 from world.wan.family.recognise import FPS, Recognised
@@ -60,7 +60,8 @@ def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> Diff
         assert prompts is not None, "prompts are encoded by another process"
         return TextEncoding(prompts(text).to(device))
 
-    info = wan_info(sizes, decoder.memory, plan.family.name, plan.fps, step_counts(options.steps).then)
+    info = wan_info(sizes, decoder.memory, plan.family.name, plan.fps)
+    info = replace(info, dials={**info.dials, **_dials(sizes, options)})
     transformer = accelerate(dit, sizes, device, speed)
     pixels = decoder_at(speed, decoder, device, dtype)
     return DiffusionWorld(sizes, transformer, encode, pixels, info, device=device, slow_words=True)
@@ -73,19 +74,14 @@ def configure(plan: Recognised, options: WorldOptions) -> DiffusionConfig:
     latents = LatentConfig(dit.in_dim, height // 8, width // 8, grid=(height // 16, width // 16))
     try:
         cache = replace(plan.cache, positions=options.positions or plan.cache.positions)
-        cache = cache if options.sink is None else replace(cache, sink=options.sink)
+        cache = cache.with_sink(options.sink, options.sink_ema)
         return DiffusionConfig(dit, cache, plan.sampler.beginning(step_counts(options.steps).first), latents)
     except ValueError as error:
         raise WorldError(str(error)) from None
 
 
-def wan_info(
-    sizes: DiffusionConfig, decoder_memory: int, name: str = "longlive", fps: float = FPS, steps: int | None = None
-) -> WorldInfo:
-    """The WorldInfo of a Wan world. decoder_memory: latent frames that the decoder looks back. name: its family's.
-
-    steps: how many a block is made in, if not as many as the model was made for.
-    """
+def wan_info(sizes: DiffusionConfig, decoder_memory: int, name: str = "longlive", fps: float = FPS) -> WorldInfo:
+    """The WorldInfo of a Wan world. decoder_memory: latent frames that the decoder looks back. name: its family's."""
     block, latents = sizes.cache.block, sizes.latents
     return WorldInfo(
         name=name,
@@ -95,8 +91,14 @@ def wan_info(
         showpiece=SHOWPIECE,
         memory_blocks=math.ceil(max(sizes.cache.window, decoder_memory) / block),
         sink_blocks=max(1, math.ceil(sizes.cache.sink / block)),
-        dials=steps_dial(steps or len(sizes.sampler.steps)),
+        dials=_dials(sizes, WorldOptions()),
     )
+
+
+def _dials(sizes: DiffusionConfig, options: WorldOptions) -> dict[str, DialRange]:
+    """The dials of a Wan world, at rest as the user has asked."""
+    steps = step_counts(options.steps).then or len(sizes.sampler.steps)
+    return {**steps_dial(steps), **grip_dial(options.carry, sizes.cache.window)}
 
 
 def _place_for_text(sizes: DiffusionConfig, setting: Setting, device: torch.device) -> str:

@@ -18,7 +18,7 @@ from loop.worker.dial_steps import DIAL_STEP
 from world.block import Block, Denoised, Made
 from world.diffusion.world import DiffusionWorld
 from world.event import Dial
-from world.info import STEPS_DIAL
+from world.info import SESSION_DIALS
 from world.zoo import open_in_own_process
 
 PAST, AFTER = 8, 3  # blocks before the one in flight, and after it
@@ -28,7 +28,7 @@ def run_between_steps(options: Namespace) -> int:
     """Measure, print, and write the JSON file if one was asked for; raises UsageError for a world without dials."""
     head = print_environment(trial.configuration(options) | {"pairs": options.pairs}, trial.device_name(options))
     world = open_in_own_process(world_options(options))
-    dials = [name for name in world.info.dials if name != STEPS_DIAL]
+    dials = [name for name in world.info.dials if name not in SESSION_DIALS]
     if not isinstance(world, DiffusionWorld) or not dials:
         raise UsageError(f"--between-steps turns a dial of a diffusion world: the world {options.world!r} has none")
     steps = len(world.config.sampler.steps)

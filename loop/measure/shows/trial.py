@@ -180,6 +180,8 @@ def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
     given += ["--picture", "x".join(map(str, options.picture))] if options.picture else []
     given += ["--prompt", options.prompt] if options.prompt else []
     given += ["--steps", options.steps] if options.steps else []
+    given += [] if options.carry is None else ["--carry", options.carry]
+    given += [] if options.sink_ema is None else ["--sink-ema", options.sink_ema]
     of_folders = {"--positions": options.positions, "--decoder": options.decoder, "--dtype": options.dtype}
     given += [word for pair in of_folders.items() if pair[1] for word in pair]
     given += ["--probe-fps", options.probe_fps, "--probe-frames", options.probe_frames]
