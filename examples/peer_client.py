@@ -43,6 +43,11 @@ def receive_exactly(connection, size):
     return received
 
 
+def plain(text):
+    """A text of somebody else's without characters that a terminal would obey."""
+    return "".join(filter(str.isprintable, text))
+
+
 def join(connection):
     """Say who we are; the host's welcome."""
     if receive(connection)["needs_key"]:
@@ -51,7 +56,7 @@ def join(connection):
     send(connection, "hello", **about, follow="nothing", proof=b"", port=0)
     answer = receive(connection)
     if answer["kind"] != "welcome":
-        sys.exit(f"refused: {answer['why']}")
+        sys.exit(f"refused: {plain(answer['why'])}")
     return answer
 
 
@@ -60,7 +65,7 @@ def main():
     prompts = sys.argv[2:]
     with socket.create_connection((address, int(port))) as connection:
         welcome = join(connection)
-        print(f"guest {welcome['number']} of the world {welcome['world']}, {welcome['fps']:g} frames a second")
+        print(f"guest {welcome['number']} of the world {plain(welcome['world'])}, {welcome['fps']:g} frames a second")
         sent, ended, next_s = 0, 0, time.monotonic()
         while ended < len(prompts):
             if sent < len(prompts) and time.monotonic() >= next_s:
@@ -70,10 +75,11 @@ def main():
                 send(connection, "clock", asked_ns=time.monotonic_ns())  # a sign of life, as often as this
             message = receive(connection)  # the host says many times a second which frame is due
             if message["kind"] == "roster":
-                print("here:", ", ".join(f"{seat['name']} ({seat['role']})" for seat in message["seats"]))
+                print("here:", ", ".join(f"{plain(seat['name'])} ({seat['role']})" for seat in message["seats"]))
             elif message["kind"] == "receipt":
                 block = f" for block {message['block']}" if message["block"] is not None else ""
-                print(f"{prompts[message['number'] - 1]!r} {message['state']}{block} {message.get('why', '')}".rstrip())
+                why = plain(message.get("why", ""))
+                print(f"{prompts[message['number'] - 1]!r} {message['state']}{block} {why}".rstrip())
                 ended += message["state"] in ENDS
         send(connection, "bye", why="all is said")
 

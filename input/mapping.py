@@ -66,6 +66,8 @@ class Target:
     def __post_init__(self) -> None:
         if not isinstance(self.control, str) or not self.control:
             raise ValueError(f'control is {self.control!r}: expected a name such as "cc:1:20"')
+        if not isinstance(self.dial, str):
+            raise ValueError(f"{self.control}: dial is {self.dial!r}: expected the name of a dial")
         if sum(map(bool, (self.dial, self.cue, self.action))) != 1:
             raise ValueError(f"{self.control}: expected one of dial, cue and action")
         if self.mode not in MODES:
@@ -96,10 +98,14 @@ class Wave:
     centre: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.dial, str) or not self.dial:
+            raise ValueError(f"wave: dial is {self.dial!r}: expected the name of a dial")
         for name, low, high in (("bars", 1 / 16, 8.0), ("depth", 0.0, 1.0), ("phase", 0.0, 1.0)):
             value = _check_number(f"wave of {self.dial}: {name}", getattr(self, name))
             if not low <= value <= high:
                 raise ValueError(f"wave of {self.dial}: {name} is {value}: expected {low:g} to {high:g}")
+        if self.centre is not None:
+            _check_number(f"wave of {self.dial}: centre", self.centre)
         if self.shape not in SHAPES:
             raise ValueError(f"wave of {self.dial}: shape is {self.shape!r}: expected one of {', '.join(SHAPES)}")
 

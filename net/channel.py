@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 
 from net.schema import Message
@@ -33,20 +34,20 @@ class Channel:
         """What the other end may send from the next message on."""
         self._reader.limits = limits
 
-    def receive(self, now_ns: int, most_bytes: int = PIECE) -> list[tuple[Message, bytes]]:
-        """The messages that have come, from at most so many new bytes.
+    def receive(self, now_ns: int, most_bytes: int = PIECE) -> Iterator[tuple[Message, bytes]]:
+        """The messages that have come, one at a time, from at most so many new bytes.
 
-        Raises NetError for what is no message, ConnectionError once the connection has ended.
+        Those that are not taken are the first of the next call, which reads nothing new before they are. Raises
+        NetError for what is no message, ConnectionError once the connection has ended.
         """
-        received = self._stream.read(most_bytes)
-        if not received:
-            return []
-        self._reader.feed(received)
-        found = []
-        while (message := self._reader.next()) is not None:
-            found.append(message)
+        found = self._reader.next()
+        if found is None and (received := self._stream.read(most_bytes)):
+            self._reader.feed(received)
+            found = self._reader.next()
+        while found is not None:
             self.heard_ns = now_ns
-        return found
+            yield found
+            found = self._reader.next()
 
     def send(self, message: Message, payload: bytes = b"") -> None:
         """Let a message leave as soon as there is room; never waits."""

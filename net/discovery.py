@@ -13,6 +13,7 @@ from typing import Any
 
 from net.schema import NetError
 from net.transport import Place
+from world.event import one_line
 
 log = logging.getLogger(__name__)
 SERVICE = "_neverblink._tcp.local."
@@ -105,7 +106,7 @@ class _Listener:
             with suppress(UnicodeDecodeError):
                 told = {key.decode(): (value or b"").decode() for key, value in info.properties.items()}
                 place = addresses[0], info.port
-                self.found.append(FoundHost(told.get("name", "")[:40], told.get("world", "")[:200], place))
+                self.found.append(FoundHost(one_line(told.get("name", ""))[:40], told.get("world", "")[:200], place))
 
     def update_service(self, zeroconf: Any, kind: str, name: str) -> None:
         """It is there already."""

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from net.allowance import Allowance
 from net.channel import Channel
 from net.key import is_proven
 from net.message import MAX_GUESTS, Bye, Challenge, Hello
@@ -21,6 +22,7 @@ NS = 1_000_000_000
 HELLO_NS = 3 * NS  # for a stranger to say who it is
 MAX_STRANGERS = 16
 MAX_ACCEPTED = 2  # connections at a time
+COMINGS_HZ, COMINGS_BURST = 10.0, 2 * MAX_GUESTS  # of all guests: they all come again when the network was away
 _FIRST = Limits((Hello,), head=MAX_FIRST_HEAD)
 
 
@@ -71,6 +73,7 @@ class Door:
         self._listener, self._facts, self._refusals = listener, facts, refusals
         self._now_ns, self._is_full = now_ns, is_full
         self._strangers: list[Stranger] = []
+        self._comings = Allowance(COMINGS_HZ, COMINGS_BURST, now_ns())
 
     @property
     def port(self) -> int:
@@ -128,7 +131,7 @@ class Door:
         """A stranger's Hello, None before it has come. Raises NetError and ConnectionError."""
         now_ns = self._now_ns()
         stranger.channel.flush()
-        messages = stranger.channel.receive(now_ns, MAX_FIRST_HEAD)
+        messages = list(stranger.channel.receive(now_ns, MAX_FIRST_HEAD))
         if len(messages) > 1:
             raise NetError("a guest waits for its welcome before it goes on")
         if not messages and now_ns - stranger.since_ns > HELLO_NS:
@@ -152,6 +155,8 @@ class Door:
             raise FinalRefusal(f"this is the world {ours}, not {theirs}: open the same one, or follow by video")
         if self._is_full(hello.identity):
             raise NetError(f"{MAX_GUESTS} guests are here, more are not let in")
+        if not self._comings.take(self._now_ns()):  # each costs a snapshot or a key frame, and lines of the log
+            raise NetError("too many come at once: try again")
 
     def _refuse(self, channel: Channel, error: NetError) -> None:
         self._refusals.note(channel.address, str(error), self._now_ns())

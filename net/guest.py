@@ -153,7 +153,7 @@ class Guest:
         found: list[tuple[Message, bytes]] = []
         deadline_ns, bytes_left = now_ns + POLL_NS, POLL_BYTES
         while bytes_left > 0:
-            messages = channel.receive(now_ns, PIECE)
+            messages = list(channel.receive(now_ns, PIECE))
             for message, payload in messages:
                 if not self._answer(channel, message, now_ns):
                     found.append((message, payload))

@@ -76,9 +76,10 @@ class Host:
         self._first += 1
         for place in range(len(members)):
             member = members[(self._first + place) % len(members)]
-            if self._now_ns() < deadline_ns and bytes_left > 0:
-                share = max(4_096, bytes_left // (len(members) - place))
-                found += self._hear_member(member, share)
+            left_ns, others = deadline_ns - self._now_ns(), len(members) - place
+            if left_ns > 0 and bytes_left > 0:
+                share = max(4_096, bytes_left // others)
+                found += self._hear_member(member, share, left_ns // others)
                 bytes_left -= share
         self._tell_roster()
         self.refusals.tell(self._now_ns())
@@ -166,7 +167,8 @@ class Host:
         for identity in away[: max(0, len(self._known) - KNOWN)]:
             del self._known[identity]
 
-    def _hear_member(self, member: Member, most_bytes: int) -> list[Request]:
+    def _hear_member(self, member: Member, most_bytes: int, most_ns: int) -> list[Request]:
+        """What a member asks for; one message at least, if it has sent any, and no other once the time is over."""
         channel, now_ns = member.channel, self._now_ns()
         assert channel is not None, "members who are here have a channel"
         found: list[Request] = []
@@ -175,6 +177,8 @@ class Host:
                 if not member.messages.take(now_ns):
                     raise NetError("it sends more messages than anybody needs")
                 found += self._act(member, message, now_ns)
+                if self._now_ns() - now_ns >= most_ns:
+                    break
             if now_ns - channel.heard_ns > SILENT_NS:
                 raise ConnectionError(f"nothing was heard of it for {SILENT_NS // NS} s")
         except ConnectionError as error:

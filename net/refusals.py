@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 
+from world.event import one_line
+
 log = logging.getLogger(__name__)
 NS = 1_000_000_000
 LINES = 10  # a second; the rest of that second is counted in one line
+MOST = 300  # characters of a reason, which may name what somebody has sent
 
 
 class Refusals:
@@ -22,7 +25,7 @@ class Refusals:
         self.tell(now_ns)
         self._lines += 1
         if self._lines <= LINES:
-            log.warning("refused %s: %s", address, why)
+            log.warning("refused %s: %s", address, one_line(why)[:MOST])
         else:
             self._unsaid += 1
 

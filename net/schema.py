@@ -8,7 +8,7 @@ from dataclasses import MISSING, field, fields
 from ipaddress import ip_address
 from typing import Any
 
-from world.event import Event, from_json, to_json
+from world.event import Event, from_json, one_line, to_json
 
 Check = Callable[[Any], Any]  # returns the value as it is kept; raises NetError
 EVENTS_OF_GUESTS = ("prompt", "scene", "dial")
@@ -32,7 +32,10 @@ def checked(check: Check, default: Any = MISSING) -> Any:
 
 
 def text(most: int) -> Check:
-    """A string of at most `most` characters that can be written as UTF-8."""
+    """A string of at most `most` characters that can be written as UTF-8; kept on one line, without what nobody sees.
+
+    Names and reasons reach logs and terminals, where a control character of a peer's would act.
+    """
 
     def check(value: Any) -> str:
         if not isinstance(value, str) or len(value) > most:
@@ -41,7 +44,7 @@ def text(most: int) -> Check:
             value.encode()
         except UnicodeEncodeError:
             raise NetError("expected a text without halves of characters") from None
-        return value
+        return one_line(value)
 
     return check
 
@@ -172,11 +175,10 @@ def event(*kinds: str) -> Check:
 
 def event_from(value: dict[str, Any]) -> Event:
     """The event that a peer has described; raises NetError."""
-    for name, inner in _EVENT_FIELDS.items():
-        if name in value:
-            inner(value[name])
+    if unknown := [name for name in value if name not in _EVENT_FIELDS]:
+        raise NetError(f"an event has an unknown field {unknown[0]!a:.40}")
     try:
-        return from_json(value)
+        return from_json({name: _EVENT_FIELDS[name](entry) for name, entry in value.items()})
     except (ValueError, TypeError, OverflowError) as error:
         raise NetError(str(error)) from None
 
@@ -191,13 +193,12 @@ def check_fields(message: Any) -> None:
         object.__setattr__(message, described.name, kept)
 
 
-def _parts(value: Any) -> None:
-    """The parts of a mix: pairs of words and weight."""
-    for part in listing(listing(lambda entry: entry, 2), MAX_PARTS)(value):
-        if len(part) != 2:
-            raise NetError("expected pairs of words and weight")
-        text(2_000)(part[0])
-        number(0, 1)(part[1])
+def _part(value: Any) -> tuple[str, float]:
+    """A part of a mix: words and their weight."""
+    part = listing(lambda entry: entry, 2)(value)
+    if len(part) != 2:
+        raise NetError("expected pairs of words and weight")
+    return text(2_000)(part[0]), number(0, 1)(part[1])
 
 
 def _told(value: Any) -> str:
@@ -209,11 +210,12 @@ def _told(value: Any) -> str:
 
 
 _EVENT_FIELDS: dict[str, Check] = {
+    "type": text(64),
     "text": text(8_000),  # world.event has a limit of its own, for which it has a better message
     "name": text(64),
     "value": number(-1e9, 1e9),
     "seed": optional(whole(0, 2**63 - 1)),
     "block": whole(0, 2**53),
     "blocks": listing(whole(0, 2**53), 256),
-    "parts": _parts,
+    "parts": listing(_part, MAX_PARTS),
 }

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from world.event import Event, words_of
+from world.event import Dial, Event, words_of
 from world.info import WorldInfo
 from world.past_block import PastBlock
 from world.prompt_mix import Words
@@ -173,6 +173,16 @@ class Session(Protocol):
 
     def step(self, events: Sequence[Event] = ()) -> Block:
         """`begin` run to its end."""
+
+    @property
+    def takes_dials(self) -> bool:
+        """Whether `turn` may be called: dials may enter the block in flight before its next denoising step."""
+
+    def turn(self, dials: Sequence[Dial]) -> Conditions:
+        """Let `dials` enter the block in flight at its next denoising step; what the block is made under now.
+
+        They are among its events, each with the number of steps that were made without it.
+        """
 
     def ahead(self, events: Sequence[Event]) -> None:
         """Take `events` for the next block now, and recache behind the present words, which go on until it begins.

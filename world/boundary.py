@@ -19,6 +19,8 @@ class Boundary:
 
     scene: the cache is emptied; switch: it is made anew under other words; renew: it is made anew with its sink,
     which comes from the `recalled` blocks where there are any. grip: how much of the window it is made anew from.
+    earlier: for each dial that comes between denoising steps, how many steps are made without it, and under what;
+    `conditions` are those of the last step and of the cache.
     """
 
     conditions: Conditions
@@ -27,10 +29,15 @@ class Boundary:
     renew: bool = False
     recalled: tuple[PastBlock, ...] = ()
     grip: float = 1.0
+    earlier: tuple[tuple[int, Conditions], ...] = ()
 
     @property
     def is_cut(self) -> bool:
         return self.scene or self.switch or self.renew
+
+    def of_step(self, step: int) -> Conditions:
+        """What denoising step number `step` of the block is made under, counted from 0."""
+        return next((conditions for end, conditions in self.earlier if step < end), self.conditions)
 
 
 def apply_events(
@@ -42,6 +49,7 @@ def apply_events(
     anew of what they keep. Raises ValueError at a Rewind, which a session cannot do alone.
     """
     after, scene, renew, recalled = conditions, False, False, tuple[PastBlock, ...]()
+    earlier: list[tuple[int, Conditions]] = []
     for event in events:
         if isinstance(event, Prompt):
             after = replace(after, words=event.text)
@@ -51,6 +59,8 @@ def apply_events(
             seed = mix(after.seed, index) if event.seed is None else event.seed
             after, scene, renew, recalled = replace(after, words=event.text, seed=seed), True, False, ()
         elif isinstance(event, Dial) and event.name in ranges:
+            if event.step:
+                earlier.append((event.step, after))
             after = replace(after, dials={**after.dials, event.name: ranges[event.name].clamped(event.value)})
         elif isinstance(event, Rebuild):
             renew = not scene
@@ -59,9 +69,9 @@ def apply_events(
             recalled = () if scene else event.blocks
         elif isinstance(event, Rewind):
             raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
-    switch = not scene and after.words != conditions.words
-    grip = grip_of(after.dials, ranges) if switch else 1.0
-    return Boundary(after, scene, switch, renew or grip < 1, recalled, grip)
+    is_switch = not scene and after.words != conditions.words
+    grip = grip_of(after.dials, ranges) if is_switch else 1.0
+    return Boundary(after, scene, is_switch, renew or grip < 1, recalled, grip, tuple(earlier))
 
 
 def cut_if_loose(event: Event, words: Words | None, grip: float) -> Event:

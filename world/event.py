@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from world.info import MOST_STEPS
 from world.invisible import unreadable_as_spaces, without_invisible, without_strays
 from world.past_block import PastBlock
 from world.prompt_mix import PromptMix, Words, parse_mix
@@ -33,12 +34,20 @@ class Blend:
 
 @dataclass(frozen=True)
 class Dial:
-    """A dial of the world or of the display, set to `value`."""
+    """A dial of the world or of the display, set to `value`.
+
+    step: how many denoising steps of its block are made without it; 0: it is in force from the block boundary on.
+    """
 
     name: str
     value: float
+    step: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.step, int) or not 0 <= self.step < MOST_STEPS:
+            raise ValueError(
+                f"dial {self.name!r} enters at step {self.step!r}: expected a number from 0 to {MOST_STEPS - 1}"
+            )
         if not math.isfinite(self.value):
             raise ValueError(f"dial {self.name!r} was set to {self.value}: give a finite number")
 
@@ -115,14 +124,26 @@ def without_latents(event: Event) -> Event:
     return Prompt(event.text) if isinstance(event, Recall) and event.missing else event
 
 
+def at_boundary(event: Event) -> Event:
+    """A Dial that is in force from the block boundary on, for one that came between steps; any other event as it is."""
+    return replace(event, step=0) if isinstance(event, Dial) and event.step else event
+
+
 def event_of(words: Words) -> Prompt | Blend:
     """The event that puts these words in force."""
     return Prompt(words) if isinstance(words, str) else Blend(words)
 
 
+def one_line(text: str) -> str:
+    """`text` on one line, with single spaces, and without control and invisible characters; it may be empty."""
+    if not (text.isascii() and text.isprintable()):  # of such there is nothing to drop, and a flood of it costs time
+        text = without_strays(unreadable_as_spaces(without_invisible(text)))
+    return " ".join(text.split())
+
+
 def clean_text(text: str) -> str:
     """`text` on one line, without control and invisible characters; raises ValueError when empty or over MAX_TEXT."""
-    line = " ".join(without_strays(unreadable_as_spaces(without_invisible(text))).split())
+    line = one_line(text)
     if not line:
         raise ValueError("the prompt is empty: type at least one word")
     if len(line) > MAX_TEXT:
@@ -144,6 +165,8 @@ def to_json(event: Event) -> dict[str, Any]:
         return {"type": kind, "parts": [list(part) for part in event.mix.parts]}
     if isinstance(event, Recall):
         return {"type": kind, "blocks": [block.index for block in event.blocks], "text": event.text}
+    if isinstance(event, Dial) and not event.step:
+        return {"type": kind, "name": event.name, "value": event.value}
     return {"type": kind, **asdict(event)}
 
 

@@ -65,6 +65,7 @@ class WorldInfo:
     fps: frames a second of its video. picture: width and height in pixels. showpiece: a prompt to begin with.
     block_frames: pixel frames of a block once the stream runs; the first block may hold fewer.
     memory_blocks: past blocks whose latents must be kept, so that the window and the decoder can be rebuilt from them.
+    late_steps: how many denoising steps of a block may be done when a dial still enters it; 0: at its boundary only.
     sink_blocks: how many blocks of the past a Recall can bring back, which is as many as the sink holds.
     vocabulary: the words that mean something to this world; empty if any word may.
     silent: words like `the` that mean nothing here and are no reason for a remark.
@@ -87,6 +88,7 @@ class WorldInfo:
     most_words: int | None = None
     fallback: str = ""
     sink_blocks: int = 1
+    late_steps: int = 0
 
     def knows(self, word: str) -> bool:
         """Whether this word, in lower case, means something to the world. A world without a vocabulary knows any."""

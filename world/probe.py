@@ -16,7 +16,7 @@ from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached
 from world.boundary import Boundary
 from world.cache_rules import CacheRules
 from world.cache_work import Append, Recache, Work
-from world.event import Event
+from world.event import Dial, Event
 from world.fold import logged_line, passes_to_restore
 from world.info import WorldError, WorldInfo
 from world.options import ProbeOptions
@@ -78,7 +78,7 @@ class ProbeSession:
     how many a block is made.
     """
 
-    slow_words = is_recaching = False
+    slow_words = is_recaching = takes_dials = False
     steps = STEPS
 
     def __init__(
@@ -120,7 +120,7 @@ class ProbeSession:
         """Make the next block under `events`, one pass at a time."""
         work = self.state.begin(events)
         self._do(work)
-        boundary = self.state.flight
+        boundary, begun = self.state.flight, self.state.begun
         assert boundary is not None
         try:
             if any(isinstance(piece, Recache) for piece in work):
@@ -130,11 +130,15 @@ class ProbeSession:
                 yield Denoised(step)
             block = self._publish(boundary)
         finally:
-            if self.state.flight is boundary:
+            if self.state.begun == begun:
                 self.state.abandon()
         yield Made(block)
         self._do(self.state.after_block())
         yield Clean()
+
+    def turn(self, dials: Sequence[Dial]) -> Conditions:
+        """The card has no dials: nothing may enter its block in flight."""
+        raise ValueError("the test card has no dials")
 
     def ahead(self, events: Sequence[Event]) -> None:
         """Take `events` for the next block now, and spend the recache they need."""

@@ -16,7 +16,7 @@ from world.block_line import BlockLine, MadeBlock
 from world.boundary import Boundary, apply_events, in_range
 from world.cache_rules import CacheRules
 from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
-from world.event import Event, Rebuild, Recall, without_latents
+from world.event import Dial, Event, Rebuild, Recall, at_boundary, without_latents
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
 from world.past_block import PastBlock
@@ -56,13 +56,14 @@ class SwitchState:
     makes the block of the same number, under them and its own.
 
     index: the number of the next block, or of the block in flight. line: the newest blocks, of which `spare` can be
-    taken back. flight: the boundary before the block in flight.
+    taken back. flight: the boundary before the block in flight, and what came between its denoising steps. begun: how
+    often a block was begun.
     """
 
     def __init__(
         self, rules: CacheRules, dials: Mapping[str, DialRange], conditions: Conditions, spare: int = SPARE
     ) -> None:
-        self.index = 0
+        self.index = self.begun = 0
         self.line = BlockLine(rules, spare)
         self.flight: Boundary | None = None
         self._rules, self._dials = rules, dials
@@ -94,7 +95,21 @@ class SwitchState:
         boundary = self._take(events)
         work = self._catch_up(boundary)
         self.flight = self._boundary
+        self.begun += 1
         return work
+
+    @property
+    def can_turn(self) -> bool:
+        """Whether dials may still enter the block in flight: not once events were taken for the block after it."""
+        return self.flight is not None and not self._ahead and self._rules.clean_pass
+
+    def turn(self, dials: Sequence[Dial], step: int) -> None:
+        """Let `dials` enter the block in flight, of which `step` denoising steps are done."""
+        assert self.flight is not None and self.can_turn, "no block is in flight that dials may enter"
+        late = tuple(replace(dial, step=step) for dial in dials)
+        turned = apply_events(self.flight.conditions, late, self.index, self._dials)
+        self._events += late
+        self.flight = replace(self.flight, conditions=turned.conditions, earlier=self.flight.earlier + turned.earlier)
 
     def made(self, frames: int) -> MadeBlock:
         """The block in flight was made, of `frames` latent frames; its place in the stream and in the log."""
@@ -134,7 +149,8 @@ class SwitchState:
     def abandon(self) -> None:
         """Give up the block in flight, if there is one: all events that were taken go to the next try."""
         if self.flight is not None:
-            self._events, self._ahead, self.flight = self._events + self._ahead, (), None
+            self._events = tuple(at_boundary(event) for event in (*self._events, *self._ahead))
+            self._ahead, self.flight = (), None
             self._back = BankState(None)
 
     def distrust(self, drop_events: bool) -> None:
@@ -160,7 +176,7 @@ class SwitchState:
             newest = self.line.newest
             assert newest is not None and newest.boundary is not None, "nobody can return to a block of unknown words"
             self._before = newest.boundary.conditions
-            self._events = tuple(event for block in forgotten for event in block.events) + self._events
+            self._events = tuple(at_boundary(event) for block in forgotten for event in block.events) + self._events
             self._front, self._back = replace(self._front, words=None, cut=None), BankState(None)
 
     def resume(self, snapshot: Snapshot) -> None:

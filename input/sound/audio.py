@@ -62,7 +62,7 @@ class AudioIn:
 
     def tap(self) -> SampleTap:
         """The samples from now on, for one reader, until it closes the tap."""
-        made = SampleTap(self._stream_rate, int(self._stream.channels), self._untap)
+        made = SampleTap(self._rate_hz, int(self._stream.channels), self._untap)
         self._taps = (*self._taps, made)
         return made
 
@@ -88,6 +88,7 @@ class AudioIn:
                 latency="low",
                 callback=self._take,
             )
+            self._rate_hz = float(stream.samplerate)  # before the first block comes, in the driver's thread
             stream.start()
         except (self._sounddevice.PortAudioError, ValueError) as error:
             what = f"device {self._wanted!r}" if self._wanted else "the default device"
@@ -98,7 +99,7 @@ class AudioIn:
     def _take(self, samples: np.ndarray, frames: int, times: Any, status: Any) -> None:
         """A block of samples, in the driver's thread: nothing here may wait."""
         now_ns = time.perf_counter_ns()
-        rate_hz = self._stream_rate
+        rate_hz = self._rate_hz
         delay_s = times.currentTime - times.inputBufferAdcTime - frames / rate_hz
         self._heard_ns = now_ns
         end_ns = now_ns - round(min(max(delay_s, 0.0), MOST_DELAY_S) * 1e9)
@@ -109,18 +110,14 @@ class AudioIn:
         except Full:
             self.dropped += 1
 
-    @property
-    def _stream_rate(self) -> float:
-        return float(self._stream.samplerate) if getattr(self, "_stream", None) is not None else 44_100.0
-
     def _run(self) -> None:
-        hearing = Hearing(self._stream_rate)
+        hearing = Hearing(self._rate_hz)
         while not self._has_ended.is_set():
             try:
                 samples, end_ns = self._samples.get(timeout=0.2)
             except Empty:
                 if time.perf_counter_ns() - self._heard_ns > SILENT_S * 1e9 and self._reopen():
-                    hearing = Hearing(self._stream_rate)
+                    hearing = Hearing(self._rate_hz)
                 continue
             for heard in hearing.hear(samples, end_ns):
                 for name, value in heard.values.items():

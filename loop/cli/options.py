@@ -52,8 +52,10 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
         raise UsageError("--patch marks the window that it is drawn in: measure without --programme")
     if getattr(options, "brake", False) and options.world == "probe":
         raise UsageError("--brake makes blocks in fewer steps: the test card has no model that makes steps")
-    if getattr(options, "projector", None) and options.headless:
-        raise UsageError("--projector is for a window: leave out --headless")
+    for name in ("projector", "programme", "fullscreen", "gamepad", "clean"):
+        given = vars(options).get(name)
+        if given is not None and given is not False and options.headless:  # display 0 is given too
+            raise UsageError(f"--{name} is for a window: leave out --headless")
     return options
 
 

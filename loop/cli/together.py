@@ -22,6 +22,8 @@ def peer_mistakes(options: argparse.Namespace) -> list[str]:
         mistakes.append("--quantise is the host's to decide: the words of all wait for its beat")
     if given.get("web") and given["join"]:
         mistakes.append("--web is for the host of a show: leave --join out, or serve the page where the host is")
+    if given.get("web_qr") and not given["web"]:
+        mistakes.append("--web-qr is for the page for phones: give it with --web PORT")
     for name in ("prompt", "seed"):
         if given.get("join") and given[name] is not None:
             mistakes.append(f"--{name} is the host's to decide, not a guest's")
@@ -50,9 +52,7 @@ def add_peer_options(parser: argparse.ArgumentParser) -> None:
     peers.add_argument("--key", type=accept.input_file, metavar="FILE", help="its first line is what guests must know")
     told = "serve a page for phones (for this machine only without ADDR; docs/phones.md)"
     peers.add_argument("--web", type=accept.listening_place, metavar="[ADDR:]PORT", help=told)
-    peers.add_argument(
-        "--web-qr", choices=PAGE_ROLES, default="player", help="whose address is shown as a QR code (player)"
-    )
+    peers.add_argument("--web-qr", choices=PAGE_ROLES, help="whose address is shown as a QR code (player)")
     peers.add_argument("--name", type=accept.peer_name, metavar="NAME", help="what others see (this machine's name)")
 
 

@@ -122,7 +122,7 @@ class Following:
         guest.delay_ns = self.alignment.delay_ns
         self._ask_to_switch(switches)
         self._read_news()
-        self._look_for_host(self._clock.now_ns())
+        self._look_for_host(switches, self._clock.now_ns())
         return step_ns
 
     def came(self, marks: Sequence[FrameMark]) -> None:
@@ -184,7 +184,7 @@ class Following:
 
     # -- without a host --
 
-    def _look_for_host(self, now_ns: int) -> None:
+    def _look_for_host(self, switches: ShowSwitches, now_ns: int) -> None:
         """Without a host: look for it, and for those who may have taken its place, or take it."""
         guest = self._model.guest
         if guest.lost_ns is None or not self._model.life:
@@ -194,6 +194,7 @@ class Following:
         is_time = now_ns - guest.lost_ns > (2 * rank - 1) * TAKE_OVER_NS and not guest.has_ended
         if self._hosting and rank and is_time and self._model.can_lead:
             self._take_over(self._hosting)
+            switches.show_far_cues((), None)  # they were the old host's
             return
         if now_ns - self._looked_ns > LOOK_NS:
             places = self._places()

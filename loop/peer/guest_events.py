@@ -7,7 +7,6 @@ from loop.peer.peers import RemoteEvent, ShowSwitches
 from loop.timing.clock import Clock
 from net.host import Host
 from net.message import Receipt
-from net.seats import Member
 from world.event import Event
 
 ENDS = ("flip", "replaced", "lost")
@@ -20,15 +19,6 @@ class GuestEvents:
         self._host, self._clock = host, clock
         self._events: dict[int, RemoteEvent] = {}  # by their numbers in the ledger
         self._held: list[RemoteEvent] = []  # words that wait for the beat
-        self._members: dict[int, Member] = {}
-
-    def note(self, member: Member) -> None:
-        """This guest may ask for something."""
-        self._members[member.number] = member
-
-    def name_of(self, remote: RemoteEvent) -> str:
-        """Who has asked for it."""
-        return self._members[remote.guest].name
 
     def hold(self, remote: RemoteEvent) -> None:
         """These words wait for the beat."""
@@ -67,4 +57,4 @@ class GuestEvents:
 
     def _tell(self, remote: RemoteEvent, state: str, block: int | None, why: str, t_ns: int | None = None) -> None:
         t_ns = self._clock.now_ns() if t_ns is None else t_ns
-        self._host.send(self._members[remote.guest], Receipt(remote.number, state, block, t_ns, why[:300]))
+        self._host.send(remote.guest, Receipt(remote.number, state, block, t_ns, why[:300]))

@@ -116,7 +116,6 @@ class Hosting:
             return found
         self._polled_ns = now_ns
         for member, message in self.host.poll():
-            self._guest_events.note(member)
             if isinstance(message, Hello | FollowBy) and message.follow == "latents":
                 self._latents.send_snapshot(member)
             elif isinstance(message, Digest):
@@ -142,7 +141,7 @@ class Hosting:
             self._guest_events.submitted(number, remote)
         text = text_of(event)
         if number is not None and text is not None:
-            name = self._guest_events.name_of(remote) if remote else self._name
+            name = remote.guest.name if remote else self._name
             self._tell_words(self.host, name, event if isinstance(event, Prompt | Scene) else Prompt(text))
             if remote:
                 self.newest = f"{name}: {text}", self._clock.now_ns()
@@ -215,7 +214,7 @@ def open_line(listener: Listener, address: str) -> str:
 
 def _remote(member: Member, asked: dict[str, Any], now_ns: int) -> RemoteEvent:
     event = event_from(asked["event"])
-    return RemoteEvent(event, f"peer {member.name}", now_ns - asked["age_ns"], member.number, asked["number"])
+    return RemoteEvent(event, f"peer {member.name}", now_ns - asked["age_ns"], member, asked["number"])
 
 
 def _told(member: Member) -> str:

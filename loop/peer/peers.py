@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from loop.link.ring import FrameMark
 from loop.timing.pacer import Pacer
+from net.seats import Member
 from world.event import Event
 from world.info import WorldInfo
 
@@ -19,7 +20,7 @@ class RemoteEvent:
     event: Event
     source: str
     pump_ns: int
-    guest: int
+    guest: Member
     number: int
 
 

@@ -81,12 +81,13 @@ class CueDesk:
     def fire(self, action: FireCue | StagePrompt, t_ns: int) -> list[Fired]:
         """Fire or arm a cue, or keep words for later; the events to submit at once."""
         self.message = ""
+        count = len(self.far.names if self._is_far else self.cues)
         if isinstance(action, StagePrompt):
             self.staged = action.text
-        elif self._is_far and action.index < len(self.far.names):
-            self.far.fired.append(("number", action.index))
-        elif not 0 <= action.index < len(self.cues):
-            self.message = f"there is no cue {action.index + 1}: the set list has {len(self.cues)}"
+        elif not 0 <= action.index < count:
+            self.message = f"there is no cue {action.index + 1}: the set list has {count}"
+        elif self._is_far:
+            self._fire_far(action)
         elif action.only_arm:
             self.next_by_hand = action.index
         else:
@@ -191,6 +192,12 @@ class CueDesk:
     def _is_far(self) -> bool:
         """Whether cues are those of another machine."""
         return bool(self.far.names) and self.set_list is None
+
+    def _fire_far(self, action: FireCue) -> None:
+        if action.only_arm:
+            self.message = "cues of the host can only be fired: which is the next is decided there"
+        else:
+            self.far.fired.append(("number", action.index))
 
     def _next(self, t_ns: int) -> list[Fired]:
         if self.staged:

@@ -56,7 +56,7 @@ class VideoEncoder:
 
 
 class VideoDecoder:
-    """Packets of an VideoEncoder to pictures. picture: (width, height)."""
+    """Packets of a VideoEncoder to pictures. picture: (width, height)."""
 
     def __init__(self, picture: tuple[int, int]) -> None:
         import av

@@ -47,7 +47,7 @@ def open_page(
         theirs.close()
         return process, ours
 
-    return Phones(start), announcement(addresses(place, tokens), options.web_qr)
+    return Phones(start), announcement(addresses(place, tokens), options.web_qr or "player")
 
 
 def _reached(host: Place) -> Place:

@@ -26,16 +26,17 @@ class Outbox:
         self._picture: np.ndarray | None = None
         self._is_black = self._is_watched = self._is_pending = self._is_ended = False
 
-    def put(self, message: dict[str, Any]) -> None:
-        """Send this once."""
-        if self._queue.qsize() < MOST_WAITING:
+    def put(self, message: dict[str, Any]) -> bool:
+        """Send this once; whether there was room for it."""
+        has_room = self._queue.qsize() < MOST_WAITING
+        if has_room:
             self._queue.put(message)
+        return has_room
 
     def put_state(self, state: dict[str, Any]) -> None:
         """Send this, and again to a process that is started later, unless it is as before."""
-        if self._states.get(state["kind"]) != state:
+        if self._states.get(state["kind"]) != state and self.put(state):
             self._states[state["kind"]] = state
-            self.put(state)
 
     def put_picture(self, pixels: np.ndarray | None, is_black: bool) -> None:
         """This is on the screen: uint8 [Y, X, 3], which must not change afterwards; None is the same as before."""

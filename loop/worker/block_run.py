@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from loop.link.message import BlockDone, BlockMade, Facts, Lost, Taken, Trouble
 from loop.timing.brake import BlockTimes
-from loop.timing.switch import PLAIN, fits
+from loop.timing.switch import PLAIN, WHOLE, fits
 from loop.worker.inbox import submitted
 from loop.worker.recache_ahead import RecacheAhead, StreamParts
 from loop.worker.sequencer import Numbered
@@ -73,6 +73,7 @@ class BlockRun:
             self._follow(done, conditions)
             self._ahead.note_finished()
             self._read_pipe(done)
+            conditions = self._turn_dials() or conditions
             if self._is_worth_abandoning():
                 passes.close()
                 break
@@ -112,6 +113,19 @@ class BlockRun:
         steps = self._brake.steps(None if due_ns is None else due_ns - self._times.begun - recache_ns)
         in_force = turned[-1] if turned else self._session.conditions.dials.get(STEPS_DIAL, self._brake.rest)
         return events if steps == in_force else [*events, Dial(STEPS_DIAL, steps)]
+
+    def _turn_dials(self) -> Conditions | None:
+        """Let dials that wait enter the block between its denoising steps; what it is made under then, if any did."""
+        inbox = self._inbox
+        if inbox.mode in (PLAIN, WHOLE) or inbox.has_take_back or not self._session.takes_dials:
+            return None
+        applied, replaced = inbox.take_between(self._index)
+        dials = [event for _, event in applied if isinstance(event, Dial)]
+        if not dials:
+            return None
+        self._taken += applied
+        self._link.send(Taken(self._index, submitted(applied), replaced, self._clock.now_ns()))
+        return self._session.turn(dials)
 
     def _follow(self, done: Pass, conditions: Conditions) -> None:
         """Stamp what a pass has finished, and show the block once it is made."""

@@ -28,6 +28,10 @@ class DialSteps:
         if isinstance(event, Dial) and event.name in self._values:
             self._values[event.name] = event.value
 
+    def has(self, name: str) -> bool:
+        """Whether the world has this dial."""
+        return name in self._values
+
     def has_moved(self, event: Event, block: int) -> bool:
         """Whether `event` sets a dial that was already moved for this block."""
         return isinstance(event, Dial) and self._moved_for.get(event.name) == block

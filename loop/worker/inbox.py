@@ -27,7 +27,8 @@ from loop.worker.encoding import Encoded, Encoding
 from loop.worker.sequencer import Numbered, has_words, take
 from loop.worker.window_link import WindowLink
 from world.block import Session
-from world.event import Event, Prompt, Rewind, Scene, event_of, text_of, words_of
+from world.event import Dial, Event, Prompt, Rewind, Scene, at_boundary, event_of, text_of, words_of
+from world.info import SESSION_DIALS
 from world.prompt_mix import Words, transition_steps
 
 
@@ -195,6 +196,27 @@ class Inbox:
         self._has_postponed = False
         return applied, replaced
 
+    def take_between(self, block: int) -> tuple[list[Numbered], tuple[int, ...]]:
+        """The dials that enter `block` between its denoising steps, and the numbers of those that they replace.
+
+        None where something else waits as well, which may give up that block; none that moved for it already.
+        """
+        if not all(self._may_enter(number, event) for number, event in self.waiting):
+            return [], ()
+        held = [pair for pair in self.waiting if self._dials.has_moved(pair[1], block)]
+        late = [pair for pair in self.waiting if not self._dials.has_moved(pair[1], block)]
+        if not late:
+            return [], ()
+        self.waiting = late
+        applied, replaced = self.take(block)
+        self.waiting = [*held, *self.waiting]
+        return applied, replaced
+
+    def _may_enter(self, number: int, event: Event) -> bool:
+        """Whether an event that waits may enter a block in flight: a dial that the model reads at each step."""
+        is_read = isinstance(event, Dial) and event.name not in SESSION_DIALS and self._dials.has(event.name)
+        return is_read and number not in self._patient
+
     def advance_transition(self) -> None:
         """After a block was made: let the next mix of a transition wait for the next block, unless other words do."""
         if self._mixes and all(words_of(event) is None for _, event in self.waiting):
@@ -251,7 +273,7 @@ class Inbox:
 
     def _let_wait(self, submit: Submit) -> None:
         """Let an event wait for the next boundary, words as the first step of their transition."""
-        event = self._begin_transition(submit.event)
+        event = at_boundary(self._begin_transition(submit.event))
         self._session.prepare(event)
         if submit.block is not None:
             self._patient.add(submit.id)

@@ -56,10 +56,9 @@ class Gateway:
         for phone in [phone for phone in self.phones if phone not in others]:
             phone.is_replaced = True
             self.leave(phone)
-        name = " ".join("".join(filter(str.isprintable, wish.name)).split())
-        introduction = Introduction(bytes.fromhex(identity), name, role, "nothing")
+        introduction = Introduction(bytes.fromhex(identity), wish.name, role, "nothing")
         guest = self._new_guest(introduction) if role in HAS_SEAT else None
-        phone = Phone(role, name, identity, guest, self._now_ns())
+        phone = Phone(role, wish.name, identity, guest, self._now_ns())
         self.phones.append(phone)
         phone.tell_state({"kind": "welcome", "role": role})
         for state in self._states.values():

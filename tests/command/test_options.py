@@ -53,6 +53,13 @@ def test_a_mistake_gets_one_clear_line_and_status_2(argv, told, capsys):
     assert told in complaint(argv, capsys)
 
 
+@pytest.mark.parametrize(
+    "options", [["--projector", "wall.toml"], ["--programme", "0"], ["--fullscreen"], ["--gamepad"], ["--clean"]]
+)
+def test_what_only_a_window_has_is_refused_where_there_is_none(options, capsys):
+    assert complaint(["--headless", *options], capsys).endswith(f"{options[0]} is for a window: leave out --headless")
+
+
 def test_a_broken_script_line_is_named_with_its_number(tmp_path, capsys):
     script = tmp_path / "show.jsonl"
     script.write_text('{"at_s": 1, "prompt": "red"}\n\n{"at_s": 2, "promt": "blue"}\n')

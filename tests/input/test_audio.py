@@ -21,20 +21,29 @@ TIMES = SimpleNamespace(currentTime=HOP / RATE, inputBufferAdcTime=0.0)
 
 
 class FakeDriver:
-    """Stands for the sounddevice module. is_there: whether the device can be opened. streams: all that were."""
+    """Stands for the sounddevice module. is_there: whether the device can be opened. streams: all that were.
+
+    rate_hz: the device's. first: the samples that come before `start` returns.
+    """
 
     class PortAudioError(Exception):
         pass
 
     def __init__(self):
         self.is_there, self.streams = True, []
+        self.rate_hz, self.first = RATE, None
 
     def InputStream(self, callback, **options):
         if not self.is_there:
             raise self.PortAudioError("Device unavailable\nmore")
         silent = {name: lambda ignore_errors=True: None for name in ("abort", "close")}
-        form = {"samplerate": RATE, "channels": options["channels"]}
-        self.streams.append(SimpleNamespace(callback=callback, start=lambda: None, **form, **silent))
+        form = {"samplerate": self.rate_hz, "channels": options["channels"]}
+
+        def start():
+            if self.first is not None:
+                callback(self.first, HOP, TIMES, None)
+
+        self.streams.append(SimpleNamespace(callback=callback, start=start, **form, **silent))
         return self.streams[-1]
 
     def query_devices(self, device, kind):
@@ -95,6 +104,14 @@ def test_a_device_that_goes_and_comes_back_is_heard_again(driver, listening):
     found = []
     wait_until(lambda: found.extend(one for one, _ in listening.poll(0)) or found, "something heard", 10)
     assert any(isinstance(one, ControlMoved) for one in found)
+
+
+def test_what_a_device_gives_before_it_has_quite_come_back_has_its_new_rate(driver, listening):
+    tap = listening.tap()
+    driver.rate_hz, driver.first = 2 * RATE, np.ones((HOP, 2), np.float32)
+    blocks = []
+    wait_until(lambda: blocks.extend(tap.take()) or blocks, "the first block", 10)
+    assert blocks[0][2] == 2 * RATE
 
 
 def test_a_tap_gives_each_sample_of_both_channels_until_it_is_closed(driver, listening):

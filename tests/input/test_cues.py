@@ -142,3 +142,29 @@ def test_a_cue_comes_in_over_its_own_blocks_and_the_next_words_over_those_of_the
     assert model.transition == 8
     desk.words(Prompt("grey"), "keys", 0)
     assert model.transition == 2
+
+
+@pytest.fixture
+def far_desk():
+    """The desk of a guest that fires the cues of its host."""
+    desk = CueDesk(FakeModel())
+    desk.far.names, desk.far.following = ("dawn", "noon"), 0
+    return desk
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_a_cue_that_the_host_does_not_have_is_told_and_not_sent(far_desk, index):
+    assert fired(far_desk, FireCue(index)) == []
+    assert far_desk.far.fired == []
+    assert far_desk.trouble == f"there is no cue {index + 1}: the set list has 2"
+
+
+def test_a_cue_of_the_host_that_is_to_be_the_next_is_not_fired(far_desk):
+    assert fired(far_desk, FireCue(1, only_arm=True)) == []
+    assert far_desk.far.fired == []
+    assert "can only be fired" in far_desk.trouble
+
+
+def test_a_cue_of_the_host_is_sent_there(far_desk):
+    fired(far_desk, FireCue(1), Command.NEXT)
+    assert far_desk.far.fired == [("number", 1), ("next", 0)]

@@ -101,6 +101,19 @@ def test_a_recache_ahead_beside_the_block_in_flight_is_the_same(both):
     assert differences(both, steps(2)) == []
 
 
+def test_a_dial_between_denoising_steps_is_the_same(both):
+    def turn(session):
+        for done in session.begin():
+            if done == Denoised(0):
+                session.turn([Dial("zoom", 1.0)])
+            if isinstance(done, Made):
+                yield done.block
+
+    assert differences(both, steps(2)) == []
+    assert differences(both, turn) == []
+    assert differences(both, steps(2)) == []
+
+
 def test_a_block_that_is_abandoned_leaves_its_events_to_the_next_one_alike(both):
     def abandon(session):
         passes = session.begin([Prompt("red rain")])

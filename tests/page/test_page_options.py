@@ -126,6 +126,7 @@ def test_phones_are_told_nothing_before_the_world_is_open():
         (["--web", "70000"], "expected [ADDRESS:]PORT"),
         (["--web", "8085", "--join", "127.0.0.1:7474"], "--web is for the host of a show"),
         (["--web", "8085", "--web-qr", "king"], "invalid choice"),
+        (["--web-qr", "viewer"], "give it with --web PORT"),
         (["--web", "8085", "--key", __file__], "--key is for a show with peers"),
     ],
 )

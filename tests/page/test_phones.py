@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from input.action import FireCue
+from loop.web import outbox as outbox_module
 from loop.web import phones as phones_module
+from loop.web.outbox import Outbox
 from loop.web.phones import FACTS_NS, Phones
 
 PATIENCE_S = 10.0
@@ -169,6 +171,18 @@ def test_a_state_is_told_when_it_changes(show):
     phones.facts = lambda: [{**words, "text": "blue"}]
     phones.poll(3 * FACTS_NS)
     assert life.next()["text"] == "blue"
+
+
+def test_a_state_that_there_was_no_room_for_is_told_later(monkeypatch):
+    outbox, words = Outbox(), {"kind": "words", "text": "red"}
+    monkeypatch.setattr(outbox_module, "MOST_WAITING", 0)
+    outbox.put_state(words)
+    monkeypatch.setattr(outbox_module, "MOST_WAITING", 10)
+    outbox.put_state(words)
+    outbox.end()
+    ours, theirs = multiprocessing.Pipe()
+    outbox.write(ours)
+    assert json.loads(theirs.recv_bytes()) == words
 
 
 def test_a_process_that_dies_is_started_again_and_told_what_the_first_one_knew(show, caplog):

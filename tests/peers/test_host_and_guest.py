@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
-from net.door import HELLO_NS, HostFacts
+from net.door import COMINGS_BURST, COMINGS_HZ, HELLO_NS, HostFacts
 from net.guest import Guest, Introduction
-from net.host import SILENT_NS, Host
-from net.message import MAX_GUESTS, ClockReading, CueCall, Events, Receipt, Roster, Switch
+from net.host import POLL_NS, SILENT_NS, Host
+from net.message import MAX_GUESTS, ClockReading, CueCall, Events, Hello, Receipt, Roster, Switch
 from net.picture import FollowBy, Latents, Retract, Video, WorldDescription
 from net.schema import NetError
 from net.seats import MAX_VIDEO_WAITING
@@ -108,6 +109,36 @@ def test_a_flood_of_prompts_is_let_in_by_a_few():
     stage.pass_time(1.0)
     assert 5 <= len(stage.asked()) <= 12
     assert len(stage.receipts(ada)) == 100
+
+
+class SlowStage(Stage):
+    """Each look at the clock takes 50 us, as long as reading a message does."""
+
+    def now_ns(self):
+        self.t_ns += MS // 20
+        return self.t_ns
+
+
+def test_a_flood_takes_a_millisecond_of_a_tick_and_keeps_the_others_waiting_for_no_more_than_that():
+    stage = SlowStage()
+    mallory, ada = stage.join("Mallory"), stage.join("Ada")
+    stage.pass_time(0.2)
+    flood = [
+        Events(tuple({"number": number, "event": PROMPT, "age_ns": 0} for number in range(first, first + 16)))
+        for first in range(1, 6401, 16)
+    ]
+    mallory._channel.send_bytes(b"".join(map(to_bytes, flood)))
+    mallory._channel.flush(2**20)
+    ada.ask(1, PROMPT, stage.t_ns)
+    ada.poll()
+    received, heard = [0], []
+    for _ in range(60):
+        heard.append([member.name for member, _ in stage.host.poll()])
+        received.append(stage.host.members[0].received)
+    most_in_a_millisecond = 16 * POLL_NS // (MS // 20)
+    assert max(after - before for before, after in pairwise(received)) <= most_in_a_millisecond
+    assert any("Ada" in names for names in heard[:2])
+    assert received[-1] == 6400, "what there was no time for is read later"
 
 
 def test_a_player_turns_no_switches_and_is_sent_away_for_it():
@@ -313,6 +344,19 @@ def test_two_hundred_connections_at_once_keep_no_guest_out_for_long():
     stage.pass_time(6)
     assert ada.is_joined
     assert stage.host.refusals.count >= 200
+
+
+def test_who_comes_and_goes_without_end_is_let_in_a_few_times_only(caplog):
+    stage = Stage()
+    ada = stage.join()
+    stage.pass_time()
+    for _ in range(500):
+        mallory = stage.join("Mallory")
+        stage.pass_time(0.02)
+        mallory.close()
+        stage.guests.remove(mallory)
+    assert sum(isinstance(message, Hello) for _, message in stage.requests) <= COMINGS_BURST + 10 * COMINGS_HZ + 1
+    assert ada.is_joined and "too many come at once: try again" in caplog.text
 
 
 @pytest.mark.parametrize("seed", range(20))

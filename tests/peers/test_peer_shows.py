@@ -439,6 +439,18 @@ def test_an_operator_fires_the_hosts_cues(tmp_path):
     assert told == ["next: 1 dawn (the host's)"]
 
 
+def test_who_takes_the_hosts_place_no_longer_fires_the_cues_of_the_old_one(tmp_path):
+    (tmp_path / "set.txt").write_text("dawn | the words of dawn\n")
+    show = Together()
+    host = show.host(4, key=KEY, is_killed=True)
+    ada = show.guest("Ada", 9, joins_s=1.0, port=7501, role="operator")
+    host.engine.controls.desk.set_list = SetList(tmp_path / "set.txt")
+    desk, had = ada.engine.controls.desk, []
+    show.play([(3.0, lambda: had.append(desk.has_next))])
+    assert had == [True] and not ada.engine.model.follows
+    assert not desk.has_next
+
+
 def test_words_of_a_guest_wait_for_the_beat_of_the_host():
     show = Together()
     host = show.host(10)

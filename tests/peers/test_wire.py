@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import tracemalloc
+from types import SimpleNamespace
 
 import msgpack
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from net.discovery import FoundHost, _Listener
 from net.key import is_proven, proof
 from net.message import (
     OF_GUESTS,
@@ -28,6 +31,7 @@ from net.message import (
     to_map,
 )
 from net.picture import Digest, Due, FollowBy, Latents, Retract, Video, WorldDescription, WorldState
+from net.refusals import Refusals
 from net.schema import NetError
 from net.wire import MAX_FIRST_HEAD, VERSION, Limits, Reader, to_bytes
 
@@ -69,7 +73,21 @@ MESSAGES = [
 EVERYTHING = Limits((Hello, *OF_GUESTS, *OF_HOSTS), payload=2**20)
 OF_A_GUEST = Limits(OF_GUESTS)
 names = st.sampled_from(
-    ["kind", "number", "event", "events", "type", "text", "name", "value", "age_ns", "why", "hello"]
+    [
+        "kind",
+        "number",
+        "event",
+        "events",
+        "type",
+        "text",
+        "name",
+        "value",
+        "age_ns",
+        "why",
+        "hello",
+        "\x1b[2J",
+        "k" * 99,
+    ]
 )
 leaves = (
     st.none()
@@ -82,6 +100,23 @@ leaves = (
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=5), max_leaves=12
 )
+
+
+def texts_in(value, path=()):
+    """The path to each text in a message, and the text; keys that are no names of fields are texts too."""
+    if isinstance(value, str):
+        yield path, value
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield from texts_in(inner, (*path, key))
+    for place, inner in enumerate(value) if isinstance(value, list | tuple) else ():
+        yield from texts_in(inner, (*path, place))
+
+
+def changed_at(value, path, text):
+    """The same with another text in that place."""
+    value = copy.deepcopy(list(value) if isinstance(value, tuple) else value)
+    value[path[0]] = changed_at(value[path[0]], path[1:], text) if len(path) > 1 else text
+    return value
 
 
 def payload_of(message):
@@ -100,7 +135,7 @@ def read_all(data: bytes, limits: Limits = OF_A_GUEST) -> int:
         while reader.next() is not None:
             found += 1
     except NetError as error:
-        assert "\n" not in str(error) and len(str(error)) < 500
+        assert str(error).isprintable() and len(str(error)) < 500
     return found
 
 
@@ -110,6 +145,46 @@ def test_a_message_comes_back_as_it_was_sent(message):
     reader.feed(to_bytes(message, payload_of(message)))
     assert reader.next() == (message, payload_of(message))
     assert not reader.is_inside
+
+
+HOSTILE = "A\x1b]0;you\x07\r\n  neverblink: \u202eda\x00"  # a terminal's title, a line of its own, backwards
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_no_text_of_a_peer_holds_anything_that_a_terminal_would_obey(message):
+    for path, _ in texts_in(to_map(message)):
+        reader = Reader(EVERYTHING)
+        reader.feed(framed(msgpack.packb(changed_at(to_map(message), path, HOSTILE)), payload_of(message)))
+        try:
+            read, _ = reader.next()
+        except NetError as error:  # one of a few choices, say
+            assert str(error).isprintable()
+        else:
+            assert dict(texts_in(to_map(read)))[path] == "A]0;you neverblink: da"
+
+
+def test_an_event_with_a_field_that_a_terminal_would_obey_is_refused_in_one_short_line():
+    with pytest.raises(NetError, match="unknown field") as refused:
+        Events(({"number": 1, "event": {**PROMPT, HOSTILE * 1000: 1}, "age_ns": 0},))
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 200
+
+
+def test_a_refusal_is_one_short_line_of_the_log(caplog):
+    Refusals().note("1.2.3.4:5", f"it calls itself {HOSTILE}" + "!" * 5_000, 0)
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert told.startswith("refused 1.2.3.4:5: it calls itself A]0;you neverblink: da!!") and len(told) < 400
+
+
+def test_a_host_that_announces_itself_by_an_unreadable_name_is_found_by_a_readable_one():
+    found = _Listener()
+    told = {"name": HOSTILE, "world": "small"}
+    described = SimpleNamespace(
+        properties={key.encode(): value.encode() for key, value in told.items()},
+        port=7474,
+        parsed_addresses=lambda: ["10.0.0.7"],
+    )
+    found.add_service(SimpleNamespace(get_service_info=lambda kind, name: described), "", "")
+    assert found.found == [FoundHost("A]0;you neverblink: da", "small", ("10.0.0.7", 7474))]
 
 
 def test_messages_may_come_in_any_pieces():

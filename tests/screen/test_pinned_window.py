@@ -7,7 +7,6 @@ import pytest
 
 from input.gesture import Clicked, KeyDown
 from loop.cli.options import parse_command_line
-from loop.cli.usage import UsageError
 from loop.play import _window_options
 from loop.screen.marks import Bar, Spot
 from loop.screen.pinning.corners import Corners, write_corners
@@ -205,8 +204,6 @@ def test_a_programme_keeps_its_corners_without_being_told_where(tmp_path, monkey
     assert _window_options(parse_command_line(["play"])).corners is None
     named = parse_command_line(["play", "--projector", str(tmp_path / "wall.toml")])
     assert _window_options(named).corners == tmp_path / "wall.toml"
-    with pytest.raises(UsageError, match="--projector is for a window"):
-        parse_command_line(["play", "--headless", "--projector", "wall.toml"])
 
 
 def test_a_pinned_picture_is_the_same_for_every_way_to_lay_it_in_the_window(opened):

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from world.block import Block, Conditions, Made, Pass, Snapshot
+from world.block import Block, Conditions, Denoised, Made, Pass, Snapshot
 from world.event import Dial, Event
 from world.info import STEPS_DIAL, DialRange, steps_dial
 from world.options import ProbeOptions
 from world.probe import STEPS, ProbeWorld
 
 PICTURE = (2, 1)
+LATE_STEPS = 2  # of four, as in the worlds that have dials
 DIALS = {"zoom": DialRange(-1.0, 1.0, 0.0), **steps_dial(STEPS)}
 
 
@@ -64,6 +65,7 @@ class CardSession:
         self._session, self._story, self._now_ns = session, story, now_ns
         self._dials: dict[int, dict[str, float]] = {}  # after each block
         self._latest: dict[str, float] = {}
+        self._steps_done = 0  # of the block in flight
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
@@ -72,10 +74,20 @@ class CardSession:
     def conditions(self) -> Conditions:
         return replace(self._session.conditions, dials=self._latest)
 
+    @property
+    def takes_dials(self) -> bool:
+        return self._session.state.can_turn and 0 < self._steps_done <= LATE_STEPS
+
+    def turn(self, dials: Sequence[Dial]) -> Conditions:
+        self._turn(dials)
+        self._session.state.turn(dials, self._steps_done)
+        return self.conditions
+
     def begin(self, events: Sequence[Event]) -> Iterator[Pass]:
         self._turn(events)
-        words = None
+        words, self._steps_done = None, 0
         for done in self._session.begin(events):
+            self._steps_done = done.step + 1 if isinstance(done, Denoised) else 0
             words = words or self._session.conditions.words
             if isinstance(done, Made):
                 yield Made(self._note(done.block, words))

@@ -22,6 +22,7 @@ from world.info import DialRange, grip_dial
 from world.past_block import PastBlock
 from world.switch_state import SwitchState
 
+STEPS = 4  # of denoising
 DIALS = {"zoom": DialRange(), **grip_dial(None, 6)}
 FIRST = Conditions("first words", 7)
 
@@ -108,7 +109,8 @@ class TermStream:
         """The block in flight is done."""
         flight, start = self.state.flight, self.state.end
         bank = self.seen_by(start, flight.conditions)
-        term = self.terms("block", self.state.index, flight.conditions.words, flight.conditions.seed, bank)
+        dials = tuple(flight.of_step(step).dials.get("zoom") for step in range(STEPS))
+        term = self.terms("block", self.state.index, flight.conditions.words, flight.conditions.seed, bank, dials)
         made = self.state.made(self.frames)
         latents = np.full((1, self.frames, 1, 1, 1), term)
         block = Block(made.index, made.parent, made.start, latents, made.events, made.cut, made.seen)

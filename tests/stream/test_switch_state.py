@@ -16,7 +16,7 @@ from tests.stream.terms import FIRST, Terms, TermStream, boundaries, law
 from world.block import Block, Conditions, Snapshot
 from world.cache_rules import CacheRules
 from world.cache_work import Append, Clear, Recache, Swap
-from world.event import Dial, Prompt, Rebuild, Recall, Rewind, Scene
+from world.event import Dial, Prompt, Rebuild, Recall, Rewind, Scene, at_boundary
 from world.info import DialRange
 from world.past_block import PastBlock
 from world.switch_state import SwitchState
@@ -79,6 +79,12 @@ class AnyStream(RuleBasedStateMachine):
         events = self.known(events)
         self.stream.ahead(events)
         self.submitted += events
+
+    @precondition(lambda self: self.stream.state.can_turn)
+    @rule(value=st.floats(-1, 1), step=st.integers(1, 3))
+    def turn(self, value: float, step: int) -> None:
+        self.stream.state.turn([Dial("zoom", value)], step)
+        self.submitted.append(Dial("zoom", value))
 
     @precondition(lambda self: self.stream.state.flight is not None)
     @rule()
@@ -149,7 +155,7 @@ class AnyStream(RuleBasedStateMachine):
         A Rebuild may be more: it stands for a sink that was lost.
         """
         logged = [event for block in line for event in block.events]
-        assert [e for e in logged if not isinstance(e, Rebuild)] == [
+        assert [at_boundary(e) for e in logged if not isinstance(e, Rebuild)] == [
             e for e in self.submitted if not isinstance(e, Rebuild)
         ]
         assert sum(isinstance(e, Rebuild) for e in logged) >= sum(isinstance(e, Rebuild) for e in self.submitted)
@@ -179,6 +185,8 @@ def play(name: str, seed: int) -> int:
         moves = [show.after_block, lambda: show.step(drawn(chance))]
         if in_flight:
             moves = [show.made, show.made, show.abandon, show.distrust]
+        if show.stream.state.can_turn:
+            moves += [lambda: show.turn(chance.random(), chance.randrange(1, 4))]
         moves += [lambda: show.begin(drawn(chance)), lambda: show.ahead(drawn(chance))]
         moves += [lambda: show.take_back(chance.randrange(4))] if chance.random() < 0.3 else []
         chance.choice(moves)()
@@ -274,6 +282,36 @@ def test_an_abandoned_block_keeps_its_number_and_its_events():
     state.begin([])
     block = state.made(2)
     assert (block.index, block.events) == (4, (Prompt("b"), Dial("zoom", 0.5)))
+
+
+def test_a_dial_between_steps_is_in_force_from_its_step_on_and_for_what_follows():
+    state = started(4)
+    state.begin([Dial("zoom", 0.1)])
+    state.turn([Dial("zoom", 0.5)], 2)
+    assert state.flight is not None
+    assert [state.flight.of_step(step).dials["zoom"] for step in range(4)] == [0.1, 0.1, 0.5, 0.5]
+    block = state.made(2)
+    assert block.events == (Dial("zoom", 0.1), Dial("zoom", 0.5, step=2))
+    assert state.conditions.dials == {"zoom": 0.5}
+
+
+def test_a_dial_of_a_block_that_is_given_up_is_in_force_from_the_boundary_of_the_next_try():
+    state = started(4)
+    state.begin([])
+    state.turn([Dial("zoom", 0.5)], 2)
+    state.begin([])
+    assert state.flight is not None and state.flight.of_step(0).dials == {"zoom": 0.5}
+    assert state.made(2).events == (Dial("zoom", 0.5),)
+
+
+def test_no_dial_enters_a_block_once_events_were_taken_for_the_next_one():
+    """A newer value would come before an older one."""
+    state = started(4)
+    assert not state.can_turn
+    state.begin([])
+    assert state.can_turn
+    state.ahead([Dial("zoom", 0.5)])
+    assert not state.can_turn
 
 
 def test_what_was_taken_back_is_made_again_under_its_events():

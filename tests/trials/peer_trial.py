@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -208,7 +209,8 @@ def attack(trial: Trial, messages: int) -> None:
     time.sleep(15)
     before_kb = memory_kb(host.process.pid)
     begun_ns = time.perf_counter_ns()
-    attacker = trial.also(sys.executable, "-m", "tests.peers.hostile", str(port), "--messages", str(messages))
+    told = (str(port), "--key", str(key), "--messages", str(messages))
+    attacker = trial.also(sys.executable, "-m", "tests.peers.hostile", *told)
     said, _ = attacker.communicate(timeout=800)
     ended_ns = time.perf_counter_ns()
     after_kb = memory_kb(host.process.pid)
@@ -220,9 +222,18 @@ def attack(trial: Trial, messages: int) -> None:
         name, first_ns, last_ns = line.split()
         print(f"{name}: {gaps([t for t in flips if int(first_ns) - MARGIN_NS < t < int(last_ns) + MARGIN_NS])}")
     print(f"memory of the window's process: {before_kb / 1024:.1f} MB before, {after_kb / 1024:.1f} MB after")
-    refusals = [line for line in host.said.read_text().splitlines() if "refused" in line]
-    print(f"{len(refusals)} lines of refusals in the log; the last: {refusals[-1]}")
-    print(host.said.read_text().splitlines()[-1])
+    tell_refusals(host.said.read_text())
+
+
+def tell_refusals(log: str) -> None:
+    """How long the log is, and why peers were refused, without what they said."""
+    lines = log.splitlines()
+    found = re.findall(r"refused \S+(?: at \S+)?: (.*)", log)
+    longest = max(map(len, lines))
+    print(f"{len(lines)} lines in the log, {len(found)} of them refusals, the longest of {longest} characters")
+    print("a traceback" if "Traceback" in log else "no traceback", "in it;", lines[-1])
+    for reason, count in Counter(re.split(r"[:,'\"({]| \d", why)[0] for why in found).most_common(20):
+        print(f"{count:6} {reason}")
 
 
 def join(trial: Trial, seconds: float) -> None:

@@ -82,6 +82,34 @@ def test_a_newer_value_for_a_dial_that_has_moved_waits_for_the_next_block_and_is
     assert box.take(5) == ([(9, Dial("zoom", 0.0))], ())
 
 
+def test_a_dial_enters_a_block_in_flight_by_a_step_and_the_next_one_by_the_rest():
+    box = inbox((7, Dial("zoom", 1.0)))
+    assert box.take_between(4) == ([(7, Dial("zoom", STEP))], ())
+    assert box.take_between(4) == ([], ())
+    assert dials(box.take(5)[0]) == [2 * STEP]
+
+
+def test_a_dial_that_moved_at_the_boundary_of_a_block_does_not_move_between_its_steps_too():
+    box = inbox((7, Dial("zoom", 0.1)))
+    box.take(4)
+    box.waiting.append((9, Dial("zoom", 0.2)))
+    assert box.take_between(4) == ([], ())
+    assert box.take(5) == ([(9, Dial("zoom", 0.2))], ())
+
+
+def test_only_dials_of_the_world_that_the_model_reads_at_each_step_enter_a_block_in_flight():
+    for event in (Prompt("red"), Dial("steps", 3.0), Dial("hue", 0.2)):
+        box = inbox((7, Dial("zoom", 0.1)), (8, event))
+        assert box.take_between(4) == ([], ())
+        assert box.waiting == [(7, Dial("zoom", 0.1)), (8, event)]
+
+
+def test_a_dial_that_is_meant_for_a_block_enters_no_earlier_one():
+    box, _ = reading(Submit(7, Dial("zoom", 0.1), block=5))
+    box.release(5)
+    assert box.take_between(4) == ([], ())
+
+
 def test_values_that_a_newer_one_overtook_are_replaced():
     box = inbox((7, Dial("zoom", 0.1)), (8, Dial("zoom", 0.2)))
     assert box.take(0) == ([(8, Dial("zoom", 0.2))], (7,))

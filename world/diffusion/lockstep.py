@@ -20,7 +20,7 @@ from world.diffusion.session import DiffusionSession
 from world.diffusion.world import DiffusionWorld
 from world.dit.dit import CausalDiT
 from world.dit.parallel import Ranks, SharedDiT, shared_config
-from world.event import Event, words_of
+from world.event import Dial, Event, words_of
 from world.prompt_mix import Words, parts_of
 from world.switch_state import SPARE
 
@@ -117,6 +117,11 @@ class LeadingSession:
         return self._session.is_recaching
 
     @property
+    def takes_dials(self) -> bool:
+        """Whether dials may enter the block in flight before its next denoising step."""
+        return self._session.takes_dials
+
+    @property
     def slow_words(self) -> bool:
         """Whether blocks should go on while a prompt is encoded."""
         return self._session.slow_words
@@ -156,6 +161,11 @@ class LeadingSession:
                 self._tell("close")
                 passes.close()
                 raise
+
+    def turn(self, dials: Sequence[Dial]) -> Conditions:
+        """Let `dials` enter the block in flight, on every rank."""
+        self._tell("turn", tuple(dials))
+        return self._session.turn(dials)
 
     def ahead(self, events: Sequence[Event]) -> None:
         """Take `events` for the next block now, and recache behind the present words."""

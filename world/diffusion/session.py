@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from world.block import Block, Clean, Conditions, Denoised, Made, Pass, Recached, Remade, Snapshot
+from world.boundary import Boundary
 from world.cache_work import Recache, Remake, Work
 from world.diffusion.encoded_prompts import EncodedPrompt, EncodedPrompts
 from world.diffusion.memory import StreamMemory
@@ -19,7 +20,7 @@ from world.dit.denoise import Sampler, Samplers
 from world.dit.device import finish, upload
 from world.dit.dit import TimeEmbeddings
 from world.dit.noise import normal
-from world.event import Event, words_of
+from world.event import Dial, Event, words_of
 from world.fold import logged_line, passes_to_restore
 from world.info import STEPS_DIAL, WorldError
 from world.prompt_mix import Words
@@ -44,6 +45,7 @@ class DiffusionSession:
         self._times = TimeEmbeddings(model.dit)
         self._drawn: dict[tuple[int, int, int], Tensor] = {}  # noise by seed, block and step
         self._memory = StreamMemory(model, self._prompts, self._times)
+        self._steps = (0, 0)  # of the block in flight: those that are done, and all
 
     @property
     def index(self) -> int:
@@ -64,6 +66,12 @@ class DiffusionSession:
     def is_recaching(self) -> bool:
         """Whether the recache that `ahead` began is still under way on the device."""
         return self._memory.side.is_busy
+
+    @property
+    def takes_dials(self) -> bool:
+        """Whether dials may enter the block in flight before its next denoising step, which must not be its last."""
+        done, count = self._steps
+        return self.state.can_turn and 0 < done <= self._model.info.late_steps and done < count - 1
 
     @property
     def slow_words(self) -> bool:
@@ -114,6 +122,12 @@ class DiffusionSession:
         self._draw_first_noise()
         finish(self._model.device)
         yield Clean()
+
+    def turn(self, dials: Sequence[Dial]) -> Conditions:
+        """Let `dials` enter the block in flight at its next denoising step; what the block is made under now."""
+        self.state.turn(dials, self._steps[0])
+        assert self.state.flight is not None
+        return self.state.flight.conditions
 
     def ahead(self, events: Sequence[Event]) -> None:
         """Take `events` for the next block now, and recache beside the present words, which go on until it begins.
@@ -204,52 +218,61 @@ class DiffusionSession:
     def _do(self, work: Iterable[Work]) -> None:
         for piece in work:
             if isinstance(piece, Remake):
-                for _ in self._denoise(piece.conditions, piece.start, piece.block):
+                for _ in self._denoise(Boundary(piece.conditions).of_step, piece.start, piece.block):
                     finish(self._model.device)
             else:
                 self._memory.do(piece)
 
     def _make(self, work: Sequence[Work]) -> Generator[Pass, None, np.ndarray]:
         """The passes up to the last denoising step; the latents as they are stored, rounded before anyone uses them."""
-        boundary = self.state.flight
-        assert boundary is not None
-        is_denoised = False
+        begun, is_denoised, self._steps = self.state.begun, False, (0, 0)
         try:
             self._do(work)
             if any(isinstance(piece, Recache) for piece in work):
                 finish(self._model.device)
                 yield Recached()
-            for step, made in enumerate(self._denoise(boundary.conditions, self.state.end, self.index)):
+            for step, made in enumerate(self._denoise(self._of_step, self.state.end, self.index)):
                 x0 = made
                 finish(self._model.device)
                 yield Denoised(step)
             is_denoised = True
         finally:
-            if not is_denoised and self.state.flight is boundary:
+            if not is_denoised and self.state.begun == begun:
                 self.state.abandon()
         return x0.to(getattr(torch, self._config.latents.stored)).cpu().numpy()
 
-    def _denoise(self, conditions: Conditions, start: int, index: int) -> Iterator[Tensor]:
-        """x0 of block number `index`, which begins at latent frame `start`, after each denoising step."""
-        frames = self._config.cache.block
+    def _of_step(self, step: int) -> Conditions:
+        """What a denoising step of the block in flight is made under."""
+        assert self.state.flight is not None
+        return self.state.flight.of_step(step)
+
+    def _denoise(self, under: Callable[[int], Conditions], start: int, index: int) -> Iterator[Tensor]:
+        """x0 of block number `index`, which begins at latent frame `start`, after each denoising step.
+
+        under: what each step is made under, asked when it begins; only the dials may differ.
+        """
+        frames, now = self._config.cache.block, under(0)
+        sampler = self._sampler(now, start)
         with torch.inference_mode():
-            words = self._prompts[conditions.words].words
-            condition = self._prompts.condition(conditions.words, [conditions.dials] * frames)
+            words = self._prompts[now.words].words
+            condition = self._prompts.condition(now.words, [now.dials] * frames)
 
         def predict(x: Tensor, timestep: float) -> Tensor:
             attend = self.banks.front.attend(start, frames)
             return self._model.dit.predict(x, self._times.modulation(timestep, condition), words, attend)
 
         def noise(step: int) -> Tensor:
-            drawn = self._drawn.pop((conditions.seed, index, step), None)
-            return self._draw(conditions.seed, index, step) if drawn is None else drawn
+            drawn = self._drawn.pop((now.seed, index, step), None)
+            return self._draw(now.seed, index, step) if drawn is None else drawn
 
-        steps = self._sampler(conditions, start).run(predict, noise)
-        while True:
+        steps = sampler.run(predict, noise)
+        for step in range(len(sampler.timesteps)):
             with torch.inference_mode():  # which must not stay on while the caller has its turn
-                x0 = next(steps, None)
-            if x0 is None:
-                return
+                if under(step).dials != now.dials:
+                    now = under(step)
+                    condition = self._prompts.condition(now.words, [now.dials] * frames)
+                x0 = next(steps)
+            self._steps = (step + 1, len(sampler.timesteps))
             yield x0
 
     def _sampler(self, conditions: Conditions, start: int) -> Sampler:

@@ -7,60 +7,21 @@ it from the block's beginning, and with it from each later step on.
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from loop.cli.usage import UsageError
 from loop.cli.world_options import world_options
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
 from loop.measure.shows import trial
 from loop.worker.dial_steps import DIAL_STEP
-from world.block import Block, Conditions
-from world.diffusion.session import DiffusionSession
+from world.block import Block, Denoised, Made
 from world.diffusion.world import DiffusionWorld
-from world.dit.dit import TimeEmbeddings
 from world.event import Dial
 from world.info import SESSION_DIALS
 from world.zoo import open_in_own_process
 
 PAST, AFTER = 8, 3  # blocks before the one in flight, and after it
-
-
-class _LateTimes:
-    """The modulation of each step: from step number `step` on, that of another condition."""
-
-    def __init__(self, times: TimeEmbeddings, step: int, later: Any) -> None:
-        self._times, self._step, self._later = times, step, later
-        self._calls = 0
-
-    def modulation(self, timestep: float, condition: Any) -> Any:
-        self._calls += 1
-        return self._times.modulation(timestep, self._later if self._calls > self._step else condition)
-
-
-class LateDialSession(DiffusionSession):
-    """A session that can make its next block under other dials from a step on. late: (the step, the dials)."""
-
-    late: tuple[int, dict[str, float]] | None = None
-
-    def _denoise(self, conditions: Conditions, start: int, index: int) -> Iterator[Tensor]:
-        if self.late is None:
-            yield from super()._denoise(conditions, start, index)
-            return
-        (step, dials), times = self.late, self._times
-        self.late = None
-        frames = self._config.cache.block
-        with torch.inference_mode():
-            later = self._prompts.condition(conditions.words, [{**conditions.dials, **dials}] * frames)
-        self._times = _LateTimes(times, step, later)  # type: ignore[assignment]
-        try:
-            yield from super()._denoise(conditions, start, index)
-        finally:
-            self._times = times
 
 
 def run_between_steps(options: Namespace) -> int:
@@ -95,7 +56,7 @@ def dial_figures(world: DiffusionWorld, dial: str, seeds: range, steps: int) -> 
         prompt = trial.PROMPTS[seed % len(trial.PROMPTS)]
         session = world.session(seed, prompt)
         past = [session.step() for _ in range(PAST)]
-        films = [_film(world, prompt, seed, past, (step, {dial: value})) for step in (steps, *range(steps))]
+        films = [_film(world, prompt, seed, past, (step, [Dial(dial, value)])) for step in (steps, *range(steps))]
         never, full = films[0], _change(films[0], films[1])
         for name, film in zip(effects, films[1:], strict=True):
             effects[name].append(_change(never, film) / max(full, 1e-6))
@@ -107,18 +68,19 @@ def dial_figures(world: DiffusionWorld, dial: str, seeds: range, steps: int) -> 
     }
 
 
-def _film(
-    world: DiffusionWorld, prompt: str, seed: int, past: list[Block], late: tuple[int, dict[str, float]]
-) -> np.ndarray:
+def _film(world: DiffusionWorld, prompt: str, seed: int, past: list[Block], late: tuple[int, list[Dial]]) -> np.ndarray:
     """The pictures from the last block of the past on, uint8 [T, Y, X, 3]; dials after the last step never come."""
-    session = LateDialSession(world, seed, prompt)
+    session = world.session(seed, prompt)
     session.fold(past)
     step, dials = late
-    never = step == len(world.config.sampler.steps)
-    session.late = None if never else late
-    blocks = [*past, session.step()]
-    events = [] if never else [Dial(name, value) for name, value in dials.items()]
-    blocks += [session.step(events if number == 0 else []) for number in range(AFTER)]
+    passes = session.begin(dials if step == 0 else [])
+    blocks = list(past)
+    for done in passes:
+        if isinstance(done, Denoised) and done.step + 1 == step < len(world.config.sampler.steps):
+            session.turn(dials)
+        if isinstance(done, Made):
+            blocks.append(done.block)
+    blocks += [session.step() for _ in range(AFTER)]
     state, pictures = world.decoder.start(), []
     for block in blocks:
         frames, state = world.decoder.decode(state, block.latents)
