@@ -63,7 +63,9 @@ class Mapper:
         is_press = move.value >= 0.5 and (last is None or last < 0.5)
         if not is_press:
             return []
-        return [FireCue(target.cue - 1) if target.cue else _COMMANDS[target.action]]
+        if target.action:
+            return [_COMMANDS[target.action]]
+        return [FireCue((target.cue or target.arm) - 1, only_arm=bool(target.arm))]
 
     def has(self, control: str) -> bool:
         """Whether anything is mapped to this control, or is to be with its next move."""
@@ -119,11 +121,16 @@ def _target_of(action: Action) -> Target | None:
     if isinstance(action, Dial):
         return Target("?", dial=action.name)
     if isinstance(action, FireCue):
-        return Target("?", cue=action.index + 1)
+        number = action.index + 1
+        return Target("?", arm=number) if action.only_arm else Target("?", cue=number)
     if isinstance(action, Command) and action.value in ACTIONS:
         return Target("?", action=action.value)
     return None
 
 
 def _work_of(target: Target) -> str:
-    return f"the dial {target.dial}" if target.dial else f"cue {target.cue}" if target.cue else target.action
+    if target.dial:
+        return f"the dial {target.dial}"
+    if target.arm:
+        return f"making cue {target.arm} the next"
+    return f"cue {target.cue}" if target.cue else target.action

@@ -49,7 +49,7 @@ class MappingError(ValueError):
 
 @dataclass(frozen=True)
 class Target:
-    """What one control does: it moves a dial, fires a cue (counted from 1), or does an action out of ACTIONS.
+    """What one control does: it moves a dial, fires a cue, arms one (both counted from 1), or does one of ACTIONS.
 
     mode: how a knob moves its dial. "pickup": only once it has come past the dial's own value. "absolute": at once.
     "relative": an endless knob adds its steps. low, high: the dial's values at both ends; None: the dial's range.
@@ -58,6 +58,7 @@ class Target:
     control: str
     dial: str = ""
     cue: int = 0
+    arm: int = 0
     action: str = ""
     mode: str = "pickup"
     low: float | None = None
@@ -68,14 +69,16 @@ class Target:
             raise ValueError(f'control is {self.control!r}: expected a name such as "cc:1:20"')
         if not isinstance(self.dial, str):
             raise ValueError(f"{self.control}: dial is {self.dial!r}: expected the name of a dial")
-        if sum(map(bool, (self.dial, self.cue, self.action))) != 1:
-            raise ValueError(f"{self.control}: expected one of dial, cue and action")
+        if sum(map(bool, (self.dial, self.cue, self.arm, self.action))) != 1:
+            raise ValueError(f"{self.control}: expected one of dial, cue, arm and action")
         if self.mode not in MODES:
             raise ValueError(f"{self.control}: mode is {self.mode!r}: expected one of {', '.join(MODES)}")
         if self.action and self.action not in ACTIONS:
             raise ValueError(f"{self.control}: action is {self.action!r}: expected one of {', '.join(ACTIONS)}")
-        if isinstance(self.cue, bool) or not isinstance(self.cue, int) or self.cue < 0:
-            raise ValueError(f"{self.control}: cue is {self.cue!r}: expected a whole number from 1 on")
+        for name in ("cue", "arm"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+                raise ValueError(f"{self.control}: {name} is {number!r}: expected a whole number from 1 on")
         for name in ("low", "high"):
             if getattr(self, name) is not None:
                 _check_number(f"{self.control}: {name}", getattr(self, name))

@@ -83,7 +83,8 @@ def test_a_mapping_file_that_is_not_there_yet_is_empty(tmp_path):
     ("text", "told"),
     [
         ("[[map]]\ncontrol = 3\ncue = 1\n", "expected a name"),
-        ('[[map]]\ncontrol = "a"\n', "expected one of dial, cue and action"),
+        ('[[map]]\ncontrol = "a"\n', "expected one of dial, cue, arm and action"),
+        ('[[map]]\ncontrol = "a"\narm = 1.5\n', "arm is 1.5: expected a whole number from 1"),
         ('[[map]]\ncontrol = "a"\ncue = -1\n', "a whole number from 1"),
         ('[[map]]\ncontrol = "a"\naction = "dance"\n', "expected one of next"),
         ('[[map]]\ncontrol = "a"\nknob = "zoom"\n', "unknown field 'knob'"),
@@ -134,6 +135,20 @@ def test_a_control_learns_the_work_of_a_key_and_the_file_keeps_it(tmp_path):
     pressed(controls)
     assert controls.blackout and "learnt: note:10:40 is blackout" in controls.mapper.message
     assert read_mapping(tmp_path / "map.toml").targets == (Target("note:10:40", action="blackout"),)
+
+
+def test_a_pad_can_make_a_cue_the_next_without_firing_it(tmp_path):
+    board = mapper(tmp_path, '[[map]]\ncontrol = "note:1:36"\narm = 2\n')
+    assert moves(board, "note:1:36", 1.0, 0.0) == [FireCue(1, only_arm=True)]
+
+
+def test_a_pad_that_learns_from_a_key_that_arms_does_not_fire(tmp_path):
+    board = Mapper(tmp_path / "map.toml")
+    board.learn()
+    assert board.ask([FireCue(2, only_arm=True)])
+    assert moves(board, "note:10:38", 1.0, 0.0) == [FireCue(2, only_arm=True)]
+    assert board.message == "learnt: note:10:38 is making cue 3 the next"
+    assert read_mapping(tmp_path / "map.toml").targets == (Target("note:10:38", arm=3),)
 
 
 def test_a_key_that_teaches_does_not_move_its_dial(tmp_path):
