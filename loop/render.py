@@ -17,12 +17,13 @@ import numpy as np
 
 from input.script import read_script
 from loop.admission import Admission
+from loop.cli.common_options import SCORES
 from loop.cli.signals import tell
 from loop.cli.world_options import drawn_seed, world_options
 from loop.output.mp4 import Mp4
 from loop.output.new_file import whole_file
 from loop.screen.operator.hint import hint
-from loop.takes import SCORES, Choice, Takes
+from loop.takes import Choice, Takes
 from loop.worker.sequencer import take
 from world.block import Block, Made, Remade, Session, World
 from world.boundary import cut_if_loose
@@ -149,7 +150,7 @@ def _film(world: World, job: RenderJob, frames: int) -> Iterator[np.ndarray]:
         return _stream(world, job, frames)
 
     def next_block(session: Session, due: Sequence[Event]) -> Block:
-        return _next_block(session, _taken(session, [(0.0, event) for event in due], world.info))
+        return _next_block(session, _taken(session, due, world.info))
 
     script = sorted(job.script, key=lambda at: at[0])
     takes = Takes(world, script, job.takes, job.best, next_block)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from loop.cli.common_options import SCORES
 from world.block import Block, Conditions, Session, World
 from world.event import Event, words_of
 
 At = tuple[float, Event]
 NextBlock = Callable[[Session, Sequence[Event]], Block]  # the block that these events make
-SCORES = ("motion", "contrast")
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Takes:
 
     def __init__(self, world: World, script: Sequence[At], count: int, score: str, next_block: NextBlock) -> None:
         self._world, self._script, self._count = world, script, count
+        assert score in SCORES
         self._score, self._next_block = score, next_block
         self._line: list[Block] = []  # since the last hard cut
         self._before = Conditions("", 0)  # in force before the first of them

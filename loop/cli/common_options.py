@@ -7,6 +7,8 @@ import argparse
 from loop.cli import accept
 from loop.timing.switch import MODES, PLAIN, WHOLE
 
+SCORES = ("motion", "contrast")  # by which the best of several takes is kept
+
 
 def add_overwrite_option(parser: argparse.ArgumentParser) -> None:
     """`--overwrite`, for every command that writes files."""

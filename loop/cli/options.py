@@ -6,7 +6,7 @@ import argparse
 from typing import NoReturn
 
 from loop.cli import accept
-from loop.cli.common_options import add_overwrite_option, add_reserve_option, add_switch_option
+from loop.cli.common_options import SCORES, add_overwrite_option, add_reserve_option, add_switch_option
 from loop.cli.files import file_mistakes
 from loop.cli.measure_options import add_bench_parsers, add_latency_options
 from loop.cli.session_options import (
@@ -21,7 +21,6 @@ from loop.cli.usage import UsageError
 from loop.cli.world_options import add_world_option, add_world_options
 from loop.screen.display import FITS
 from loop.supervise.memory_choice import MEMORIES
-from loop.takes import SCORES
 
 COMMANDS = (
     "play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words", "osc",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from loop.__main__ import main
 from loop.takes import Choice, Takes
 from tests.support.tiny import tiny_world
 from world.block import Block, Session
@@ -84,3 +85,13 @@ def test_a_take_that_is_made_in_another_session_is_what_the_first_session_would_
         while session.index in by_number and by_number[session.index].parent == block.index:
             block = session.step()
             assert block.digest == by_number[block.index].digest
+
+
+def test_a_render_tells_which_takes_it_kept(tmp_path, capsys):
+    script = tmp_path / "s.jsonl"
+    script.write_text('{"at_s": 0.5, "prompt": "green rain"}')
+    out = ["--seed", "3", "--seconds", "1", "--script", str(script), "--out", str(tmp_path / "a.npy")]
+    assert main(["render", "--world", "small", "--takes", "2", *out]) == 0
+    told = capsys.readouterr().err
+    assert "0.0 s: take " in told and "of 2, from block" in told and told.count("by motion: ") == 2
+    assert np.load(tmp_path / "a.npy").shape[0] == 24
