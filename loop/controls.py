@@ -111,6 +111,7 @@ class ShowControls:
         yield from self._waved(now_ns)
         for event, source, sent_ns in self.desk.poll(now_ns, first_flip_ns):
             self.newest = event, sent_ns
+            self.keyboard.note(event)
             yield event, source, sent_ns
         if self.mapper.lights:
             states = {"blackout": self.blackout, "freeze": self.frozen}

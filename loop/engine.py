@@ -137,7 +137,7 @@ class Engine:
         if number is None or admitted is None:
             self.controls.instruments.refused(pump_ns, "this world and its display have no such dial")
             return
-        launch = self.controls.desk.launches.sent(number, admitted)
+        launch = self.controls.desk.launches.sent(number, event)
         self.controls.instruments.submitted(number, launch.asked_ns if launch else pump_ns)
         self._send(number, admitted, launch)
 
@@ -146,6 +146,8 @@ class Engine:
         if isinstance(event, Dial) and event.name in DISPLAY_DIALS:
             self.dials.turn(event.name, event.value)
             self.out.ledger.turned(number, event.name)
+            if launch:
+                self.out.launch(number, launch.to_json())
         elif launch is None or self.playback is None:
             way = self._make_way(number, event)
             self.model.submit(number, event, way.kept, leaps=way.leaps)

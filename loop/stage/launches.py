@@ -9,7 +9,8 @@ from statistics import median
 from typing import Any
 
 from input.beat import BeatClock, bar_text
-from world.event import Event
+from loop.timing.clock import TICK_NS
+from world.event import Dial, Event
 
 KEPT = 1000  # errors of launches
 
@@ -19,7 +20,8 @@ class Launch:
     """An event that is armed for a beat.
 
     beat: counted from beat 0 of the clock. transition: blocks over which its words come in. cue: the index of the cue
-    that it is; None for what was typed or turned. asked_ns: when it was asked for; 0 for what plays by itself.
+    that it is; None for what was typed. asked_ns: when it was asked for; 0 for what plays by itself. acts_at_once: at
+    the next tick, so that it is not sent ahead.
     target_ns: when the beat is, as it was known when the event was sent; 0 until then.
     """
 
@@ -32,6 +34,7 @@ class Launch:
     cue: int | None = None
     asked_ns: int = 0
     target_ns: int = 0
+    acts_at_once: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """What the trace says of it."""
@@ -57,8 +60,8 @@ class Launches:
 
     def arm(self, launch: Launch) -> None:
         """Let an event wait; it takes the place of one that waits for the same beat, as only one could be seen."""
-        kind = launch.beat, type(launch.event)
-        self._drop([other for other in self.armed if (other.beat, type(other.event)) == kind], "another took its beat")
+        kind = launch.beat, _kind(launch.event)
+        self._drop([other for other in self.armed if (other.beat, _kind(other.event)) == kind], "another took its beat")
         self.armed = sorted([*self.armed, launch], key=lambda waiting: waiting.beat)
 
     def first_beat(self, now_ns: int, quantise: str) -> float:
@@ -82,13 +85,14 @@ class Launches:
 
     def due(self, now_ns: int) -> Launch | None:
         """The next launch to be sent now, once; None if it is too early for all."""
-        if not self.armed or not self._clock.is_running:
-            return None
-        target_ns = self._clock.time_of(self.armed[0].beat)
-        if target_ns - self.ahead_ns - self.early_ns > now_ns:
-            return None
-        self._released = replace(self.armed.pop(0), target_ns=target_ns)
-        return self._released
+        for launch in self.armed if self._clock.is_running else []:
+            target_ns = self._clock.time_of(launch.beat)
+            lead_ns = TICK_NS if launch.acts_at_once else self.ahead_ns + self.early_ns
+            if target_ns - lead_ns <= now_ns:
+                self.armed.remove(launch)
+                self._released = replace(launch, target_ns=target_ns)
+                return self._released
+        return None
 
     @property
     def next_target_ns(self) -> int | None:
@@ -135,3 +139,8 @@ class Launches:
             f"{len(sizes)}, off by {median(self.errors_ns) / 1e6:+.0f} ms in the median, "
             f"sizes {median(sizes) / 1e6:.0f} ms and {high / 1e6:.0f} ms (p95)"
         )
+
+
+def _kind(event: Event) -> Any:
+    """What there can be only one of at a beat: words, cuts, each dial."""
+    return event.name if isinstance(event, Dial) else type(event)

@@ -47,3 +47,19 @@ def test_two_nights_are_alike_although_no_message_takes_the_same_time(set_list, 
     blocks = min(len(one.story.cards), len(other.story.cards))
     assert words_by_block(one)[:blocks] == words_by_block(other)[:blocks]
     assert {words for _, words in words_by_block(one)[:blocks]} >= {f"words of bar {bar}" for bar in BARS}
+
+
+@pytest.mark.parametrize(("dial", "most_ms"), [("zoom", 62.5), ("brightness", 17.0)])
+def test_a_dial_turns_with_its_bar_whether_it_is_the_worlds_or_the_displays(tmp_path, dial, most_ms):
+    (tmp_path / "set.txt").write_text(f"turn | | turn={dial}:0.5 bar=4\n")
+    show = night(tmp_path / "set.txt", block_ms=150.0)
+    assert [line["beat"] for line in show.trace.of("launch")] == [12]
+    (launched,) = show.trace.of("launched")
+    assert abs(launched["error_ms"]) < most_ms
+
+
+def test_words_and_a_dial_share_a_beat(tmp_path):
+    (tmp_path / "set.txt").write_text("words | red | bar=4\nturn | | turn=zoom:0.5 bar=4\n")
+    show = night(tmp_path / "set.txt", block_ms=150.0)
+    assert sorted(line["name"] for line in show.trace.of("launch")) == ["turn", "words"]
+    assert len(show.trace.of("launched")) == 2

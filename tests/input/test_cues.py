@@ -9,7 +9,7 @@ from input.cues import Cue, CueError, parse_cue, read_cues
 from input.set_list import LOOK_NS, SetList
 from loop.stage.desk import CueDesk
 from tests.show.test_controls import FakeModel
-from world.event import Prompt, Scene
+from world.event import Dial, Prompt, Scene
 
 LINES = "\n# the opening\none | slow blue plasma\ntwo | red ripples | transition=8\nthree | red tunnel | cut\n"
 SECOND = 10**9
@@ -56,9 +56,19 @@ def test_a_cut_is_a_new_scene_and_any_other_cue_a_prompt():
     assert Cue("a", "red").event == Prompt("red")
 
 
+def test_a_cue_may_turn_a_dial_in_place_of_a_prompt():
+    assert parse_cue("near | | turn=zoom:0.4 quantise=beat") == Cue("near", "", quantise="beat", turn=("zoom", 0.4))
+    assert parse_cue("near | | turn=zoom:-0.5").event == Dial("zoom", -0.5)
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
+        ("near | | turn=zoom", "a dial and its value"),
+        ("near | | turn=zoom:nan", "a dial and its value"),
+        ("near | | turn=:1", "a dial and its value"),
+        ("near | blue rain | turn=zoom:1", "no prompt, cut or transition"),
+        ("near | | cut turn=zoom:1", "no prompt, cut or transition"),
         ("rain", "no name and prompt"),
         ("| blue rain", "no name and prompt"),
         ("rain | ", "the prompt is empty"),
