@@ -323,7 +323,7 @@ def is_compact_file(name: str) -> bool:
 def _check_sink(cache: CacheConfig, sink: int | None) -> None:
     """Raise WorldError for a sink that a folder's cache has no room for."""
     try:
-        replace(cache, sink=cache.sink if sink is None else sink)
+        cache.with_sink(sink)
     except ValueError as error:
         raise WorldError(str(error)) from None
 

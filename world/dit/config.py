@@ -104,10 +104,14 @@ class CacheConfig:
         """Latent frames that the buffer holds."""
         return self.slots or self.window
 
+    def with_sink(self, sink: int | None) -> CacheConfig:
+        """The same cache with a sink of so many latent frames, which is kept; None: as it is. Raises ValueError."""
+        return self if sink is None else replace(self, sink=sink, keep_sink=sink > 0)
+
     @property
     def rules(self) -> CacheRules:
         """What a recache follows from."""
-        keeps_sink, averages = self.keep_sink, self.sink_average > 0
+        keeps_sink, averages = self.keep_sink and self.sink > 0, self.sink_average > 0
         return CacheRules(self.window, self.sink, self.size, keeps_sink, self.clean_pass, averages, self.flush)
 
     @property

@@ -73,8 +73,9 @@ def configure(plan: Recognised, options: WorldOptions) -> DiffusionConfig:
     latents = LatentConfig(dit.in_dim, height // 8, width // 8, grid=(height // 16, width // 16))
     try:
         cache = replace(plan.cache, positions=options.positions or plan.cache.positions)
-        cache = cache if options.sink is None else replace(cache, sink=options.sink)
-        return DiffusionConfig(dit, cache, plan.sampler.beginning(step_counts(options.steps).first), latents)
+        return DiffusionConfig(
+            dit, cache.with_sink(options.sink), plan.sampler.beginning(step_counts(options.steps).first), latents
+        )
     except ValueError as error:
         raise WorldError(str(error)) from None
 
