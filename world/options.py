@@ -98,12 +98,12 @@ def step_counts(text: str | None) -> StepCounts:
     """What a text like `4`, or `first:4,then:2`, asks for; raises WorldError for another one."""
     if text is None:
         return StepCounts()
-    found = re.fullmatch(r"([1-9])|(?:first:([1-9]))?,?(?:then:([1-9]))?", text)
-    numbers = [int(number) if number else None for number in found.groups()] if found else []
-    if not any(numbers) or max(number or 0 for number in numbers) > MOST_STEPS or text[0] == "," or text[-1] == ",":
+    one = f"([1-{MOST_STEPS}])"
+    found = re.fullmatch(f"{one}|first:{one}(?:,then:{one})?|then:{one}", text)
+    if found is None:
         raise WorldError(f"steps {text!r}: expected 1 to {MOST_STEPS}, or first:4,then:2")
-    both, first, then = numbers
-    return StepCounts(first, both or then)
+    both, first, second, then = (int(number) if number else None for number in found.groups())
+    return StepCounts(first, both or second or then)
 
 
 def default_threads() -> int:

@@ -33,13 +33,27 @@ def add_bench_parsers(parser: argparse.ArgumentParser) -> None:
         ("leap", _add_leap_options, "how a leap looks beside an ordinary switch"),
         ("loop", _add_loop_options, "from flip to flip, with the model and without"),
         ("pace", _add_pace_options, "slower than real time, and at a speed that jumps"),
-        ("save", _add_loop_options, "what the saving of a session costs"),
+        ("save", _add_segment_options, "what the saving of a session costs"),
         ("soak", _add_soak_options, "a long show: what grows, what fails"),
         ("switch", _add_switch_options, "the ways to switch a prompt, side by side"),
     ):
         kind = kinds.add_parser(name, help=told)
         _add_measure_options(kind)
         add_options(kind)
+
+
+def measure_mistake(options: argparse.Namespace) -> str | None:
+    """Options of a measurement that mean nothing together; None if there are none."""
+    given = vars(options)
+    if given.get("against") and given["against"] == given["switch"]:
+        return f"--against {given['against']} compares {given['switch']} with itself: give another --switch"
+    if given.get("between_steps"):
+        unused = next((name for name in ("out", "window") if given[name]), None)
+        if unused:
+            return f"--between-steps makes no show: leave out --{unused}"
+        if given["prompt"]:
+            return "--between-steps has prompts of its own: leave out --prompt"
+    return None
 
 
 def _add_gpu_options(parser: argparse.ArgumentParser) -> None:
@@ -75,14 +89,18 @@ def _add_leap_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--between-steps", action="store_true", help=told)
 
 
-def _add_loop_options(parser: argparse.ArgumentParser) -> None:
+def _add_segment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--segments", type=accept.count, default=10, metavar="N", help="of each kind, in turn (10)")
     parser.add_argument(
         "--seconds", type=accept.segment_seconds, default=20.0, metavar="S", help="length of a segment (20)"
     )
+    add_reserve_option(parser)
+
+
+def _add_loop_options(parser: argparse.ArgumentParser) -> None:
+    _add_segment_options(parser)
     told = "options of play, such as '--osc 9000 --midi auto': with them, and without, instead of without a model"
     parser.add_argument("--inputs", type=accept.stage_options, default=(), metavar="'OPTIONS'", help=told)
-    add_reserve_option(parser)
 
 
 def _add_pace_options(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import NoReturn
 from loop.cli import accept
 from loop.cli.common_options import SCORES, add_overwrite_option, add_reserve_option, add_switch_option
 from loop.cli.files import file_mistakes
-from loop.cli.measure_options import add_bench_parsers, add_latency_options
+from loop.cli.measure_options import add_bench_parsers, add_latency_options, measure_mistake
 from loop.cli.session_options import (
     add_replay_options,
     add_session_options,
@@ -47,6 +47,8 @@ def parse_command_line(argv: list[str]) -> argparse.Namespace:
     if options.command == "play" and (mistake := session_mistake(options)):
         raise UsageError(mistake)
     for mistake in (*file_mistakes(options), *peer_mistakes(options)):
+        raise UsageError(mistake)
+    if mistake := measure_mistake(options):
         raise UsageError(mistake)
     if getattr(options, "patch", None) and options.programme is not None:
         raise UsageError("--patch marks the window that it is drawn in: measure without --programme")

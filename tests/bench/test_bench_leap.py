@@ -1,5 +1,6 @@
 """What `bench leap` says of a leap, and what the soak says of a world's rate."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from loop.__main__ import main
 from loop.cli.options import parse_command_line
 from loop.measure.leap.between_steps import dial_figures
-from loop.measure.leap.command import leap_figures
+from loop.measure.leap.command import _run_replay, leap_figures
 from loop.measure.leap.pictures import Jump, ShownFilm
 from loop.measure.shows import bench_soak
 from loop.measure.trace.analysis import mean_rate
@@ -28,6 +29,18 @@ def test_a_picture_changes_as_much_to_the_next_one_and_more_in_a_period_where_fr
     calm, jump = (shown.jump(shown_event) for shown, shown_event in ((ordinary, first(told)), (fast, first(told))))
     assert calm.to_next == jump.to_next == 1.0
     assert calm.in_a_period == 1.0 and jump.in_a_period == 3.0
+
+
+def test_the_first_block_of_a_film_may_have_fewer_frames():
+    told = [*event(1, "prompt", pump=1000, flip=1150)]
+    whole, shorter = (ShownFilm(recorded(*flips(120), *told), film) for film in (GREY[:40], GREY[2:40]))
+    jumps = [film.jump(first(told)) for film in (whole, shorter)]
+    assert jumps[1].places == tuple(place - 2 for place in jumps[0].places)
+
+
+def test_a_replay_that_fails_ends_the_measurement_with_its_own_last_words():
+    with pytest.raises(ChildProcessError, match=r"ended with status 2: the session is gone"):
+        _run_replay([sys.executable, "-c", "import sys; sys.exit(print('the session is gone', file=sys.stderr) or 2)"])
 
 
 def first(lines):

@@ -14,6 +14,7 @@ import pytest
 from loop.__main__ import main
 from loop.cli.options import parse_command_line
 from loop.cli.usage import UsageError
+from loop.cli.world_options import add_world_options
 from loop.measure.latency import run as latency
 from loop.measure.latency import shows as latency_shows
 from loop.measure.latency.shows import LatencyMeasurement
@@ -115,6 +116,12 @@ def test_pictures_without_the_library_for_them_get_one_clear_line(monkeypatch, t
         (["bench", "pace", "--world", "small"], "bench pace plays the test card at two speeds"),
         (["bench", "pace", "--probe-pace", "2"], "bench pace plays the test card at two speeds"),
         (["bench", "loop", "--seconds", "1"], "number of seconds from 3"),
+        (["bench", "loop", "--inputs", "--osc abc"], "--inputs: argument --osc: got 'abc'"),
+        (["bench", "save", "--inputs", "--osc 9000"], "unrecognized arguments: --inputs"),
+        (["latency", "--against", "auto"], "--against auto compares auto with itself"),
+        (["bench", "leap", "--between-steps", "--out", "a.png"], "--between-steps makes no show: leave out --out"),
+        (["bench", "leap", "--between-steps", "--window"], "--between-steps makes no show: leave out --window"),
+        (["bench", "leap", "--between-steps", "--prompt", "red"], "--between-steps has prompts of its own"),
     ],
 )
 def test_a_mistake_gets_one_clear_line_and_status_2(argv, told, capsys):
@@ -149,12 +156,30 @@ def test_words_always_differ_from_those_before():
 
 
 def test_every_option_of_the_world_reaches_the_show():
-    asked = ["--world", "probe", "--probe-block-ms", "70", "--seed", "5", "--prompt", "red", "--threads", "2"]
-    options = parse_command_line(["latency", *asked, "--picture", "64x48", "--probe-busy", "--probe-pace", "2,0.5"])
+    asked = [
+        "--world",
+        "probe",
+        "--device",
+        "cpu",
+        "--seed",
+        "5",
+        "--prompt",
+        "red",
+        "--threads",
+        "2",
+        "--speed",
+        "int8",
+    ]
+    asked += ["--picture", "64x48", "--sink", "0", "--steps", "first:4,then:2", "--positions", "absolute", "--dtype"]
+    asked += ["float32", "--decoder", "taehv", "--text-device", "offload", "--ranks", "2", "--probe-fps", "12"]
+    asked += ["--probe-frames", "6", "--probe-block-ms", "70", "--probe-recache-ms", "60", "--probe-busy"]
+    options = parse_command_line(["latency", *asked, "--probe-pace", "2,0.5", "--probe-pace-every", "5"])
     shown = parse_command_line(["play", *trial.play_arguments(options)])
-    alike = ("world", "seed", "prompt", "threads", "picture", "probe_block_ms", "probe_recache_ms", "probe_busy")
-    alike += ("probe_pace", "probe_pace_every")
-    assert [vars(shown)[name] for name in alike] == [vars(options)[name] for name in alike]
+    of_worlds, defaults = argparse.ArgumentParser(), parse_command_line(["play"])
+    add_world_options(of_worlds)
+    for name in vars(of_worlds.parse_args([])):
+        assert vars(options)[name] != vars(defaults)[name], f"this test leaves {name} as it is"
+        assert vars(shown)[name] == vars(options)[name]
     assert shown.headless and not parse_command_line(["play", *trial.play_arguments(with_window(options))]).headless
 
 

@@ -259,6 +259,15 @@ def test_a_fold_may_begin_at_the_window_before_a_renewed_sink():
     assert folded.step().digest == session.step().digest
 
 
+def test_a_fold_without_a_sink_needs_no_more_than_the_window_before_the_last_words():
+    world = tiny_world(CacheConfig(6, 0, 2))
+    session = world.session(1, "a red boat")
+    log = [session.step([Prompt("a green boat")] if number == 8 else []) for number in range(12)]
+    folded = world.session(1, "a red boat")
+    folded.fold(log[5:])
+    assert folded.step().digest == session.step().digest
+
+
 def test_a_fold_of_too_little_says_so():
     world = tiny_world()
     log = film(world.session(7, "first words"), {6: [Prompt("b")]})

@@ -112,6 +112,19 @@ def test_an_option_of_the_command_line_beats_the_description(folder):
     assert opened(folder, positions="relative").config.cache.positions == "relative"
 
 
+def test_a_sink_that_the_command_line_asks_for_is_kept_as_one_that_the_description_asks_for(folder):
+    CASES["self-forcing"].write(folder)
+    assert not opened(folder).config.cache.keep_sink
+    assert opened(folder, sink=3).config.cache.keep_sink
+
+
+def test_a_description_gives_a_family_without_a_clean_pass_one(folder):
+    CASES["streamdiffusion-v2"].write(folder)
+    assert not recognise(folder).cache.clean_pass
+    said(folder, "[sampler]\nclean = 0")
+    assert recognise(folder).cache.clean_pass
+
+
 def test_a_family_without_names_of_its_own_takes_the_only_file_there_is(folder):
     CASES["self-forcing"].write(folder)
     said(folder, "family = 'deep-sink'")
@@ -360,7 +373,7 @@ def test_steps_are_a_dial_that_is_logged_with_each_block(folder):
     assert steps_of(session, [Dial("steps", 1)]) == 1
 
 
-@pytest.mark.parametrize("text", ["0", "9", "first:", "then:2,first:1", ",", "first:2,", "two", ""])
+@pytest.mark.parametrize("text", ["0", "9", "first:", "then:2,first:1", ",", "first:2,", "first:4then:2", "two", ""])
 def test_steps_that_cannot_be_meant_are_refused(text):
     with pytest.raises(WorldError, match=r"expected 1 to 8, or first:4,then:2"):
         step_counts(text)

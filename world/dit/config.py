@@ -101,9 +101,12 @@ class CacheConfig:
             raise ValueError(f"positions {self.positions!r}: expected {' or '.join(POSITIONS)}")
 
     def with_sink(self, sink: int | None, average: float | None) -> CacheConfig:
-        """The same cache with another sink, and another average in it; None: as it is."""
-        sink = self.sink if sink is None else sink
-        return replace(self, sink=sink, sink_average=self.sink_average if average is None else average)
+        """The same cache with a sink of so many latent frames, which is kept, and another average in it.
+
+        None: as it is. Raises ValueError for what a cache cannot be.
+        """
+        changed = self if sink is None else replace(self, sink=sink, keep_sink=sink > 0)
+        return changed if average is None else replace(changed, sink_average=average)
 
     @property
     def size(self) -> int:
@@ -113,7 +116,7 @@ class CacheConfig:
     @property
     def rules(self) -> CacheRules:
         """What a recache follows from."""
-        keeps_sink, averages = self.keep_sink, self.sink_average > 0
+        keeps_sink, averages = self.keep_sink and self.sink > 0, self.sink_average > 0
         return CacheRules(self.window, self.sink, self.size, keeps_sink, self.clean_pass, averages, self.flush)
 
     @property

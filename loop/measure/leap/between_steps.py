@@ -31,8 +31,9 @@ def run_between_steps(options: Namespace) -> int:
     dials = [name for name in world.info.dials if name not in SESSION_DIALS]
     if not isinstance(world, DiffusionWorld) or not dials:
         raise UsageError(f"--between-steps turns a dial of a diffusion world: the world {options.world!r} has none")
-    steps = len(world.config.sampler.steps)
-    figures = {dial: dial_figures(world, dial, range(options.pairs), steps) for dial in dials}
+    steps, first = len(world.config.sampler.steps), trial.seed_of(options)
+    seeds = range(first, first + options.pairs)
+    figures = {dial: dial_figures(world, dial, seeds, steps) for dial in dials}
     for dial, rows in figures.items():
         for name, spreads in rows.items():
             print(f"\n{dial}, {name}")

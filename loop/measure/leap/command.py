@@ -59,12 +59,22 @@ def _play(options: Namespace, mode: str, segment: int, count: int) -> tuple[list
         show = trial.Show(arguments, trial.prompt_script(times), times[-1] + 1.5, session=session)
         recording = trial.run_show_with_retry(show)
         command = [sys.executable, "-m", "loop", "replay", str(session), "--out", str(film)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _run_replay(command)
         shown = ShownFilm(recording, np.load(film))
         jumps = [shown.jump(event) for event in shown_switches(recording)]
+        if not jumps:
+            raise ChildProcessError(f"none of {count} switches was shown: is the model slower than real time?")
         places = np.linspace(0, len(jumps[-1].places) - 1, STRIP).round().astype(int)
         pictures = [shown.film[jumps[-1].places[place]] for place in places]
         return jumps, np.concatenate(pictures, 1)
+
+
+def _run_replay(command: list[str]) -> None:
+    """Run `replay`; raises ChildProcessError, with its last line, if it fails."""
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no word of why"]
+        raise ChildProcessError(f"the replay of the show ended with status {done.returncode}: {last[0]}")
 
 
 def leap_figures(jumps: dict[str, list[Jump]]) -> dict[str, Any]:

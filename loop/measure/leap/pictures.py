@@ -31,14 +31,16 @@ class Jump:
 class ShownFilm:
     """The pictures that a show has shown, in order, and since when each was on the screen.
 
-    film: uint8 [T, Y, X, 3], all frames of the blocks that were shown, in order, as `replay --out` writes them.
+    film: uint8 [T, Y, X, 3], all frames of the blocks that were shown, in order, as `replay --out` writes them. The
+        first block may have fewer than the others.
     """
 
     def __init__(self, recording: Recording, film: np.ndarray) -> None:
         self.film, self._period_ns = film, round(recording.period_ms * MS)
         shown, size = new_frames(recording.flips), recording.header["block_frames"]
         blocks = list(dict.fromkeys(line["block"] for line in shown))
-        first = {block: place * size for place, block in enumerate(blocks)}
+        missing = max(0, len(blocks) * size - len(film))  # of the first block
+        first = {block: max(0, place * size - missing) for place, block in enumerate(blocks)}
         self._times_ns = [line["t_ns"] for line in shown]
         self._places = [first[line["block"]] + line["frame"] - line["block"] * size for line in shown]
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from loop.cli.options import parse_command_line
+from loop.cli.usage import UsageError
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
 from loop.measure.shows import trial
 from loop.measure.trace.analysis import flip_intervals_ms, late_ticks
@@ -42,6 +44,7 @@ def run_loop_bench(options: Namespace) -> int:
     """Measure, print, and write the JSON file if one was asked for."""
     asked = {"segments of each": options.segments, "seconds each": options.seconds, "reserve": options.reserve}
     asked |= {"inputs": " ".join(options.inputs)} if options.inputs else {}
+    _check_inputs(options)
     names = ("with the inputs", "without them") if options.inputs else ("with the model", "bare loop")
     head = print_environment(trial.configuration(options) | asked, trial.device_name(options))
     pairs: list[SegmentPair] = []
@@ -52,6 +55,14 @@ def run_loop_bench(options: Namespace) -> int:
         raise ChildProcessError("no segment ran to its end")
     print_loop_figures(loop_figures(pairs, names))
     return 0
+
+
+def _check_inputs(options: Namespace) -> None:
+    """Raise UsageError for inputs that no show would take."""
+    try:
+        parse_command_line(["play", *trial.play_arguments(options, *options.inputs)])
+    except UsageError as error:
+        raise UsageError(f"--inputs: {error}") from None
 
 
 def _measured_pairs(options: Namespace) -> Iterator[SegmentPair]:

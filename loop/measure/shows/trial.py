@@ -32,6 +32,11 @@ PROMPTS = (
     "purple grid moving up",
     "slow orange orbs",
 )
+# options of the world that are handed on as they were given
+_CHOICES = (
+    *("threads", "prompt", "speed", "sink", "sink_ema", "steps", "carry"),
+    *("positions", "decoder", "text_device", "ranks", "dtype"),
+)
 
 ScriptEntry = dict[str, Any]  # one line of a --script file
 Watch = Callable[[int], None]  # is given the number of the show's process
@@ -176,14 +181,10 @@ def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
     folder = Path(options.world)
     world = str(folder.resolve()) if folder.is_dir() else options.world
     given: list[object] = ["--world", world, "--device", options.device, "--seed", seed_of(options)]
-    given += ["--threads", options.threads] if options.threads else []
+    given += [
+        word for name in _CHOICES if (value := getattr(options, name)) is not None for word in (_option(name), value)
+    ]
     given += ["--picture", "x".join(map(str, options.picture))] if options.picture else []
-    given += ["--prompt", options.prompt] if options.prompt else []
-    given += ["--steps", options.steps] if options.steps else []
-    given += [] if options.carry is None else ["--carry", options.carry]
-    given += [] if options.sink_ema is None else ["--sink-ema", options.sink_ema]
-    of_folders = {"--positions": options.positions, "--decoder": options.decoder, "--dtype": options.dtype}
-    given += [word for pair in of_folders.items() if pair[1] for word in pair]
     given += ["--probe-fps", options.probe_fps, "--probe-frames", options.probe_frames]
     given += ["--probe-block-ms", options.probe_block_ms, "--probe-recache-ms", options.probe_recache_ms]
     paces = ",".join(f"{pace:g}" for pace in options.probe_pace)
@@ -191,6 +192,10 @@ def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
     given += ["--probe-busy"] if options.probe_busy else []
     given += [] if options.window else ["--headless"]
     return tuple(map(str, (*given, *more)))
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def bare_show(
@@ -214,6 +219,7 @@ def configuration(options: Namespace) -> dict[str, Any]:
     if options.world == "probe":
         shown |= {"fps": options.probe_fps, "frames a block": options.probe_frames}
         shown |= {"block ms": options.probe_block_ms, "recache ms": options.probe_recache_ms}
+    shown |= {name: value for name in _CHOICES if name != "prompt" and (value := getattr(options, name)) is not None}
     if options.world == "probe" and options.probe_pace:
         shown |= {"pace": options.probe_pace, "seconds at each": options.probe_pace_every}
     return shown | {"seed": seed_of(options)}

@@ -55,8 +55,8 @@ def read_description(folder: Path) -> Description:
     except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         raise WorldError(f"{path} cannot be used: {why}") from None
-    if sampler.pop("has_clean_pass", True) is False:
-        memory["clean_pass"] = False
+    if "clean" in content.get("sampler", {}):
+        memory["clean_pass"] = "clean" in sampler
     return Description(**top, sampler=sampler, cache=memory, picture=picture.get("size"), fps=picture.get("fps"))
 
 
@@ -126,7 +126,7 @@ def _flag(value: object) -> bool:
 def _clean(value: object) -> dict[str, Any]:
     """The timestep of the clean pass; "none" where there is none, and a recache encodes at 0."""
     if value == "none":
-        return {"has_clean_pass": False}
+        return {}
     try:
         return {"clean": _number(0, 999)(value)}
     except ValueError:

@@ -77,10 +77,9 @@ def _lora(folder: Path, family: Family, said: Description) -> Path | None:
 
 def _numbers(folder: Path, family: Family, said: Description) -> tuple[CacheConfig, SamplerConfig]:
     """The memory and the steps: those of the family, but for what world.toml says."""
-    has_sink = said.cache.get("sink", family.cache.sink) > 0
+    sink = said.cache.get("sink", family.cache.sink)
     try:
-        # a cache without a sink has none to keep
-        cache = replace(family.cache, **said.cache, keep_sink=has_sink)
+        cache = replace(family.cache, **said.cache, keep_sink=sink > 0)
         return cache, replace(family.sampler, **said.sampler)
     except ValueError as error:
         raise WorldError(f"{folder / NAME} cannot be used: {error}") from None
