@@ -70,7 +70,8 @@ def apply_events(
         elif isinstance(event, Rewind):
             raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
     is_switch = not scene and after.words != conditions.words
-    grip = grip_of(after.dials, ranges) if is_switch else 1.0
+    began = earlier[0][1] if earlier else after  # a dial that came between its steps changed no cache any more
+    grip = grip_of(began.dials, ranges) if is_switch else 1.0
     return Boundary(after, scene, is_switch, renew or grip < 1, recalled, grip, tuple(earlier))
 
 

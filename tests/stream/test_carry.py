@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.support.tiny import digests, tiny_world
-from world.block import Made, Snapshot
-from world.boundary import cut_if_loose
+from world.block import Conditions, Made, Snapshot
+from world.boundary import apply_events, cut_if_loose
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig
 from world.event import Dial, Prompt, Recall, Scene
@@ -135,3 +135,8 @@ def test_a_sink_with_clamped_positions_is_turned_after_it_was_made_anew():
     front._sink_at = None
     front.attend(bank.state.end - 2, 2)
     assert (kept == front.keys[0][:, :2]).all()
+
+
+def test_a_grip_that_is_turned_between_the_steps_of_a_block_comes_too_late_for_its_words():
+    late = apply_events(Conditions("a", 1), [Prompt("b"), Dial("grip", 0.25, step=1)], 5, grip_dial(None, 8))
+    assert late.switch and late.grip == 1.0 and not late.renew
