@@ -172,7 +172,19 @@ def test_every_option_of_the_world_reaches_the_show():
     ]
     asked += ["--picture", "64x48", "--sink", "0", "--steps", "first:4,then:2", "--positions", "absolute", "--dtype"]
     asked += ["float32", "--decoder", "taehv", "--text-device", "offload", "--ranks", "2", "--probe-fps", "12"]
-    asked += ["--probe-frames", "6", "--probe-block-ms", "70", "--probe-recache-ms", "60", "--probe-busy"]
+    asked += [
+        "--probe-frames",
+        "6",
+        "--probe-block-ms",
+        "70",
+        "--probe-recache-ms",
+        "60",
+        "--probe-busy",
+        "--carry",
+        "3",
+        "--sink-ema",
+        "0.9",
+    ]
     options = parse_command_line(["latency", *asked, "--probe-pace", "2,0.5", "--probe-pace-every", "5"])
     shown = parse_command_line(["play", *trial.play_arguments(options)])
     of_worlds, defaults = argparse.ArgumentParser(), parse_command_line(["play"])
