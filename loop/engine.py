@@ -74,6 +74,8 @@ class Engine:
         self._frame: FrameMark | None = None
         self._due_ns: int | None = None  # when that frame was due
         self._admission, self._switching = Admission(), Switching(self.model, self.peers)
+        launches = self.controls.desk.launches
+        launches.at_once, launches.at_once_ns = DISPLAY_DIALS, TICK_NS
         instruments = self.controls.instruments
         self.out.ledger.watch(lambda stamp: instruments.stamped(stamp.number, stamp.stage, stamp.t_ns, stamp.detail))
         if self.peers:

@@ -9,7 +9,6 @@ from input.action import Command, FireCue, StagePrompt
 from input.beat import BeatClock, bar_text
 from input.cues import BEATS_PER_BAR, MOST_BLOCKS, QUANTISE, Cue
 from input.set_list import SetList
-from loop.screen.display_dials import DISPLAY_DIALS
 from loop.stage.launches import Launch, Launches
 from loop.supervise.model import Model
 from world.event import Dial, Event, Prompt, Scene
@@ -215,7 +214,7 @@ class CueDesk:
         self.next_by_hand = None
         assert self.set_list is not None, "a cue is in a set list"
         self.set_list.fired(index)
-        return self._launch(_launch_of(cue, source, quantise, transition, index), t_ns)
+        return self._launch(Launch(cue.event, cue.name, source, quantise, 0, transition, index), t_ns)
 
     def _launch(self, launch: Launch, t_ns: int) -> list[Fired]:
         """Send an event at once, or let it wait for its beat if there is one to wait for."""
@@ -247,7 +246,7 @@ class CueDesk:
             if cue.bar and now - LATE_BEATS <= beat <= now + AHEAD_BEATS and key not in self._played:
                 self._played.add(key)
                 transition = cue.transition or self.transition
-                self.launches.arm(replace(_launch_of(cue, "bar", "bar", transition, index), beat=beat))
+                self.launches.arm(Launch(cue.event, cue.name, "bar", "bar", beat, transition, index))
 
     def _cancel(self) -> None:
         if not self.launches.cancel():
@@ -261,9 +260,3 @@ class CueDesk:
             self._played.clear()
         elif command in (Command.NUDGE_EARLIER, Command.NUDGE_LATER):
             self.clock.nudge(NUDGE_NS if command is Command.NUDGE_LATER else -NUDGE_NS)
-
-
-def _launch_of(cue: Cue, source: str, quantise: str, transition: int, index: int) -> Launch:
-    """The launch of a cue, for a beat that is not known yet."""
-    at_once = cue.turn is not None and cue.turn[0] in DISPLAY_DIALS
-    return Launch(cue.event, cue.name, source, quantise, 0, transition, index, acts_at_once=at_once)

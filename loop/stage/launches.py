@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from math import ceil
 from statistics import median
 from typing import Any
 
 from input.beat import BeatClock, bar_text
-from loop.timing.clock import TICK_NS
 from world.event import Dial, Event
 
 KEPT = 1000  # errors of launches
@@ -20,8 +20,7 @@ class Launch:
     """An event that is armed for a beat.
 
     beat: counted from beat 0 of the clock. transition: blocks over which its words come in. cue: the index of the cue
-    that it is; None for what was typed. asked_ns: when it was asked for; 0 for what plays by itself. acts_at_once: at
-    the next tick, so that it is not sent ahead.
+    that it is; None for what was typed. asked_ns: when it was asked for; 0 for what plays by itself.
     target_ns: when the beat is, as it was known when the event was sent; 0 until then.
     """
 
@@ -34,7 +33,6 @@ class Launch:
     cue: int | None = None
     asked_ns: int = 0
     target_ns: int = 0
-    acts_at_once: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """What the trace says of it."""
@@ -45,12 +43,14 @@ class Launches:
     """What waits for the beat, and how well what was sent has met it. Owned by the cue desk.
 
     ahead_ns: the measured time from a prompt to its first pixel. early_ns: launches are sent earlier by so much, since
-    they name the block that they are for. armed: what waits, the next first.
+    they name the block that they are for. at_once: dials that act without the model, sent `at_once_ns` ahead only.
+    armed: what waits, the next first.
     errors_ns: of the launches that were seen: when the first frame was shown less when the beat was.
     """
 
     def __init__(self, clock: BeatClock) -> None:
-        self.ahead_ns = self.early_ns = 0
+        self.ahead_ns = self.early_ns = self.at_once_ns = 0
+        self.at_once: Collection[str] = ()
         self.armed: list[Launch] = []
         self.errors_ns: deque[int] = deque(maxlen=KEPT)
         self._clock = clock
@@ -87,12 +87,15 @@ class Launches:
         """The next launch to be sent now, once; None if it is too early for all."""
         for launch in self.armed if self._clock.is_running else []:
             target_ns = self._clock.time_of(launch.beat)
-            lead_ns = TICK_NS if launch.acts_at_once else self.ahead_ns + self.early_ns
-            if target_ns - lead_ns <= now_ns:
+            if target_ns - self._lead_ns(launch.event) <= now_ns:
                 self.armed.remove(launch)
                 self._released = replace(launch, target_ns=target_ns)
                 return self._released
         return None
+
+    def _lead_ns(self, event: Event) -> int:
+        is_at_once = isinstance(event, Dial) and event.name in self.at_once
+        return self.at_once_ns if is_at_once else self.ahead_ns + self.early_ns
 
     @property
     def next_target_ns(self) -> int | None:
