@@ -175,7 +175,7 @@ def test_what_the_card_does_not_know_cannot_be_gone_back_to():
 @pytest.mark.parametrize("cache", CACHES)
 def test_the_card_and_a_real_world_give_the_same_facts_to_every_block(cache, seed, monkeypatch):
     """The same random script: switches in line and ahead, rebuilds, scenes, blocks abandoned and taken back."""
-    monkeypatch.setattr("world.probe.STEPS", 2)  # those of the tiny world
+    monkeypatch.setattr(ProbeSession, "steps", 2)  # those of the tiny world
     real, spent = tiny_world(CACHES[cache]), []
     config, kinds = real.config.cache, (Prompt, Rebuild, Scene)
     options = ProbeOptions(frames=config.block, block_ms=90, recache_ms=70)
