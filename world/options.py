@@ -56,14 +56,9 @@ class ProbeOptions:
 class WorldOptions:
     """The options of `open_world`, which explains them.
 
-    speed: "exact", "fast", "fp8", "int8"; None for what suits the device.
     threads: CPU threads for torch. Opening a world does not apply it, since the whole process has one such number: the
         process that runs the model does (`zoo.open_in_own_process`).
-    sink: latent frames that stay in the window for good; None for the world's own number.
     ranks: processes that make each block together, on a GPU each.
-    steps: as `step_counts` reads it; None for as many as the model was made for.
-    sink_ema: what the sink keeps of itself at each frame that leaves the window; None for the world's own rule.
-    carry: latent frames of the window that survive new words; None for all.
     """
 
     name: str = "small"
