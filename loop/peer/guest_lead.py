@@ -16,7 +16,7 @@ SHRINK_NS = 1_000_000  # in each period in which nobody lags
 
 
 class GuestLead:
-    """Follows the delays that guests measure: longer at once where one lags, shorter slowly. Owned by a Hosting.
+    """Follows the delays that guests measure: longer by all of it where one lags, shorter slowly. Owned by a Hosting.
 
     ns: the lead, from LEAST_NS to MOST_NS nanoseconds.
     """
