@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-RECENT = 8  # blocks whose costs are planned with; one of them may be a spike, which is not
+RECENT = 8  # blocks whose costs are planned with, all but the largest cost, which may be a spike
 BELIEVED = 2  # blocks that must have been measured: what a process does for the first time takes longer
 FULL = 0.95  # of the time that a block plays, the most that its work may take
 EASY = 0.85  # a step comes back once the work with it would take no more than this
@@ -14,8 +14,11 @@ RELEASE = 12  # blocks in a row
 
 @dataclass(frozen=True)
 class BlockTimes:
-    """What a block took. step: each denoising step; first: what follows until its first frame can be shown; rest: until
-    its clean pass is done."""
+    """What a block took, in nanoseconds.
+
+    step: each denoising step. first: from the last step until its first frame can be shown. rest: from the last step
+    until its clean pass is done.
+    """
 
     step: int
     first: int
