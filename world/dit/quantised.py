@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -59,15 +60,36 @@ class Float8Linear(EightBitLinear):
 
 
 class Int8Linear(EightBitLinear):
-    """In int8, which GPUs before the 4000 series multiply too."""
+    """In int8, which GPUs before the 4000 series multiply too.
+
+    A CPU that cannot multiply it exactly computes in float32, which holds these sums exactly, or nearly so.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__(weight, bias)
+        self.cpu_is_exact = cpu_multiplies_exactly()  # asked here, since a compiled forward should not try it
 
     def quantise(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         scale = rows.abs().amax(-1, keepdim=True).float().clamp(min=TINY) / LARGEST_INT8
         return (rows.float() / scale).round().to(torch.int8), scale
 
     def product(self, rows: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-        product = torch._int_mm(rows, self.weight.t()).float() * scale * self.scale
+        if rows.device.type != "cpu" or self.cpu_is_exact:
+            product = torch._int_mm(rows, self.weight.t()).float()
+        else:
+            product = F.linear(rows.float(), self.weight.float())
+        product = product * scale * self.scale
         return (product if self.bias is None else product + self.bias).to(dtype)
+
+
+@cache
+def cpu_multiplies_exactly() -> bool:
+    """Whether products of int8 are exact on this CPU; the largest ones are tried, once.
+
+    Without its instructions for them (VNNI), an x86 CPU adds pairs of products in 16 bits, where they do not fit.
+    """
+    largest = torch.full((32, 64), int(LARGEST_INT8), dtype=torch.int8)
+    return bool((torch._int_mm(largest, largest.t()) == 64 * int(LARGEST_INT8) ** 2).all())
 
 
 def _float(bias: Tensor | None) -> Tensor | None:
