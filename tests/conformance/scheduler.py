@@ -40,7 +40,10 @@ def converted(schedule: NoiseSchedule, given: dict[str, Tensor]) -> dict[str, Te
 
 
 def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
-    """The largest absolute error of each output, for each shift of the case."""
+    """The largest absolute error of each output, for each shift of the case; of timesteps as a share of the grid.
+
+    The last bit of a timestep near 1000 is worth more than the tolerance, and CPUs differ in it.
+    """
     errors = {}
     for prefix in sorted({name.split(".sigmas")[0] for name in tensors if name.endswith(".sigmas")}):
         given = {name.removeprefix(prefix + "."): t for name, t in tensors.items() if name.startswith(prefix + ".")}
@@ -55,4 +58,9 @@ def check(tensors: dict[str, Tensor], case: dict[str, Any]) -> dict[str, float]:
             # the nominal steps of a warped list are stated in the tensor's description only
             nominal = json.loads(re.search(r"\[.*\]", case["tensors"][f"{prefix}.{name}"])[0])
             errors[f"{prefix}.{name}"] = difference(torch.tensor(schedule.warp(nominal)), given[name])
-    return errors
+    return {name: error / TIMESTEPS if is_time(name) else error for name, error in errors.items()}
+
+
+def is_time(name: str) -> bool:
+    """Whether an output holds timesteps."""
+    return name.endswith((".timesteps", ".score_t")) or ".warped." in name
