@@ -74,12 +74,14 @@ class Int8Linear(EightBitLinear):
         return (rows.float() / scale).round().to(torch.int8), scale
 
     def product(self, rows: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-        if rows.device.type != "cpu" or self.cpu_is_exact:
-            product = torch._int_mm(rows, self.weight.t()).float()
-        else:
-            product = F.linear(rows.float(), self.weight.float())
-        product = product * scale * self.scale
+        product = self._sums(rows) * scale * self.scale
         return (product if self.bias is None else product + self.bias).to(dtype)
+
+    def _sums(self, rows: Tensor) -> Tensor:
+        """Whole numbers as float32, [n, out]."""
+        if rows.device.type != "cpu" or self.cpu_is_exact:
+            return torch._int_mm(rows, self.weight.t()).float()
+        return F.linear(rows.float(), self.weight.float())
 
 
 @cache
