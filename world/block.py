@@ -100,11 +100,17 @@ Pass = Recached | Denoised | Remade | Made | Clean
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a block is made under: words, seed, and the world dials that were ever touched."""
+    """What a block is made under: words, seed, and the world dials that were ever touched.
+
+    left: the words that were left for these, while these are pressed on; pressed_until: the first block at which they
+    are not pressed on any more.
+    """
 
     words: Words
     seed: int
     dials: dict[str, float] = field(default_factory=dict)
+    left: Words | None = None
+    pressed_until: int = 0
 
 
 @dataclass(frozen=True)

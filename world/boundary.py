@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from world.block import Conditions
 from world.event import Blend, Dial, Event, Prompt, Rebuild, Recall, Rewind, Scene
-from world.info import DialRange, grip_of
+from world.info import PRESSED_BLOCKS, DialRange, grip_of, press_of
 from world.past_block import PastBlock
 from world.prompt_mix import Words
 from world.seeds import mix
@@ -72,7 +72,19 @@ def apply_events(
     is_switch = not scene and after.words != conditions.words
     began = earlier[0][1] if earlier else after  # a dial that came between its steps changed no cache any more
     grip = grip_of(began.dials, ranges) if is_switch else 1.0
+    if is_switch:
+        after = _pressed(conditions, after, index, press_of(began.dials, ranges))
+    elif scene or renew or index >= after.pressed_until:
+        after = replace(after, left=None, pressed_until=0)
+    earlier = [(step, replace(c, left=after.left, pressed_until=after.pressed_until)) for step, c in earlier]
     return Boundary(after, scene, is_switch, renew or grip < 1, recalled, grip, tuple(earlier))
+
+
+def _pressed(before: Conditions, after: Conditions, index: int, press: float) -> Conditions:
+    """`after`, whose new words are pressed on from block `index` on; a mix of words comes step by step, and is not."""
+    if press > 0 and isinstance(before.words, str) and isinstance(after.words, str):
+        return replace(after, left=before.words, pressed_until=index + PRESSED_BLOCKS)
+    return replace(after, left=None, pressed_until=0)
 
 
 def cut_if_loose(event: Event, words: Words | None, grip: float) -> Event:

@@ -10,8 +10,11 @@ from world.invisible import without_invisible, without_strays
 
 STEPS_DIAL = "steps"  # the dial that says in how many denoising steps a block is made
 GRIP_DIAL = "grip"  # the dial that says how much of the window survives new words
-SESSION_DIALS = (STEPS_DIAL, GRIP_DIAL)  # no inputs of the model, which may jump
+PRESS_DIAL = "press"  # the dial that says how strongly new words are pressed on
+SESSION_DIALS = (STEPS_DIAL, GRIP_DIAL, PRESS_DIAL)  # no inputs of the model, which may jump
 MOST_STEPS = 8  # that anybody can ask for
+MOST_PRESS = 4.0
+PRESSED_BLOCKS = 4  # that new words are pressed on for
 
 WordGroups = tuple[tuple[str, tuple[str, ...]], ...]  # headings with their words
 
@@ -56,6 +59,16 @@ def grip_dial(carry: int | None, window: int) -> dict[str, DialRange]:
 def grip_of(dials: Mapping[str, float], ranges: Mapping[str, DialRange]) -> float:
     """How much of the window new words keep under these dials, 0 to 1; all of it in a world without the dial."""
     return dials.get(GRIP_DIAL, ranges[GRIP_DIAL].rest) if GRIP_DIAL in ranges else 1.0
+
+
+def press_dial(rest: float) -> dict[str, DialRange]:
+    """The dial of a world that presses new words on by `rest` unless somebody turns it."""
+    return {PRESS_DIAL: DialRange(0.0, MOST_PRESS, rest)}
+
+
+def press_of(dials: Mapping[str, float], ranges: Mapping[str, DialRange]) -> float:
+    """How strongly new words are pressed on under these dials; 0 in a world without the dial."""
+    return dials.get(PRESS_DIAL, ranges[PRESS_DIAL].rest) if PRESS_DIAL in ranges else 0.0
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ class WorldOptions:
     ranks: int = 1
     steps: str | None = None
     carry: int | None = None
+    press: float | None = None
     sink_ema: float | None = None
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 

@@ -267,6 +267,8 @@ def check_options(options: WorldOptions) -> None:
         raise WorldError("steps are those of a model: the test card has none")
     if options.name == "probe" and options.carry is not None:
         raise WorldError("carry is for worlds with a model: the test card has no window")
+    if options.name == "probe" and options.press is not None:
+        raise WorldError("press is for worlds with a model: the test card has none")
     if options.name != "probe":
         form_of(options.name).check_picture(options.picture)
         form = form_of(options.name).with_sink(options.sink)

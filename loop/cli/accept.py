@@ -17,7 +17,7 @@ from net.message import MAX_NAME
 from net.schema import NetError
 from net.transport import DEFAULT_ADDRESS, parse_place
 from world.event import clean_text
-from world.info import WorldError
+from world.info import MOST_PRESS, WorldError
 from world.options import SPEEDS, step_counts
 
 GPU_SECTIONS = (  # what `bench gpu` can measure
@@ -147,6 +147,15 @@ def share(text: str) -> float:
     except ValueError:
         value = -1.0
     return value if 0 <= value < 1 else _fail(text, "a number from 0 to below 1, such as 0.99")
+
+
+def press(text: str) -> float:
+    """How strongly new words are pressed on."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    return value if 0 <= value <= MOST_PRESS else _fail(text, f"a number from 0 to {MOST_PRESS:g}, such as 1.5")
 
 
 def blocks(text: str) -> int:

@@ -72,6 +72,7 @@ def test_a_world_of_another_kind_plays_from_its_file_alone(tmp_path):
         "wind",
         "steps",
         "grip",
+        "press",
     }
     session, state = world.session(seed=3, prompt="roses"), world.decoder.start()
     for events in ([], [Prompt("the pond"), Dial("wind", 2.0)], []):

@@ -31,7 +31,7 @@ def test_the_bundled_world_says_what_it_is(world):
     info = world.info
     assert (info.name, info.fps, info.block_frames, info.picture) == ("small", 24.0, 6, (224, 128))
     assert {"blue", "crimson", "ripples", "slow"} <= set(info.vocabulary)
-    assert set(info.dials) == {"pan_x", "pan_y", "zoom", "energy", "steps", "grip"}
+    assert set(info.dials) == {"pan_x", "pan_y", "zoom", "energy", "steps", "grip", "press"}
 
 
 def test_a_block_is_six_frames_of_the_picture(world):

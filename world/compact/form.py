@@ -14,7 +14,7 @@ from typing import Any
 
 from world.compact.geometry import Geometry
 from world.compact.language import Language
-from world.info import DialRange, WorldError, WorldInfo
+from world.info import MOST_PRESS, DialRange, WorldError, WorldInfo
 
 FORMAT = 1  # grows when a file of today could no longer be read
 KEY = "neverblink"  # the entry of the metadata that holds the description
@@ -28,7 +28,7 @@ class WorldForm:
 
     dials: by name, in the order of the conditioner's inputs. steps, shift: of the sampler. window, sink: in blocks.
     text_width: of the text encoder. head_width: channels of the head's convolutions. has_scales: whether each component
-    of the latents has a scale of its own.
+    of the latents has a scale of its own. press: how strongly new words are pressed on.
     """
 
     geometry: Geometry
@@ -41,6 +41,7 @@ class WorldForm:
     text_width: int = 128
     head_width: int = 96
     has_scales: bool = False
+    press: float = 0.0
 
     def __post_init__(self) -> None:
         g = self.geometry
@@ -50,6 +51,8 @@ class WorldForm:
             raise ValueError(f"steps {self.steps}: expected some from 1000 down to 1")
         if not 0 <= self.sink < self.window <= 64:
             raise ValueError(f"window {self.window}, sink {self.sink}: expected a window of up to 64 with room in it")
+        if not 0 <= self.press <= MOST_PRESS:
+            raise ValueError(f"press {self.press}: expected 0 to {MOST_PRESS:g}")
         if not 0 < self.shift <= 100:
             raise ValueError(f"shift {self.shift}: expected more than 0")
         if not all(type(width) is int and 4 <= width <= 4096 for width in (self.text_width, self.head_width)):

@@ -20,7 +20,7 @@ from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.device import resolve
 from world.dit.speed import accelerate, speed_for
-from world.info import WorldError, grip_dial, steps_dial
+from world.info import WorldError, grip_dial, press_dial, steps_dial
 from world.options import WorldOptions, step_counts
 
 
@@ -73,7 +73,8 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     speed = speed_for(device, options.speed, model.dit.dtype)
     transformer = accelerate(model.dit, config, device, speed)
     info = form.info(options.name)
-    of_session = {**steps_dial(steps.then or len(form.steps)), **grip_dial(options.carry, form.window)}
+    press = press_dial(form.press if options.press is None else options.press)
+    of_session = {**steps_dial(steps.then or len(form.steps)), **grip_dial(options.carry, form.window), **press}
     info = replace(info, dials={**info.dials, **of_session})
     return DiffusionWorld(config, transformer, world.encode, world.decoder, info, model.condition, device)
 

@@ -15,14 +15,14 @@ from world.cache_work import Recache, Remake, Work
 from world.diffusion.encoded_prompts import EncodedPrompt, EncodedPrompts
 from world.diffusion.memory import StreamMemory
 from world.diffusion.model import DiffusionModel
-from world.dit.cache import BankPair
-from world.dit.denoise import Sampler, Samplers
+from world.dit.cache import BankPair, CachedPass
+from world.dit.denoise import Sampler, Samplers, pressed_on
 from world.dit.device import finish, upload
 from world.dit.dit import TimeEmbeddings
 from world.dit.noise import normal
 from world.event import Dial, Event, words_of
 from world.fold import logged_line, passes_to_restore
-from world.info import STEPS_DIAL, WorldError
+from world.info import PRESS_DIAL, STEPS_DIAL, WorldError
 from world.prompt_mix import Words
 from world.switch_state import SPARE, SwitchState
 
@@ -258,8 +258,10 @@ class DiffusionSession:
             condition = self._prompts.condition(now.words, [now.dials] * frames)
 
         def predict(x: Tensor, timestep: float) -> Tensor:
-            attend = self.banks.front.attend(start, frames)
-            return self._model.dit.predict(x, self._times.modulation(timestep, condition), words, attend)
+            attend, strength = self.banks.front.attend(start, frames), self._press(now)
+            left = self._predict_left(now, x, timestep, attend) if strength else None
+            made = self._model.dit.predict(x, self._times.modulation(timestep, condition), words, attend)
+            return made if left is None else pressed_on(made, left, strength)
 
         def noise(step: int) -> Tensor:
             drawn = self._drawn.pop((now.seed, index, step), None)
@@ -274,6 +276,23 @@ class DiffusionSession:
                 x0 = next(steps)
             self._steps = (step + 1, len(sampler.timesteps))
             yield x0
+
+    def _press(self, conditions: Conditions) -> float:
+        """How strongly the words are pressed on; 0 where they are not new any more."""
+        if conditions.left is None:
+            return 0.0
+        return self._prompts.dial_values(conditions.dials).get(PRESS_DIAL, 0.0)
+
+    def _predict_left(self, now: Conditions, x: Tensor, timestep: float, attend: CachedPass) -> Tensor:
+        """What the words that were left would make of `x`, over the cache that was made under the new ones.
+
+        What this writes to the cache is overwritten by the same step under the new words.
+        """
+        assert now.left is not None
+        condition = self._prompts.condition(now.left, [now.dials] * self._config.cache.block)
+        modulation = self._times.modulation(timestep, condition)
+        made = self._model.dit.predict(x, modulation, self._prompts[now.left].words, attend)
+        return made.clone()  # a captured pass writes its result to the same place again
 
     def _sampler(self, conditions: Conditions, start: int) -> Sampler:
         """The steps of a block that begins at latent frame `start`."""

@@ -15,7 +15,7 @@ from world.dit.config import DiffusionConfig, LatentConfig
 from world.dit.device import free_gib, resolve, working_dtype
 from world.dit.parallel import shared_config
 from world.dit.speed import accelerate, speed_for
-from world.info import DialRange, WorldError, WorldInfo, grip_dial, steps_dial
+from world.info import DialRange, WorldError, WorldInfo, grip_dial, press_dial, steps_dial
 from world.options import WorldOptions, step_counts
 from world.wan.family.picture import checked_picture
 from world.wan.family.recognise import FPS, Recognised
@@ -98,7 +98,7 @@ def wan_info(sizes: DiffusionConfig, decoder_memory: int, name: str = "longlive"
 def _dials(sizes: DiffusionConfig, options: WorldOptions) -> dict[str, DialRange]:
     """The dials of a Wan world, at rest as the user has asked."""
     steps = step_counts(options.steps).then or len(sizes.sampler.steps)
-    return {**steps_dial(steps), **grip_dial(options.carry, sizes.cache.window)}
+    return {**steps_dial(steps), **grip_dial(options.carry, sizes.cache.window), **press_dial(options.press or 0.0)}
 
 
 def _place_for_text(sizes: DiffusionConfig, setting: Setting, device: torch.device) -> str:

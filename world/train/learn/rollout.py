@@ -15,7 +15,9 @@ from world.compact.model import HEAD_DIM, CompactModel
 from world.compact.small import SMALL
 from world.compact.text import tokenize
 from world.dit.attend import attention
+from world.dit.denoise import pressed_on
 from world.dit.rope import rotate, rotation
+from world.info import PRESSED_BLOCKS
 
 PLAYED_SIGMAS = tuple(SMALL.shift * t / (1000 + (SMALL.shift - 1) * t) for t in SMALL.steps)
 BlockKeys = list[tuple[Tensor, Tensor]]  # keys and values of one block in each layer, [B, N, heads, head_dim]
@@ -28,7 +30,8 @@ class SamplingRecipe:
     """How blocks are denoised.
 
     sigmas: noise levels from high to low. guidance: 1 is none. renoise: each step gets fresh noise, as few-step models
-    are used; otherwise it gets the noise that the step before has left. window, sink: in blocks.
+    are used; otherwise it gets the noise that the step before has left. window, sink: in blocks. press: how strongly
+    new texts are pressed on (world.dit.denoise.pressed_on), for PRESSED_BLOCKS; not together with guidance.
     """
 
     sigmas: tuple[float, ...] = PLAYED_SIGMAS
@@ -36,6 +39,7 @@ class SamplingRecipe:
     renoise: bool = True
     window: int = 8
     sink: int = 1
+    press: float = 0.0
 
 
 class CachedAttention:
@@ -76,12 +80,14 @@ class Streams:
         self.model, self.recipe, self.generator = model, recipe, generator
         self.caches: list[list[BlockKeys]] = [[], []]
         self.cached_blocks: list[tuple[Tensor, Tensor]] = []  # latents [B, 1, C, h, w] and dials [B, 1, 4]
-        self.block_count = 0
+        self.block_count = self.pressed_until = 0
+        self.prompts: list[Prompts] = []
         self.set_texts(texts)
 
     def set_texts(self, texts: Sequence[str] | Tensor) -> None:
         """Use new texts from the next block on; the caches stay as they are."""
-        self.texts, self.count = texts, len(texts)
+        self.left, self.texts, self.count = self.prompts, texts, len(texts)
+        self.pressed_until = self.block_count + PRESSED_BLOCKS if self.left and self.recipe.press else 0
         self.encode_texts()
 
     def encode_texts(self) -> None:
@@ -91,7 +97,8 @@ class Streams:
 
     def clear_cache(self) -> None:
         """Empty the caches: the next block starts a new stream."""
-        self.caches, self.cached_blocks, self.block_count = [[] for _ in self.caches], [], 0
+        self.caches, self.cached_blocks = [[] for _ in self.caches], []
+        self.block_count = self.pressed_until = 0
 
     def fork(self) -> Streams:
         """A copy that continues on its own, with the same noise."""
@@ -143,6 +150,9 @@ class Streams:
     def predict(self, x: Tensor, level: float, dials: Tensor) -> Tensor:
         """x0 from x [B, n, C, h, w] at one noise level, with the recipe's guidance."""
         outs = [self._call(number, x, level, dials, self.caches[number])[0] for number in range(len(self.prompts))]
+        if self.block_count < self.pressed_until:
+            left = self._call_under(self.left[0], x, level, dials, self.caches[0])[0]
+            return pressed_on(outs[0], left, self.recipe.press)
         return outs[0] if len(outs) == 1 else outs[1] + self.recipe.guidance * (outs[0] - outs[1])
 
     @torch.no_grad()
@@ -180,7 +190,12 @@ class Streams:
         self, number: int, x: Tensor, level: float, dials: Tensor, cached: list[BlockKeys]
     ) -> tuple[Tensor, list[BlockKeys]]:
         """One pass under the prompts of a `number`: the prediction, and the keys and values of each new block."""
-        words, pooled = self.prompts[number]
+        return self._call_under(self.prompts[number], x, level, dials, cached)
+
+    def _call_under(
+        self, prompts: Prompts, x: Tensor, level: float, dials: Tensor, cached: list[BlockKeys]
+    ) -> tuple[Tensor, list[BlockKeys]]:
+        words, pooled = prompts
         attend = CachedAttention(cached, x.shape[1], self.model.form.geometry.grid, x.device)
         timesteps = torch.full(x.shape[:2], 1000 * level, device=x.device)
         made = self.model.dit(x, timesteps, words, attend, self.model.condition(pooled, dials))
