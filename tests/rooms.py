@@ -40,7 +40,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "world.wan": _WORLD | {"world.dit", "world.diffusion", "world.wan.fast", "world.wan.family"},
     # it knows the weights by their released names, not the plain modules
     "world.wan.fast": {"world.dit", "world.diffusion"},
-    "world.train.learn": {"world.dit", "world.compact"},
+    "world.train.learn": _WORLD | {"world.dit", "world.compact"},
     "world.train.tale": _WORLD,
     "world.train.data": {"world.compact", "world.train.learn"},
     "world.train.stages": {"world.compact", "world.train.learn", "world.train.data"},

@@ -10,6 +10,7 @@ from world.compact.geometry import Geometry
 from world.compact.model import CompactModel, forced, shape, single
 from world.compact.text import tokenize
 from world.compact.world import CompactWorld
+from world.dit.denoise import pressed_on
 from world.train.data.batches import Batch, BatchSource
 from world.train.data.captions import look_of
 from world.train.data.cross_fade import CrossFade
@@ -154,6 +155,22 @@ def test_streams_equal_teacher_forcing(model: CompactModel):
         times = torch.tensor([[0.0] * 4 + [800.0] * 4]).expand(2, -1)
         forced_made = model(x, times, tokenize(["blue grid", "rain"]), dials, forced(4))
     torch.testing.assert_close(made, forced_made[:, -1:], atol=1e-4, rtol=1e-4)
+
+
+def test_streams_press_on_new_texts_as_play_does_for_four_blocks(model: CompactModel):
+    def stream(text: str, press: float = 0.0) -> Streams:
+        return Streams(model, [text], SamplingRecipe(press=press), torch.Generator().manual_seed(0))
+
+    x, dials, pressed = torch.randn(1, 1, 32, 8, 14), torch.zeros(1, 1, 4), stream("blue grid", press=1.5)
+    pressed.set_texts(["rain"])
+    with torch.no_grad():
+        old, new = (stream(text).predict(x, 0.8, dials) for text in ("blue grid", "rain"))
+        torch.testing.assert_close(pressed.predict(x, 0.8, dials), pressed_on(new, old, 1.5))
+        for _ in range(4):
+            pressed.append(x, dials)
+        plain = Streams(model, ["rain"], SamplingRecipe(), torch.Generator().manual_seed(0))
+        plain.caches = pressed.caches
+        torch.testing.assert_close(pressed.predict(x, 0.8, dials), plain.predict(x, 0.8, dials))
 
 
 def test_streams_forget_all_but_the_sink_and_the_window(model: CompactModel):

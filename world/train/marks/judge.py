@@ -41,7 +41,7 @@ class StoryJudge:
 
     def streams(self, texts: Sequence[str], seed: int) -> Streams:
         """New streams in the steps of play."""
-        recipe = SamplingRecipe(SIGMAS, window=TALE.window, sink=TALE.sink)
+        recipe = SamplingRecipe(SIGMAS, window=TALE.window, sink=TALE.sink, press=self.world.form.press)
         return Streams(self.world.model, texts, recipe, torch.Generator(self.device).manual_seed(seed))
 
     def frames(self, blocks: Tensor) -> Tensor:
