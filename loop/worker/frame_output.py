@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from loop.link.ring import FrameMark, FrameRing
@@ -59,9 +59,10 @@ class FrameOutput:
         return schedule.due_ns + unscheduled * schedule.period_ns
 
     def uploads(self, block: Block, latents: Any = None) -> Iterator[Upload]:
-        """The frames of a block on their way into the ring, latent frame by latent frame; a hard cut continues nothing.
+        """The frames of a block on their way into the ring, piece by piece; a hard cut continues nothing.
 
-        On a CPU each latent frame is decoded when it is asked for, so that the first pixels do not wait for the last.
+        On a CPU each latent frame, or each picture where the decoder draws them one by one, is decoded when it is asked
+        for, so that the first pixels do not wait for the last.
         On a GPU all work of the block is begun before the first is given, so that the device never waits for the host.
         latents: the block's where the model has them, if not only in the block.
         """
@@ -102,11 +103,20 @@ class FrameOutput:
         state = self._states[block.parent] if block.start else self._decoder.start()
         ordinal = self._ring.written
         for frame in range(latents.shape[1]):
-            frames, state = self._decode(state, latents[:, frame : frame + 1])
-            self._uploader = self._uploader or uploader(self._ring, frames)
-            yield self._uploader.begin(ordinal, frames)
-            ordinal += len(frames)
+            pieces, state = self._pieces(state, latents[:, frame : frame + 1])
+            for frames in pieces:
+                self._uploader = self._uploader or uploader(self._ring, frames)
+                yield self._uploader.begin(ordinal, frames)
+                ordinal += len(frames)
         self._remember(block.index, state)
+
+    def _pieces(self, state: Any, latents: Any) -> tuple[Iterable[Any], Any]:
+        """The frames of one latent frame, picture by picture if the decoder can draw them so, and its next state."""
+        if hasattr(self._decoder, "pictures"):
+            pictures: tuple[Iterable[Any], Any] = self._decoder.pictures(state, latents)
+            return pictures
+        frames, state = self._decode(state, latents)
+        return (frames,), state
 
     def drop_frames(self) -> None:
         """What was published and has no due time yet was dropped: the frames that follow get those due times."""

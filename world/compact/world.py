@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from world.compact.cpu_decoder import CpuDecoder
+from world.compact.cpu_dit import CpuDiT
 from world.compact.decoder import PictureDecoder
 from world.compact.files import explained, file_of
 from world.compact.form import WorldForm, describe_form, read_form
@@ -63,20 +65,26 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     form = world.form.with_sink(options.sink)
     device = resolve(options.device)
     world.to(device)
-    # torch's stubs leave memory_format out
-    world.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = world.model
     steps = step_counts(options.steps)
     config = sizes(form, model.dit.config, options.positions or "relative")
     cache = config.cache.with_sink(None, options.sink_ema)
     config = replace(config, cache=cache, sampler=config.sampler.beginning(steps.first))
     speed = speed_for(device, options.speed, model.dit.dtype)
-    transformer = accelerate(model.dit, config, device, speed)
+    is_plain = device.type == "cpu" and speed == "exact"
+    transformer = CpuDiT(model.dit) if is_plain else accelerate(model.dit, config, device, speed)
+    decoder = CpuDecoder(world.decoder) if device.type == "cpu" else _channels_last(world.decoder)
     info = form.info(options.name)
     press = press_dial(form.press if options.press is None else options.press)
     of_session = {**steps_dial(steps.then or len(form.steps)), **grip_dial(options.carry, form.window), **press}
     info = replace(info, dials={**info.dials, **of_session})
-    return DiffusionWorld(config, transformer, world.encode, world.decoder, info, model.condition, device)
+    return DiffusionWorld(config, transformer, world.encode, decoder, info, model.condition, device)
+
+
+def _channels_last(decoder: PictureDecoder) -> PictureDecoder:
+    """The decoder with its weights as a GPU's convolutions read them."""
+    # torch's stubs leave memory_format out
+    return decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def sizes(form: WorldForm = SMALL, dit: DiTConfig | None = None, positions: str = "relative") -> DiffusionConfig:
