@@ -184,6 +184,26 @@ def test_on_a_cpu_a_latent_frame_is_decoded_only_when_the_one_before_was_taken(o
     assert next(uploads) and decoded == [1.0, 2.0]
 
 
+def test_the_first_picture_is_published_before_the_others_are_drawn(output, ring):
+    drawn = []
+
+    def pictures(state, latents):
+        def draw():
+            for number in range(3):
+                drawn.append(number)
+                yield np.full((1, 1, 2, 3), number, np.uint8)
+
+        return draw(), state + 1
+
+    output._decoder = SummingDecoder()
+    output._decoder.pictures = pictures
+    for count, upload in enumerate(output.uploads(block(0, 7)), 1):
+        output.publish(upload, count - 1, 0, 0)
+        assert drawn == list(range(count))
+        assert ring.written == count and int(ring.slot(count - 1).max()) == count - 1
+    assert output._states[0] == 1
+
+
 def test_latents_that_the_model_still_has_are_decoded_instead_of_those_of_the_block(output, ring):
     made = block(0, 1, 2)
     uploads = output.uploads(made, made.latents + 10)
