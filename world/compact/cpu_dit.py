@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from world.compact.layers import ConvHead, PlacedEmbed
+from world.compact.model import HEAD_DIM
 from world.compact.onednn import PackedConv, PackedLinear
 from world.dit.attend import attention
 from world.dit.cache import CachedPass
@@ -102,13 +103,14 @@ class CpuLayer:
     """`TransformerBlock` over tokens [F, N, dim]. tokens: how many most passes have."""
 
     def __init__(self, block: TransformerBlock, tokens: int) -> None:
-        own, self._cross = block.self_attn, block.cross_attn
+        own, cross = block.self_attn, block.cross_attn
         self._heads = own.heads
         self._qkv = PackedLinear(*stacked([own.q, own.k, own.v]), tokens)
         self._norm = torch.stack([own.norm_q.weight, own.norm_k.weight]).detach()  # [2, dim]
-        self._norm_cross, self._norm3 = block.cross_attn.norm_q.weight.detach(), block.norm3
-        self._o = PackedLinear(own.o.weight, own.o.bias, tokens)
-        self._cross_q, self._cross_o = (PackedLinear(x.weight, x.bias, tokens) for x in (self._cross.q, self._cross.o))
+        self._norm3, self._norm_cross = block.norm3, cross.norm_q.weight.detach()
+        self._o, self._cross_q, self._cross_o = (
+            PackedLinear(x.weight, x.bias, tokens) for x in (own.o, cross.q, cross.o)
+        )
         up, _, down = block.ffn
         self._up = PackedLinear(*stacked([up]), tokens, is_gelu=True)
         self._down = PackedLinear(*stacked([down]), tokens)
@@ -117,9 +119,9 @@ class CpuLayer:
         """x [F, N, dim] -> [F, N, dim], with any attention."""
         shift, scale, gate, shift_2, scale_2, gate_2 = rows
         seen = attend(*self._project(x, shift, scale))
-        x = torch.addcmul(x, self._o(seen.view(x.shape)), gate)
+        x = torch.addcmul(x, self._o(seen.reshape(x.shape)), gate)
         queries = self._cross_q(torch.layer_norm(x, x.shape[-1:], self._norm3.weight, self._norm3.bias, EPS))
-        queries = normed(queries, self._norm_cross).view(1, -1, self._heads, words[0].shape[-1])
+        queries = torch.rms_norm(queries, x.shape[-1:], self._norm_cross, EPS).view(1, -1, self._heads, HEAD_DIM)
         x = self._cross_o(attention(queries, *words).reshape(x.shape)).add_(x)
         return torch.addcmul(x, self._down(self._up(modulated(x, shift_2, scale_2))), gate_2)
 
@@ -130,34 +132,42 @@ class CpuLayer:
     def _project(self, x: Tensor, shift: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys, normed and not rotated, and values: [1, T, heads, head_dim] each."""
         made = self._qkv(modulated(x, shift, scale)).view(1, -1, 3, x.shape[-1])
-        of_pair = normed(made[:, :, :2], self._norm).unflatten(-1, (self._heads, -1))
-        q, k = of_pair.unbind(2)
-        return q, k, made[:, :, 2].unflatten(-1, (self._heads, -1))
+        turned = torch.rms_norm(made[:, :, :2], x.shape[-1:], None, EPS).mul_(self._norm)
+        q, k = turned.view(1, -1, 2, self._heads, HEAD_DIM).unbind(2)
+        return q, k, made[:, :, 2].view(1, -1, self._heads, HEAD_DIM)
 
 
 class CpuHead:
     """`ConvHead` over tokens [F, N, dim]."""
 
     def __init__(self, head: ConvHead, tokens: int) -> None:
-        self._geometry, self._film = head.geometry, head.film
+        self._geometry, g = head.geometry, head.geometry
         self._own = head.modulation.detach().clone()
         self._own[:, 1] += 1
-        self._out = PackedLinear(head.out.weight, head.out.bias, tokens)
-        size = (head.geometry.rows, head.geometry.columns)
-        self._convs = [PackedConv(conv.weight, conv.bias, size) for conv in (head.first, head.second, head.third)]
+        # of each token: rows and columns of latents, and their channels, as a convolution reads them
+        order = torch.arange(len(head.out.weight)).view(g.channels, *g.patch).permute(1, 2, 0).flatten()
+        self._out = PackedLinear(head.out.weight[order], head.out.bias[order], tokens)
+        self._film, self._film_bias = head.film.weight, head.film.bias.detach().clone()
+        self._film_bias.view(4, -1)[(0, 2), :] += 1
+        convs, size = (head.first, head.second, head.third), (g.rows, g.columns)
+        self._first, self._second, self._third = (PackedConv(conv.weight, conv.bias, size) for conv in convs)
 
     def __call__(self, x: Tensor, e: Tensor, latents: Tensor) -> Tensor:
         """tokens x [F, N, dim], time embedding e [F, dim], latents [1, F, C, h, w] -> x0 [1, F, C, h, w]."""
-        shift, scale = (self._own + e.unsqueeze(1)).unsqueeze(2).unbind(1)
-        g, patches = self._geometry, self._out(torch.addcmul(shift, torch.layer_norm(x, x.shape[-1:], eps=EPS), scale))
-        split = patches.view(len(x), *g.grid, g.channels, *g.patch)  # [F, rows, columns, C, p, q]
-        rough = split.permute(0, 3, 1, 4, 2, 5).reshape(latents.shape[1:])
-        scale_1, shift_1, scale_2, shift_2 = self._film(F.silu(e))[..., None, None].chunk(4, 1)
-        first, second, third = self._convs
-        x = torch.cat([rough, latents[0]], 1).contiguous(memory_format=torch.channels_last)
-        x = F.gelu(torch.addcmul(shift_1, first(x), scale_1 + 1), approximate="tanh")
-        x = F.gelu(torch.addcmul(shift_2, second(x), scale_2 + 1), approximate="tanh")
-        return (third(x) + rough).view(latents.shape)
+        rough = self._unpatched(x, e)
+        film = F.linear(F.silu(e), self._film, self._film_bias).view(len(e), 4, -1, 1, 1)
+        scale_1, shift_1, scale_2, shift_2 = film.unbind(1)
+        fine = self._first(torch.cat([rough, latents[0].permute(0, 2, 3, 1)], -1).permute(0, 3, 1, 2))
+        fine = self._second(F.gelu(torch.addcmul(shift_1, fine, scale_1), approximate="tanh"))
+        fine = self._third(F.gelu(torch.addcmul(shift_2, fine, scale_2), approximate="tanh"))
+        return fine.add_(rough.permute(0, 3, 1, 2)).contiguous()[None]
+
+    def _unpatched(self, x: Tensor, e: Tensor) -> Tensor:
+        """The latents that the tokens stand for: [F, h, w, C]."""
+        g, (shift, scale) = self._geometry, (self._own + e.unsqueeze(1)).unsqueeze(2).unbind(1)
+        patches = self._out(torch.addcmul(shift, torch.layer_norm(x, x.shape[-1:], eps=EPS), scale))
+        split = patches.view(len(x), *g.grid, g.patch_rows, -1).transpose(2, 3)
+        return split.reshape(len(x), g.rows, g.columns, g.channels)
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -165,9 +175,3 @@ def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     if scale.ndim == 1:
         return torch.layer_norm(x, x.shape[-1:], scale, shift, EPS)
     return torch.addcmul(shift, torch.layer_norm(x, x.shape[-1:], eps=EPS), scale)
-
-
-def normed(x: Tensor, weight: Tensor) -> Tensor:
-    """`RMSNorm` of x [..., dim] by a weight [dim], or [n, dim]."""
-    mean = torch.linalg.vecdot(x, x).mul_(1 / x.shape[-1]).add_(EPS)
-    return (x * mean.rsqrt_().unsqueeze(-1)).mul_(weight)
