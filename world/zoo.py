@@ -137,13 +137,14 @@ def open_in_own_process(
 ) -> World:
     """`open_options`, for a process whose only task is to run this world: it also sets what is global there.
 
-    torch uses `options.threads` CPU threads from now on. For a Wan world on a GPU, the calling thread's
-    work goes on a stream of high priority. The test card does neither, and imports no torch.
+    torch uses `options.threads` CPU threads from now on. On a CPU, memory that is freed stays with the process; for a
+    Wan world on a GPU, the calling thread's work goes on a stream of high priority. The test card does none of this,
+    and imports no torch.
     tell: called with how far it is, where that takes long.
     """
     if options.name == "probe":
         return open_options(options, spend)
-    from world.dit.device import resolve, take_precedence, use_threads
+    from world.dit.device import keep_freed_memory, resolve, take_precedence, use_threads
 
     use_threads(options.threads)
     with memory_told(options):
@@ -152,6 +153,8 @@ def open_in_own_process(
             take_precedence(resolve(options.device))
         if hasattr(world, "prepare"):
             world.prepare(tell)
+    if resolve(options.device).type == "cpu":
+        keep_freed_memory()
     return world
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from world.info import WorldError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 def resolve(name: str) -> torch.device:
@@ -37,6 +40,20 @@ def working_dtype(device: torch.device, asked: str | None = None) -> torch.dtype
 def use_threads(count: int) -> None:
     """Let torch use `count` CPU threads, in the whole process. For the owner of the process to call."""
     torch.set_num_threads(count)
+
+
+def keep_freed_memory() -> None:
+    """Let the whole process keep what it frees, for the next block; where the C library is not glibc, nothing changes.
+
+    Otherwise freed memory goes back to the system at each block and comes again page by page, zeroed: 980 page faults a
+    block of `tale`, a seventh of its decoder's time. For the owner of the process to call, once all is loaded.
+    """
+    try:
+        adjust = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    adjust(M_MMAP_THRESHOLD, 32 << 20)  # the most that glibc takes; what is larger is still given back
+    adjust(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def use_gpu(number: int, count: int) -> None:
