@@ -10,6 +10,7 @@ from loop.measure.model.bench_model import _time_blocks
 from loop.measure.report import Spread, environment
 from world.dit.config import DiTConfig
 from world.wan.random import random_wan
+from world.zoo import open_world
 
 
 def test_percentiles_are_measured_values():
@@ -36,6 +37,11 @@ def test_every_kind_of_pass_is_timed_once_the_window_is_full():
         "block without recache": 4,
     }
     assert all(value > 0 for values in times.values() for value in values)
+
+
+def test_the_first_picture_is_timed_by_itself_where_each_is_drawn_by_itself():
+    times = _time_blocks(open_world("small", device="cpu"), blocks=1)
+    assert len(times["first picture"]) == len(times["decode"]) == 1
 
 
 def test_a_single_block_is_enough_to_time_a_recache():

@@ -20,14 +20,14 @@ LEVELS = 127.5  # from -1 .. 1 to 0 .. 255; a half more, since numbers are cut o
 
 
 class CpuDecoder:
-    """Implements world.block.Decoder, from a PictureDecoder in float32."""
+    """Implements world.block.Decoder, from a PictureDecoder in float32. linear: that decoder's code of latents."""
 
     def __init__(self, decoder: PictureDecoder) -> None:
         g = decoder.linear.geometry
         *layers, last = [*decoder.body, *decoder.leave]
         size = g.rows, g.columns
         assert isinstance(last, Upscale)
-        self.memory, self._geometry = decoder.memory, g
+        self.memory, self.linear = decoder.memory, decoder.linear
         self._enter = PackedConv(decoder.enter.weight, decoder.enter.bias, size)
         self._layers: list[Callable[[Tensor], Tensor]] = []
         for layer in layers:
