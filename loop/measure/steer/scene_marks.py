@@ -11,6 +11,7 @@ import torch
 from loop.cli.usage import UsageError
 from loop.measure.steer.streams import SteeredSwitch
 from loop.measure.steer.switches import PromptSwitch, tells_stories
+from world.compact.cpu_decoder import CpuDecoder
 from world.compact.decoder import PictureDecoder
 from world.diffusion.world import DiffusionWorld
 from world.train.marks.judge import read_attributes
@@ -35,7 +36,7 @@ class SceneMarker:
     """Reads the scenes of a world that tells stories."""
 
     def __init__(self, world: DiffusionWorld, reader: SceneReader) -> None:
-        assert isinstance(world.decoder, PictureDecoder)  # every compact world has one
+        assert isinstance(world.decoder, PictureDecoder | CpuDecoder)  # every compact world has one of them
         self._reader, self._linear, self._device = reader.to(world.device), world.decoder.linear, world.device
 
     def marks(self, made: SteeredSwitch, mode: str) -> SceneMarks:
