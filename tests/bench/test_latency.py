@@ -184,6 +184,8 @@ def test_every_option_of_the_world_reaches_the_show():
         "3",
         "--sink-ema",
         "0.9",
+        "--press",
+        "2",
     ]
     options = parse_command_line(["latency", *asked, "--probe-pace", "2,0.5", "--probe-pace-every", "5"])
     shown = parse_command_line(["play", *trial.play_arguments(options)])
