@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from world.dit.config import SamplerConfig
-from world.dit.denoise import NoiseSchedule, Sampler, add_noise, flow_to_x0, x0_to_flow
-from world.dit.noise import normal
+from world.dit.denoise import NoiseSchedule, Sampler, add_noise, flow_to_x0, normal, x0_to_flow
 from world.seeds import mix
 
 

@@ -12,8 +12,7 @@ from world.diffusion.model import TextEncoding
 from world.diffusion.session import DiffusionSession
 from world.diffusion.world import DiffusionWorld
 from world.dit.config import CacheConfig
-from world.dit.denoise import Sampler, add_noise, flow_to_x0
-from world.dit.noise import normal
+from world.dit.denoise import Sampler, add_noise, flow_to_x0, normal
 from world.event import Prompt
 
 BLOCKS = 9

@@ -23,7 +23,7 @@ from tests.support.saved import WORDS, header_for, new_writer, plain, probe_worl
 from tests.support.tiny import tiny_world
 from world.block import Block, Made, Snapshot
 from world.diffusion.session import DiffusionSession
-from world.dit.noise import normal
+from world.dit.denoise import normal
 from world.event import Dial, Prompt, Scene
 from world.options import ProbeOptions
 from world.probe import ProbeWorld

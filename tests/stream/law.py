@@ -8,9 +8,8 @@ from torch import Tensor
 from world.diffusion.recache import Encoder, Stretch, append, rebuild
 from world.diffusion.world import DiffusionWorld
 from world.dit.cache import BankPair, CacheBank
-from world.dit.denoise import Sampler
+from world.dit.denoise import Sampler, normal
 from world.dit.dit import TextKV, TimeEmbeddings
-from world.dit.noise import normal
 
 Crossings = dict[int, tuple[int, str]]  # of the block `seen`: its `cut` and its words
 

@@ -15,8 +15,7 @@ from world.compact.text import PAD, tokenize
 from world.compact.world import CompactWorld
 from world.dit.attend import Dense, teacher_forcing
 from world.dit.config import SamplerConfig
-from world.dit.denoise import Sampler
-from world.dit.noise import normal
+from world.dit.denoise import Sampler, normal
 from world.event import Prompt
 from world.train.job import parse_job
 from world.train.learn.budget import Budget

@@ -12,8 +12,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from world.dit.denoise import normal
 from world.dit.dit import CausalDiT, TextKV
-from world.dit.noise import normal
 from world.dit.rope import rotate, rotation
 
 

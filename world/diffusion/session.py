@@ -16,10 +16,9 @@ from world.diffusion.encoded_prompts import EncodedPrompt, EncodedPrompts
 from world.diffusion.memory import StreamMemory
 from world.diffusion.model import DiffusionModel
 from world.dit.cache import BankPair, CachedPass
-from world.dit.denoise import Sampler, Samplers, pressed_on
+from world.dit.denoise import Sampler, Samplers, normal, pressed_on
 from world.dit.device import finish, upload
 from world.dit.dit import TimeEmbeddings
-from world.dit.noise import normal
 from world.event import Dial, Event, words_of
 from world.fold import logged_line, passes_to_restore
 from world.info import PRESS_DIAL, STEPS_DIAL, WorldError

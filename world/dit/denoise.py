@@ -9,10 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from world.dit.config import SamplerConfig
+from world.seeds import mix
 
 TIMESTEPS = 1000
 NEARBY = 0.5  # how much of the guidance in a cell reaches its neighbours
 TINY = 1e-12
+
+
+def normal(seed: int, block: int, step: int, shape: tuple[int, ...]) -> Tensor:
+    """Unit normal noise of `shape`, a pure function of seed, block and step whatever was drawn before.
+
+    float32, drawn on the CPU so that every device gets the same numbers.
+    """
+    return torch.randn(shape, generator=torch.Generator().manual_seed(mix(seed, block, step)))
 
 
 class NoiseSchedule:
