@@ -13,8 +13,9 @@ class CacheRules:
     sink: the first frames, which are never evicted. size: room in the buffer. keep_sink: a recache leaves the sink as
     it was first written, once the window is full. clean_pass: a finished block is written to the cache once more,
     without noise; else it stays there as its last denoising pass wrote it. averages_sink: frames that leave the window
-    go into a running average in the sink. flush: new words keep the sink and a few newest frames in the cache as they
-    are, and forget the others; only a Rebuild makes a cache of latents.
+    go into a running average in the sink, or into averages beside it, which share its fate. flush: new words keep the
+    sink and a few newest frames in the cache as they are, and forget the others; only a Rebuild makes a cache of
+    latents. carried: of how many frames those that new words keep are a multiple.
     """
 
     window: int
@@ -24,6 +25,7 @@ class CacheRules:
     clean_pass: bool = True
     averages_sink: bool = False
     flush: bool = False
+    carried: int = 1
 
     @property
     def is_endless(self) -> bool:
@@ -45,13 +47,11 @@ class CacheRules:
     def frames_carried(self, made: int, grip: float, is_recall: bool = False) -> int:
         """How many of the `made` latent frames new words keep at a `grip` below 1: the newest ones.
 
-        They fill the sink at least, and beside recalled blocks one frame more; an averaged sink needs whole blocks.
+        They fill the sink at least, and beside recalled blocks one frame more.
         """
         room = self.size if self.window == -1 else self.window
         frames = max(1, self.sink + is_recall, round(grip * room))
-        if self.averages_sink:
-            frames = -(-frames // self.sink) * self.sink
-        return min(made, frames, room)
+        return min(made, -(-frames // self.carried) * self.carried, room)
 
     def most_recalled(self, encoded: int) -> int:
         """How many of the frames that a recache encodes may be of recalled blocks: those of the sink, never all."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from world.info import MOST_STEPS, WorldError
 
 SPEEDS = ("exact", "fast", "fp8", "int8")
+# what the sink keeps of itself; or what a long and a short average beside it do; None: the world's own rule
+SinkAverages = float | tuple[float, float] | None
 # where a folder's prompts are encoded: on the GPU with the encoder's weights there, on the GPU with weights that stay
 # in host memory and are copied for each prompt, or on the CPU
 TEXT_DEVICES = ("cuda", "offload", "cpu")
@@ -75,7 +77,7 @@ class WorldOptions:
     steps: str | None = None
     carry: int | None = None
     press: float | None = None
-    sink_ema: float | None = None
+    sink_ema: SinkAverages = None
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
     def __post_init__(self) -> None:

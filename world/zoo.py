@@ -13,7 +13,7 @@ from world.block import World
 from world.compact.files import BUNDLED, file_of, form_of
 from world.dit.config import CacheConfig
 from world.info import WordGroups, WorldError, grip_dial
-from world.options import ProbeOptions, WorldOptions
+from world.options import ProbeOptions, SinkAverages, WorldOptions
 from world.wan.family.facts import Fact, facts
 from world.wan.family.picture import checked_picture
 from world.wan.family.recognise import recognise
@@ -46,7 +46,7 @@ def open_world(
     sink: int | None = None,
     steps: str | None = None,
     carry: int | None = None,
-    sink_ema: float | None = None,
+    sink_ema: SinkAverages = None,
     probe: ProbeOptions | None = None,
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
@@ -75,7 +75,8 @@ def open_world(
     carry: latent frames of the window that survive new words, encoded under them, the sink made anew of them; None for
         the whole window and a sink that stays. The dial `grip` says it in parts of the window in a running stream.
     sink_ema: each frame that leaves the window changes the sink to sink_ema * sink + (1 - sink_ema) * frame; 0 leaves
-        it as it is, None is the world's own rule.
+        it as it is, None is the world's own rule. Two numbers, like (0.99, 0.9): the mean token of what leaves goes
+        into a long and a short running average instead, which stand between the sink and the rest.
     probe: the test card's geometry and made-up costs.
 
     Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
@@ -261,7 +262,6 @@ def check_options(options: WorldOptions) -> None:
         checked_picture(options.picture)
         cache = recognise(Path(options.name)).cache if is_folder(options.name) else CacheConfig()
         _check_cache(cache, options)
-        grip_dial(options.carry, cache.window)
         if options.ranks > 1 and options.speed not in (None, "exact"):
             raise WorldError(f"speed {options.speed}: {options.ranks} ranks make their blocks at --speed exact only")
         return
@@ -276,7 +276,6 @@ def check_options(options: WorldOptions) -> None:
         form_of(options.name).check_picture(options.picture)
         form = form_of(options.name).with_sink(options.sink)
         _check_cache(CacheConfig(form.window, form.sink, 1), options)
-        grip_dial(options.carry, form.window)
     elif options.sink is not None or options.sink_ema is not None:
         raise WorldError("sink and sink-ema are for worlds with a model: the test card has none")
 
@@ -340,11 +339,12 @@ def is_compact_file(name: str) -> bool:
 
 
 def _check_cache(cache: CacheConfig, options: WorldOptions) -> None:
-    """Raise WorldError for a sink that a cache has no room for, or that cannot be averaged."""
+    """Raise WorldError for a sink or averages that a cache has no room for, and for a carry above its window."""
     try:
-        cache.with_sink(options.sink, options.sink_ema)
+        changed = cache.with_sink(options.sink, options.sink_ema)
     except ValueError as error:
         raise WorldError(str(error)) from None
+    grip_dial(options.carry, changed.window)
 
 
 def _refuse_folder_options(options: WorldOptions) -> None:

@@ -85,6 +85,8 @@ def header_of(fields: Fields) -> SessionHeader:
     probe = dict(world.pop("probe"))
     probe["pace"] = tuple(probe["pace"])
     picture = world.pop("picture")
+    if isinstance(world.get("sink_ema"), list):
+        world["sink_ema"] = tuple(world["sink_ema"])
     options = WorldOptions(**world, picture=tuple(picture) if picture else None, probe=ProbeOptions(**probe))
     return SessionHeader(options, **{**rest, "picture": tuple(rest["picture"])})
 

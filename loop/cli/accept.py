@@ -140,13 +140,15 @@ def natural(text: str) -> int:
     return _whole(text, 0, 64)
 
 
-def share(text: str) -> float:
-    """From 0 to below 1."""
+def averages(text: str) -> float | tuple[float, float]:
+    """What an averaged sink keeps of itself, or what a long and a short average do: from 0 to below 1."""
     try:
-        value = float(text)
+        values = [float(part) for part in text.split(",")]
     except ValueError:
-        value = -1.0
-    return value if 0 <= value < 1 else _fail(text, "a number from 0 to below 1, such as 0.99")
+        values = []
+    if not (len(values) in (1, 2) and all(0 <= value < 1 for value in values)):
+        return _fail(text, "a number from 0 to below 1, such as 0.99, or two of them, such as 0.99,0.9")
+    return values[0] if len(values) == 1 else (values[0], values[1])
 
 
 def press(text: str) -> float:

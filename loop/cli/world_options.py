@@ -28,11 +28,9 @@ def add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float,
     )
     told = "latent frames that stay in the window for good, and that recalls fill (Deep Forcing's rule, untrained)"
     parser.add_argument("--sink", type=accept.natural, metavar="N", help=told)
-    told = (
-        "what the sink keeps of itself at each frame that leaves the window, 0 to below 1 (Reward Forcing's EMA sink, "
-    )
-    told += "untrained; the world's own)"
-    parser.add_argument("--sink-ema", type=accept.share, metavar="A", help=told)
+    told = "what the sink keeps of itself at each frame that leaves the window, 0 to below 1 (Reward Forcing's EMA "
+    told += "sink), or what two averages beside it keep, such as 0.99,0.9 (MemRoPE's); both untrained (the world's own)"
+    parser.add_argument("--sink-ema", type=accept.averages, metavar="A|LONG,SHORT", help=told)
     parser.add_argument(
         "--steps",
         type=accept.steps,

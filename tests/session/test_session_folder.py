@@ -27,6 +27,7 @@ from tests.support.saved import WORDS, header_for, new_writer, plain, probe_worl
 from tests.support.tiny import tiny_world
 from world.block import Block, Conditions
 from world.event import Blend, Dial, Prompt, Rebuild, Scene
+from world.options import ProbeOptions, WorldOptions
 from world.prompt_mix import PromptMix
 
 EVENTS = [
@@ -36,6 +37,16 @@ EVENTS = [
     [Scene("elsewhere", 7)],
     [Rebuild()],
 ]
+
+
+def test_a_header_is_read_as_it_was_written(tmp_path):
+    world = WorldOptions(
+        "small", picture=(64, 32), steps="2", sink_ema=(0.99, 0.9), probe=ProbeOptions(block_ms=9.0, pace=(2.0,))
+    )
+    writer = new_writer(tmp_path)
+    writer.begin(header_for(probe_world(), world))
+    writer.close()
+    assert read_session(tmp_path).header == header_for(probe_world(), world)
 
 
 def test_what_was_written_is_read_again(tmp_path):

@@ -146,6 +146,11 @@ def test_the_first_block_of_a_scene_may_have_steps_of_its_own():
     [
         ({"sink_average": 0.9, "sink": 3}, "sink_average needs a sink as long as a block"),
         ({"sink_average": 1.5}, "sink_average 1.5: need at least 0 and less than 1"),
+        ({"averages": (0.5, 0.9)}, "averages 0.5,0.9: need a long and a short one"),
+        ({"averages": (0.9,)}, "averages 0.9: need a long and a short one"),
+        ({"averages": (0.9, 0.5), "sink_average": 0.9}, "choose one"),
+        ({"averages": (0.9, 0.5), "sink": 0}, "a sink that a switch keeps"),
+        ({"averages": (0.9, 0.5), "span": 7}, "span 7: need at least the window of 8"),
         ({"span": 4}, "span 4: need at least the window of 6"),
         ({"span": 9, "positions": "absolute"}, "and relative positions"),
         ({"flush": True, "sink": 3}, "flush with a window of 6: need at least sink 3"),

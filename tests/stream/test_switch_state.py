@@ -30,8 +30,8 @@ RULES = {
     "everything": (CacheRules(-1, 2, 400), 2),
     "no clean pass": (CacheRules(6, 2, 6, clean_pass=False), 2),
     "no clean pass, no sink": (CacheRules(6, 0, 6, keep_sink=False, clean_pass=False), 2),
-    "averaged sink": (CacheRules(6, 2, 6, averages_sink=True), 2),
-    "averaged sink, no clean pass": (CacheRules(6, 2, 6, averages_sink=True, clean_pass=False), 2),
+    "averaged sink": (CacheRules(6, 2, 6, averages_sink=True, carried=2), 2),
+    "averaged sink, no clean pass": (CacheRules(6, 2, 6, averages_sink=True, clean_pass=False, carried=2), 2),
     "flushed": (CacheRules(6, 1, 6, flush=True), 3),
     "flushed, no sink": (CacheRules(8, 0, 8, flush=True), 2),
 }

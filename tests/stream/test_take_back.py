@@ -161,6 +161,8 @@ CACHES = {
     "everything": CacheConfig(-1, 2, 2, slots=80),
     "no clean pass": CacheConfig(6, 2, 2, clean_pass=False),
     "averaged sink": CacheConfig(6, 2, 2, sink_average=0.7),
+    "two averages": CacheConfig(6, 2, 2, averages=(0.9, 0.5)),
+    "two averages, small blocks, no clean pass": CacheConfig(5, 2, 1, averages=(0.9, 0.0), clean_pass=False),
     "flushed": CacheConfig(6, 1, 2, flush=True),
     "clamped positions": CacheConfig(6, 2, 2, span=9),
 }

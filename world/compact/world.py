@@ -76,7 +76,7 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     decoder = CpuDecoder(world.decoder) if device.type == "cpu" else _channels_last(world.decoder)
     info = form.info(options.name)
     press = press_dial(form.press if options.press is None else options.press)
-    of_session = {**steps_dial(steps.then or len(form.steps)), **grip_dial(options.carry, form.window), **press}
+    of_session = {**steps_dial(steps.then or len(form.steps)), **grip_dial(options.carry, cache.window), **press}
     info = replace(info, dials={**info.dials, **of_session})
     return DiffusionWorld(config, transformer, world.encode, decoder, info, model.condition, device)
 

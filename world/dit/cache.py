@@ -7,11 +7,14 @@ its own frames only; the sink's keys are kept without rotation as well, to be tu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from world.dit.attend import attention
-from world.dit.config import CacheConfig, DiTConfig
+from world.dit.averages import SinkAverage, WindowAverages
+from world.dit.config import AVERAGES, CacheConfig, DiTConfig
 from world.dit.device import upload
 from world.dit.rope import RotationTable, rotate, rotation
 from world.dit.slots import Placement, Slots
@@ -20,8 +23,9 @@ from world.dit.slots import Placement, Slots
 class CacheBank:
     """One cache of all layers. Owned by a session; written only under `torch.no_grad()` or inference mode.
 
-    keys, values: one tensor for each layer, [B, slots, N, heads, head_dim] in physical order (see slots.py); the keys
-        are rotated. sink_keys: those of the sink without rotation. N is the number of tokens in a latent frame.
+    keys, values: one tensor for each layer, [B, slots, N, heads, head_dim] in physical order (see slots.py), averages
+        last; the keys are rotated. sink_keys: those of the sink without rotation. N is the number of tokens in a latent
+        frame.
     """
 
     def __init__(
@@ -35,7 +39,8 @@ class CacheBank:
     ) -> None:
         self.config, self.grid, self.device = config, grid, torch.device(device)
         self.slots = Slots(config)
-        of_slots = (dit.num_layers, batch, config.size, grid[0] * grid[1], dit.num_heads, dit.head_dim)
+        slots = config.size + len(config.averages)
+        of_slots = (dit.num_layers, batch, slots, grid[0] * grid[1], dit.num_heads, dit.head_dim)
         of_sink = (*of_slots[:2], config.sink, *of_slots[3:])
         self._keys, self._values = (torch.zeros(of_slots, device=device, dtype=dtype) for _ in range(2))
         self._sink_keys = torch.zeros(of_sink, device=device, dtype=dtype)
@@ -46,6 +51,8 @@ class CacheBank:
         self._sink_table = RotationTable(config.sink, grid, dit.head_dim, self.device)
         self._sink_at: list[int] | None = None  # the positions that the sink's keys are rotated to
         self._average = SinkAverage(of_sink, self._sink_keys) if config.sink_average else None
+        self._averages = WindowAverages(config.averages, self.device) if config.averages else None
+        self._average_table = RotationTable(len(config.averages), grid, dit.head_dim, self.device)
 
     def clear(self) -> None:
         """Empty the cache: the stream begins anew."""
@@ -54,7 +61,8 @@ class CacheBank:
     def reset(self, made: int, kept: CacheBank | None = None, upto: int = 0, filled: int | None = None) -> None:
         """Count as if `made` latent frames had been written; what a slot held before can be seen no more.
 
-        kept, upto: the first `upto` sink slots are copied from this other bank, as they were when it had seen so many.
+        kept, upto: the first `upto` sink slots are copied from this other bank, as they were when it had seen so many,
+            and with them its averages of what has left the window.
         filled: how many of those frames there is room for, if not for a window of them.
         """
         self.slots.reset(made, filled)
@@ -66,6 +74,9 @@ class CacheBank:
         self._values[:, :, upto:sink] = 0
         if self._average:
             self._average.forget()
+        if self._averages:
+            self._averages.hold(kept._averages.before(made) if kept and kept._averages and upto else None)
+            self.slots.averaged = self._averages.now is not None
         if kept is not None and upto:
             self.slots.frame[:upto] = kept.slots.frame[:upto]
             keys, values = kept.sink(made)
@@ -97,6 +108,8 @@ class CacheBank:
         self._sink_at = other._sink_at
         if self._average and other._average:
             self._average.remember(other._average.keys, other._average.values, other._average.since)
+        if self._averages and other._averages:
+            self._averages.copy(other._averages)
 
     def attend(self, start: int, frames: int, renew: bool = False) -> CachedPass:
         """The attention of one pass over `frames` latent frames, the first of them number `start`.
@@ -106,7 +119,10 @@ class CacheBank:
         placement = self.slots.place(start, frames, renew)
         if self._average and placement.evicted:
             self._average_sink(placement.evicted)
+        if self._averages and placement.evicted:
+            self._average_window(self._averages, placement.evicted)
         self._turn_sink(placement.sink)
+        self._place_averages(placement.averages)
         if any(slot < self.config.sink for slot in placement.written) and placement.positions[0] != placement.sink[0]:
             self._sink_at = None  # the pass writes sink keys where its own frames stand: the next one turns them
         return CachedPass(self, placement)
@@ -125,14 +141,38 @@ class CacheBank:
         """Let the frames that leave the window, by slot, change the sink, before anything is written over them."""
         assert self._average is not None and len(evicted) == self.config.sink, "CacheConfig sees to this"
         self._average.remember(self._sink_keys, self._values[:, :, : self.config.sink], self.slots.made)
-        slots, weight = SlotView(list(evicted), self.device), 1 - self.config.sink_average
+        weight = 1 - self.config.sink_average
+        for (keys, leaving), values, sink in zip(self._leaving(evicted), self.values, self.sink_keys, strict=True):
+            sink.lerp_(keys, weight)
+            values[:, : self.config.sink].lerp_(leaving, weight)
+        self._sink_at = None
+
+    def _average_window(self, averages: WindowAverages, evicted: dict[int, int]) -> None:
+        """Let the frames that leave the window, by slot, change the averages, before anything is written over them."""
+        means = [[part.float().mean((1, 2)) for part in leaving] for leaving in self._leaving(evicted)]
+        keys, values = (torch.stack(part) for part in zip(*means, strict=True))
+        averages.take(keys, values, self.slots.made)
+
+    def _leaving(self, evicted: dict[int, int]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Keys (not rotated) and values of these slots, layer by layer: [B, F, N, heads, head_dim] each."""
+        slots = SlotView(list(evicted), self.device)
         numbers = upload(torch.tensor(list(evicted.values())), self.device)
         back = rotation(numbers, self.grid, self._keys.shape[-1]).conj()
-        for keys, values, sink in zip(self.keys, self.values, self.sink_keys, strict=True):
+        for keys, values in zip(self.keys, self.values, strict=True):
             leaving = slots.of(keys)
-            sink.lerp_(rotate(leaving.flatten(1, 2), back).view_as(leaving), weight)
-            values[:, : self.config.sink].lerp_(slots.of(values), weight)
-        self._sink_at = None
+            yield rotate(leaving.flatten(1, 2), back).view_as(leaving), slots.of(values)
+
+    def _place_averages(self, positions: list[int]) -> None:
+        """Write the averages into their slots, as frames at `positions`; nothing before there are any."""
+        if not positions:
+            return
+        assert self._averages is not None and self._averages.now is not None, "slots know of them"
+        now, by = self._averages.now, self._average_table.at(positions)
+        slots, tokens = slice(self.config.size, None), self.grid[0] * self.grid[1]
+        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
+            spread = now.keys[layer].repeat_interleave(tokens, 1)
+            keys[:, slots] = rotate(spread, by).unflatten(1, (AVERAGES, tokens)).to(keys.dtype)
+            values[:, slots] = now.values[layer].unsqueeze(2).to(values.dtype)
 
     def _turn_sink(self, positions: list[int]) -> None:
         """Rotate the sink's keys of every layer to `positions`."""
@@ -142,28 +182,6 @@ class CacheBank:
         # layer by layer: all at once would take 2 GiB at the sizes of Wan
         for keys, sink in zip(self.keys, self.sink_keys, strict=True):
             keys[:, : self.config.sink] = rotate(sink.flatten(1, 2), by).view_as(sink)
-
-
-class SinkAverage:
-    """The sink of a bank as it was before its newest frames changed it. Owned by the bank.
-
-    An abandoned block has changed the sink already, and so has one that a recache is made beside.
-    keys, values: [layers, B, sink, N, heads, head_dim]. since: of which latent frame on they are not valid any more.
-    """
-
-    def __init__(self, shape: tuple[int, ...], like: Tensor) -> None:
-        self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
-        self.since = 0
-
-    def remember(self, keys: Tensor, values: Tensor, since: int) -> None:
-        """Keep a copy of the sink, which is about to change."""
-        self.keys.copy_(keys)
-        self.values.copy_(values)
-        self.since = since
-
-    def forget(self) -> None:
-        """The sink comes from elsewhere now."""
-        self.since = 0
 
 
 class SlotView:
@@ -232,7 +250,7 @@ class CachedPass:
         placement, config = self.placement, self.bank.config
         first = placement.written[0] if placement.written else 0
         neighbours = list(range(first, first + self.frames))
-        sees_all = placement.visible == list(range(config.size))
+        sees_all = placement.visible == list(range(config.size + len(config.averages)))
         return sees_all and placement.written == neighbours and first >= config.sink
 
     def _by_frame(self, x: Tensor) -> Tensor:

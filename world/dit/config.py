@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from world.cache_rules import CacheRules
+from world.options import SinkAverages
 
 POSITIONS = ("relative", "absolute")
 PREDICTIONS = ("flow", "x0")
 STORED = ("float16", "float32")
+AVERAGES = 2  # a long one and a short one
 FLUSH_KEEPS = 2  # latent frames besides the sink that a flush leaves, as in the code of Infinity-RoPE
 
 
@@ -56,6 +58,8 @@ class CacheConfig:
         the window holds.
     sink_average: each frame that leaves the window changes its place in the sink to sink_average * sink +
         (1 - sink_average) * frame, keys and values alike; 0 leaves the sink as it is.
+    averages: what a long and a short running average of all that leaves the window keep of themselves each time; empty
+        for none. They take two slots more, between the sink and the rest (world.dit.averages).
     flush: a prompt switch makes no recache, it forgets all but the sink and the FLUSH_KEEPS newest frames.
     clean_pass: whether a finished block is written once more, without noise, or stays as its last step wrote it.
     published: repeat what the published code does when the sink is larger than a block: sink slots are attended to
@@ -71,13 +75,16 @@ class CacheConfig:
     published: bool = False
     span: int = 0
     sink_average: float = 0.0
+    averages: tuple[float, ...] = ()
     flush: bool = False
     clean_pass: bool = True
 
     def __post_init__(self) -> None:
         self._check_sizes()
-        if self.span and (self.span < self.size or self.positions == "absolute"):
-            raise ValueError(f"span {self.span}: need at least the window of {self.size}, and relative positions")
+        seen = self.size + len(self.averages)
+        if self.span and (self.span < seen or self.positions == "absolute"):
+            raise ValueError(f"span {self.span}: need at least the window of {seen}, and relative positions")
+        self._check_averages()
         if not 0 <= self.sink_average < 1:
             raise ValueError(f"sink_average {self.sink_average}: need at least 0 and less than 1")
         is_even = self.sink == self.block and self.size == self.window and not self.window % self.block
@@ -87,6 +94,17 @@ class CacheConfig:
         if self.flush and self.window - self.sink - self.block < FLUSH_KEEPS:
             told = f"sink {self.sink} + block {self.block} + {FLUSH_KEEPS} frames that are kept"
             raise ValueError(f"flush with a window of {self.window}: need at least {told}")
+
+    def _check_averages(self) -> None:
+        if not self.averages:
+            return
+        if len(self.averages) != AVERAGES or not 0 <= self.averages[1] <= self.averages[0] < 1:
+            told = "need a long and a short one, such as 0.99,0.9: from 0 to below 1, and the long one not the smaller"
+            raise ValueError(f"averages {','.join(f'{kept:g}' for kept in self.averages)}: {told}")
+        if self.sink_average:
+            raise ValueError("the sink is an average already, or two averages stand beside it: choose one")
+        if self.published or self.size != self.window or not (self.sink and self.keep_sink):
+            raise ValueError("two averages need a window that moves, and a sink that a switch keeps, like --sink 3")
 
     def _check_sizes(self) -> None:
         if self.block < 1 or self.sink < 0:
@@ -100,12 +118,19 @@ class CacheConfig:
         if self.positions not in POSITIONS:
             raise ValueError(f"positions {self.positions!r}: expected {' or '.join(POSITIONS)}")
 
-    def with_sink(self, sink: int | None, average: float | None) -> CacheConfig:
-        """The same cache with a sink of so many latent frames, which is kept, and another average in it.
+    def with_sink(self, sink: int | None, average: SinkAverages) -> CacheConfig:
+        """The same cache with a sink of so many latent frames, which is kept, and another average in it or beside it.
 
-        None: as it is. Raises ValueError for what a cache cannot be.
+        Two averages take two of the window's slots, so that a block attends to no more than before. None: as it is.
+        Raises ValueError for what a cache cannot be.
         """
         changed = self if sink is None else replace(self, sink=sink, keep_sink=sink > 0)
+        if isinstance(average, tuple):
+            window = changed.window if changed.window == -1 else changed.window - AVERAGES
+            if window != -1 and window < changed.sink + changed.block:
+                taken = f"sink {changed.sink}, two averages and a block of {changed.block}"
+                raise ValueError(f"{taken} do not fit into a window of {changed.window}")
+            return replace(changed, window=window, sink_average=0.0, averages=average)
         return changed if average is None else replace(changed, sink_average=average)
 
     @property
@@ -116,8 +141,9 @@ class CacheConfig:
     @property
     def rules(self) -> CacheRules:
         """What a recache follows from."""
-        keeps_sink, averages = self.keep_sink and self.sink > 0, self.sink_average > 0
-        return CacheRules(self.window, self.sink, self.size, keeps_sink, self.clean_pass, averages, self.flush)
+        keeps_sink, averages = self.keep_sink and self.sink > 0, self.sink_average > 0 or bool(self.averages)
+        carried = self.sink if self.sink_average else 1
+        return CacheRules(self.window, self.sink, self.size, keeps_sink, self.clean_pass, averages, self.flush, carried)
 
     @property
     def blocks(self) -> int:

@@ -17,6 +17,7 @@ class Placement:
 
     written: the slots of the pass's frames; of its last frames only, where the first ones are in a protected sink.
     visible: the slots attended to. positions: of each of the pass's frames. sink: of each sink slot.
+    averages: those of the slots of averages, which come after all others; empty until something has left the window.
     evicted: the slots whose frames made room, and those frames' numbers, oldest first.
     """
 
@@ -25,6 +26,7 @@ class Placement:
     positions: list[int]
     sink: list[int]
     evicted: dict[int, int] = field(default_factory=dict)
+    averages: list[int] = field(default_factory=list)
 
 
 class Slots:
@@ -32,6 +34,7 @@ class Slots:
 
     made: latent frames of the stream so far. filled: logical slots in use, the newest block included.
     order: the physical slot of each logical slot. frame: the number of the latent frame in each physical slot.
+    averaged: whether anything has left the window that its averages hold, where it has any.
     """
 
     def __init__(self, config: CacheConfig) -> None:
@@ -44,10 +47,11 @@ class Slots:
         self.filled = min(made, self.config.size) if filled is None else filled
         self.order = list(range(self.config.size))
         self.frame = [0] * self.config.size
+        self.averaged = False
 
     def copy(self, other: Slots) -> None:
         """Hold what other slots of the same sizes hold."""
-        self.made, self.filled = other.made, other.filled
+        self.made, self.filled, self.averaged = other.made, other.filled, other.averaged
         self.order, self.frame = list(other.order), list(other.frame)
 
     def place(self, start: int, frames: int, renew: bool = False) -> Placement:
@@ -60,6 +64,7 @@ class Slots:
         end, sink = start + frames, self.config.sink
         is_repeated = start > 0 and end <= self.made
         evicted = {} if is_repeated else self._evicted(end, frames)
+        self.averaged |= bool(evicted and self.config.averages)
         filled = self.filled + end - self.made if is_repeated else self._advance(end, list(evicted))
         first = filled - frames
         if first < 0:
@@ -70,7 +75,9 @@ class Slots:
         for slot, frame in zip(written, range(end - len(written), end), strict=True):
             self.frame[slot] = frame
         visible = sorted(self.order[slot] for slot in self._seen(filled))
-        return Placement(written, visible, list(range(start, end)), self._sink_positions(), evicted)
+        averages = self._average_positions()
+        visible += range(self.config.size, self.config.size + len(averages))
+        return Placement(written, visible, list(range(start, end)), self._sink_positions(), evicted, averages)
 
     def flush(self, end: int) -> list[int]:
         """Forget all frames before `end` but the sink and the newest ones, and whatever comes after `end`.
@@ -120,5 +127,12 @@ class Slots:
         sink = range(self.config.sink)
         if self.config.positions == "absolute":
             return [self.frame[slot] for slot in sink]
-        reach = min(self.made, self.config.span) if self.config.span else self.filled
+        reach = self.filled + len(self.config.averages) * self.averaged
+        if self.config.span:
+            reach = min(self.made, self.config.span)
         return [self.made - reach + slot for slot in sink]
+
+    def _average_positions(self) -> list[int]:
+        """The position in time of the long and of the short average: right before the oldest frame behind the sink."""
+        oldest = self.made - (self.filled - self.config.sink)
+        return [oldest - 2, oldest - 1] if self.averaged else []

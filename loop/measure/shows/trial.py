@@ -182,7 +182,10 @@ def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
     world = str(folder.resolve()) if folder.is_dir() else options.world
     given: list[object] = ["--world", world, "--device", options.device, "--seed", seed_of(options)]
     given += [
-        word for name in _CHOICES if (value := getattr(options, name)) is not None for word in (_option(name), value)
+        word
+        for name in _CHOICES
+        if (value := getattr(options, name)) is not None
+        for word in (_option(name), _as_given(value))
     ]
     given += ["--picture", "x".join(map(str, options.picture))] if options.picture else []
     given += ["--probe-fps", options.probe_fps, "--probe-frames", options.probe_frames]
@@ -196,6 +199,10 @@ def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def _as_given(value: object) -> object:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def bare_show(
