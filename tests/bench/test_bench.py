@@ -9,6 +9,7 @@ from loop.measure.model import bench_model
 from loop.measure.model.bench_model import _time_blocks
 from loop.measure.report import Spread, environment
 from world.dit.config import DiTConfig
+from world.options import WorldOptions
 from world.wan.random import random_wan
 from world.zoo import open_world
 
@@ -25,10 +26,11 @@ def test_the_head_of_a_benchmark_names_device_versions_and_commit():
 
 TINY = DiTConfig(dim=48, ffn_dim=64, text_dim=16, text_len=8, num_heads=2, num_layers=1)
 CPU = torch.device("cpu")
+FAST_DECODER = WorldOptions("random-wan", decoder="taehv")
 
 
 def test_every_kind_of_pass_is_timed_once_the_window_is_full():
-    times = _time_blocks(random_wan((2, 2), CPU, torch.float32, TINY, decoder="taehv"), blocks=4)
+    times = _time_blocks(random_wan((2, 2), CPU, torch.float32, TINY, options=FAST_DECODER), blocks=4)
     assert {name: len(values) for name, values in times.items()} == {
         "recache": 1,
         "denoise": 4,
@@ -45,12 +47,12 @@ def test_the_first_picture_is_timed_by_itself_where_each_is_drawn_by_itself():
 
 
 def test_a_single_block_is_enough_to_time_a_recache():
-    times = _time_blocks(random_wan((2, 2), CPU, torch.float32, TINY, decoder="taehv"), blocks=1)
+    times = _time_blocks(random_wan((2, 2), CPU, torch.float32, TINY, options=FAST_DECODER), blocks=1)
     assert len(times["recache"]) == 1
 
 
 def test_random_worlds_of_one_geometry_are_alike():
-    one, other = (random_wan((2, 4), CPU, torch.float32, TINY, decoder="taehv") for _ in range(2))
+    one, other = (random_wan((2, 4), CPU, torch.float32, TINY, options=FAST_DECODER) for _ in range(2))
     assert one.session(1, "a").step().digest == other.session(1, "a").step().digest
     assert one.session(1, "a").step().digest != one.session(1, "b").step().digest
 

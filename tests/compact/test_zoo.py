@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.rooms import ROOT
+from world.block import Denoised
 from world.event import Prompt
 from world.info import WorldError
 from world.options import ProbeOptions, WorldOptions
@@ -131,6 +132,16 @@ def test_worlds_of_random_weights_open_like_a_folder_and_nobody_is_told_of_them(
     with pytest.raises(WorldError) as e:
         open_world("random")
     assert "random-wan" not in str(e.value)
+
+
+def test_worlds_of_random_weights_follow_the_options_of_a_world():
+    asked = {"steps": "first:3,then:2", "sink": 4, "sink_ema": (0.99, 0.9), "carry": 5}
+    world = open_world("random-wan-tiny", device="cpu", picture=(32, 16), decoder="taehv", **asked)
+    cache, sampler, dials = world.config.cache, world.config.sampler, world.info.dials
+    assert (cache.sink, cache.averages, cache.window) == (4, (0.99, 0.9), 10)
+    assert (len(sampler.first_steps), dials["steps"].rest, dials["grip"].rest) == (3, 2, 0.5)
+    session = world.session(1, "a")
+    assert [sum(isinstance(done, Denoised) for done in session.begin()) for _ in range(2)] == [3, 2]
 
 
 def test_a_deep_sink_is_as_deep_as_was_asked_for():

@@ -58,7 +58,8 @@ def kernel_for(config: DiffusionConfig, device: torch.device, dtype: torch.dtype
         return AttentionKernel()
     tokens = config.latents.grid[0] * config.latents.grid[1]
     shape = config.dit.num_heads, config.dit.head_dim
-    return fastest_kernel(config.cache.block * tokens, config.cache.size * tokens, shape, device, has_compiler())
+    seen = config.cache.size + len(config.cache.averages)
+    return fastest_kernel(config.cache.block * tokens, seen * tokens, shape, device, has_compiler())
 
 
 def has_compiler() -> bool:

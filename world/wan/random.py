@@ -10,17 +10,17 @@ from torch import Tensor
 
 from world.diffusion.model import TextEncoding
 from world.diffusion.world import DiffusionWorld
-from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig
+from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig, LatentConfig, SamplerConfig
 from world.dit.device import resolve, working_dtype
 from world.dit.dit import CausalDiT
 from world.dit.speed import accelerate, speed_for
 from world.info import WorldError
-from world.options import WorldOptions
+from world.options import WorldOptions, step_counts
 from world.wan.family.picture import checked_picture
 from world.wan.fast.decoder import decoder_at
 from world.wan.taehv import TAEHV
 from world.wan.vae import WanVAE
-from world.wan.world import wan_info
+from world.wan.world import dials_of, wan_info
 
 DECODERS = {"vae": WanVAE, "taehv": TAEHV}
 SIZES = {  # of the transformer, by the name of the world
@@ -35,10 +35,7 @@ def open_random(options: WorldOptions) -> DiffusionWorld:
     width, height = checked_picture(options.picture)
     device = resolve(options.device)
     dtype = working_dtype(device, options.dtype)
-    speed = speed_for(device, options.speed, dtype)
-    latent, sizes = (height // 8, width // 8), SIZES[options.name]
-    positions = options.positions or "relative"
-    world = random_wan(latent, device, dtype, sizes, options.decoder, positions, speed)
+    world = random_wan((height // 8, width // 8), device, dtype, SIZES[options.name], options)
     return replace(world, slow_words=True)  # they are encoded beside the blocks, as those of a folder are
 
 
@@ -47,24 +44,26 @@ def random_wan(
     device: torch.device,
     dtype: torch.dtype,
     dit: DiTConfig | None = None,
-    decoder: str = "vae",
-    positions: str = "relative",
-    speed: str = "exact",
+    options: WorldOptions | None = None,
 ) -> DiffusionWorld:
     """Wan2.1-T2V-1.3B with random weights: a window of 12 latent frames, a sink of 3, blocks of 3.
 
     latent: height and width of a latent frame; raises WorldError unless both are even.
-    dit: other sizes of the transformer. decoder: "vae" or "taehv". positions: "relative" or "absolute".
-    speed: as `world.dit.speed.speed_for` gives it.
+    dit: other sizes of the transformer. options: its decoder, speed, steps and memory; without them it is `exact`.
     """
+    options = options or WorldOptions("random-wan", speed="exact")
+    speed = speed_for(device, options.speed, dtype)
     height, width = latent
     if height % 2 or width % 2:
         raise WorldError(f"latents of {height}x{width}: patches are 2x2, give even sides")
     sizes = dit or DiTConfig()
     latents = LatentConfig(channels=sizes.in_dim, height=height, width=width, grid=(height // 2, width // 2))
-    config = DiffusionConfig(dit=sizes, cache=CacheConfig(positions=positions), latents=latents)
-    pixels = DECODERS[decoder]().to(device, dtype).requires_grad_(False)
+    cache = CacheConfig(positions=options.positions or "relative").with_sink(options.sink, options.sink_ema)
+    sampler = SamplerConfig().beginning(step_counts(options.steps).first)
+    config = DiffusionConfig(sizes, cache, sampler, latents)
+    pixels = DECODERS[options.decoder]().to(device, dtype).requires_grad_(False)
     info = replace(wan_info(config, pixels.memory), name="random Wan", showpiece="anything")
+    info = replace(info, dials={**info.dials, **dials_of(config, options)})
 
     def encode(text: str) -> TextEncoding:
         generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))

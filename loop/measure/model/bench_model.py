@@ -22,9 +22,9 @@ from world.dit.device import describe, peak_gib, resolve, use_threads, wait, wor
 from world.dit.flops import pass_flops
 from world.event import Event, Prompt
 from world.info import STEPS_DIAL
-from world.options import default_threads
+from world.options import WorldOptions, default_threads
 from world.wan.random import random_wan
-from world.zoo import open_in_own_process
+from world.zoo import check_options, open_in_own_process
 
 PRODUCT = {"cpu": 2048, "cuda": 8192}  # side of the square matrices: a GPU needs larger ones to be busy
 EVERY = 4  # blocks from one prompt to the next
@@ -55,9 +55,10 @@ def _open_measured(options: Namespace, device: torch.device) -> DiffusionWorld:
         assert isinstance(world, DiffusionWorld)  # only the test card is none
         return world
     dtype = working_dtype(device, options.dtype)
-    return random_wan(
-        options.latent, device, dtype, decoder=options.decoder or "vae", positions=options.positions or "relative"
-    )
+    memory = {name: getattr(options, name) for name in ("positions", "sink", "sink_ema", "steps", "carry")}
+    chosen = WorldOptions("random-wan", decoder=options.decoder or "vae", speed="exact", **memory)
+    check_options(chosen)
+    return random_wan(options.latent, device, dtype, options=chosen)
 
 
 def _configuration(world: DiffusionWorld, blocks: int) -> dict[str, Any]:
