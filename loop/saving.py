@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from loop.archive.going_on import blocks_to_go_on, fork, newest_place, past_of, place_of, words_at
+from loop.archive.going_on import blocks_to_go_on, dials_at, fork, newest_place, past_of, place_of, words_at
 from loop.archive.opening import open_log, reopen_log
 from loop.archive.reading import read_session
 from loop.archive.record import SessionError
@@ -55,7 +55,7 @@ def go_on(options: Namespace) -> tuple[StreamOptions, SessionWriter]:
     at = place_of(saved, options.at) if options.at else newest_place(saved)
     if at != saved.tip and not options.at:
         log.warning("block %d is the newest that can be gone on from", at)
-    stream = _stream(options, saved, _going_on(options, saved, at))
+    stream = _stream(options, saved, going_on_from(options, saved, at))
     is_ours = saved.folder.parent == default_sessions_folder()
     return stream, SessionWriter(reopen_log(saved, at), time.time, MOST_OF_ONE if is_ours else None)
 
@@ -75,7 +75,7 @@ def _newest_session(root: Path) -> SavedSession:
     raise SessionError(f"there is no session to go on from in {root}: name one with --session DIR")
 
 
-def _going_on(options: Namespace, saved: SavedSession, at: int) -> GoingOn | None:
+def going_on_from(options: Namespace, saved: SavedSession, at: int) -> GoingOn | None:
     """What the model needs to go on from block `at`; None if the session has no block."""
     if at < 0:
         return None
@@ -83,9 +83,9 @@ def _going_on(options: Namespace, saved: SavedSession, at: int) -> GoingOn | Non
     if not made:
         raise SessionError(f"block {at} of {saved.folder} cannot be gone on from: its latents are lost")
     if options.at:
-        words, dials = words_at(saved, record), dict(record.conditions.dials)
+        words, dials = words_at(saved, record), dials_at(saved, record)
     else:
-        words, dials = saved.words or words_at(saved, record), {**record.conditions.dials, **saved.dials}
+        words, dials = saved.words or words_at(saved, record), {**dials_at(saved, record), **saved.dials}
     return GoingOn(made, max(saved.blocks), options.prompt or words, dials, past_of(saved, at), saved.bookmarks)
 
 

@@ -11,7 +11,8 @@ from loop.archive.record import BlockRecord, SessionError
 from loop.archive.saved import SavedSession
 from loop.archive.segment import LatentsLostError
 from loop.link.message import BlockMade
-from world.event import text_of
+from world.event import Dial, text_of
+from world.info import STEPS_DIAL
 
 PAST_BYTES = 256 << 20  # of latents that are read so that a show can go back behind its beginning
 
@@ -70,6 +71,17 @@ def words_at(saved: SavedSession, record: BlockRecord) -> str:
     asked = [asked.event for asked in saved.asked if asked.after < record.index]
     texts = [text for event in asked if (text := text_of(event)) is not None]
     return texts[-1] if texts else str(record.conditions.words)
+
+
+def dials_at(saved: SavedSession, record: BlockRecord) -> dict[str, float]:
+    """The world's dials as a block was made under; the steps as they were asked for, if they were.
+
+    What a brake made of them is no wish of anybody's.
+    """
+    asked = [asked.event for asked in saved.asked if asked.after < record.index]
+    steps = [event.value for event in asked if isinstance(event, Dial) and event.name == STEPS_DIAL]
+    others = {name: value for name, value in record.conditions.dials.items() if name != STEPS_DIAL}
+    return others | ({STEPS_DIAL: steps[-1]} if steps else {})
 
 
 def fork(folder: Path, new: Path) -> SavedSession:

@@ -40,7 +40,7 @@ from loop.timing.clock import Clock
 from world.block import Snapshot
 from world.boundary import cut_if_loose
 from world.event import Dial, Event, Prompt, Recall, Rewind, Scene, text_of, words_of
-from world.info import WorldInfo, grip_of
+from world.info import STEPS_DIAL, WorldInfo, grip_of
 from world.options import WorldOptions
 
 log = logging.getLogger(__name__)
@@ -259,6 +259,8 @@ class LiveModel:
         self._opened, self.info, self.versions = opened, opened.info, opened.versions
         self.words = self.words or opened.info.showpiece
         self.past.memory_blocks = opened.info.memory_blocks
+        if self.options.going_on and not self.life:
+            self._dials = {**self._at_rest(opened.info), **self._dials}
         if self.life:
             self._begin(opened)
 
@@ -293,7 +295,8 @@ class LiveModel:
         asked_dials = {event.name for event in asked if isinstance(event, Dial)}
         dials = {name: value for name, value in self._dials.items() if self.info is None or name in self.info.dials}
         for name, value in dials.items():
-            if name not in asked_dials and (conditions is None or conditions.dials.get(name) != value):
+            is_braked = name == STEPS_DIAL and self.options.brakes  # the brake must hear what was asked for
+            if name not in asked_dials and (conditions is None or conditions.dials.get(name) != value or is_braked):
                 events.append(Submit(NOBODY, Dial(name, value)))
         return tuple(events)
 
@@ -301,6 +304,11 @@ class LiveModel:
         """Begin where an earlier show was."""
         self._memory.recall(earlier.made)
         self._newest_seen, self.words, self._dials = earlier.newest, earlier.words, dict(earlier.dials)
+
+    def _at_rest(self, info: WorldInfo) -> dict[str, float]:
+        """The dials that the newest block was made under, as they are until somebody turns them."""
+        in_force = self._memory.conditions.dials if self._memory.conditions else {}
+        return {name: info.dials[name].rest for name in in_force if name in info.dials}
 
     def _attach(self) -> None:
         """The process has attached to its ring: frames come out of that one from now on."""

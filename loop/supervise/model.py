@@ -21,7 +21,7 @@ class GoingOn:
 
     made: its newest blocks, oldest first, since the last hard cut at most. past: those that can be gone back to.
     newest: the highest number that any of its blocks has; none is used again. words, dials: the newest that were asked
-    for, dials of the display included. bookmarks: blocks by name.
+    for, dials of the display included; other dials of the world go back to rest. bookmarks: blocks by name.
     """
 
     made: tuple[BlockMade, ...]

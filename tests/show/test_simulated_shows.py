@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+import loop.saving
+from loop.archive.reading import read_session
 from loop.link.message import BlockMade, Fault
 from loop.supervise.live_model import LiveModel
 from tests.simulation.calm import no_warnings, one_core  # noqa: F401  each test runs under them
@@ -243,3 +246,32 @@ def test_what_the_brake_chose_is_a_turn_of_the_dial_in_the_log():
     turned = [event.value for card in show.story.cards for event in card.block.events if isinstance(event, Dial)]
     assert turned and all(event_steps < 4 for event_steps in turned[:1])
     assert show.story.cards[-1].block.dials["steps"] == turned[-1]
+
+
+def goes_on(folder, plan: Plan, at: str | None = None) -> list[float]:
+    """The steps of the blocks of a show that goes on from the one saved in `folder`."""
+    saved = read_session(folder)
+    going_on = loop.saving.going_on_from(Namespace(at=at, prompt=None), saved, saved.tip)
+    return [card.block.dials["steps"] for card in play(plan, going_on=going_on).story.cards]
+
+
+def test_a_braked_show_that_goes_on_without_the_brake_makes_all_steps_again(tmp_path):
+    play(Plan(block_ms=400, seconds=6.0, brakes=True), folder=tmp_path)
+    saved = read_session(tmp_path)
+    assert saved.blocks[saved.tip].conditions.dials["steps"] < 4
+    assert set(goes_on(tmp_path, Plan(seconds=3.0))) == {4}
+    assert set(goes_on(tmp_path, Plan(seconds=3.0), at=str(saved.tip))) == {4}
+
+
+def test_a_show_goes_on_in_the_steps_that_were_asked_for_with_the_brake_and_without(tmp_path):
+    play(Plan(seconds=6.0, script=((1.0, Dial("steps", 2)),)), folder=tmp_path)
+    for brakes in (False, True):
+        assert set(goes_on(tmp_path, Plan(block_ms=40, seconds=3.0, brakes=brakes))) == {2}
+
+
+def test_the_brake_goes_no_higher_than_was_asked_for_after_a_death():
+    script = ((1.0, Dial("steps", 2)),)
+    plan = Plan(block_ms=40, seconds=9.0, script=script, brakes=True, mishaps=(Mishap(0, "death", at_s=4.0),))
+    show = play(plan)
+    steps = [card.block.dials.get("steps", 4) for card in show.story.cards]
+    assert len(show.lives) == 2 and set(steps[steps.index(2) :]) == {2}

@@ -21,7 +21,7 @@ from loop.output.outputs import Outputs
 from loop.output.trace import Trace
 from loop.stage.stage import OnStage
 from loop.supervise.live_model import LiveModel
-from loop.supervise.model import StreamOptions
+from loop.supervise.model import GoingOn, StreamOptions
 from loop.timing.clock import Clock
 from loop.timing.watchdog import retry_delay_ns
 from loop.worker.process import SerialDevice
@@ -172,10 +172,11 @@ def play(
     wait_s: float = 1.0,
     folder: Path | None = None,
     on_stage: Callable[[LiveModel], OnStage] = OnStage.empty,
+    going_on: GoingOn | None = None,
 ) -> Show:
     """Play a show to its end. wait_s: the longest wait between two looks at the keys. folder: save it there.
 
-    on_stage(model): what stands on the stage.
+    on_stage(model): what stands on the stage. going_on: where an earlier show was.
     """
     clock, rings, story, lives = VirtualTime(), Rings(), Story(), []
     probe = ProbeOptions(plan.fps, plan.frames, plan.block_ms, plan.recache_ms)
@@ -199,6 +200,7 @@ def play(
         plan.mode,
         plan.transition,
         plan.spare,
+        going_on,
         memory=plan.memory,
         brakes=plan.brakes,
     )
