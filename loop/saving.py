@@ -115,8 +115,9 @@ def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -
 def _world(options: Namespace, saved: WorldOptions) -> WorldOptions:
     """The session's world, at the place and on the device that the command line names, if it names any."""
     given = {"name": options.world, "device": options.device, "threads": options.threads, "speed": options.speed}
-    plain = {"name": "small", "device": "auto", "threads": None, "speed": None}  # the defaults: nothing was said
-    world = replace(saved, **{name: value for name, value in given.items() if value != plain[name]})
+    given["memory_slots"] = options.memory_slots
+    plain = {"name": "small", "device": "auto"}  # the defaults: nothing was said, as by None
+    world = replace(saved, **{name: value for name, value in given.items() if value != plain.get(name)})
     check_name(world.name)
     check_options(world)
     return world

@@ -79,7 +79,7 @@ class WorldInfo:
     block_frames: pixel frames of a block once the stream runs; the first block may hold fewer.
     memory_blocks: past blocks whose latents must be kept, so that the window and the decoder can be rebuilt from them.
     late_steps: how many denoising steps of a block may be done when a dial still enters it; 0: at its boundary only.
-    sink_blocks: how many blocks of the past a Recall can bring back, which is as many as the sink holds.
+    sink_blocks: how many blocks of the past come back at a time: as many as the sink holds, or as were asked for.
     vocabulary: the words that mean something to this world; empty if any word may.
     silent: words like `the` that mean nothing here and are no reason for a remark.
     word_groups: the vocabulary under headings, each with its words. examples: prompts to show beside it.

@@ -78,6 +78,7 @@ class WorldOptions:
     carry: int | None = None
     press: float | None = None
     sink_ema: SinkAverages = None
+    memory_slots: int | None = None
     probe: ProbeOptions = field(default_factory=ProbeOptions)
 
     def __post_init__(self) -> None:

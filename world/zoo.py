@@ -47,6 +47,7 @@ def open_world(
     steps: str | None = None,
     carry: int | None = None,
     sink_ema: SinkAverages = None,
+    memory_slots: int | None = None,
     probe: ProbeOptions | None = None,
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
@@ -77,6 +78,7 @@ def open_world(
     sink_ema: each frame that leaves the window changes the sink to sink_ema * sink + (1 - sink_ema) * frame; 0 leaves
         it as it is, None is the world's own rule. Two numbers, like (0.99, 0.9): the mean token of what leaves goes
         into a long and a short running average instead, which stand between the sink and the rest.
+    memory_slots: how many blocks of the past fill the sink at most, where any come back; None is as many as it holds.
     probe: the test card's geometry and made-up costs.
 
     Nothing outside the world is changed: how many CPU threads torch uses, for one, is left to the caller.
@@ -95,6 +97,7 @@ def open_world(
         steps=steps,
         carry=carry,
         sink_ema=sink_ema,
+        memory_slots=memory_slots,
         probe=probe or ProbeOptions(),
     )
     return open_options(options)
@@ -276,8 +279,8 @@ def check_options(options: WorldOptions) -> None:
         form_of(options.name).check_picture(options.picture)
         form = form_of(options.name).with_sink(options.sink)
         _check_cache(CacheConfig(form.window, form.sink, 1), options)
-    elif options.sink is not None or options.sink_ema is not None:
-        raise WorldError("sink and sink-ema are for worlds with a model: the test card has none")
+    elif any(option is not None for option in (options.sink, options.sink_ema, options.memory_slots)):
+        raise WorldError("sink, sink-ema and memory-slots are for worlds with a model: the test card has none")
 
 
 def listed_words(name: str) -> tuple[WordGroups, tuple[str, ...]]:
@@ -339,12 +342,16 @@ def is_compact_file(name: str) -> bool:
 
 
 def _check_cache(cache: CacheConfig, options: WorldOptions) -> None:
-    """Raise WorldError for a sink or averages that a cache has no room for, and for a carry above its window."""
+    """Raise WorldError for a sink, averages or recalled blocks that a cache has no room for, or too long a carry."""
     try:
         changed = cache.with_sink(options.sink, options.sink_ema)
     except ValueError as error:
         raise WorldError(str(error)) from None
     grip_dial(options.carry, changed.window)
+    held, slots = -(-changed.sink // changed.block), options.memory_slots
+    if slots is not None and not 1 <= slots <= held:
+        told = f"a sink of {changed.sink} holds {held} blocks of {changed.block}"
+        raise WorldError(f"memory-slots {slots}: {told} latent frames, and --sink N makes it larger")
 
 
 def _refuse_folder_options(options: WorldOptions) -> None:

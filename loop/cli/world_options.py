@@ -44,6 +44,10 @@ def add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float,
     parser.add_argument("--carry", type=accept.natural, metavar="N", help=told)
     told = "how strongly new words are pressed on for four blocks, 0 to 4, at twice the passes (the world's own)"
     parser.add_argument("--press", type=accept.press, metavar="A", help=told)
+    told = (
+        "blocks of the past that fill the sink at most where any come back, by --memory or by name (all that it holds)"
+    )
+    parser.add_argument("--memory-slots", type=accept.count, metavar="M", help=told)
     parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
     _add_folder_options(parser)
     probe = parser.add_argument_group("the test card (--world probe)")
@@ -112,6 +116,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         carry=options.carry,
         press=options.press,
         sink_ema=options.sink_ema,
+        memory_slots=options.memory_slots,
         probe=probe,
         **_given_folder_options(options),
     )

@@ -134,6 +134,28 @@ def test_worlds_of_random_weights_open_like_a_folder_and_nobody_is_told_of_them(
     assert "random-wan" not in str(e.value)
 
 
+@pytest.mark.parametrize("name", ["small", "random-wan-tiny"])
+def test_no_more_blocks_come_back_than_there_are_memory_slots(name):
+    sizes = {} if name == "small" else {"picture": (32, 16), "decoder": "taehv"}
+    world = open_world(name, device="cpu", sink=6, memory_slots=2, **sizes)
+    assert world.info.sink_blocks == 2 and world.config.cache.sink == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "slots", "told"),
+    [
+        ("small", 2, "memory-slots 2: a sink of 1 holds 1 blocks of 1 latent frames, and --sink N makes it larger"),
+        ("small", 0, "memory-slots 0"),
+        ("random-wan-tiny", 2, "a sink of 3 holds 1 blocks of 3"),
+        ("probe", 1, "the test card has none"),
+    ],
+)
+def test_more_memory_slots_than_the_sink_holds_are_refused_in_one_line(name, slots, told):
+    with pytest.raises(WorldError, match=told) as refused:
+        open_world(name, device="cpu", memory_slots=slots)
+    assert "\n" not in str(refused.value)
+
+
 def test_worlds_of_random_weights_follow_the_options_of_a_world():
     asked = {"steps": "first:3,then:2", "sink": 4, "sink_ema": (0.99, 0.9), "carry": 5}
     world = open_world("random-wan-tiny", device="cpu", picture=(32, 16), decoder="taehv", **asked)

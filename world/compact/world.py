@@ -77,7 +77,7 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     info = form.info(options.name)
     press = press_dial(form.press if options.press is None else options.press)
     of_session = {**steps_dial(steps.then or len(form.steps)), **grip_dial(options.carry, cache.window), **press}
-    info = replace(info, dials={**info.dials, **of_session})
+    info = replace(info, dials={**info.dials, **of_session}, sink_blocks=options.memory_slots or info.sink_blocks)
     return DiffusionWorld(config, transformer, world.encode, decoder, info, model.condition, device)
 
 

@@ -20,7 +20,7 @@ from world.wan.family.picture import checked_picture
 from world.wan.fast.decoder import decoder_at
 from world.wan.taehv import TAEHV
 from world.wan.vae import WanVAE
-from world.wan.world import dials_of, wan_info
+from world.wan.world import as_asked, wan_info
 
 DECODERS = {"vae": WanVAE, "taehv": TAEHV}
 SIZES = {  # of the transformer, by the name of the world
@@ -63,7 +63,7 @@ def random_wan(
     config = DiffusionConfig(sizes, cache, sampler, latents)
     pixels = DECODERS[options.decoder]().to(device, dtype).requires_grad_(False)
     info = replace(wan_info(config, pixels.memory), name="random Wan", showpiece="anything")
-    info = replace(info, dials={**info.dials, **dials_of(config, options)})
+    info = as_asked(info, config, options)
 
     def encode(text: str) -> TextEncoding:
         generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))

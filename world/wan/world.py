@@ -61,7 +61,7 @@ def open_wan(folder: Path, options: WorldOptions, has_text: bool = True) -> Diff
         return TextEncoding(prompts(text).to(device))
 
     info = wan_info(sizes, decoder.memory, plan.family.name, plan.fps)
-    info = replace(info, dials={**info.dials, **dials_of(sizes, options)})
+    info = as_asked(info, sizes, options)
     transformer = accelerate(dit, sizes, device, speed)
     pixels = decoder_at(speed, decoder, device, dtype)
     return DiffusionWorld(sizes, transformer, encode, pixels, info, device=device, slow_words=True)
@@ -91,11 +91,17 @@ def wan_info(sizes: DiffusionConfig, decoder_memory: int, name: str = "longlive"
         showpiece=SHOWPIECE,
         memory_blocks=math.ceil(max(sizes.cache.window, decoder_memory) / block),
         sink_blocks=max(1, math.ceil(sizes.cache.sink / block)),
-        dials=dials_of(sizes, WorldOptions()),
+        dials=_dials(sizes, WorldOptions()),
     )
 
 
-def dials_of(sizes: DiffusionConfig, options: WorldOptions) -> dict[str, DialRange]:
+def as_asked(info: WorldInfo, sizes: DiffusionConfig, options: WorldOptions) -> WorldInfo:
+    """The same, with what the user has asked for of dials and memory."""
+    dials, slots = {**info.dials, **_dials(sizes, options)}, options.memory_slots
+    return replace(info, dials=dials, sink_blocks=slots or info.sink_blocks)
+
+
+def _dials(sizes: DiffusionConfig, options: WorldOptions) -> dict[str, DialRange]:
     """The dials of a Wan world, at rest as the user has asked."""
     steps = step_counts(options.steps).then or len(sizes.sampler.steps)
     return {**steps_dial(steps), **grip_dial(options.carry, sizes.cache.window), **press_dial(options.press or 0.0)}

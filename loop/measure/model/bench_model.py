@@ -55,7 +55,9 @@ def _open_measured(options: Namespace, device: torch.device) -> DiffusionWorld:
         assert isinstance(world, DiffusionWorld)  # only the test card is none
         return world
     dtype = working_dtype(device, options.dtype)
-    memory = {name: getattr(options, name) for name in ("positions", "sink", "sink_ema", "steps", "carry")}
+    memory = {
+        name: getattr(options, name) for name in ("positions", "sink", "sink_ema", "steps", "carry", "memory_slots")
+    }
     chosen = WorldOptions("random-wan", decoder=options.decoder or "vae", speed="exact", **memory)
     check_options(chosen)
     return random_wan(options.latent, device, dtype, options=chosen)

@@ -34,7 +34,7 @@ PROMPTS = (
 )
 # options of the world that are handed on as they were given
 _CHOICES = (
-    *("threads", "prompt", "speed", "sink", "sink_ema", "steps", "carry", "press"),
+    *("threads", "prompt", "speed", "sink", "sink_ema", "steps", "carry", "press", "memory_slots"),
     *("positions", "decoder", "text_device", "ranks", "dtype"),
 )
 
