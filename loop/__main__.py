@@ -111,6 +111,10 @@ def _bench(options: Namespace) -> int:
         from loop.measure.leap.command import run_leap_bench
 
         return run_between_steps(options) if options.between_steps else run_leap_bench(options)
+    if options.benchmark == "methods":
+        from loop.measure.methods.command import run_methods_bench
+
+        return run_methods_bench(options)
     if options.benchmark == "recall":
         from loop.measure.steer.recall_command import run_recall_bench
 

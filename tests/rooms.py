@@ -29,6 +29,7 @@ _COMMANDS = {
     "loop.measure.model",
     "loop.measure.gpu",
     "loop.measure.steer",
+    "loop.measure.methods",
 }
 ALLOWED: Mapping[str, set[str]] = {
     "world": set(),
@@ -119,7 +120,13 @@ ALLOWED: Mapping[str, set[str]] = {
     "loop.measure.steer": {"loop.measure", "loop.cli", "loop.output", "world.zoo", "world.compact"}
     | _WORLD
     | _MODEL
+    | {"loop.link", "loop.supervise"}
     | {"world.train.judge", "world.train.marks", "world.train.story", "world.train.tale"},
+    # patterns have marks in pixels, for which no reader has to be trained
+    "loop.measure.methods": {"loop.measure", "loop.measure.steer", "loop.cli", "world.zoo", "world.compact"}
+    | _WORLD
+    | _MODEL
+    | {"world.train.judge", "world.train.data", "world.train.tale"},
     "loop.__main__": _WORLD | {"input", "world.zoo", "world.train", "loop", "loop.cli"} | _COMMANDS,
 }
 

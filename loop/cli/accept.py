@@ -175,6 +175,10 @@ def count(text: str) -> int:
     return _whole(text, 1, 1024)
 
 
+def cost_blocks(text: str) -> int:
+    return _whole(text, 0, 1024)
+
+
 def prompt(text: str) -> str:
     try:
         return clean_text(text)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from loop.cli import accept
 from loop.cli.common_options import add_overwrite_option, add_reserve_option, add_switch_option
+from loop.cli.method_options import add_memory_option
 from loop.cli.world_options import add_world_options
 from loop.timing.switch import MODES, PLAIN, WHOLE
 from world.options import SPEEDS
@@ -17,12 +18,15 @@ PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measur
 def add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     """One parser for each kind of `bench`."""
     kinds = parser.add_subparsers(
-        dest="benchmark", required=True, metavar="{gpu,leap,loop,model,pace,recall,save,soak,steer,switch}"
+        dest="benchmark", required=True, metavar="{gpu,leap,loop,methods,model,pace,recall,save,soak,steer,switch}"
     )
     _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
     add_world_options(model)
     _add_model_options(model)
+    methods = kinds.add_parser("methods", help="rules for steps and memory side by side, in one table")
+    add_world_options(methods)
+    _add_methods_options(methods)
     steer = kinds.add_parser("steer", help="what new words do to the picture, by what becomes of the cache")
     add_world_options(steer)
     _add_steer_options(steer)
@@ -148,16 +152,35 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_steer_options(parser: argparse.ArgumentParser) -> None:
+    add_memory_option(parser)
+    parser.add_argument(
+        "--seconds", type=accept.seconds, default=3.0, metavar="S", help="length on each side of a switch (3)"
+    )
+    parser.add_argument("--out", dest="folder", type=Path, metavar="DIR", help="contact sheet, HTML page and numbers")
+    _add_word_files(parser)
+
+
+def _add_methods_options(parser: argparse.ArgumentParser) -> None:
+    told = "a line of options for each, the first of which the others are held against (those built in)"
+    parser.add_argument("--settings", type=accept.input_file, metavar="FILE", help=told)
+    told = "words, other words and the first again, so often (12; 0: none)"
+    parser.add_argument("--switches", type=accept.natural, default=12, metavar="N", help=told)
+    told = "long streams under the same words (3; 0: none)"
+    parser.add_argument("--streams", type=accept.natural, default=3, metavar="N", help=told)
+    parser.add_argument("--minutes", type=accept.minutes, default=2.0, metavar="M", help="length of each (2)")
+    told = "blocks to time, without decoding (0: none): on a quiet machine"
+    parser.add_argument("--blocks", type=accept.cost_blocks, default=60, metavar="N", help=told)
+    _add_word_files(parser)
+
+
+def _add_word_files(parser: argparse.ArgumentParser) -> None:
+    """Which words change, what reads the pictures, and where the numbers go."""
     parser.add_argument(
         "--prompts", type=accept.input_file, metavar="FILE", help="switches, a line each: words before | words after"
     )
     parser.add_argument(
-        "--seconds", type=accept.seconds, default=3.0, metavar="S", help="length on each side of a switch (3)"
-    )
-    parser.add_argument(
         "--reader", type=accept.input_file, metavar="FILE", help="reads a storybook's scenes (one beside the world)"
     )
-    parser.add_argument("--out", dest="folder", type=Path, metavar="DIR", help="contact sheet, HTML page and numbers")
     parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
     add_overwrite_option(parser)
 

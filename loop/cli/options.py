@@ -9,6 +9,7 @@ from loop.cli import accept
 from loop.cli.common_options import SCORES, add_overwrite_option, add_reserve_option, add_switch_option
 from loop.cli.files import file_mistakes
 from loop.cli.measure_options import add_bench_parsers, add_latency_options, measure_mistake
+from loop.cli.method_options import add_memory_option
 from loop.cli.session_options import (
     add_replay_options,
     add_session_options,
@@ -20,7 +21,6 @@ from loop.cli.together import add_peer_options, add_stage_options, peer_mistakes
 from loop.cli.usage import UsageError
 from loop.cli.world_options import add_world_option, add_world_options
 from loop.screen.display import FITS
-from loop.supervise.memory_choice import MEMORIES
 
 COMMANDS = (
     "play", "render", "replay", "sessions", "story", "bench", "latency", "train", "doctor", "worlds", "words", "osc",
@@ -142,11 +142,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transition", type=accept.blocks, default=1, metavar="N", help="blocks that new words take (1)"
     )
-    told = "what comes back with new words: bookmarks that are named (Ctrl+F5), or by itself the most like blocks "
-    told += (
-        "(LongLive-RAG's rule), those of like words (MemFlow's), the last switch's (Anchor Forcing's), all untrained"
-    )
-    parser.add_argument("--memory", choices=MEMORIES, default="named", help=told)
+    add_memory_option(parser)
     told = "make blocks in fewer steps before frames would repeat, and in all of them again once there is time"
     parser.add_argument("--brake", action="store_true", help=told)
     add_reserve_option(parser)

@@ -8,6 +8,7 @@ from typing import Any
 
 from loop.cli import accept
 from loop.cli.gpu import check_device
+from loop.cli.method_options import WORLD_METHODS, add_method_options
 from loop.cli.signals import tell
 from loop.cli.usage import UsageError
 from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
@@ -26,28 +27,7 @@ def add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float,
     parser.add_argument(
         "--picture", type=accept.width_x_height, metavar="WxH", help="the model's picture, where the world can choose"
     )
-    told = "latent frames that stay in the window for good, and that recalls fill (Deep Forcing's rule, untrained)"
-    parser.add_argument("--sink", type=accept.natural, metavar="N", help=told)
-    told = "what the sink keeps of itself at each frame that leaves the window, 0 to below 1 (Reward Forcing's EMA "
-    told += "sink), or what two averages beside it keep, such as 0.99,0.9 (MemRoPE's); both untrained (the world's own)"
-    parser.add_argument("--sink-ema", type=accept.averages, metavar="A|LONG,SHORT", help=told)
-    parser.add_argument(
-        "--steps",
-        type=accept.steps,
-        metavar="N|first:N,then:N",
-        help="denoising steps of a block, 1 to 8: fewer are faster and coarser (as many as the model was made for)",
-    )
-    told = (
-        "latent frames of the window that survive new words; 0: a hard cut (Infinity-RoPE's flush, untrained, and the "
-    )
-    told += "frames encoded under the new words; all)"
-    parser.add_argument("--carry", type=accept.natural, metavar="N", help=told)
-    told = "how strongly new words are pressed on for four blocks, 0 to 4, at twice the passes (the world's own)"
-    parser.add_argument("--press", type=accept.press, metavar="A", help=told)
-    told = (
-        "blocks of the past that fill the sink at most where any come back, by --memory or by name (all that it holds)"
-    )
-    parser.add_argument("--memory-slots", type=accept.count, metavar="M", help=told)
+    add_method_options(parser)
     parser.add_argument("--threads", type=accept.count, metavar="N", help="threads of the model (cores - 1)")
     _add_folder_options(parser)
     probe = parser.add_argument_group("the test card (--world probe)")
@@ -111,12 +91,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
         threads=options.threads or default_threads(),
         picture=options.picture,
         speed=options.speed,
-        sink=options.sink,
-        steps=options.steps,
-        carry=options.carry,
-        press=options.press,
-        sink_ema=options.sink_ema,
-        memory_slots=options.memory_slots,
+        **{name: getattr(options, name) for name in WORLD_METHODS},
         probe=probe,
         **_given_folder_options(options),
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from loop.cli.method_options import WORLD_METHODS
 from loop.cli.usage import UsageError
 from loop.cli.world_options import world_options
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
@@ -55,10 +56,8 @@ def _open_measured(options: Namespace, device: torch.device) -> DiffusionWorld:
         assert isinstance(world, DiffusionWorld)  # only the test card is none
         return world
     dtype = working_dtype(device, options.dtype)
-    memory = {
-        name: getattr(options, name) for name in ("positions", "sink", "sink_ema", "steps", "carry", "memory_slots")
-    }
-    chosen = WorldOptions("random-wan", decoder=options.decoder or "vae", speed="exact", **memory)
+    given = {name: getattr(options, name) for name in ("positions", *WORLD_METHODS)}
+    chosen = WorldOptions("random-wan", decoder=options.decoder or "vae", speed="exact", **given)
     check_options(chosen)
     return random_wan(options.latent, device, dtype, options=chosen)
 

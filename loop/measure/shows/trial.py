@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from loop.cli.method_options import WORLD_METHODS
 from loop.cli.world_options import world_options
 from loop.measure.trace.recording import Recording, TraceError, read_recording
 
@@ -34,7 +35,7 @@ PROMPTS = (
 )
 # options of the world that are handed on as they were given
 _CHOICES = (
-    *("threads", "prompt", "speed", "sink", "sink_ema", "steps", "carry", "press", "memory_slots"),
+    *("threads", "prompt", "speed", *WORLD_METHODS),
     *("positions", "decoder", "text_device", "ranks", "dtype"),
 )
 

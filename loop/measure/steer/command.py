@@ -47,7 +47,7 @@ def run_steer_bench(options: Namespace) -> int:
         made, marks = [], list[Marked]()
         begun = time.perf_counter()
         for number, switch in enumerate(switches):
-            made.append(steer(world, switch, seed + number, options.seconds))
+            made.append(steer(world, switch, seed + number, options.seconds, options.memory))
             marks.append({mode: marker.marks(made[-1], mode) for mode in STEER_MODES} if marker else {})
             tell(f"{number + 1} of {len(switches)} switches, {time.perf_counter() - begun:.0f} s: {switch.after}")
     table = steer_table(made, marks)

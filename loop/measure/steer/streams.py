@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from loop.measure.steer.remembered import Remembered
 from loop.measure.steer.switches import PromptSwitch
 from world.block import Block, Decoder
 from world.cache_work import Recache, Swap, Work
@@ -83,28 +84,35 @@ class SteeredSwitch:
         return [last_before, shown.pictures[0], shown.pictures[len(shown.pictures) // 2], shown.last]
 
 
-def steer(world: DiffusionWorld, switch: PromptSwitch, seed: int, seconds: float) -> SteeredSwitch:
+def steer(
+    world: DiffusionWorld, switch: PromptSwitch, seed: int, seconds: float, memory: str = "named"
+) -> SteeredSwitch:
     """Play `seconds` under the first words, then as long under the second, in each of STEER_MODES.
 
-    All three go on from the same blocks, in a session that is what the first one was, bit for bit.
+    memory: what comes back with the recache (loop.supervise.memory_choice.MEMORIES). All three go on from the same
+    blocks, in a session that is what the first one was, bit for bit.
     """
     count = max(2, ceil(seconds / world.info.block_s))
     session, before = world.session(seed, switch.before), ShownStretch(world.decoder.start())
-    past = [session.step() for _ in range(count)]
-    for block in past:
-        before.add(world.decoder, block)
-    after = {}
+    remembered, past = Remembered(world.info, memory), list[Block]()
+    for _ in range(count):
+        past.append(session.step())
+        remembered.note(past[-1], session.conditions)
+        before.add(world.decoder, past[-1])
+    after, asked = {}, {"recache": remembered.event(switch.after), "reset": Scene(switch.after)}
     for mode in STEER_MODES:
         shown = ShownStretch(before.state, before.last)
-        for block in _go_on(world, switch, seed, past, mode):
+        event = asked.get(mode) or Prompt(switch.after)
+        for block in _go_on(world, switch, seed, past, mode, event):
             shown.add(world.decoder, block)
         after[mode] = shown
     return SteeredSwitch(switch, before, after, world.info.fps)
 
 
-def _go_on(world: DiffusionWorld, switch: PromptSwitch, seed: int, past: Sequence[Block], mode: str) -> list[Block]:
-    """As many blocks as `past` holds after it, under the second words."""
+def _go_on(
+    world: DiffusionWorld, switch: PromptSwitch, seed: int, past: Sequence[Block], mode: str, event: Event
+) -> list[Block]:
+    """As many blocks as `past` holds after it, under the second words, which are the `event`."""
     session = (KeptCacheSession if mode == "keep" else DiffusionSession)(world, seed, switch.before)
     session.fold(past)
-    event: Event = Scene(switch.after) if mode == "reset" else Prompt(switch.after)
     return [session.step([event] if number == 0 else []) for number in range(len(past))]

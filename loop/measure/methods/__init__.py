@@ -1,0 +1,1 @@
+"""`bench methods`: rules of the literature for steps and memory, side by side in one table."""
