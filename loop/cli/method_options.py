@@ -7,7 +7,7 @@ import argparse
 from loop.cli import accept
 from loop.supervise.memory_choice import MEMORIES
 
-WORLD_METHODS = ("steps", "carry", "press", "sink", "sink_ema", "memory_slots")  # of these names WorldOptions has fields
+WORLD_METHODS = ("steps", "carry", "press", "sink", "sink_ema", "memory_slots")  # fields of WorldOptions
 
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:
