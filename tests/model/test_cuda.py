@@ -34,6 +34,7 @@ CACHES = {
     "kept sink": CacheConfig(6, 2, 2),
     "renewed sink": CacheConfig(6, 2, 2, keep_sink=False),
     "absolute positions": CacheConfig(6, 2, 2, positions="absolute"),
+    "two averages": CacheConfig(6, 2, 2, averages=(0.9, 0.5)),
 }
 CLOSE = 2e-3  # of latents of about unit variance, after a film in float32
 

@@ -24,6 +24,7 @@ CACHES = {
     "kept sink": CacheConfig(6, 2, 2),
     "renewed sink": CacheConfig(6, 2, 2, keep_sink=False),
     "absolute positions": CacheConfig(6, 2, 2, positions="absolute"),
+    "two averages": CacheConfig(6, 2, 2, averages=(0.9, 0.5)),
     "no sink": CacheConfig(6, 0, 2),
     "more slots than the window": CacheConfig(6, 2, 2, slots=9),
 }
