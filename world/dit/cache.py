@@ -52,6 +52,7 @@ class CacheBank:
         self._sink_at: list[int] | None = None  # the positions that the sink's keys are rotated to
         self._average = SinkAverage(of_sink, self._sink_keys) if config.sink_average else None
         self._averages = WindowAverages(config.averages, self.device) if config.averages else None
+        self._averages_at: list[int] | None = None  # the positions that they lie in their slots for
         self._average_table = RotationTable(len(config.averages), grid, dit.head_dim, self.device)
 
     def clear(self) -> None:
@@ -75,6 +76,7 @@ class CacheBank:
         if self._average:
             self._average.forget()
         if self._averages:
+            self._averages_at = None
             self._averages.hold(kept._averages.before(made) if kept and kept._averages and upto else None)
             self.slots.averaged = self._averages.now is not None
         if kept is not None and upto:
@@ -110,6 +112,7 @@ class CacheBank:
             self._average.remember(other._average.keys, other._average.values, other._average.since)
         if self._averages and other._averages:
             self._averages.copy(other._averages)
+            self._averages_at = other._averages_at
 
     def attend(self, start: int, frames: int, renew: bool = False) -> CachedPass:
         """The attention of one pass over `frames` latent frames, the first of them number `start`.
@@ -152,6 +155,7 @@ class CacheBank:
         means = [[part.float().mean((1, 2)) for part in leaving] for leaving in self._leaving(evicted)]
         keys, values = (torch.stack(part) for part in zip(*means, strict=True))
         averages.take(keys, values, self.slots.made)
+        self._averages_at = None
 
     def _leaving(self, evicted: dict[int, int]) -> Iterator[tuple[Tensor, Tensor]]:
         """Keys (not rotated) and values of these slots, layer by layer: [B, F, N, heads, head_dim] each."""
@@ -164,10 +168,10 @@ class CacheBank:
 
     def _place_averages(self, positions: list[int]) -> None:
         """Write the averages into their slots, as frames at `positions`; nothing before there are any."""
-        if not positions:
+        if not positions or positions == self._averages_at:
             return
         assert self._averages is not None and self._averages.now is not None, "slots know of them"
-        now, by = self._averages.now, self._average_table.at(positions)
+        self._averages_at, now, by = positions, self._averages.now, self._average_table.at(positions)
         slots, tokens = slice(self.config.size, None), self.grid[0] * self.grid[1]
         for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
             spread = now.keys[layer].repeat_interleave(tokens, 1)
