@@ -35,10 +35,12 @@ BRIEF = Seconds(0.75, 1.0, 0.75)
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
-    """A file of an untrained world of the size of a test."""
+    """A file of an untrained world of the size of a test, whose decoder draws something."""
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("world") / "small.safetensors"
-    CompactWorld(shape(64, 1, SMALL), SMALL).save(path)
+    path, world = tmp_path_factory.mktemp("world") / "small.safetensors", CompactWorld(shape(64, 1, SMALL), SMALL)
+    for weights in world.parameters():
+        torch.nn.init.normal_(weights, std=0.1)
+    world.save(path)
     return path
 
 
@@ -98,10 +100,10 @@ def test_words_after_which_nothing_is_carried_are_a_hard_cut_in_the_comparison_t
     assert streamed(world, "like", 2)[1].event("green rain") == Scene("green rain")
 
 
-def test_the_steer_test_takes_the_memory_of_a_show():
-    world, seconds = open_world("small", device="cpu", sink=3), 3.0
-    made = steer(world, SWITCH, 4, seconds, "switch").after["recache"].latents
-    session, past = world.session(4, SWITCH.before), []
+def test_the_steer_test_takes_the_memory_of_a_show(untrained):
+    world = open_world(str(untrained), device="cpu", sink=3)
+    made = steer(world, SWITCH, 4, 3.0, "switch").after["recache"].latents
+    session = world.session(4, SWITCH.before)
     past = [session.step() for _ in range(12)]
     again = [session.step([Recall((past[0].past,), SWITCH.after)]), *(session.step() for _ in range(11))]
     assert all(np.array_equal(one, block.latents) for one, block in zip(made, again, strict=True))
@@ -110,13 +112,13 @@ def test_the_steer_test_takes_the_memory_of_a_show():
 # trials
 
 
-def test_a_setting_that_changes_nothing_makes_the_same_marks():
-    world = open_world("small", device="cpu")
-    other = open_world("small", device="cpu", steps="4", carry=8, sink=1)
-    reader = word_reader(world, "small", None)
+def test_a_setting_that_changes_nothing_makes_the_same_marks(untrained):
+    world = open_world(str(untrained), device="cpu")
+    other = open_world(str(untrained), device="cpu", steps="4", carry=8, sink=1)
+    reader = word_reader(world, str(untrained), None)
     one, same = (Trials(w, reader=reader, seconds=BRIEF) for w in (world, other))
     assert one.switch(SWITCH, 3) == same.switch(SWITCH, 3) and one.long("red", 3, 0) == same.long("red", 3, 0)
-    fewer = Trials(open_world("small", device="cpu", steps="1"), reader=reader, seconds=BRIEF)
+    fewer = Trials(open_world(str(untrained), device="cpu", steps="1"), reader=reader, seconds=BRIEF)
     assert one.switch(SWITCH, 3) != fewer.switch(SWITCH, 3)
 
 
@@ -203,9 +205,9 @@ def test_hits_become_shares_and_values_means():
     assert "more" not in found
 
 
-def test_the_whole_command_compares_settings_and_writes_its_numbers(tmp_path, capsys):
+def test_the_whole_command_compares_settings_and_writes_its_numbers(untrained, tmp_path, capsys):
     (tmp_path / "s.txt").write_text("\n--steps 1 --sink 2 --memory switch --memory-slots 1\n--carry 3\n")
-    command = ["bench", "methods", "--world", "small", "--device", "cpu", "--threads", "1", "--seed", "1"]
+    command = ["bench", "methods", "--world", str(untrained), "--device", "cpu", "--threads", "1", "--seed", "1"]
     command += ["--switches", "1", "--streams", "1", "--minutes", "0.2", "--blocks", "1"]
     assert main([*command, "--settings", str(tmp_path / "s.txt"), "--json", str(tmp_path / "m.json")]) == 0
     out = capsys.readouterr().out

@@ -183,10 +183,11 @@ def test_every_option_of_the_world_reaches_the_show():
         "--carry",
         "3",
         "--sink-ema",
-        "0.9",
+        "0.99,0.9",
         "--press",
         "2",
     ]
+    asked += ["--memory-slots", "1"]
     options = parse_command_line(["latency", *asked, "--probe-pace", "2,0.5", "--probe-pace-every", "5"])
     shown = parse_command_line(["play", *trial.play_arguments(options)])
     of_worlds, defaults = argparse.ArgumentParser(), parse_command_line(["play"])
