@@ -11,7 +11,7 @@ import torch
 
 from loop.measure.steer.scene_marks import SceneMarker, compared, scene_marker
 from loop.measure.steer.switches import PromptSwitch
-from world.compact.decoder import PictureDecoder
+from world.block import Decoder
 from world.compact.small import SMALL
 from world.diffusion.world import DiffusionWorld
 from world.train.data.captions import COLOURS, SCENES, Look, look_of
@@ -55,14 +55,13 @@ class StoryReader:
 class PatternReader:
     """Reads colour and direction of the patterns of `small` in pixels; no network, and the kind of pattern not."""
 
-    def __init__(self, decoder: PictureDecoder) -> None:
+    def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
 
-    @torch.no_grad()
     def read(self, latents: np.ndarray, texts: Sequence[str]) -> Seen:
-        blocks = torch.from_numpy(latents).float().to(self._decoder.enter.weight.device)
-        pairs = [self._decoder(blocks[:, n], blocks[:, n - 1]) for n in range(1, NEWEST)]
-        frames = torch.cat(pairs, 1).clamp(-1, 1).cpu()
+        _, state = self._decoder.decode(self._decoder.start(), latents[:, :1])
+        pictures, _ = self._decoder.decode(state, latents[:, 1:])
+        frames = torch.from_numpy(pictures).permute(0, 3, 1, 2).unsqueeze(0) / 127.5 - 1
         return {"colour": nearest_colours(frames)[0], "direction": measure_motion(frames[0], _looks(texts)[-1])[0]}
 
     def named(self, texts: Sequence[str], seen: Seen) -> list[bool]:
@@ -101,4 +100,4 @@ def word_reader(world: DiffusionWorld, name: str, reader: Path | None) -> WordRe
         return StoryReader(marker)
     g, knows = SMALL.geometry, {*COLOURS, *SCENES} <= set(world.info.vocabulary)
     fits = knows and world.config.latents.shape(1)[2:] == (g.channels, g.rows, g.columns)
-    return PatternReader(world.decoder) if fits and isinstance(world.decoder, PictureDecoder) else None
+    return PatternReader(world.decoder) if fits else None
