@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +25,8 @@ class Block:
 
     index: never reused, not even by a taken-back or rewound stretch.
     parent: the block it continues (index - 1 in a straight run, -1 at the beginning).
-    start: its first latent frame, counted since the last hard cut.
+    start: its first latent frame, counted since the last hard cut. Where its parent was cut within, so that the later
+        part was never shown, this lies before the end of the parent's latents.
     latents: [1, F, C, h, w] in the world's stored dtype; exactly these were decoded and cached.
     events: what was taken at its boundary.
     cut, seen: set where this block was the first made under new state: the first block that was not re-encoded, and the
@@ -45,6 +47,11 @@ class Block:
     def digest(self) -> str:
         """SHA-256 of the latents, in hex: two runs agree on a block when they agree on this."""
         return hashlib.sha256(np.ascontiguousarray(self.latents).tobytes()).hexdigest()
+
+    def until(self, end: int) -> Block:
+        """The block with only its latents before latent frame `end`, which lies behind its first one."""
+        frames = end - self.start
+        return self if frames >= self.latents.shape[1] else replace(self, latents=self.latents[:, :frames])
 
     @property
     def past(self) -> PastBlock:
@@ -117,7 +124,8 @@ class Conditions:
 class Snapshot:
     """All that is needed to go on after `blocks` on another model process: latents and words, never keys and values.
 
-    index: the number the next block gets; start: its first latent frame since the last hard cut.
+    index: the number the next block gets; start: its first latent frame since the last hard cut, which may lie within
+        the newest block.
     blocks: the newest blocks, oldest first (WorldInfo.memory_blocks of them, or all there are since the last hard cut).
     """
 
@@ -131,14 +139,15 @@ class Snapshot:
     def line(self) -> list[tuple[Block, Words | None]]:
         """Those blocks that follow one another up to `start`, oldest first, and the words each was made under.
 
-        The words are None where no block up to it tells them. Without a block that changed them, they are the newest.
+        Of each there is only what comes before the next one, or before `start`. The words are None where no block up to
+        it tells them. Without a block that changed them, they are the newest.
         """
         line: list[Block] = []
         end = self.start
         for block in reversed(self.blocks):
-            if block.start + block.latents.shape[1] != end:
+            if not block.start < end <= block.start + block.latents.shape[1]:
                 break
-            line.insert(0, block)
+            line.insert(0, block.until(end))
             end = block.start
         changes = [[words for event in block.events if (words := words_of(event)) is not None] for block in line]
         words = None if any(changes) else self.words
@@ -147,6 +156,19 @@ class Snapshot:
             words = texts[-1] if texts else words
             told.append((block, words))
         return told
+
+
+def without_cut_latents(blocks: Sequence[Block]) -> list[Block]:
+    """Blocks that follow one another, each with only what comes before the next one; before a hard cut all of it."""
+    return [
+        block.until(after.start) if after is not None and after.start > block.start else block
+        for block, after in zip_longest(blocks, blocks[1:])
+    ]
+
+
+def latent_frames(blocks: Sequence[Block]) -> int:
+    """How many latent frames such blocks have, without those that were cut away."""
+    return sum(block.latents.shape[1] for block in without_cut_latents(blocks))
 
 
 class Session(Protocol):
@@ -197,11 +219,13 @@ class Session(Protocol):
         the block in flight as its `cut`; without one in flight, itself. `begin` may add to the events.
         """
 
-    def take_back(self, after: int) -> None:
+    def take_back(self, after: int, latents: int | None = None) -> None:
         """Forget the blocks newer than `after`, unseen; the next block continues `after` and carries their events.
 
-        A block in flight is abandoned. The next block begins with a recache, unless it is a hard cut; numbers are not
-        used again. Raises ValueError where `after` is not known any more: too old, or before the last hard cut.
+        latents: of `after` itself only so many latent frames are kept, and the next block continues those; None: all of
+        it. A block in flight is abandoned. The next block begins with a recache, unless it is a hard cut; numbers are
+        not used again. Raises ValueError where `after` is not known any more: too old, or before the last hard cut; and
+        where it cannot be cut there.
         """
 
     def resume(self, snapshot: Snapshot) -> None:
@@ -218,7 +242,7 @@ class Session(Protocol):
         """Let the next block have the number `index`, and so its noise; those before it stay unused."""
 
     def again(self, block: Block) -> Block:
-        """Make a logged block anew, after its parent; only its number, events and cut are read."""
+        """Make a logged block anew, after its parent; only its number, start, events and cut are read."""
 
     def rehearse(self, block: Block) -> Block:
         """Make a logged block anew, as `again` does, and be where the session was before."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from world.boundary import Boundary
 from world.cache_rules import CacheRules
@@ -15,8 +15,8 @@ from world.event import Event
 class MadeBlock:
     """A block that was made; fields as in world.block.Block.
 
-    end: the latent frame after it. boundary: what it was made under; None where nobody told which words a resumed
-    stream made it under.
+    end: the latent frame after it, or after what is left of it where it was cut. boundary: what it was made under; None
+    where nobody told which words a resumed stream made it under.
     """
 
     index: int
@@ -69,19 +69,28 @@ class BlockLine:
         while window != -1 and _frames(self._blocks[1 : -self._spare or None]) >= window:
             del self._blocks[0]
 
-    def take_back(self, after: int) -> list[MadeBlock]:
+    def take_back(self, after: int, latents: int | None = None) -> list[MadeBlock]:
         """Forget the blocks newer than block `after`, and return them, oldest first.
 
-        Raises ValueError where a recache could not follow.
+        latents: how many latent frames are left of block `after`; None: all. Raises ValueError where a recache could
+        not follow.
         """
-        known = [place for place in range(len(self._blocks)) if self._can_return_to(place)]
+        known = [place for place, block in enumerate(self._blocks) if self._can_return_to(place, block.end)]
         place = next((place for place in known if self._blocks[place].index == after), None)
         if place is None:
             which = ", ".join(str(self._blocks[place].index) for place in known) or "none"
             raise ValueError(f"block {after} cannot be gone back to: those that can be are {which}")
+        end = self._blocks[place].end if latents is None else self._cut_end(place, latents)
         forgotten = self._blocks[place + 1 :]
         del self._blocks[place + 1 :]
+        self.end_at(end)
         return forgotten
+
+    def end_at(self, end: int) -> None:
+        """Let the newest block end at latent frame `end`, which is not before its second one."""
+        newest = self._blocks[-1]
+        assert newest.start < end <= newest.end, "a block is cut within"
+        self._blocks[-1] = replace(newest, end=end)
 
     def require(self, end: int, frames: int) -> None:
         """Raise ValueError unless the `frames` latent frames before latent frame `end` are known."""
@@ -91,10 +100,21 @@ class BlockLine:
         if known < frames:
             raise ValueError(f"a rebuild needs {frames} latent frames, got the last {known}")
 
-    def _can_return_to(self, place: int) -> bool:
+    def _cut_end(self, place: int, latents: int) -> int:
+        """Where a block of the line ends when so many latent frames are left of it; raises ValueError if it cannot."""
+        block, cut_from = self._blocks[place], self._rules.cut_from
+        end = block.start + latents
+        if not 0 < latents <= block.frames:
+            raise ValueError(f"block {block.index} cannot be cut after {latents} of its {block.frames} latent frames")
+        if latents < block.frames and (cut_from is None or end < cut_from or not self._can_return_to(place, end)):
+            raise ValueError(f"block {block.index} cannot be cut at latent frame {end}: no recache could follow")
+        return end
+
+    def _can_return_to(self, place: int, end: int) -> bool:
+        """Whether a recache could follow the block at this place, were it to end at latent frame `end`."""
         block = self._blocks[place]
-        is_enough = _frames(self._blocks[: place + 1]) >= self._rules.frames_needed(block.end, renew=True)
-        return block.boundary is not None and is_enough
+        known = _frames(self._blocks[:place]) + end - block.start
+        return block.boundary is not None and known >= self._rules.frames_needed(end, renew=True)
 
 
 def _frames(blocks: Sequence[MadeBlock]) -> int:

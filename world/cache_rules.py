@@ -32,6 +32,14 @@ class CacheRules:
         """Whether a cache depends on all that was since its sink was made, and not on a window of it alone."""
         return self.averages_sink or self.flush
 
+    @property
+    def cut_from(self) -> int | None:
+        """From which latent frame of a scene on a block may end before its last one; None: blocks stay whole.
+
+        The recache that has to follow is then like that of any full window. An endless cache holds what was cut away.
+        """
+        return None if self.is_endless or self.window == -1 else self.window
+
     def frames_needed(self, made: int, renew: bool) -> int:
         """How many of the `made` latent frames a recache encodes; renew: the sink is made anew.
 

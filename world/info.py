@@ -77,6 +77,7 @@ class WorldInfo:
 
     fps: frames a second of its video. picture: width and height in pixels. showpiece: a prompt to begin with.
     block_frames: pixel frames of a block once the stream runs; the first block may hold fewer.
+    cut_from: from which latent frame of a scene on a block can be cut after any of its latent frames; None: never.
     memory_blocks: past blocks whose latents must be kept, so that the window and the decoder can be rebuilt from them.
     late_steps: how many denoising steps of a block may be done when a dial still enters it; 0: at its boundary only.
     sink_blocks: how many blocks of the past come back at a time: as many as the sink holds, or as were asked for.
@@ -102,6 +103,7 @@ class WorldInfo:
     fallback: str = ""
     sink_blocks: int = 1
     late_steps: int = 0
+    cut_from: int | None = None
 
     def knows(self, word: str) -> bool:
         """Whether this word, in lower case, means something to the world. A world without a vocabulary knows any."""

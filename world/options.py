@@ -20,7 +20,8 @@ TEXT_DEVICES = ("cuda", "offload", "cpu")
 class ProbeOptions:
     """The test card's geometry and its made-up costs.
 
-    frames: pixel frames of a block. busy: whether a cost burns the CPU instead of sleeping.
+    frames: pixel frames of a block. busy: whether a cost burns the CPU instead of sleeping. latents: latent frames of
+        a block, between which it can be cut; 0: one for each pixel frame, and it stays whole.
     pace: speeds as multiples of real time, like (2.0, 0.5). Each holds for `pace_every_s` seconds of video, then the
         next one, round and round. A block (clean pass included) then costs what that speed asks for, and the cost of a
         recache is scaled with it. Empty: the costs stay as given.
@@ -33,17 +34,26 @@ class ProbeOptions:
     busy: bool = False
     pace: tuple[float, ...] = ()
     pace_every_s: float = 10.0
+    latents: int = 0
 
     def __post_init__(self) -> None:
         if not (0 < self.fps <= 240 and 1 <= self.frames <= 64):
             raise WorldError(
                 f"probe at {self.fps:g} fps, {self.frames} frames a block: expected 0 < fps <= 240, frames 1 to 64"
             )
+        if self.latents < 0 or self.frames % self.latent_frames:
+            told = f"{self.latents} latent frames for {self.frames} frames a block"
+            raise WorldError(f"probe with {told}: expected a number that divides the frames")
         if min(self.block_ms, self.recache_ms) < 0:
             raise WorldError(f"probe costs {self.block_ms:g} and {self.recache_ms:g} ms: expected 0 or more")
         if self.pace and not (min(self.pace) > 0 and self.pace_every_s > 0 and self.block_ms > 0):
             told = f"probe pace {', '.join(f'{pace:g}' for pace in self.pace)} for {self.pace_every_s:g} s each"
             raise WorldError(f"{told}, block {self.block_ms:g} ms: expected all of them above 0")
+
+    @property
+    def latent_frames(self) -> int:
+        """The latent frames of a block."""
+        return self.latents or self.frames
 
     def slowness(self, block: int) -> float:
         """The factor that `pace` puts on every cost while block number `block` is made; 1 without a pace."""

@@ -56,8 +56,9 @@ class ProbeDecoder:
         return None
 
     def decode(self, state: None, latents: np.ndarray) -> tuple[np.ndarray, None]:
-        """latents [1, f, 5, 1, 1] float32 (number, prompts, red, green, blue) -> frames uint8 [f, Y, X, 3]."""
-        return np.stack([self._card(latent.reshape(-1)) for latent in latents[0]]), None
+        """latents [1, f, 5, n, 1] float32 (number, prompts, red, green, blue) -> frames uint8 [f * n, Y, X, 3]."""
+        cards = latents[0, ..., 0].transpose(0, 2, 1).reshape(-1, latents.shape[2])
+        return np.stack([self._card(card) for card in cards]), None
 
     def _card(self, latent: np.ndarray) -> np.ndarray:
         frame = np.empty((self.height, self.width, 3), np.uint8)
@@ -73,6 +74,8 @@ class ProbeDecoder:
 
 class ProbeSession:
     """Implements world.block.Session: spends what the work that a SwitchState asks for would cost.
+
+    A latent frame describes one pixel frame, or as many as the options say: [1, f, 5, n, 1].
 
     rules: those of the cache that the card pretends to have; a stream of one block's memory needs no latents. steps: in
     how many a block is made.
@@ -90,7 +93,7 @@ class ProbeSession:
         rules: CacheRules | None = None,
         spare: int = SPARE,
     ) -> None:
-        self._rules = rules or CacheRules(options.frames, 0, options.frames, keep_sink=False)
+        self._rules = rules or CacheRules(options.latent_frames, 0, options.latent_frames, keep_sink=False)
         self.state = SwitchState(self._rules, {}, Conditions(prompt, seed), spare)
         self.options = options
         self._spend = spend
@@ -144,9 +147,9 @@ class ProbeSession:
         """Take `events` for the next block now, and spend the recache they need."""
         self._do(self.state.ahead(events))
 
-    def take_back(self, after: int) -> None:
+    def take_back(self, after: int, latents: int | None = None) -> None:
         """Forget the blocks newer than `after`; the next block carries their events and begins with a recache."""
-        self.state.take_back(after)
+        self.state.take_back(after, latents)
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on after the snapshot's last block; the next one carries a Rebuild, which costs a recache."""
@@ -198,15 +201,16 @@ class ProbeSession:
 
     def _publish(self, boundary: Boundary) -> Block:
         """The block in flight, whose latents say which block it is and how many prompts made it."""
-        made = self.state.made(self.options.frames)
+        made = self.state.made(self.options.latent_frames)
         prompts = self._prompts.get(made.parent, 0) + (boundary.scene or boundary.switch)
         self._prompts[made.index] = prompts
         self._prompts = {block.index: self._prompts[block.index] for block in self.state.line}
-        latents = np.empty((1, self.options.frames, 5, 1, 1), np.float32)
+        shape = self.options.latent_frames, self.options.frames // self.options.latent_frames
+        latents = np.empty((1, shape[0], 5, shape[1], 1), np.float32)
         first = made.index * self.options.frames
-        latents[0, :, 0, 0, 0] = np.arange(first, first + self.options.frames) % 65536
-        latents[0, :, 1, 0, 0] = prompts % 65536
-        latents[0, :, 2:, 0, 0] = prompt_colour(boundary.conditions.words)
+        latents[0, :, 0, :, 0] = np.arange(first, first + self.options.frames).reshape(shape) % 65536
+        latents[0, :, 1] = prompts % 65536
+        latents[0, :, 2:] = np.array(prompt_colour(boundary.conditions.words)).reshape(3, 1, 1)
         return Block(made.index, made.parent, made.start, latents, made.events, made.cut, made.seen)
 
 
@@ -224,7 +228,9 @@ class ProbeWorld:
             raise WorldError(f"probe picture {width}x{height}: expected at least {BITS}x16, one pixel for each cell")
         self.options = options
         self.decoder = ProbeDecoder((width, height))
-        self.info = WorldInfo("probe", options.fps, options.frames, (width, height), "a test card", memory_blocks=1)
+        size = options.frames, (width, height)
+        cut_from = options.latents or None
+        self.info = WorldInfo("probe", options.fps, *size, "a test card", memory_blocks=1, cut_from=cut_from)
         self._spend = spend
 
     def session(self, seed: int, prompt: str, spare: int = SPARE) -> ProbeSession:

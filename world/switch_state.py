@@ -165,14 +165,16 @@ class SwitchState:
         if self.end:
             self._events += (Rebuild(),)
 
-    def take_back(self, after: int) -> None:
+    def take_back(self, after: int, latents: int | None = None) -> None:
         """Forget the blocks newer than `after`, unseen; the next block continues `after` and carries their events.
 
-        Raises ValueError where a recache could not follow.
+        latents: cut `after` itself so that this many of its latent frames are left; None: all. The next block then
+        begins where the last of them ends, and has a `cut`. Raises ValueError where a recache could not follow.
         """
         self.abandon()
-        forgotten = self.line.take_back(after)
-        if forgotten:
+        before = self.end
+        forgotten = self.line.take_back(after, latents)
+        if self.end != before:
             newest = self.line.newest
             assert newest is not None and newest.boundary is not None, "nobody can return to a block of unknown words"
             self._before = newest.boundary.conditions
@@ -210,6 +212,8 @@ class SwitchState:
             self.line.clear()
             self._front = BankState(logged.boundary.conditions.words, 0, block.index)
             work.append(Clear())
+        if logged.is_recached:
+            self._cut_at(block.start)
         if self.line.newest and block.start != self.end:
             come = f"a block begins at latent frame {block.start} where {self.end} comes next"
             raise ValueError(f"{come}: blocks are missing")
@@ -235,18 +239,26 @@ class SwitchState:
     def again(self, block: Block) -> list[Work]:
         """Get ready to make a logged block anew, after its parent: `begin` then needs no recache of its own.
 
-        Its events are all that it was made under: those that wait, as after blocks were taken back, are among them.
+        Where it begins before its parent ends, the parent was cut there, and is cut now. Its events are all that it was
+        made under: those that wait, as after blocks were taken back, are among them.
         """
         self.abandon()
         self.index, self._events = block.index, ()
         boundary = self._take(block.events)
         if not block.start or block.cut is None or self._is_flush(boundary):
             return []
+        self._cut_at(block.start)
         later = [made for made in self.line if made.index >= block.cut]
         recache = self._recache(boundary, self.end - sum(made.frames for made in later))
         words = boundary.conditions.words
         self._front, self._back = replace(self._back, end=self.end, cut=block.cut), BankState(None)
         return [recache, Swap(), *(Append(words, made.index) for made in later)]
+
+    def _cut_at(self, end: int) -> None:
+        """Let the newest block end where one of the log, whose cache was made anew, continues it."""
+        newest = self.line.newest
+        if newest and newest.start < end < newest.end:
+            self.line.end_at(end)
 
     # -- the block that comes next --
 

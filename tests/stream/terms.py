@@ -153,9 +153,10 @@ class TermStream:
 
     def latents(self, end: int) -> list[str]:
         """The latents of each latent frame of the present scene before `end`; "?" where they are not remembered."""
-        known = {made.start: self.blocks[made.index] for made in self.state.line}
-        starts = range(0, end, self.frames)
-        return [known[start].digest if start in known else "?" for start in starts for _ in range(self.frames)]
+        known = ["?"] * end
+        for made in self.state.line:
+            known[made.start : made.end] = [self.blocks[made.index].digest] * made.frames
+        return known[:end]
 
     def line(self) -> list[Block]:
         """The blocks that were not taken back, oldest first."""
@@ -206,6 +207,7 @@ def law(rules: CacheRules, terms: Terms, line: Sequence[Block]) -> Bank:
     scene = [pair for place, pair in enumerate(boundaries(line)) if place >= since]
     bank, words, latents = Bank(rules, terms), scene[0][1].conditions.words, []
     for block, own in scene:
+        del latents[block.start :]  # of its parent only what comes before it is left
         crossings = [(later, boundary) for later, boundary in scene[1:] if later.cut == block.index]
         for _, boundary in crossings:
             words, old = boundary.conditions.words, bank

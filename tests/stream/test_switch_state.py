@@ -34,6 +34,7 @@ RULES = {
     "averaged sink, no clean pass": (CacheRules(6, 2, 6, averages_sink=True, clean_pass=False, carried=2), 2),
     "flushed": (CacheRules(6, 1, 6, flush=True), 3),
     "flushed, no sink": (CacheRules(8, 0, 8, flush=True), 2),
+    "blocks of three": (CacheRules(12, 3, 12), 3),
 }
 words = st.sampled_from(["first words", "b", "c"])
 event = st.one_of(
@@ -111,12 +112,18 @@ class AnyStream(RuleBasedStateMachine):
     def distrust(self) -> None:
         self.stream.state.distrust(drop_events=False)
 
-    @rule(back=st.integers(0, 3))
-    def take_back(self, back: int) -> None:
+    @rule(back=st.integers(0, 3), latents=st.none() | st.integers(1, 3))
+    def take_back(self, back: int, latents: int | None) -> None:
         line = self.stream.line()
         since = max((place for place, block in enumerate(line) if block.start == 0), default=0)
         if len(line) - 1 - back >= since:
-            self.stream.state.take_back(line[-1 - back].index)
+            after = line[-1 - back].index
+            self.stream.state.take_back(after, latents if self.can_cut(after, latents) else None)
+
+    def can_cut(self, after: int, latents: int | None) -> bool:
+        """Whether so many latent frames of block `after` can be left."""
+        block, cut_from = next(made for made in self.stream.state.line if made.index == after), self.rules.cut_from
+        return None not in (latents, cut_from) and latents <= block.frames and cut_from <= block.start + latents
 
     @precondition(lambda self: self.stream.state.flight is None)
     @rule(events=events)
@@ -130,7 +137,8 @@ class AnyStream(RuleBasedStateMachine):
         line = self.stream.line() if hasattr(self, "stream") else []
         for before, block in pairwise(line):
             assert block.parent == before.index < block.index
-            assert block.start in (0, before.start + self.frames)
+            assert block.start == 0 or before.start < block.start <= before.start + self.frames
+            assert block.cut == block.index or block.start in (0, before.start + self.frames), "no cut in silence"
             assert (block.cut is None) == (block.seen is None) and block.seen in (None, block.index)
             assert block.cut in (None, block.index, before.index)
 
@@ -188,7 +196,9 @@ def play(name: str, seed: int) -> int:
         if show.stream.state.can_turn:
             moves += [lambda: show.turn(chance.random(), chance.randrange(1, 4))]
         moves += [lambda: show.begin(drawn(chance)), lambda: show.ahead(drawn(chance))]
-        moves += [lambda: show.take_back(chance.randrange(4))] if chance.random() < 0.3 else []
+        moves += (
+            [lambda: show.take_back(chance.randrange(4), chance.choice([None, 1, 2]))] if chance.random() < 0.3 else []
+        )
         chance.choice(moves)()
     show.teardown()
     return len(show.stream.blocks)
@@ -341,6 +351,56 @@ def test_a_sink_that_came_with_a_taken_back_block_is_made_anew_and_the_log_says_
     state.take_back(3)
     assert state.begin([]) == [Recache("b", end=8, frames=6, renew=True), Swap()]
     assert state.made(2).events == (Prompt("b"), Rebuild())
+
+
+def test_a_block_that_is_cut_is_continued_where_it_was_cut():
+    state = started(5)
+    state.take_back(4, latents=1)
+    assert state.begin([]) == [Recache("first words", end=9, frames=4, renew=False), Swap()]
+    block = state.made(2)
+    assert (block.index, block.parent, block.start, block.cut) == (5, 4, 9, 5)
+
+
+def test_a_recache_that_was_made_ahead_is_of_no_use_once_a_block_before_it_is_cut():
+    state = started(5)
+    state.ahead([Prompt("b")])
+    state.take_back(4, latents=1)
+    assert state.begin([]) == [Recache("b", end=9, frames=4, renew=False), Swap()]
+
+
+def test_a_block_that_is_cut_twice_keeps_what_was_left_both_times():
+    state = started(6)
+    state.take_back(5, latents=2)
+    assert state.begin([]) == [], "all of it was left"
+    state.made(2)
+    state.take_back(5, latents=1)
+    with pytest.raises(ValueError, match="block 5 cannot be cut after 2 of its 1 latent frames"):
+        state.take_back(5, latents=2)
+    assert state.end == 11
+
+
+def test_a_hard_cut_after_a_block_was_cut_needs_no_recache():
+    state = started(5)
+    state.take_back(4, latents=1)
+    assert state.begin([Scene("b")]) == [Clear()]
+    assert state.made(2).start == 0
+
+
+@pytest.mark.parametrize("name", ["everything", "averaged sink", "flushed"])
+def test_a_block_whose_frames_no_recache_can_do_without_stays_whole(name):
+    rules, frames = RULES[name]
+    state = SwitchState(rules, {}, FIRST)
+    for _ in range(6):
+        state.begin([]), state.made(frames), state.after_block()
+    with pytest.raises(ValueError, match="block 5 cannot be cut at latent frame"):
+        state.take_back(5, latents=1)
+    assert state.end == 6 * frames
+
+
+def test_a_block_in_a_window_that_is_not_full_stays_whole():
+    state = started(3)
+    with pytest.raises(ValueError, match="block 2 cannot be cut at latent frame 5"):
+        state.take_back(2, latents=1)
 
 
 def past_block(index: int) -> PastBlock:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -124,6 +125,48 @@ def test_a_resumed_session_goes_back_as_far_as_it_was_told():
         other.take_back(6)
 
 
+@pytest.mark.parametrize("blocks", [4, 5, 9])
+def test_a_block_that_is_cut_goes_on_as_if_no_more_of_it_had_been_made(blocks):
+    session, plain = started(blocks), started(blocks - 1)
+    session.take_back(blocks - 1, latents=1)
+    half = Block(blocks - 1, blocks - 2, 2 * blocks - 2, plain.step().latents[:, :1])
+    snapshot = Snapshot(7, blocks, 2 * blocks - 1, "first words", {}, (*film_of(started(blocks - 1)), half))
+    resumed = plain._model.session(7, "first words")
+    resumed.resume(snapshot)
+    made, again = session.step([Rebuild(), Prompt("b")]), resumed.step([Prompt("b")])
+    assert facts(made) == facts(again) and (made.parent, made.start) == (blocks - 1, 2 * blocks - 1)
+    assert session.step().digest == resumed.step().digest
+
+
+def test_a_snapshot_that_ends_within_a_block_goes_on_there():
+    session, resumed = started(6), started()
+    whole = film_of(session)
+    session.take_back(5, latents=1)
+    resumed.resume(Snapshot(7, 6, 11, "first words", {}, tuple(whole)))
+    assert facts(resumed.step()) == facts(session.step([Rebuild()]))
+
+
+def test_words_after_a_cut_keep_the_sink_and_the_log_tells_all():
+    world = tiny_world()
+    session = started(6, world)
+    log = film_of(session)
+    session.take_back(5, latents=1)
+    log += [session.step([Prompt("b")]), session.step()]
+    folded, again = world.session(7, "first words"), world.session(7, "first words")
+    folded.fold(log)
+    assert [facts(again.again(block)) for block in log] == [facts(block) for block in log]
+    assert facts(folded.step()) == facts(again.step()) == facts(session.step())
+    assert log[6].start == 11 and log[6].cut == 6 and Rebuild() not in log[6].events
+
+
+def test_a_log_that_skips_latent_frames_without_a_recache_is_refused():
+    world = tiny_world()
+    log = film_of(started(6, world))
+    torn = [*log[:5], replace(log[5], start=9)]
+    with pytest.raises(ValueError, match="a block begins at latent frame 9 where 10 comes next"):
+        world.session(7, "first words").fold(torn)
+
+
 @pytest.mark.parametrize("blocks", LATER)
 def test_a_sink_that_was_lost_with_its_block_is_renewed_in_the_open(blocks):
     """A switch beside the last block of the first window makes the sink anew, and that switch is taken back."""
@@ -165,20 +208,23 @@ CACHES = {
     "two averages, small blocks, no clean pass": CacheConfig(5, 2, 1, averages=(0.9, 0.0), clean_pass=False),
     "flushed": CacheConfig(6, 1, 2, flush=True),
     "clamped positions": CacheConfig(6, 2, 2, span=9),
+    "blocks of three": CacheConfig(12, 3, 3),
 }
 
 
 class Film:
     """A session that is played at random: events in line, ahead and together, blocks left and taken back.
 
-    tip: the newest block that was not taken back. taken_back: how often that was done.
+    tip: the newest block that was not taken back. taken_back, cuts: how often that was done, and how often within a
+    block.
     """
 
     def __init__(self, session, seed: int, kinds: tuple[type, ...] = (Prompt, Dial, Rebuild, Scene, Recall)) -> None:
         self.kinds = kinds
         self.chance, self.session = random.Random(seed), session
         self.blocks: dict[int, Block] = {}
-        self.tip, self.taken_back = -1, 0
+        self.tip, self.taken_back, self.cuts = -1, 0, 0
+        self.knife, self.left = random.Random(seed + 1000), 0
 
     def play(self, blocks: int) -> list[Block]:
         """Make so many, some of which may be taken back; the line that is left."""
@@ -187,6 +233,8 @@ class Film:
                 self.session.ahead(self.events())
             if self.chance.random() < 0.2:
                 self.take_back()
+            if self.knife.random() < 0.3:
+                self.cut()
             self.block()
         self.log(self.session.step())
         return self.line()
@@ -210,6 +258,17 @@ class Film:
             self.session.take_back(after.index)
             self.taken_back += after is not line[-1]
             self.tip = after.index
+
+    def cut(self) -> None:
+        """Leave a part of the newest block, where that can be done."""
+        newest, cut_from = self.session.state.line.newest, self.session.state._rules.cut_from
+        if newest is None or newest.index != self.tip or cut_from is None or newest.frames < 2:
+            return
+        left = self.knife.randrange(1, newest.frames)
+        if newest.start + left >= cut_from:
+            self.session.take_back(newest.index, left)
+            self.cuts += 1
+            self.left = left
 
     def log(self, block: Block) -> None:
         self.blocks[block.index] = block
@@ -273,7 +332,7 @@ def test_films_go_every_way_there_is():
     beside = [block for block in blocks if block.cut not in (None, block.index)]
     assert sum(film.taken_back for film in films) > 9 and len(beside) > 4
     assert {block.cut == block.index for block in blocks if block.start} == {True, False}
-    assert any(block.start == 0 and block.index for block in blocks)
+    assert any(block.start == 0 and block.index for block in blocks) and sum(film.cuts for film in films) > 3
     assert sum(isinstance(event, Recall) for block in blocks for event in block.events) > 9
 
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from tests.wan.wan_folder import LONGLIVE, WAN, Sizes, lora, transformer, write_folder
-from world.block import Recached
-from world.event import Prompt
+from world.block import Recached, Snapshot
+from world.event import Prompt, Rebuild
 from world.info import WorldError
 from world.options import WorldOptions
 from world.wan.files import read_prompts, read_sizes, read_transformer, survey
@@ -167,6 +167,36 @@ def test_the_fast_decoder_is_used_when_asked_for(sound):
     assert frames.shape == (9, 16, 32, 3)
     # the window decides here, and with Wan's own decoder its longer memory does
     assert world.info.memory_blocks == 4 and opened(sound).info.memory_blocks == 10
+
+
+def test_a_block_can_be_cut_where_the_decoder_has_a_small_state(sound):
+    assert opened(sound, decoder="taehv").info.cut_from == 12, "once its window is full"
+    assert opened(sound).info.cut_from is None
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_a_block_that_is_cut_goes_on_as_if_no_more_of_it_had_been_made(sound, left):
+    world = opened(sound, decoder="taehv")
+    session, decoder, end = world.session(1, "a red fox"), world.decoder, 12 + left
+    film = [session.step() for _ in range(5)]
+    session.take_back(4, left)
+    made = [session.step([Rebuild(), Prompt("a blue night")]), session.step()]
+
+    other = world.session(1, "a red fox")
+    other.resume(Snapshot(1, 5, end, "a red fox", {}, (*film[:4], film[4].until(end))))
+    again = [other.step([Prompt("a blue night")]), other.step()]
+    assert [block.digest for block in again] == [block.digest for block in made]
+    assert (made[0].start, made[0].parent, made[0].cut, made[1].cut) == (end, 4, 5, None)
+
+    latents = np.concatenate([*(block.latents for block in film), *(block.latents for block in made)], 1)
+    whole, _ = decoder.decode(decoder.start(), np.delete(latents, range(end, 15), axis=1))
+    states, pixels = [decoder.start()], []
+    for frame in range(latents.shape[1]):
+        before = states[end] if frame == 15 else states[-1]
+        frames, state = decoder.decode(before, latents[:, frame : frame + 1])
+        states.append(state)
+        pixels += [frames] if not end <= frame < 15 else []
+    assert np.array_equal(np.concatenate(pixels), whole), "the decoder goes on from the state after what is left"
 
 
 def test_the_base_is_taken_with_its_lora_merged(sound):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ class KeptLatents:
     end: int
     dials: dict[str, float]
 
+    def until(self, end: int) -> KeptLatents:
+        """What is left of it where it ends at latent frame `end`."""
+        return self if end == self.end else replace(self, latents=self.latents[:, : end - self.start], end=end)
+
 
 class LatentHistory:
     """Latents by block number. Owned by a session, whose switch state says which blocks are needed."""
@@ -49,9 +53,12 @@ class LatentHistory:
         end = block.start + latents.shape[1]
         self._blocks[block.index] = KeptLatents(latents, block.start, end, block.dials)
 
-    def keep(self, line: Iterable[int]) -> None:
-        """Forget every block whose number is not in `line`, which is in the order of time."""
-        self._blocks = {index: self._blocks[index] for index in line}
+    def keep(self, line: Iterable[tuple[int, int]]) -> None:
+        """Forget every block whose number is not in `line`, and what comes after its end.
+
+        line: the number of each block and the latent frame after it, in the order of time.
+        """
+        self._blocks = {index: self._blocks[index].until(end) for index, end in line}
 
     def latents(self, index: int) -> Tensor:
         """The latents of one block, [B, F, C, h, w]."""

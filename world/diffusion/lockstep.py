@@ -172,10 +172,13 @@ class LeadingSession:
         self._tell("ahead", tuple(events))
         self._session.ahead(events)
 
-    def take_back(self, after: int) -> None:
-        """Forget the blocks newer than `after`; raises ValueError, on every rank, where a recache could not follow."""
-        self._tell("take_back", after)
-        self._session.take_back(after)
+    def take_back(self, after: int, latents: int | None = None) -> None:
+        """Forget the blocks newer than `after`, and of `after` all but `latents` latent frames, if they are given.
+
+        Raises ValueError, on every rank, where a recache could not follow.
+        """
+        self._tell("take_back", after, latents)
+        self._session.take_back(after, latents)
 
     def resume(self, snapshot: Snapshot) -> None:
         """Go on from `snapshot`."""

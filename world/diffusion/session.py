@@ -135,14 +135,15 @@ class DiffusionSession:
         """
         self._do(self.state.ahead(events))
 
-    def take_back(self, after: int) -> None:
+    def take_back(self, after: int, latents: int | None = None) -> None:
         """Forget the blocks newer than `after`, unseen; the next block continues `after` and carries their events.
 
-        Raises ValueError where a recache could not follow: too many blocks later, or before the last hard cut. If the
+        latents: of `after` itself only so many latent frames are kept. Raises ValueError where a recache could not
+        follow: too many blocks later, before the last hard cut, or with a cut in a window that is not full. If the
         sink that `after` was made with was lost since, in a recache that is forgotten too, the next block carries a
         Rebuild, so that the log shows where the new sink comes from.
         """
-        self.state.take_back(after)
+        self.state.take_back(after, latents)
         self._forget()
 
     def resume(self, snapshot: Snapshot) -> None:
@@ -182,8 +183,8 @@ class DiffusionSession:
         self.state.skip_to(index)
 
     def again(self, block: Block) -> Block:
-        """Make a logged block anew, after its parent; only its number, events and cut are read."""
-        self._do(self.state.again(block))
+        """Make a logged block anew, after its parent; only its number, start, events and cut are read."""
+        self._do(self._get_ready_for(block))
         return self.step()
 
     def rehearse(self, block: Block) -> Block:
@@ -192,7 +193,7 @@ class DiffusionSession:
         It is made with the back bank, so that the front one stays as it is.
         """
         before, history, banks = self.state.copy(), self._memory.history.copy(), self.banks
-        work = self.state.again(block)
+        work = self._get_ready_for(block)
         if not any(isinstance(piece, Recache) for piece in work):
             banks.back.copy(banks.front)
             banks.swap()
@@ -206,13 +207,19 @@ class DiffusionSession:
 
     def follow(self, block: Block) -> None:
         """Take a logged block for the one after its parent: what `fold` does for one more."""
-        self._do(self.state.again(block))
+        self._do(self._get_ready_for(block))
         self._do(self.state.begin(()))
         flight = self.state.flight
         if flight and not self._config.cache.rules.clean_pass:  # the cache keeps what the last noisy pass wrote
             self._do([Remake(self.index, self.state.end, flight.conditions)])
         self._publish(block.latents)
         self._do(self.state.after_block())
+
+    def _get_ready_for(self, block: Block) -> list[Work]:
+        """What has to be done before a logged block is made anew; its parent is cut here where it was cut then."""
+        work = self.state.again(block)
+        self._forget()
+        return work
 
     def _do(self, work: Iterable[Work]) -> None:
         for piece in work:
@@ -325,4 +332,4 @@ class DiffusionSession:
 
     def _forget(self) -> None:
         """Keep the latents of the switch state's line only."""
-        self._memory.history.keep(block.index for block in self.state.line)
+        self._memory.history.keep((block.index, block.end) for block in self.state.line)

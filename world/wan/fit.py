@@ -17,7 +17,7 @@ from world.info import WorldError
 GIB = 2**30
 EIGHT_BIT = ("fp8", "int8")
 PROMPTS = 8  # whose keys and values a session keeps
-SPARE_STATES = 2  # decoder states besides those of the reserve: after the block on the screen, and after the next one
+SPARE_STATES = 2  # blocks whose decoder states are kept besides the reserve: the one on the screen, and the next one
 WORKING_STATES = 2  # the one that is read and the one that is written while a latent frame is decoded
 LASTING = ("weights", "caches", "prompts")  # the other parts come and go
 MARGIN = 1.1  # on what comes and goes: the gaps that the allocator leaves between; a guess
@@ -99,7 +99,8 @@ def memory_need(dit: DiTConfig, cache: CacheConfig, setting: Setting) -> Need:
     """What the world of these sizes needs on a GPU."""
     decoder, each = DECODERS[setting.decoder], setting.number_bytes
     pixels = 4 * setting.tokens  # of a latent frame
-    states = SPARE_STATES + WORKING_STATES + setting.reserve
+    each_block = cache.block if can_cut(cache, setting.decoder) else 1
+    states = (SPARE_STATES + setting.reserve) * each_block + WORKING_STATES
     graphs = 0 if setting.speed == "exact" else 2  # one for each bank, with words and activations of its own
     saved = (each - 1) * eight_bit_numbers(dit) if setting.speed in EIGHT_BIT else 0
     passes = pass_bytes(dit, cache.block, setting) + pass_bytes(dit, cache.size, setting)
@@ -116,6 +117,14 @@ def memory_need(dit: DiTConfig, cache: CacheConfig, setting: Setting) -> Need:
             "text encoder": text[setting.text],
         }
     )
+
+
+def can_cut(cache: CacheConfig, decoder: str) -> bool:
+    """Whether blocks can be cut between their latent frames, for which the decoder's state after each is kept.
+
+    Those of Wan's own decoder are too large: 1.8 GiB each.
+    """
+    return decoder == "taehv" and cache.rules.cut_from is not None and not cache.published
 
 
 def parameters(dit: DiTConfig) -> int:

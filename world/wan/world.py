@@ -21,7 +21,7 @@ from world.wan.family.picture import checked_picture
 from world.wan.family.recognise import FPS, Recognised
 from world.wan.fast.decoder import decoder_at
 from world.wan.files import read_decoder, read_prompts, read_sizes, read_transformer, survey
-from world.wan.fit import Setting, fitted, memory_need
+from world.wan.fit import Setting, can_cut, fitted, memory_need
 from world.wan.trial import try_once
 
 log = logging.getLogger(__name__)
@@ -96,9 +96,10 @@ def wan_info(sizes: DiffusionConfig, decoder_memory: int, name: str = "longlive"
 
 
 def as_asked(info: WorldInfo, sizes: DiffusionConfig, options: WorldOptions) -> WorldInfo:
-    """The same, with what the user has asked for of dials and memory."""
+    """The same, with what the user has asked for of dials, memory and decoder."""
     dials, slots = {**info.dials, **_dials(sizes, options)}, options.memory_slots
-    return replace(info, dials=dials, sink_blocks=slots or info.sink_blocks)
+    cut_from = sizes.cache.rules.cut_from if can_cut(sizes.cache, options.decoder) else None
+    return replace(info, dials=dials, sink_blocks=slots or info.sink_blocks, cut_from=cut_from)
 
 
 def _dials(sizes: DiffusionConfig, options: WorldOptions) -> dict[str, DialRange]:
