@@ -11,6 +11,7 @@ import numpy as np
 
 from loop.admission import Admission
 from loop.controls import ShowControls
+from loop.link.kept import Kept
 from loop.link.message import BlockDone, BlockMade, Died, Fault, Lost, Retracted, Stage, Taken, Trouble
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
@@ -159,22 +160,23 @@ class Engine:
             self.out.launch(number, {**launch.to_json(), "block": block})
 
     def _make_way(self, number: int, event: Event) -> Way:
-        """How an event gets to the screen; blocks that nobody saw are dropped for it here."""
+        """How an event gets to the screen; what nobody saw is dropped for it here."""
         if self.playback is None or self.past.is_held:
             return Way()
         can_leap = not (self._meets_beat or self.controls.frozen)
         way = self._switching.way_for(number, event, self.playback, self.clock.now_ns(), can_leap)
         if way.kept is not None:
             if self.peers:
-                self.peers.taken_back(way.kept)
+                self.peers.taken_back(way.kept.block)
             self._drop_after(way.kept, number, way.for_words)
         return way
 
-    def _drop_after(self, kept: int, number: int = 0, for_words: bool = True) -> None:
-        """The blocks after `kept` are not shown any more (Outputs.taken_back)."""
-        if self.playback:
-            self.playback.pacer.drop_after(kept)
+    def _drop_after(self, kept: Kept, number: int = 0, for_words: bool = True) -> None:
+        """What comes after `kept` is not shown any more (Outputs.taken_back)."""
+        cut_frames = self.playback.pacer.drop_after(kept) if self.playback else 0
         self.out.taken_back(kept, number, for_words)
+        if kept.latents is not None:
+            self.out.cut(kept, cut_frames)
 
     def _tick(self) -> None:
         self._gather()
@@ -303,7 +305,7 @@ class Engine:
         elif isinstance(message, Died | Fault | Trouble):
             self._note_fault(message)
         elif isinstance(message, Retracted):
-            self._drop_after(message.kept)
+            self._drop_after(Kept(message.kept))
         elif isinstance(message, BlockMade) and self.playback:
             self.playback.block_made(message, self.clock.now_ns())
         elif isinstance(message, BlockDone) and self.playback:

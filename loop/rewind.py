@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 from input.action import PAST_COMMANDS, RECALLS, RETURNS, SETS, Command
+from loop.link.kept import Kept
 from loop.link.ring import FrameMark
 from loop.output.outputs import Outputs
 from loop.supervise.past import ShowPast
@@ -139,7 +140,7 @@ class TimeMachine:
             self._asked.clear()
             model.rest()
             self._out.went_back(self._here)
-            playback.pacer.drop_after(-1)
+            playback.pacer.drop_after(Kept(-1))
         self._steps += 1
         self._is_down, self._pressed_ns = True, at_ns
 
@@ -205,5 +206,5 @@ class TimeMachine:
         number = self._out.submitted(event, "keys", pump_ns)
         self._out.ledger.lost(model.go_back(number, event, words), "the world went back")
         self._out.went_back(block)
-        playback.pacer.drop_after(-1)
+        playback.pacer.drop_after(Kept(-1))
         self.is_on, self.is_waiting, self._is_down, self._steps = False, True, False, 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from loop.link.kept import Kept
 from loop.peer.peers import Peers
 from loop.supervise.model import Model
 from loop.timing.leap import Change
 from loop.timing.playback import Playback
-from loop.timing.switch import LEAPS, TAKES_BACK
+from loop.timing.switch import CUTS, LEAPS, TAKES_BACK
 from world.event import Dial, Event, Prompt, Recall, Scene
 
 
@@ -16,11 +17,11 @@ from world.event import Dial, Event, Prompt, Recall, Scene
 class Way:
     """How an event gets to the screen.
 
-    kept: the newest block that is kept, if the later ones, which nobody saw, are dropped for it; None: all are kept.
+    kept: up to where the frames are kept, if the later ones, which nobody saw, are dropped for it; None: all are kept.
     for_words: they are dropped for other words. leaps: its block is begun at once, and what comes before shown faster.
     """
 
-    kept: int | None = None
+    kept: Kept | None = None
     for_words: bool = False
     leaps: bool = False
 
@@ -41,7 +42,7 @@ class Switching:
             playback.stop_leaping()
         if not is_words and not isinstance(event, Dial):
             return Way()
-        kept = self._newest_to_keep(playback, now_ns)
+        kept = self._newest_to_keep(playback, now_ns, is_words, isinstance(event, Scene))
         leaps = can_leap and self._model.mode in LEAPS and self._is_alone
         if leaps:
             needs_recache = isinstance(event, Prompt) if is_words else kept is not None
@@ -54,9 +55,20 @@ class Switching:
         """Whether this machine makes the blocks, and shows them on its own screen only."""
         return self._peers is None or (self._peers.can_go_back and not self._peers.lead_ns)
 
-    def _newest_to_keep(self, playback: Playback, now_ns: int) -> int | None:
+    def _newest_to_keep(self, playback: Playback, now_ns: int, is_words: bool, no_recache: bool) -> Kept | None:
+        """Up to where the frames are kept: within a block where that can be, or else up to the end of one.
+
+        Blocks are cut for words only, and not while guests follow, whose screens would jump.
+        """
         if self._model.mode not in TAKES_BACK:
             return None
-        horizon_ns = self._peers.horizon_ns if self._peers else 0
-        kept = playback.newest_to_keep(now_ns + horizon_ns, self._model.is_switching)
-        return kept if kept is not None and self._model.can_take_back(kept) else None
+        at_ns = now_ns + (self._peers.horizon_ns if self._peers else 0)
+        ready_ns = playback.ready_ns(at_ns, self._model.is_switching, no_recache)
+        if ready_ns is None:
+            return None
+        cuts = is_words and self._model.mode in CUTS and self._is_alone and playback.can_cut(no_recache)
+        for can_cut in (True, False) if cuts else (False,):
+            kept = playback.newest_to_keep(at_ns, ready_ns, can_cut)
+            if kept is not None and self._model.can_take_back(kept):
+                return kept
+        return None

@@ -11,6 +11,7 @@ from loop.archive.record import BlockRecord, SessionError
 from loop.archive.saved import SavedSession
 from loop.archive.segment import LatentsLostError
 from loop.link.message import BlockMade
+from world.block import latent_frames
 from world.event import Dial, text_of
 from world.info import STEPS_DIAL
 
@@ -34,8 +35,9 @@ def blocks_to_go_on(saved: SavedSession, tip: int) -> tuple[BlockMade, ...]:
         made = saved.made(tip, saved.header.memory_blocks)
     except LatentsLostError:
         return ()
-    is_enough = len(made) == saved.header.memory_blocks or made[0].block.start == 0
-    return made if is_enough else ()
+    blocks = [one.block for one in made]
+    is_enough = latent_frames(blocks) >= saved.header.memory_blocks * blocks[-1].latents.shape[1]
+    return made if is_enough or blocks[0].start == 0 else ()
 
 
 def past_of(saved: SavedSession, tip: int) -> tuple[BlockMade, ...]:

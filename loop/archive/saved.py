@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class SavedSession:
     headers: of each time that the session was played, oldest first. blocks: by number, those that were taken back or
     rewound included. tip: the newest block that was not; -1 for none. left: the tips that were rewound from. asked:
     every event, in order. bookmarks: blocks by name. log_end: the bytes of the log up to its last whole line.
+    cuts: how many latent frames are left of blocks that were cut.
     recovered: blocks that only the files of latents know of. damage: what cannot be read, one line each. places: where
     the latents of each block are. given_up: the files of latents that had no room any more.
     """
@@ -49,6 +51,7 @@ class SavedSession:
     damage: list[str] = field(default_factory=list)
     places: dict[int, Place] = field(default_factory=dict)
     given_up: set[int] = field(default_factory=set)
+    cuts: dict[int, int] = field(default_factory=dict)
     _kept: list[int] = field(default_factory=list)  # of each drop since the session was last begun
 
     @property
@@ -70,13 +73,35 @@ class SavedSession:
             index = found[-1].parent
         return found[::-1]
 
+    def latents_shown(self, line: Sequence[BlockRecord]) -> list[int]:
+        """How many latent frames of each block of a line are shown: those before the next block, or all."""
+        following = [*line[1:], None]
+        return [
+            after.start - record.start if after and after.start else self.cuts.get(record.index, record.shape[1])
+            for record, after in zip(line, following, strict=True)
+        ]
+
+    def newest(self, tip: int, blocks: int, end: int = 0) -> list[BlockRecord]:
+        """The newest blocks up to `tip`, oldest first: as many latent frames as so many whole blocks have.
+
+        end: the latent frame at which `tip` is cut; 0: it is whole.
+        """
+        line, found, frames = self.line(tip), list[BlockRecord](), 0
+        for record in reversed(line):
+            if frames >= blocks * line[-1].shape[1]:
+                break
+            frames += (end or record.end) - record.start
+            found.insert(0, record)
+            end = record.start
+        return found
+
     def made(self, tip: int, most: int) -> tuple[BlockMade, ...]:
         """The newest blocks up to `tip`, at most so many, to go on from; none from before a hard cut or a lost block.
 
-        Raises LatentsLostError if `tip` itself is lost.
+        Where blocks were cut there may be more of them. Raises LatentsLostError if `tip` itself is lost.
         """
         found: list[BlockMade] = []
-        for record in reversed(self.line(tip)[-most:]):
+        for record in reversed(self.newest(tip, most)):
             try:
                 latents = self.latents(record.index)
             except LatentsLostError:
@@ -111,6 +136,8 @@ class SavedSession:
         elif kind == "drop":
             self._kept.append(fields["kept"])
             self.tip = fields["kept"]
+            if "latents" in fields:
+                self.cuts[fields["kept"]] = fields["latents"]
         elif kind == "back":
             self.left.append(self.tip)
             self._kept.append(-1)  # what was under way then counts no more

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from loop.archive.append_file import AppendFile
 from loop.archive.record import BlockRecord, Fields, SessionHeader, record_of_made, seal
 from loop.archive.segment import SEGMENT_BYTES, segment_numbers, segment_path
+from loop.link.kept import Kept
 from loop.link.message import BlockMade
 from world.event import Event, to_json
 
@@ -62,9 +63,10 @@ class SessionWriter:
         """An event was let in: what is asked for survives, even if no block is made under it any more."""
         self._add({"kind": "asked", "event": to_json(event), "source": source, "at_s": round(self._now_s(), 3)})
 
-    def dropped(self, kept: int) -> None:
-        """The blocks after `kept` were dropped: the stream goes on from that one."""
-        self._add({"kind": "drop", "kept": kept})
+    def dropped(self, kept: Kept) -> None:
+        """What comes after `kept` was dropped: the stream goes on from there."""
+        cut = {} if kept.latents is None else {"latents": kept.latents}
+        self._add({"kind": "drop", "kept": kept.block, **cut})
 
     def went_back(self, to: int) -> None:
         """The stream goes on from block `to`; what came after it stays, as a branch."""

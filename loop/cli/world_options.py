@@ -33,6 +33,8 @@ def add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float,
     probe = parser.add_argument_group("the test card (--world probe)")
     probe.add_argument("--probe-fps", type=float, default=16.0, metavar="F", help="frames a second (16)")
     probe.add_argument("--probe-frames", type=int, default=4, metavar="N", help="frames a block (4)")
+    told = "latent frames of a block, between which it can be cut (0: it stays whole)"
+    probe.add_argument("--probe-latents", type=int, default=0, metavar="N", help=told)
     for part, cost in zip(("block", "recache"), probe_costs, strict=True):
         told = f"made-up cost of a {part} ({cost:g})"
         probe.add_argument(f"--probe-{part}-ms", type=float, default=cost, metavar="MS", help=told)
@@ -79,6 +81,7 @@ def world_options(options: argparse.Namespace) -> WorldOptions:
     probe = ProbeOptions(
         fps=options.probe_fps,
         frames=options.probe_frames,
+        latents=options.probe_latents,
         block_ms=options.probe_block_ms,
         recache_ms=options.probe_recache_ms,
         busy=options.probe_busy,

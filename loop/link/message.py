@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from loop.link.cost import Cost
+from loop.link.kept import Kept
 from world.block import Block, Conditions, Snapshot
 from world.event import Event
 from world.info import WorldInfo
@@ -51,14 +52,14 @@ class WarmUp:
 class Submit:
     """An event of a user, a script or a peer, for the next block boundary.
 
-    keep: the newest block to keep, if the blocks after it were dropped unseen for this event. epoch: how often blocks
-    have been dropped so, this time included. block: the block that it is meant for, so it must not come sooner; None:
-    the sooner the better. leaps: begin that block at once, since what comes before it is shown faster.
+    keep: up to where the stream is kept, if what comes after it was dropped unseen for this event. epoch: how often
+    something has been dropped so, this time included. block: the block that it is meant for, so it must not come
+    sooner; None: the sooner the better. leaps: begin that block at once, since what comes before it is shown faster.
     """
 
     id: int
     event: Event
-    keep: int | None = None
+    keep: Kept | None = None
     epoch: int = 0
     block: int | None = None
     leaps: bool = False

@@ -23,7 +23,7 @@ from world.info import WorldError
 _WRITTEN, _RELEASED, _VERSION, _ORDINAL, _DUE, _PERIOD, _HELD, _EPOCH = range(8)
 _HEADER_CELLS = 8
 _FOLDER = Path("/dev/shm")  # where Linux has shared memory as files
-_SLOT_CELLS = 5  # frame number, block index, epoch, time of writing, messages sent
+_SLOT_CELLS = 6  # frame number, block index, epoch, time of writing, messages sent, latent frame
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class FrameMark:
 
     epoch: how often unseen frames had been dropped when this one was made. messages: how many messages the model's
     process had sent before it published the frame; they say what the frame shows, but the pipe may deliver them later
-    than the ring delivers the frame. life: which ring it is in, as the reader counts them.
+    than the ring delivers the frame. latent: which latent frame of its block it shows, 0 the first. life: which ring it
+    is in, as the reader counts them.
     """
 
     ordinal: int
@@ -41,6 +42,7 @@ class FrameMark:
     epoch: int
     written_ns: int
     messages: int = 0
+    latent: int = 0
     life: int = 0
 
 
@@ -126,7 +128,8 @@ class FrameRing:
     def publish(self, mark: FrameMark) -> None:
         """Let the reader see the next frame, whose slot has been filled; its ordinal must be `written`."""
         assert mark.ordinal == self.written
-        self._marks[mark.ordinal % self.slots] = mark.number, mark.block, mark.epoch, mark.written_ns, mark.messages
+        made = mark.number, mark.block, mark.epoch, mark.written_ns, mark.messages, mark.latent
+        self._marks[mark.ordinal % self.slots] = made
         self._numbers[_WRITTEN] = mark.ordinal + 1
 
     def mark(self, ordinal: int) -> FrameMark:

@@ -10,6 +10,7 @@ import numpy as np
 
 from loop.archive.record import SessionHeader
 from loop.archive.writer import SessionWriter
+from loop.link.kept import Kept
 from loop.link.message import BlockDone, BlockMade, Died, Fault, Trouble
 from loop.output.ledger import Ledger
 from loop.output.receipts import Receipts
@@ -90,14 +91,18 @@ class Outputs:
         if self.archive:
             self.archive.bookmark(name, block)
 
-    def taken_back(self, kept: int, number: int = 0, for_words: bool = True) -> None:
-        """The blocks after `kept` were dropped unseen, for event `number` if it is of this machine.
+    def taken_back(self, kept: Kept, number: int = 0, for_words: bool = True) -> None:
+        """What comes after `kept` was dropped unseen, for event `number` if it is of this machine.
 
         for_words: other words come instead of theirs.
         """
         if self.archive:
             self.archive.dropped(kept)
-        self.ledger.taken_back(kept, number, for_words)
+        self.ledger.taken_back(kept.block, number, for_words)
+
+    def cut(self, kept: Kept, frames: int) -> None:
+        """Write that of a block only some latent frames are shown, and how many pixel frames were dropped of it."""
+        self._trace.put("cut", block=kept.block, latents=kept.latents, dropped=frames, t_ns=self._now_ns())
 
     def block_made(self, made: BlockMade) -> None:
         """Save a block."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from loop.link.kept import Kept
 from loop.link.message import (
     BlockMade,
     Drawn,
@@ -77,7 +78,7 @@ class GuestModel(LiveModel):
         self._heard_from_host: list[Any] = []  # for the engine
 
     def submit(
-        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+        self, number: int, event: Event, keep: Kept | None = None, block: int | None = None, leaps: bool = False
     ) -> None:
         """Ask the host for an event; once this is the host itself, the same as ever.
 
@@ -106,7 +107,7 @@ class GuestModel(LiveModel):
         if not self.follows:
             super().set_transition(blocks)
 
-    def can_take_back(self, kept: int) -> bool:
+    def can_take_back(self, kept: Kept) -> bool:
         """The host decides what is taken back."""
         return not self.follows and super().can_take_back(kept)
 
@@ -374,7 +375,7 @@ class GuestModel(LiveModel):
 
     def _retract(self, kept: int) -> list[Any]:
         """Drop the blocks after `kept`, here and in the process."""
-        self._memory.drop_after(kept)
+        self._memory.drop_after(Kept(kept))
         self._line.drop_after(kept)
         if self._lives.is_fed:
             self._lives.send(DropAfter(kept))

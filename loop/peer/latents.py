@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from dataclasses import replace
 
 from loop.link.message import BlockMade
 from loop.peer.blocks import to_latents, to_state
@@ -49,12 +50,13 @@ class LatentsFeed:
         if snapshot is None:
             self._without_snapshot.append(member)
             return
-        self._host.send(member, to_state(snapshot))
-        now = Conditions(snapshot.words, snapshot.seed, snapshot.dials)
-        words = {block.index: made_under for block, made_under in snapshot.line()}
-        for block in snapshot.blocks:
-            under = Conditions(words.get(block.index) or now.words, now.seed, block.dials or now.dials)
+        line, now = snapshot.line(), Conditions(snapshot.words, snapshot.seed, snapshot.dials)
+        self._host.send(member, to_state(replace(snapshot, blocks=tuple(block for block, _ in line))))
+        for block, words in line:  # of one that was cut there is only what is left: no guest is to show the rest
+            under = Conditions(words or now.words, now.seed, block.dials or now.dials)
             self._host.send(member, *to_latents(block, under))
+        if line and line[-1][0].index in self._digests:
+            self._digests[line[-1][0].index] = line[-1][0].digest
 
     def compare(self, member: Member, digest: Digest) -> None:
         """A guest says what its newest block is: where that is not ours, or it knows none, it begins from ours."""

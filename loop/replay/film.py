@@ -23,7 +23,8 @@ def frames_of(world: World, saved: SavedSession, from_log: bool) -> Iterator[tup
     are drawn, and a block is made again only if it cannot be read.
     """
     remaker, state = Remaker(world, saved, uses_stored=not from_log), world.decoder.start()
-    for record in saved.line():
+    line = saved.line()
+    for record, shown in zip(line, saved.latents_shown(line), strict=True):
         state = world.decoder.start() if record.start == 0 else state
         if from_log:
             latents = remaker.straight(record).latents
@@ -32,7 +33,7 @@ def frames_of(world: World, saved: SavedSession, from_log: bool) -> Iterator[tup
                 latents = remaker.latents(record.index)
             except CannotRemakeError:
                 latents = remaker.straight(record).latents
-        frames, state = world.decoder.decode(state, latents)
+        frames, state = world.decoder.decode(state, latents[:, :shown])
         yield record.index, frames
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from loop.archive.append_file import is_in_use
@@ -61,11 +62,11 @@ def describe_session(saved: SavedSession) -> Iterator[str]:
 
 def prompts_of(saved: SavedSession, tip: int | None = None) -> Iterator[tuple[float, BlockRecord, str]]:
     """The words of the session's line, each with its time in the film (seconds), and the first block under them."""
-    words = None
-    for number, record in enumerate(saved.line(tip)):
+    words, line = None, saved.line(tip)
+    for at_s, record in zip(_begins_s(saved, line), line, strict=False):
         if record.conditions.words != words or any(words_of(event) == words for event in record.events):
             words = record.conditions.words
-            yield number * saved.header.block_frames / saved.header.fps, record, str(words)
+            yield at_s, record, str(words)
 
 
 def branches(saved: SavedSession) -> list[int]:
@@ -78,7 +79,14 @@ def branches(saved: SavedSession) -> list[int]:
 
 def length_s(saved: SavedSession) -> float:
     """The length of the session's film in seconds."""
-    return len(saved.line()) * saved.header.block_frames / saved.header.fps
+    return _begins_s(saved, saved.line())[-1]
+
+
+def _begins_s(saved: SavedSession, line: Sequence[BlockRecord]) -> list[float]:
+    """When each block of a line begins in the film, in seconds, and when the last one ends."""
+    shown = zip(saved.latents_shown(line), line, strict=True)
+    blocks = accumulate((latents / record.shape[1] for latents, record in shown), initial=0.0)
+    return [count * saved.header.block_frames / saved.header.fps for count in blocks]
 
 
 def clock_text(seconds: float) -> str:

@@ -90,12 +90,13 @@ class Remaker:
         session = self._world.session(before.seed, str(before.words))
         try:
             if record.parent in self._saved.blocks:
-                line = self._line_before(record)[-self._saved.header.memory_blocks :]
+                line, memory = self._line_before(record), self._saved.header.memory_blocks
+                line = line[-len(self._saved.newest(record.parent, memory, record.start)) :]
                 blocks = tuple(self._block(one) for one in line)
         except CannotRemakeError:
             if record.start:  # else a hard cut, which needs nothing of what was before
                 raise
-        start = self._saved.blocks[record.parent].end if blocks else 0
+        start = record.start or self._saved.blocks[record.parent].end if blocks else 0
         session.resume(Snapshot(before.seed, record.index, start, before.words, before.dials, blocks))
         return session
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from loop.link.kept import Kept
 from loop.link.message import BlockMade
-from world.block import Conditions, Snapshot
+from world.block import Conditions, Snapshot, latent_frames
 
 
 class BlockMemory:
     """The newest blocks that were made and not dropped, and which were dropped. Owned by the live model.
 
-    reserve: the reserve of the stream; at most one block more can be dropped at a time.
+    reserve: the reserve of the stream; at most one block more can be dropped at a time. end: the latent frame at which
+    the newest block was cut, and that the next one begins with; None: it is whole.
     """
 
     def __init__(self, reserve: int) -> None:
         self._reserve = reserve
         self._made: list[BlockMade] = []
-        self._drops: list[int] = []  # for each drop: the newest block that was kept
+        self._drops: list[Kept] = []  # for each drop: up to where the stream was kept
+        self.end: int | None = None
 
     @property
     def epoch(self) -> int:
@@ -36,36 +39,52 @@ class BlockMemory:
 
     def add(self, made: BlockMade, memory_blocks: int) -> None:
         """Remember a block, unless it was dropped; memory_blocks: of the world, how many are needed to go on."""
-        if not self.is_dropped(made.block.index, made.epoch):
-            self._made = [*self._made, made][-(memory_blocks + self._reserve + 2) :]
+        if self.is_dropped(made.block.index, made.epoch):
+            return
+        self._made, self.end = [*self._made, made], None
+        needed = (memory_blocks + self._reserve + 2) * made.block.latents.shape[1]
+        while latent_frames([made.block for made in self._made[1:]]) >= needed:
+            del self._made[0]
 
     def recall(self, made: Sequence[BlockMade]) -> None:
         """Remember these blocks of an earlier show, oldest first, and no others."""
-        self._made = list(made)
+        self._made, self.end = list(made), None
 
-    def go_back_to(self, made: Sequence[BlockMade]) -> None:
+    def go_back_to(self, made: Sequence[BlockMade], end: int | None = None) -> None:
         """Drop every block that is still to come of this epoch, and remember these, oldest first, and no others."""
-        self._drops.append(-1)
-        self._made = list(made)
+        self._drops.append(Kept(-1))
+        self._made, self.end = list(made), end
 
-    def drop_after(self, kept: int) -> None:
-        """Forget the blocks after `kept`, those of this epoch that are still to come included."""
+    def drop_after(self, kept: Kept) -> None:
+        """Forget what comes after `kept`, the blocks of this epoch that are still to come included."""
         self._drops.append(kept)
-        self._made = [made for made in self._made if made.block.index <= kept]
+        made = [made for made in self._made if made.block.index <= kept.block]
+        if made and len(made) < len(self._made):
+            following = self._made[len(made)].block
+            self.end = following.start or None  # where the newest was cut earlier, if it was
+        self._made = made
+        if kept.latents is not None and made and made[-1].block.index == kept.block:
+            self.end = made[-1].block.start + kept.latents
 
-    def can_drop_after(self, kept: int) -> bool:
-        """Whether the blocks after `kept` can be made anew: `kept` is remembered, they are few, and none is a cut."""
-        later = [made.block for made in self._made if made.block.index > kept]
-        is_known = any(made.block.index == kept for made in self._made)
-        return is_known and len(later) <= self._reserve + 1 and all(block.start for block in later)
+    def can_drop_after(self, kept: Kept, cut_from: int | None = None) -> bool:
+        """Whether what comes after `kept` can be made anew.
 
-    def is_dropped(self, block: int, epoch: int) -> bool:
-        """Whether block number `block`, made in `epoch`, was dropped since."""
-        return any(block > kept for kept in self._drops[epoch:])
+        Its block is remembered, those after it are few, and none is a hard cut. cut_from: of the world, from which
+        latent frame on a block can be cut; None: never.
+        """
+        later = [made.block for made in self._made if made.block.index > kept.block]
+        newest = next((made.block for made in self._made if made.block.index == kept.block), None)
+        if newest is None or len(later) > self._reserve + 1 or not all(block.start for block in later):
+            return False
+        return kept.latents is None or (cut_from is not None and newest.start + kept.latents >= cut_from)
+
+    def is_dropped(self, block: int, epoch: int, latent: int = 0) -> bool:
+        """Whether latent frame number `latent` of block number `block`, made in `epoch`, was dropped since."""
+        return any(kept.drops(block, latent) for kept in self._drops[epoch:])
 
     def forget(self) -> None:
         """Forget every block: the stream begins anew."""
-        self._made = []
+        self._made, self.end = [], None
 
     def snapshot(self, newest_seen: int, seed: int, words: str) -> Snapshot | None:
         """Where to go on; None from the beginning. No block number up to `newest_seen` is used again.
@@ -79,7 +98,7 @@ class BlockMemory:
         return Snapshot(
             seed=conditions.seed,
             index=max(newest_seen, last.index) + 1,
-            start=last.start + last.latents.shape[1],
+            start=last.start + last.latents.shape[1] if self.end is None else self.end,
             words=conditions.words,
             dials=conditions.dials,
             blocks=tuple(made.block for made in self._made[since_cut:]),

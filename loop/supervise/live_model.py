@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from loop.link.kept import Kept
 from loop.link.message import (
     NOBODY,
     BlockDone,
@@ -104,14 +105,15 @@ class LiveModel:
         return self._readers[-1].seen if self._readers else 0
 
     def submit(
-        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+        self, number: int, event: Event, keep: Kept | None = None, block: int | None = None, leaps: bool = False
     ) -> None:
-        """Hand over an event; it survives a death of the process. keep: drop the blocks after this one for it.
+        """Hand over an event; it survives a death of the process. keep: drop what comes after it for the event.
 
         block: the block that the event is meant for; None: the next. leaps: that one is to be begun at once.
         """
         if keep is not None:
             self._memory.drop_after(keep)
+            self.past.cut(keep)
         grip = grip_of(self._dials, self.info.dials) if self.info else 1.0
         event = self._with_memory(cut_if_loose(event, self.words, grip))
         self._note_asked(number, event)
@@ -136,10 +138,16 @@ class LiveModel:
         """Whether a prompt was submitted under which no block has been made yet."""
         return any(isinstance(event, Prompt | Recall) for event, _ in self._unmade.values())
 
-    def can_take_back(self, kept: int) -> bool:
-        """Whether the blocks after `kept` can be dropped and made anew: a process is there to do it."""
+    def can_take_back(self, kept: Kept) -> bool:
+        """Whether what comes after `kept` can be dropped and made anew: a process is there to do it."""
         has_scene = any(isinstance(event, Scene) for event, _ in self._unmade.values())
-        return self._lives.is_fed and not has_scene and self._memory.can_drop_after(kept)
+        cut_from = self.info.cut_from if self.info and self._has_room else None
+        return self._lives.is_fed and not has_scene and self._memory.can_drop_after(kept, cut_from)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether the ring has room for a block now: what was dropped is in it until what comes before was shown."""
+        return self.info is not None and bool(self._readers) and self._readers[-1].ring.free >= self.info.block_frames
 
     def snapshot(self) -> Snapshot | None:
         """Where the stream is at by its newest block; None before the first."""
@@ -152,12 +160,13 @@ class LiveModel:
 
     def rest(self) -> None:
         """Make no blocks until `go_back`; nothing that was made and not handed out will be."""
-        self._memory.go_back_to(self._memory.made)
+        self._memory.go_back_to(self._memory.made, self._memory.end)
         self._lives.send(DrawStored((), self._memory.epoch))
 
     def draw(self, index: int) -> None:
         """Draw a stored block again, its frames last to first."""
-        self._lives.send(DrawStored(tuple(made.block for made in self.past.line(index)), self._memory.epoch))
+        *before, last = (made.block for made in self.past.line(index))
+        self._lives.send(DrawStored((*before, last.until(self.past.end(index))), self._memory.epoch))
 
     def go_back(self, number: int, event: Rewind, words: str | None = None) -> tuple[int, ...]:
         """Go on from the event's block; words: under these, and not under those that were asked for last.
@@ -170,7 +179,7 @@ class LiveModel:
             lost = tuple(n for n, (asked, _) in self._unmade.items() if words_of(asked) is not None)
         unmade = {n: (asked, None) for n, (asked, _) in self._unmade.items() if n not in lost}
         self._unmade = {**unmade, number: (event, None)}
-        self._memory.go_back_to(self.past.line(event.block))
+        self._memory.go_back_to(self.past.line(event.block), self.past.end(event.block))
         snapshot = self._memory.snapshot(self._newest_seen, self.options.seed, self.words or "")
         if self._lives.is_fed and snapshot:
             self._lives.send(GoBack(snapshot, self._to_submit(), self._memory.epoch))
@@ -198,7 +207,7 @@ class LiveModel:
                     break
                 reader.seen += 1
                 self._newest_seen = max(self._newest_seen, mark.block)
-                if not self._memory.is_dropped(mark.block, mark.epoch):
+                if not self._memory.is_dropped(mark.block, mark.epoch, mark.latent):
                     found.append(mark)
         return found
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from loop.link.kept import Kept
 from loop.link.message import BlockMade, Fault
 from loop.link.ring import FrameMark, Schedule
 from world.event import Event
@@ -96,9 +97,9 @@ class Model(Protocol):
     def is_switching(self) -> bool: ...
 
     def submit(
-        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+        self, number: int, event: Event, keep: Kept | None = None, block: int | None = None, leaps: bool = False
     ) -> None:
-        """Hand over event `number`. keep: the newest block to keep, if the blocks after it were dropped for it.
+        """Hand over event `number`. keep: up to where the stream is kept, if what comes after it was dropped for it.
 
         block: the block that the event is meant for; None: the next. leaps: that one is to be begun at once.
         """
@@ -109,8 +110,8 @@ class Model(Protocol):
     def set_transition(self, blocks: int) -> None:
         """Let the words that are submitted from now on come in over so many blocks."""
 
-    def can_take_back(self, kept: int) -> bool:
-        """Whether the blocks after `kept` can be dropped and made anew."""
+    def can_take_back(self, kept: Kept) -> bool:
+        """Whether what comes after `kept` can be dropped and made anew."""
 
     def poll(self) -> Sequence[Any]:
         """The messages (loop.link.message) that have come since the last call."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
+from loop.link.kept import Kept
 from loop.link.message import BlockMade
 from world.past_block import PastBlock
 
@@ -22,6 +24,7 @@ class ShowPast:
     def __init__(self, blocks: Iterable[BlockMade] = (), room_bytes: int = ROOM_BYTES) -> None:
         self.memory_blocks = 0
         self._blocks: dict[int, BlockMade] = {}
+        self._ends: dict[int, int] = {}  # of the blocks that were cut, the latent frame after what is left of them
         self._means: dict[int, np.ndarray] = {}
         self._order: deque[int] = deque()
         self._left_bytes = room_bytes
@@ -31,13 +34,26 @@ class ShowPast:
     def add(self, made: BlockMade) -> None:
         """Remember a block; the oldest are forgotten where there is no room for it."""
         self._blocks[made.block.index] = made
+        if made.block.start and made.block.parent in self._blocks:
+            self._ends[made.block.parent] = made.block.start
         self._means[made.block.index] = made.block.latents.astype(np.float32).mean((0, 1, 3, 4))
         self._order.append(made.block.index)
         self._left_bytes -= made.block.latents.nbytes
         while self._left_bytes < 0:
             oldest = self._order.popleft()
             self._left_bytes += self._blocks.pop(oldest).block.latents.nbytes
+            self._ends.pop(oldest, None)
             del self._means[oldest]
+
+    def cut(self, kept: Kept) -> None:
+        """What comes after `kept` was dropped: of its block only a part may be left."""
+        if kept.latents is not None and kept.block in self._blocks:
+            self._ends[kept.block] = self._blocks[kept.block].block.start + kept.latents
+
+    def end(self, index: int) -> int:
+        """The latent frame after block `index`, or after what is left of it."""
+        block = self._blocks[index].block
+        return self._ends.get(index, block.start + block.latents.shape[1])
 
     def knows(self, index: int) -> bool:
         """Whether block `index` is remembered."""
@@ -51,17 +67,23 @@ class ShowPast:
     def can_go_on_from(self, index: int) -> bool:
         """Whether enough is known to go on from block `index`."""
         line = self.line(index)
-        return bool(line) and (len(line) >= self.memory_blocks or line[0].block.start == 0)
+        return bool(line) and (self._is_enough(line) or line[0].block.start == 0)
 
     def line(self, tip: int) -> tuple[BlockMade, ...]:
         """The blocks up to `tip` that a model needs to go on from it, oldest first; those that are known."""
         found: list[BlockMade] = []
-        while tip in self._blocks and len(found) < max(1, self.memory_blocks):
-            found.append(self._blocks[tip])
-            if not found[-1].block.start:
+        while tip in self._blocks and not (found and self._is_enough(found)):
+            found.insert(0, self._blocks[tip])
+            if not found[0].block.start:
                 break
-            tip = found[-1].block.parent
-        return tuple(reversed(found))
+            tip = found[0].block.parent
+        return tuple(found)
+
+    def _is_enough(self, line: Sequence[BlockMade]) -> bool:
+        """Whether these blocks, oldest first, have as many latent frames as a model needs, however they were cut."""
+        last = line[-1].block
+        frames = self.end(last.index) - last.start + sum(b.block.start - a.block.start for a, b in pairwise(line))
+        return frames >= self.memory_blocks * last.latents.shape[1]
 
     def ancestors(self, tip: int) -> list[int]:
         """The numbers of all blocks up to `tip` that are known, oldest first, over hard cuts too."""

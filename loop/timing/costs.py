@@ -97,6 +97,7 @@ class Costs:
             encoding_ns=self._encoding.ns or 0,
             pass_ns=self._pass.ns or 0,
             unseen_ns=self._first_frame.unseen_ns,
+            knows_recache=recache is not None,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from loop.link.kept import Kept
 from loop.link.ring import FrameMark, Schedule
 from loop.timing.leap import Leap
 from loop.timing.slew import slew_to_meet
@@ -52,7 +53,7 @@ class Pacer:
         self._missed_ns: int | None = None  # when a frame was due that has not come yet
         self._last_ns = 0  # from when on the newest frame's time has run
         self._was_late = False
-        self._current_block: int | None = None
+        self._cut_block: int | None = None  # the block whose last frames were dropped
         self._last_tick_ns: int | None = None
         self._past: deque[int] = deque(maxlen=64)  # the newest frames that were shown or skipped, by number
         self.shown: FrameMark | None = None  # the newest frame that was due
@@ -66,24 +67,31 @@ class Pacer:
         """Queue a frame that was made."""
         self._queue.append(mark)
 
-    def drop_after(self, block: int) -> None:
-        """Remove the frames of later blocks than `block`; the frames made instead of them get their due times."""
-        self._queue = deque(mark for mark in self._queue if mark.block <= block)
+    def drop_after(self, kept: Kept) -> int:
+        """Remove the frames that are not kept; the frames made instead of them get their due times.
+
+        Returns how many of them were of the newest block that is kept.
+        """
+        dropped = [mark for mark in self._queue if kept.drops(mark.block, mark.latent)]
+        self._queue = deque(mark for mark in self._queue if not kept.drops(mark.block, mark.latent))
+        self._cut_block = None if kept.latents is None else kept.block
         self.leap.end()
+        return sum(mark.block == kept.block for mark in dropped)
 
     def waiting(self, now_ns: int) -> list[Waiting]:
-        """The block on the screen and those in the queue, oldest first."""
-        if self._current_block is None or self._next_due_ns is None:
+        """The latent frame on the screen and those in the queue, oldest first."""
+        if self.shown is None or self._next_due_ns is None:
             return []
-        blocks = {self._current_block: Waiting(self._current_block, now_ns, True)}
+        on_screen = self.shown.block, self.shown.latent
+        found = {on_screen: Waiting(on_screen[0], now_ns, True, on_screen[1])}
         for place, mark in enumerate(self._queue):
             due_ns = self._next_due_ns + place * self.period_ns
-            blocks.setdefault(mark.block, Waiting(mark.block, due_ns, False))
-        return list(blocks.values())
+            found.setdefault((mark.block, mark.latent), Waiting(mark.block, due_ns, False, mark.latent))
+        return list(found.values())
 
-    def after(self, block: int | None) -> tuple[int, int] | None:
-        """(when the first frame after `block` is due, how many frames are due before it); None: after all that wait."""
-        frames = sum(block is None or mark.block <= block for mark in self._queue)
+    def after(self, kept: Kept | None) -> tuple[int, int] | None:
+        """(when the first frame that is not kept is due, how many frames are due before it); None: all are kept."""
+        frames = sum(kept is None or not kept.drops(mark.block, mark.latent) for mark in self._queue)
         return None if self._next_due_ns is None else (self._next_due_ns + frames * self.period_ns, frames)
 
     @property
@@ -111,7 +119,8 @@ class Pacer:
         newest = self._queue[-1] if self._queue else self.shown
         if newest is None or self._next_due_ns is None:
             return None
-        frames = len(self._queue) - 1 + block_frames - (newest.number - newest.block * block_frames)
+        missing = block_frames - 1 - (newest.number - newest.block * block_frames)
+        frames = len(self._queue) + (0 if newest.block == self._cut_block else missing)
         return newest.block + 1, self._next_due_ns + frames * self.period_ns, frames
 
     def align(self, target_ns: int | None, block_frames: int) -> None:
@@ -165,7 +174,7 @@ class Pacer:
             self._past.append(self._queue[0].number)
             due_ns, frame, skipped = next_ns, self._queue.popleft(), skipped + 1
             next_ns += self.period_ns
-        self._missed_ns, self._next_due_ns, self._current_block = None, next_ns, frame.block
+        self._missed_ns, self._next_due_ns = None, next_ns
         self._last_ns, self.shown = next_ns - self.period_ns, frame
         if self.leap.block is not None and frame.block >= self.leap.block:
             self.leap.end()

@@ -6,11 +6,12 @@ from collections import deque
 from statistics import median
 
 from loop.link.cost import Cost
+from loop.link.kept import Kept
 from loop.link.message import BlockDone, BlockMade, Taken
 from loop.timing.clock import TICK_NS
 from loop.timing.leap import LEAST_GAIN_NS, Change, Gestures
 from loop.timing.pacer import Pacer, Shown, SustainableCost
-from loop.timing.switch import keep, lead_ns
+from loop.timing.switch import keep, lead_ns, ready_ns
 
 
 class Playback:
@@ -88,15 +89,24 @@ class Playback:
         if target_ns is not None:
             self.pacer.leap.end()
 
-    def newest_to_keep(self, now_ns: int, is_switching: bool) -> int | None:
-        """The newest block to keep when the words change now (loop.timing.switch.keep); None: keep all."""
-        return keep(self.pacer.waiting(now_ns), self._worst, now_ns, is_switching)
+    def ready_ns(self, now_ns: int, is_switching: bool, no_recache: bool = False) -> int | None:
+        """When a change that comes now is ready at the latest (loop.timing.switch.ready_ns); None: not known yet."""
+        return None if self._worst is None else ready_ns(self._worst, now_ns, is_switching, no_recache)
 
-    def leaps(self, change: Change, kept: int | None, now_ns: int, is_asked: bool) -> bool:
+    def can_cut(self, no_recache: bool) -> bool:
+        """Whether the costs are known of what comes after a block is cut: a guess might leave a frame missing."""
+        return self._worst is not None and (no_recache or self._worst.knows_recache)
+
+    def newest_to_keep(self, now_ns: int, ready_ns: int, can_cut: bool = False) -> Kept | None:
+        """Up to where to keep the queue for a change that is ready at `ready_ns` (loop.timing.switch.keep)."""
+        return keep(self.pacer.waiting(now_ns), ready_ns, can_cut)
+
+    def leaps(self, change: Change, kept: Kept | None, now_ns: int, is_asked: bool) -> bool:
         """Whether to begin the next block at once for a change, and to show what comes before it faster.
 
-        Only the first change of a gesture leaps, and only where the model rests between two blocks. kept: the newest
-        block that is kept, if later ones are dropped for the change. is_asked: even where little is gained.
+        Only the first change of a gesture leaps, and only where the model rests between two blocks. kept: up to
+        where the queue is kept, if what comes after that is dropped for the change. is_asked: even where little is
+        gained.
         """
         begins, cost = self._gestures.begins(change.is_words, now_ns), self._worst
         if not begins or cost is None or self._busy_ns(cost) > self.block_ns:
@@ -126,7 +136,7 @@ class Playback:
         """The longest time from a block's first frame to that of the next block."""
         return cost.clean_ns + cost.first_frame_ns + cost.unseen_ns + TICK_NS
 
-    def _gain_ns(self, cost: Cost, needs_recache: bool, kept: int | None, now_ns: int) -> int:
+    def _gain_ns(self, cost: Cost, needs_recache: bool, kept: Kept | None, now_ns: int) -> int:
         """How much sooner a change is expected to be seen if it leaps now."""
         after = self.pacer.after(kept)
         if after is None:

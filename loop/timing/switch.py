@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loop.link.cost import Cost
+from loop.link.kept import Kept
 from loop.timing.clock import TICK_NS
 
 MODES = ("auto", "inline", "overlap", "snap", "leap")
@@ -16,6 +17,7 @@ PLAIN = "plain"  # one bank, and no time planned for a switch: the baseline of t
 WHOLE = "whole"  # auto without leaps, so that every block plays for its whole time: the baseline of a leap
 AHEAD = ("overlap", "auto", "leap", WHOLE)  # modes in which a recache may run beside a block
 TAKES_BACK = ("snap", "auto", "leap", WHOLE)  # modes in which blocks that nobody has seen are dropped
+CUTS = ("snap", "auto", "leap")  # modes in which a block is cut where nobody has seen the rest of it
 LEAPS = ("auto", "leap")  # modes in which what is left of a block may be shown faster
 
 
@@ -51,25 +53,40 @@ def fits(cost: Cost | None, now_ns: int, due_ns: int | None, no_recache: bool = 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A block in the queue: when the first of its frames that were not shown is due, and whether any was shown."""
+    """A latent frame of a block in the queue: when its first pixel frame that was not shown is due.
+
+    latent: its number in its block, 0 the first. is_begun: whether a pixel frame of it was shown.
+    """
 
     index: int
     due_ns: int
     is_begun: bool
+    latent: int = 0
 
 
-def keep(queue: Sequence[Waiting], cost: Cost | None, now_ns: int, is_switching: bool = False) -> int | None:
-    """The newest block of `queue` to keep when the words change; the later ones can be made again in time, unseen.
+def ready_ns(cost: Cost, now_ns: int, is_switching: bool = False, no_recache: bool = False) -> int:
+    """When the first frame under new words can be ready at the latest, if what is made now is given up for them.
 
-    A block is kept if a frame of it was shown, or is due before the first frame under the new words can be ready. That
-    includes the wait for the model's present pass, or for a recache if earlier words are not in force yet
-    (`is_switching`). None: keep all.
+    That includes the wait for the model's present pass, or for a recache if earlier words are not in force yet
+    (`is_switching`). no_recache: the words need none, as those of a hard cut.
     """
-    if cost is None or not queue:
-        return None
     busy_ns = max(cost.pass_ns, cost.recache_ns) if is_switching else cost.pass_ns
-    ready_ns = now_ns + busy_ns + cost.encoding_ns + cost.switch_ns + TICK_NS
-    kept = [block for block in queue if block.is_begun or block.due_ns < ready_ns]
+    work_ns = cost.first_frame_ns if no_recache else cost.switch_ns
+    return now_ns + busy_ns + cost.encoding_ns + work_ns + TICK_NS
+
+
+def keep(queue: Sequence[Waiting], ready_ns: int, can_cut: bool = False) -> Kept | None:
+    """Up to where `queue` is kept when the words change; what comes after it can be made again in time, unseen.
+
+    A block is kept if a frame of it was shown, or is due before the first frame under the new words is ready; where
+    blocks can be cut, a latent frame. None: keep all.
+    """
+    kept = [waiting for waiting in queue if waiting.is_begun or waiting.due_ns < ready_ns]
     if not kept or len(kept) == len(queue):
         return None
-    return kept[-1].index
+    newest, dropped = kept[-1], queue[len(kept)]
+    if dropped.index != newest.index:
+        return Kept(newest.index)
+    if can_cut:
+        return Kept(newest.index, newest.latent + 1)
+    return None if newest.index == queue[-1].index else Kept(newest.index)

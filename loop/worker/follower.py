@@ -45,7 +45,7 @@ class Follower:
         self._waiting: deque[Follow | FollowVideo] = deque()
         self._next: Start | Close | None = None
         if start.snapshot:
-            self._output.resume(start.snapshot.blocks)
+            self._output.resume([block for block, _ in start.snapshot.line()])
 
     def run(self) -> Start | None:
         """Decode blocks until told to close; or the session that is to begin instead, on this machine."""
@@ -104,7 +104,7 @@ class Follower:
         block = made.block
         if follow.resume:
             self._output.resume(follow.resume)
-        if block.start and not self._output.can_continue(block.parent):
+        if not self._output.can_decode(block):
             self._link.send(Stray(block.index))
             return
         number, first_ns = block.index * self._output.block_frames, 0

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from loop.link.kept import Kept
 from loop.link.ring import FrameMark, FrameRing
 from loop.timing.clock import Clock
 from loop.worker.upload import Upload, Uploader, uploader
 from loop.worker.window_link import WindowLink
-from world.block import Block, World
+from world.block import Block, World, without_cut_latents
 
 Decode = Callable[[Any, Any], tuple[Any, Any]]  # (state, latents) to frames and the next state
+
+
+@dataclass(frozen=True)
+class _BlockStates:
+    """States of the decoder in a block whose first latent frame is number `start`, by the one that comes next."""
+
+    start: int
+    before: dict[int, Any]
 
 
 class FrameOutput:
     """The decoder with its states, and the ring. Owned by the stream.
 
-    block_frames: pixel frames of a block. states: for how many blocks the decoder's state is kept.
+    block_frames: pixel frames of a block. states: for how many blocks the decoder's state is kept: that after each of
+    their latent frames where blocks of the world can be cut, else the last one.
     """
 
     def __init__(self, world: World, ring: FrameRing, link: WindowLink, clock: Clock, states: int) -> None:
@@ -26,9 +37,10 @@ class FrameOutput:
         self._ring, self._link, self._clock = ring, link, clock
         self._decoder, self._on_gpu = world.decoder, _is_on_gpu(world)
         self._decode: Decode = getattr(world.decoder, "decode_tensor" if self._on_gpu else "decode")
-        self._states: OrderedDict[int, Any] = OrderedDict()  # after each of the newest blocks
-        self._states_kept = states
+        self._states: OrderedDict[int, _BlockStates] = OrderedDict()  # of the newest blocks
+        self._states_kept, self._can_cut = states, world.info.cut_from is not None
         self._first_ordinals: dict[int, int] = {}  # of the frames of those blocks
+        self._latent_of: dict[int, int] = {}  # by the first ordinal of uploads that were begun, which latent frame
         self._epoch = 0  # of the newest frames
         self._uploader: Uploader | None = None
         self._dropped_before = 0  # frames before this ordinal were dropped or have been scheduled
@@ -71,6 +83,7 @@ class FrameOutput:
 
     def draw(self, blocks: Sequence[Block], epoch: int) -> None:
         """Draw the last of these stored blocks, its frames last to first; the others are what its pixels depend on."""
+        blocks = without_cut_latents(blocks)
         first, frames = len(blocks) - 1, 0
         while first > 0 and frames < self._decoder.memory:
             first -= 1
@@ -91,24 +104,28 @@ class FrameOutput:
 
     def publish(self, upload: Upload, first_number: int, block: int, epoch: int, step: int = 1) -> None:
         """Wait until frames are in the ring and let the reader see them, numbered from `first_number` on."""
+        latent = self._latent_of.pop(upload.ordinal, 0)
         self._first_ordinals.setdefault(block, self._ring.written)
         self._epoch = epoch
         upload.wait_uploaded()
         for offset in range(upload.count):
             place = upload.ordinal + offset, first_number + step * offset
-            self._ring.publish(FrameMark(*place, block, epoch, self._clock.now_ns(), self._link.sent))
+            self._ring.publish(FrameMark(*place, block, epoch, self._clock.now_ns(), self._link.sent, latent))
 
     def _begin_uploads(self, block: Block, latents: Any) -> Iterator[Upload]:
         self._forget_shown()
-        state = self._states[block.parent] if block.start else self._decoder.start()
-        ordinal = self._ring.written
+        state = self._states[block.parent].before[block.start] if block.start else self._decoder.start()
+        ordinal, states = self._ring.written, dict[int, Any]()
+        self._latent_of.clear()
         for frame in range(latents.shape[1]):
             pieces, state = self._pieces(state, latents[:, frame : frame + 1])
+            states = {**states, block.start + frame + 1: state} if self._can_cut else {block.start + frame + 1: state}
             for frames in pieces:
                 self._uploader = self._uploader or uploader(self._ring, frames)
+                self._latent_of[ordinal] = frame
                 yield self._uploader.begin(ordinal, frames)
                 ordinal += len(frames)
-        self._remember(block.index, state)
+        self._remember(block, states)
 
     def _pieces(self, state: Any, latents: Any) -> tuple[Iterable[Any], Any]:
         """The frames of one latent frame, picture by picture if the decoder can draw them so, and its next state."""
@@ -122,9 +139,14 @@ class FrameOutput:
         """What was published and has no due time yet was dropped: the frames that follow get those due times."""
         self._dropped_before = self._ring.written
 
-    def can_continue(self, kept: int) -> bool:
-        """Whether the decoder can go on after block `kept`."""
-        return kept in self._states
+    def can_continue(self, kept: Kept) -> bool:
+        """Whether the decoder can go on where the stream was kept."""
+        states = self._states.get(kept.block)
+        return states is not None and (kept.latents is None or states.start + kept.latents in states.before)
+
+    def can_decode(self, block: Block) -> bool:
+        """Whether the decoder's state before this block is known."""
+        return not block.start or (block.parent in self._states and block.start in self._states[block.parent].before)
 
     def forget_after(self, kept: int) -> None:
         """The blocks after `kept` have been taken back."""
@@ -134,8 +156,9 @@ class FrameOutput:
     def resume(self, blocks: Sequence[Block]) -> None:
         """Bring the decoder to where it was after the last of these blocks, and after those that may be taken back.
 
-        Older ones are left out if later pixels do not depend on them.
+        Older ones are left out if later pixels do not depend on them. Of the last one all counts that there is.
         """
+        blocks = without_cut_latents(blocks)
         first, frames = max(0, len(blocks) - self._states_kept), 0
         while first > 0 and frames < self._decoder.memory:
             first -= 1
@@ -144,8 +167,12 @@ class FrameOutput:
         self._first_ordinals.clear()
         state = self._decoder.start()
         for block in blocks[first:]:
-            _, state = self._decode(state, block.latents)
-            self._remember(block.index, state)
+            step = 1 if self._can_cut else block.latents.shape[1]
+            states = dict[int, Any]()
+            for frame in range(0, block.latents.shape[1], step):
+                _, state = self._decode(state, block.latents[:, frame : frame + step])
+                states[block.start + frame + step] = state
+            self._remember(block, states)
 
     def close(self) -> None:
         """Unmap the ring."""
@@ -153,9 +180,9 @@ class FrameOutput:
             self._uploader.close()
         self._ring.close()
 
-    def _remember(self, block: int, state: Any) -> None:
-        """Keep the state after a block for as long as the blocks after it may be taken back."""
-        self._states[block] = state
+    def _remember(self, block: Block, states: dict[int, Any]) -> None:
+        """Keep a block's states for as long as it may be cut, or the blocks after it be taken back."""
+        self._states[block.index] = _BlockStates(block.start, states)
         while len(self._states) > self._states_kept:
             self._states.popitem(last=False)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from multiprocessing.connection import wait
 from typing import Any
 
+from loop.link.kept import Kept
 from loop.link.message import (
     NOBODY,
     Close,
@@ -60,11 +61,13 @@ class Inbox:
         self._patient: set[int] = set()  # the numbers of waiting events that were meant for the block they get
         self._leaping: set[int] = set()  # the numbers of events whose block is to be begun at once
         self._leapt_to = -1  # the newest block that such an event was taken for
+        self._dropping: set[int] = set()  # the numbers of events that something was dropped for
+        self._made_up_for = -1  # the newest block that such an event was taken for
         self._next_block = 0
         self.is_resting = False
         self.draws: deque[DrawStored] = deque()
         self._go_back: GoBack | None = None
-        self._take_back: int | None = None
+        self._take_back: Kept | None = None
         self._has_postponed = False
 
     def open_with(self, submits: Iterable[Submit]) -> None:
@@ -125,8 +128,12 @@ class Inbox:
         return self._leapt_to >= block
 
     def hurries(self, block: int) -> bool:
-        """Whether block `block`, the next one, is to be begun at once, for something that waits or was taken for it."""
-        return self.leaps_to(block) or any(number in self._leaping for number, _ in self.waiting)
+        """Whether block `block`, the next one, is to be begun at once, for something that waits or was taken for it.
+
+        That is what leaps, and what frames were dropped for: how many was reckoned from when it was asked for.
+        """
+        is_hasty = any(number in self._leaping | self._dropping for number, _ in self.waiting)
+        return is_hasty or self.leaps_to(block) or self._made_up_for >= block
 
     def release(self, block: int) -> None:
         """From now on let events wait that are meant for `block` or an earlier one."""
@@ -161,7 +168,8 @@ class Inbox:
         self._later.clear()
         self._patient.clear()
         self._leaping.clear()
-        self._leapt_to = -1
+        self._dropping.clear()
+        self._leapt_to = self._made_up_for = -1
         self._mixes.clear()
         self._dials = dials
         for submit in submits:
@@ -173,8 +181,8 @@ class Inbox:
         if message.blocks:
             self.draws.append(message)
 
-    def pop_take_back(self) -> int | None:
-        """The newest block to keep, if later ones were dropped since the last call."""
+    def pop_take_back(self) -> Kept | None:
+        """Up to where the stream is kept, if what comes after that was dropped since the last call."""
         kept, self._take_back = self._take_back, None
         return kept
 
@@ -191,8 +199,11 @@ class Inbox:
         self.waiting = [*held, *((NOBODY, event) for event in remaining)]
         if any(number in self._leaping for number, _ in applied):
             self._leapt_to = block
+        if any(number in self._dropping for number, _ in applied):
+            self._made_up_for = block
         self._patient &= {number for number, _ in self.waiting}
         self._leaping -= {*submitted(applied), *replaced}
+        self._dropping -= {*submitted(applied), *replaced}
         self._has_postponed = False
         return applied, replaced
 
@@ -244,7 +255,8 @@ class Inbox:
             )
             return
         if submit.keep is not None:
-            self._take_back = submit.keep if self._take_back is None else min(self._take_back, submit.keep)
+            self._take_back = submit.keep.at_most(self._take_back)
+            self._dropping.add(submit.id)
             self.epoch = submit.epoch
         if submit.leaps:
             self._leaping.add(submit.id)

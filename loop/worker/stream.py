@@ -46,7 +46,7 @@ class Stream:
         self._reserve_ns = start.reserve * round(world.info.block_s * 1e9)
         if start.snapshot:
             session.resume(start.snapshot)
-            output.resume(start.snapshot.blocks)
+            output.resume([block for block, _ in start.snapshot.line()])
         if start.snapshot and start.snapshot.blocks:
             for submit in start.submits:
                 inbox.accept(submit)
@@ -83,7 +83,7 @@ class Stream:
         return False
 
     def _take_back(self) -> None:
-        """Forget the blocks that the window's process has dropped, if it has dropped any."""
+        """Forget what the window's process has dropped of the newest blocks, if it has dropped any."""
         kept = self._parts.inbox.pop_take_back()
         if kept is None:
             return
@@ -91,8 +91,8 @@ class Stream:
         self._parts.output.drop_frames()
         if self._parts.output.can_continue(kept):
             try:
-                self._parts.session.take_back(kept)
-                self._parts.output.forget_after(kept)
+                self._parts.session.take_back(kept.block, kept.latents)
+                self._parts.output.forget_after(kept.block)
             except ValueError as error:  # a message that was long under way: the stream goes on from the newest block
                 log.warning("%s", error)
 
@@ -105,7 +105,7 @@ class Stream:
         self._ahead.forget()
         self._parts.output.drop_frames()
         session.resume(replace(snapshot, index=max(snapshot.index, session.index)))
-        self._parts.output.resume(snapshot.blocks)
+        self._parts.output.resume([block for block, _ in snapshot.line()])
         self._parts.inbox.begin_again(message.submits, DialSteps(self._dials, snapshot.dials))
 
     def _draw(self) -> None:

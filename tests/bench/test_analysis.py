@@ -102,6 +102,14 @@ def test_frames_that_were_jumped_over_are_counted_and_taken_back_blocks_are_not(
     assert analysis.skipped_frames(recorded(*flips(60, jumping), *blocks(range(9)))) == 1
 
 
+def test_the_rest_of_a_block_that_was_cut_is_not_missing():
+    lines = (*flips(60, lambda tick: tick // 3 + 2 * (tick >= 18)), *blocks(range(6)))
+    assert analysis.skipped_frames(recorded(*lines)) == 2
+    cut = {"kind": "cut", "block": 1, "latents": 1, "dropped": 2, "t_ns": 0}
+    assert analysis.skipped_frames(recorded(*lines, cut)) == 0
+    assert analysis.skipped_frames(recorded(*lines, cut).since(0.1)) == 0
+
+
 def test_the_short_first_block_of_a_scene_misses_nothing():
     def short(tick):
         return (0, 1, 2, 3, 4, 8, 9, 10, 11, 12)[tick // 3]

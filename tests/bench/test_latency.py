@@ -180,6 +180,8 @@ def test_every_option_of_the_world_reaches_the_show():
         "--probe-recache-ms",
         "60",
         "--probe-busy",
+        "--probe-latents",
+        "3",
         "--carry",
         "3",
         "--sink-ema",

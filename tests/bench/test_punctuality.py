@@ -47,6 +47,13 @@ def test_due_times_a_period_apart_are_even_also_past_a_skipped_frame():
     assert max(unevenness_ms(recorded(*due(jump, even)))) < 1e-3
 
 
+def test_what_was_cut_of_a_block_takes_no_time():
+    lines = due(flips(120, lambda tick: tick // 3 + 2 * (tick >= 18)), lambda frame: even(frame - 2 * (frame >= 8)))
+    cut = {"kind": "cut", "block": 1, "latents": 1, "dropped": 2, "t_ns": 0}
+    assert max(unevenness_ms(recorded(*lines))) == pytest.approx(2 * PERIOD)
+    assert max(unevenness_ms(recorded(*lines, cut))) < 1e-3
+
+
 def test_a_schedule_that_waited_is_uneven_by_what_it_waited():
     lines = due(flips(120), lambda frame: even(frame) + 70 * (frame >= 20))
     found = sorted(unevenness_ms(recorded(*lines)))

@@ -98,6 +98,7 @@ class Together:
     jitter_ms: float = 0.0
     mode: str = "auto"
     reserve: int = 0
+    probe: ProbeOptions = PROBE
     clock: VirtualTime = field(default_factory=VirtualTime)
     seats: dict[str, Seat] = field(default_factory=dict)
 
@@ -150,7 +151,7 @@ class Together:
             clock.sleep_until(clock.now_ns() + 100 * MS)
             if not has_weights:
                 return NoWorld()
-            return CardWorld(PROBE, 0.0, SerialDevice(False, clock).spend, story, clock.now_ns)
+            return CardWorld(self.probe, 0.0, SerialDevice(False, clock).spend, story, clock.now_ns)
 
         def launch(options):
             mishap = mishaps.pop() if mishaps else None
@@ -232,6 +233,42 @@ def test_what_the_host_takes_back_no_guest_shows(mode):
     ada = show.guest("Ada", 13, joins_s=1.0)
     show.play()
     assert set(ada.shown()) - {0} <= set(host.shown())
+
+
+CUT = ProbeOptions(16.0, 12, 100.0, 60.0, latents=3)  # blocks that can be cut between their latent frames
+
+
+@pytest.mark.parametrize("joins_s", [3.9, 4.0, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6])
+def test_a_guest_that_joins_around_a_cut_shows_and_continues_what_is_left(joins_s):
+    show = Together(probe=CUT)
+    host = show.host(12, [(2.0, Prompt("a")), (3.0, Prompt("b")), (4.1, Prompt("c")), (7.0, Prompt("d"))])
+    ada = show.guest("Ada", 11, joins_s=joins_s)
+    show.play()
+    assert any(line["t_ns"] > START_NS + 4e9 for line in host.trace.of("cut")) == (joins_s > 4.25)
+    assert set(ada.shown()) - {0} <= set(host.shown()) and len(ada.shown()) > 80
+    assert not ada.trace.of("fault") and not host.engine.repeats
+    differences = differences_ms(host, ada, 8.0)
+    assert len(differences) > 30 and max(map(abs, differences)) <= TICK_NS / MS + 0.1
+
+
+def test_while_a_guest_follows_no_block_is_cut():
+    words = [(2.0 + 0.9 * n, Prompt(f"words {n}")) for n in range(9)]
+    alone, together = Together(probe=CUT), Together(probe=CUT)
+    host = alone.host(12, words)
+    alone.play()
+    assert len(host.trace.of("cut")) > 2
+    host, _ = together.host(12, words), together.guest("Ada", 11.9, joins_s=0.3)
+    together.play()
+    assert not host.trace.of("cut")
+
+
+def test_a_guest_that_joined_after_a_cut_can_take_the_hosts_place():
+    show = Together(probe=CUT)
+    host = show.host(5.0, [(2.0, Prompt("a")), (3.0, Prompt("b")), (4.1, Prompt("c"))], is_killed=True)
+    ada = show.guest("Ada", 14, joins_s=4.2, port=7501)
+    show.play()
+    assert host.trace.of("cut") and not ada.engine.model.follows
+    assert len(ada.story.cards) > 4 and ada.story.cards[-1].words == "c"
 
 
 def test_a_bad_network_forks_nothing_and_loses_no_prompt():

@@ -11,11 +11,13 @@ import pytest
 from loop.__main__ import main
 from loop.archive.reading import read_session
 from loop.archive.segment import segment_path
+from loop.link.kept import Kept
 from loop.link.message import BlockMade
 from loop.replay.check import Comparison, compare
 from loop.replay.film import frames_of, write_film
-from loop.replay.listing import branches, describe_session
+from loop.replay.listing import branches, describe_session, length_s, prompts_of
 from loop.replay.remake import Remaker
+from tests.simulation.invariants import complaints
 from tests.simulation.random_shows import Allow, random_plan
 from tests.simulation.show import Plan, play
 from tests.stream.test_take_back import CACHES, Film
@@ -26,7 +28,7 @@ from world.diffusion.session import DiffusionSession
 from world.dit.denoise import normal
 from world.event import Dial, Prompt, Scene
 from world.options import ProbeOptions
-from world.probe import ProbeWorld
+from world.probe import ProbeWorld, read_frame
 
 
 class SavedFilm(Film):
@@ -44,6 +46,8 @@ class SavedFilm(Film):
                 self.session.ahead(self.events())
             if self.chance.random() < 0.2:
                 self.take_back()
+            if self.knife.random() < 0.3:
+                self.cut()
             if self.chance.random() < 0.1:
                 self.die()
             self.block()
@@ -67,7 +71,14 @@ class SavedFilm(Film):
         before = self.taken_back
         super().take_back()
         if self.taken_back > before:
-            self.writer.dropped(self.tip)
+            self.writer.dropped(Kept(self.tip))
+            self.epoch += 1
+
+    def cut(self) -> None:
+        before = self.cuts
+        super().cut()
+        if self.cuts > before:
+            self.writer.dropped(Kept(self.tip, self.left))
             self.epoch += 1
 
     def die(self) -> None:
@@ -76,8 +87,8 @@ class SavedFilm(Film):
         if not line:
             return
         since = max((place for place, block in enumerate(line) if block.start == 0), default=0)
-        last, under = line[-1], self.under[line[-1].index]
-        place = max(self.blocks) + 1, last.start + last.latents.shape[1]
+        under = self.under[line[-1].index]
+        place = max(self.blocks) + 1, self.session.state.line.newest.end
         self.session = self.world.session(3, WORDS)
         self.session.resume(Snapshot(under.seed, *place, under.words, under.dials, tuple(line[since:])))
         self.lives += 1
@@ -103,10 +114,32 @@ def test_every_block_of_any_film_comes_out_twice_as_it_was_saved(tmp_path, cache
     assert found.is_whole and found.same == len(film.blocks) == 24, found
 
 
+def test_the_film_of_a_show_holds_what_was_shown_of_each_block_that_was_cut(tmp_path):
+    """And its words come when they came in the show."""
+    script = ((2.0, Prompt("green")), (3.0, Prompt("black")), (5.6, Prompt("red")), (7.85, Scene("white")))
+    plan = Plan(frames=12, latents=3, block_ms=120.0, recache_ms=60.0, script=script)
+    show = play(plan, folder=tmp_path)
+    saved, world = read_session(tmp_path), ProbeWorld(ProbeOptions(frames=12, latents=3), None, lambda seconds: None)
+    assert complaints(show) == [] and len(show.trace.of("cut")) == 2 and len(saved.cuts) == 2
+    assert replayed(tmp_path, world).is_whole
+    newest = show.trace.of("flip")[-1]["block"]
+    drawn = [read_frame(frame)[0] for block, frames in frames_of(world, saved, False) for frame in frames]
+    shown = list(dict.fromkeys(line["frame"] for line in show.trace.of("flip")))
+    assert [number for number in drawn if number < 12 * newest] == [number for number in shown if number < 12 * newest]
+    assert length_s(saved) == len(drawn) / 16
+    begins = {words: at_s for at_s, _, words in prompts_of(saved)}
+    assert [begins[words] * 16 for words in ("red", "white")] == [
+        next(place for place, number in enumerate(drawn) if number // 12 == block.index)
+        for block in (card.block for card in show.story.cards)
+        if any(getattr(event, "text", "") in ("red", "white") for event in block.events)
+    ]
+
+
 def test_films_hold_what_a_replay_must_follow(tmp_path):
     films = [SavedFilm(tiny_world(), seed, tmp_path / str(seed)) for seed in range(6)]
     blocks = [block for film in films for block in film.play(24) and film.blocks.values()]
     assert sum(film.taken_back for film in films) > 8 and sum(film.lives - 1 for film in films) > 5
+    assert sum(film.cuts for film in films) > 8
     assert any(isinstance(event, Scene) for block in blocks for event in block.events)
 
 
@@ -219,8 +252,8 @@ def test_a_random_show_whose_model_dies_replays_to_the_same_blocks(tmp_path, no_
     known = {card.block.index: card.block.digest for card in show.story.cards}
     assert {index: record.digest for index, record in saved.blocks.items()}.items() <= known.items()
     shown = {line["block"] for line in show.trace.of("flip")}
-    # a model that dies between a block's frames and its latents takes the latents with it
-    assert len(shown - set(saved.blocks)) <= len(plan.mishaps)
+    # a model that dies between a block's frames and its latents takes the latents with it; a show may end there too
+    assert len(shown - set(saved.blocks) - {max(shown)}) <= len(plan.mishaps)
     found = compare(card_world(plan), saved, True, quiet)
     assert found.is_whole and found.same == len(saved.blocks), (plan.to_line(), found)
 

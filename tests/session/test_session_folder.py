@@ -22,6 +22,7 @@ from loop.archive.saved import SavedSession
 from loop.archive.segment import LatentsLostError, segment_path
 from loop.archive.state_folder import make_room, new_session_folder, session_folders
 from loop.archive.writer import LOG
+from loop.link.kept import Kept
 from loop.link.message import BlockMade
 from tests.support.saved import WORDS, header_for, new_writer, plain, probe_world, save
 from tests.support.tiny import tiny_world
@@ -208,7 +209,7 @@ def test_blocks_that_were_dropped_are_not_gone_on_from(tmp_path):
     writer.begin(header_for(probe_world()))
     for index in range(5):
         writer.block(made_block(index))
-    writer.dropped(2)
+    writer.dropped(Kept(2))
     writer.block(made_block(5, epoch=0))  # it was made before the drop was known to the model
     writer.close()
     assert read_session(tmp_path).tip == 2

@@ -97,9 +97,9 @@ def missed_for_a_leap(plan: Plan, mode: str) -> list[str]:
     return missed + complaints(show)
 
 
-def wrong(seeds) -> dict[tuple[int, str], list[str]]:
+def wrong(seeds, cuts: bool = False) -> dict[tuple[int, str], list[str]]:
     """What is wrong with the random shows of these seeds, whose messages come in time, in either mode."""
-    allow = Allow(deaths=False, hangs=False, late_to_model=False)
+    allow = Allow(deaths=False, hangs=False, late_to_model=False, cuts=cuts)
     plans = [replace(random_plan(seed, allow), to_window_ms=0.0) for seed in seeds]
     found = {(plan.seed, mode): missed_for_a_leap(plan, mode) for plan in plans for mode in ("auto", "leap")}
     return {which: what for which, what in found.items() if what}
@@ -107,6 +107,28 @@ def wrong(seeds) -> dict[tuple[int, str], list[str]]:
 
 def test_no_frame_is_missed_for_a_leap():
     assert wrong((18, 236, 308, 356, 408, 412, 436)) == {}, "these once missed some"
+
+
+def test_no_frame_is_missed_where_a_block_was_cut():
+    assert wrong((5082, 5093, 5097, *range(5000, 5010)), cuts=True) == {}, "the first three once missed some"
+
+
+def test_a_block_is_cut_for_words_where_it_has_several_latent_frames():
+    """Of the shape of Wan: words come in up to half the time, and no frame is missing."""
+    plan = replace(SHAPES["Wan's shape"], seconds=9.5)
+    for kind in ("prompt", "hard cut"):
+        whole, cut = (
+            list(at_all_phases(replace(plan, latents=latents), EVENTS[kind], "auto", 8)) for latents in (0, 3)
+        )
+        assert all(complaints(show) == [] and show.engine.repeats == 0 for show in cut)
+        assert all(latency_ms(a) <= latency_ms(b) + 1 for a, b in zip(cut, whole, strict=True))
+        assert sum(map(latency_ms, whole)) - sum(map(latency_ms, cut)) > 8 * 15
+        assert {len(show.trace.of("cut")) for show in cut} == {0, 1}
+
+
+@pytest.mark.slow
+def test_no_frame_is_missed_in_hundreds_of_random_shows_whose_blocks_are_cut():
+    assert wrong([seed for seed in range(5000, 5137)], cuts=True) == {}
 
 
 @pytest.mark.slow

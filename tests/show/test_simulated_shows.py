@@ -43,6 +43,17 @@ def test_random_shows_whose_model_dies_and_hangs_keep_every_invariant():
     assert wrong(range(150, 300), Allow()) == ""
 
 
+def test_random_shows_whose_blocks_are_cut_keep_every_invariant():
+    assert wrong(range(60), replace(CALM, cuts=True)) == ""
+    cuts = [line for seed in range(60) for line in play(random_plan(seed, replace(CALM, cuts=True))).trace.of("cut")]
+    assert len(cuts) > 9
+
+
+@pytest.mark.slow
+def test_random_shows_whose_blocks_are_cut_and_whose_model_dies_and_hangs_keep_every_invariant():
+    assert wrong(range(300, 450), Allow(cuts=True)) == ""
+
+
 @pytest.mark.slow
 def test_hundreds_of_random_shows_keep_every_invariant():
     assert wrong(range(1000, 1600), CALM) == ""

@@ -21,12 +21,17 @@ DIALS = {"zoom": DialRange(-1.0, 1.0, 0.0), **steps_dial(STEPS)}
 
 @dataclass
 class MadeCard:
-    """A block that was made: what it was made under, when, and when it was taken back, if it was."""
+    """A block that was made: what it was made under, when, and when it was taken back, if it was.
+
+    latents, cut_ns: how many of its latent frames are left, if it was cut, and when that was.
+    """
 
     block: Block
     words: str
     made_ns: int
     forgotten_ns: int | None = None
+    latents: int | None = None
+    cut_ns: int = 0
 
 
 @dataclass
@@ -51,8 +56,8 @@ class CardDecoder:
         return None
 
     def decode(self, state: None, latents: np.ndarray) -> tuple[np.ndarray, None]:
-        """latents [1, f, 5, 1, 1] of the test card -> frames uint8 [f, 1, 2, 3]."""
-        values = latents[0, :, :2, 0, 0].astype(np.int64)
+        """latents [1, f, 5, n, 1] of the test card -> frames uint8 [f * n, 1, 2, 3]."""
+        values = latents[0, :, :2, :, 0].transpose(0, 2, 1).reshape(-1, 2).astype(np.int64)
         frames = np.zeros((len(values), 1, 2, 3), np.uint8)
         frames[:, 0, :, 0], frames[:, 0, :, 1] = values % 256, values // 256
         return frames, None
@@ -98,11 +103,13 @@ class CardSession:
         self._turn(events)
         self._session.ahead(events)
 
-    def take_back(self, after: int) -> None:
-        self._session.take_back(after)
+    def take_back(self, after: int, latents: int | None = None) -> None:
+        self._session.take_back(after, latents)
         for card in self._story.cards:
             if card.block.index > after and card.forgotten_ns is None:
                 card.forgotten_ns = self._now_ns()
+            elif card.block.index == after and latents is not None:
+                card.latents, card.cut_ns = latents, self._now_ns()
 
     def resume(self, snapshot: Snapshot) -> None:
         self._session.resume(snapshot)

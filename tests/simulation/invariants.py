@@ -123,6 +123,35 @@ def dropped_frames_are_not_shown(show: Show) -> Iterator[str]:
             yield f"frame {line['frame']} of block {line['block']} was shown after that was taken back"
 
 
+def what_was_cut_away_is_not_shown(show: Show) -> Iterator[str]:
+    """Of a block that was cut nothing is shown afterwards but what is left of it, and all of that."""
+    each = show.plan.frames // (show.plan.latents or show.plan.frames)
+    cuts = {card.block.index: card for card in show.story.cards if card.latents is not None}
+    for before, line in pairwise([{"frame": None}, *show.trace.of("flip")]):
+        card = cuts.get(line["block"])
+        latent = (line["frame"] - line["block"] * show.plan.frames) // each
+        if card and before["frame"] != line["frame"] and latent >= card.latents and line["t_ns"] > card.cut_ns:
+            yield f"frame {line['frame']} was shown after block {line['block']} was cut to {card.latents} latent frames"
+
+
+def a_block_goes_on_where_its_parent_was_cut(show: Show) -> Iterator[str]:
+    """A block begins where its parent ends; within it only by a recache, and then what was shown ends there too."""
+    blocks = {card.block.index: card.block for card in show.story.cards}
+    each = show.plan.frames // (show.plan.latents or show.plan.frames)
+    shown: dict[int, int] = {}
+    for line in show.trace.of("flip"):
+        shown[line["block"]] = (line["frame"] - line["block"] * show.plan.frames) // each
+    for block in blocks.values():
+        parent = blocks.get(block.parent)
+        if parent is None or not block.start:
+            continue
+        kept, whole = block.start - parent.start, parent.latents.shape[1]
+        if not 0 < kept <= whole or (kept < whole and block.cut is None):
+            yield f"block {block.index} begins {kept} latent frames into block {parent.index}, by cut {block.cut}"
+        if block.index in shown and shown.get(parent.index, 0) >= kept:
+            yield f"latent frame {shown[parent.index]} of block {parent.index} was shown, of which {kept} are left"
+
+
 def the_ledger_names_the_first_frame(show: Show) -> Iterator[str]:
     """The flip of words shows a block under them, or under later ones, and no frame before it was made under them."""
     flips, words = show.trace.of("flip"), _words(show)
@@ -220,11 +249,13 @@ def no_frame_is_skipped(show: Show) -> Iterator[str]:
     if show.plan.mishaps or goes_back:
         return
     shown = [b for a, b in pairwise([{"frame": None}, *show.trace.of("flip")]) if a["frame"] != b["frame"]]
-    frames = Counter(line["block"] for line in shown)
+    frames, latents = Counter(line["block"] for line in shown), show.plan.latents or show.plan.frames
     forgotten = {card.block.index for card in show.story.cards if card.forgotten_ns is not None}
+    left = {card.block.index: card.latents for card in show.story.cards if card.latents is not None}
     for block in sorted(frames)[:-1]:
-        if frames[block] != show.plan.frames and block not in forgotten:
-            yield f"{frames[block]} of {show.plan.frames} frames of block {block} were shown"
+        whole = show.plan.frames * left.get(block, latents) // latents
+        if frames[block] != whole and block not in forgotten:
+            yield f"{frames[block]} of {whole} frames of block {block} were shown"
 
 
 CHECKS: tuple[Callable[[Show], Iterator[str]], ...] = (
@@ -236,6 +267,8 @@ CHECKS: tuple[Callable[[Show], Iterator[str]], ...] = (
     frames_stay_in_order,
     the_first_block_is_shown_once,
     dropped_frames_are_not_shown,
+    what_was_cut_away_is_not_shown,
+    a_block_goes_on_where_its_parent_was_cut,
     the_ledger_names_the_first_frame,
     overtaken_words_are_replaced,
     the_last_values_are_reached,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from statistics import median
+from statistics import mean, median
 
 from tests.simulation.show import Plan, Show, play
 from world.event import Dial, Event, Prompt, Scene
@@ -21,6 +21,7 @@ SHAPES = {
     "small": Plan(seconds=9.0, fps=24.0, frames=6, block_ms=45.0, recache_ms=12.0),
     "probe": Plan(seconds=9.0, fps=16.0, frames=4, block_ms=150.0, recache_ms=120.0),
     "Wan's shape": Plan(seconds=10.0, fps=16.0, frames=12, block_ms=300.0, recache_ms=120.0),
+    "Wan's, cut": Plan(seconds=10.0, fps=16.0, frames=12, latents=3, block_ms=300.0, recache_ms=120.0),
 }
 
 
@@ -40,7 +41,7 @@ def latency_ms(show: Show) -> float:
 
 def main() -> None:
     """Print a row for each shape, kind of event and mode."""
-    print(f"{'':<14}{'':<10}{'mode':<8}{'p50':>6}{'max':>6}   repeats, longest hold (ms)")
+    print(f"{'':<14}{'':<10}{'mode':<8}{'p50':>6}{'mean':>6}{'max':>6}   repeats, longest hold (ms), shows with a cut")
     for name, plan in SHAPES.items():
         for kind, event in EVENTS.items():
             for mode in ("whole", "auto", "leap"):
@@ -49,8 +50,9 @@ def main() -> None:
                     [latency_ms(show) for show in shows],
                     max(show.engine.longest_still_s for show in shows),
                 )
-                row = f"{name:<14}{kind:<10}{mode:<8}{median(times):>6.0f}{max(times):>6.0f}"
-                print(f"{row}   {sum(show.engine.repeats for show in shows)}, {still_s * 1e3:.0f}", flush=True)
+                row = f"{name:<14}{kind:<10}{mode:<8}{median(times):>6.0f}{mean(times):>6.0f}{max(times):>6.0f}"
+                cuts = sum(bool(show.trace.of("cut")) for show in shows)
+                print(f"{row}   {sum(show.engine.repeats for show in shows)}, {still_s * 1e3:.0f}, {cuts}", flush=True)
 
 
 if __name__ == "__main__":

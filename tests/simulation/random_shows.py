@@ -28,7 +28,8 @@ class Allow:
 
     most_reserve: blocks. deaths, hangs: of the model's process. most_mishaps: in one show. events_beside_mishaps:
     events in a show in which the process dies. early_words: prompts typed before the first picture. late_to_model:
-    messages to the model that are a fifth of a second late; those to the window always may be.
+    messages to the model that are a fifth of a second late; those to the window always may be. cuts: blocks have
+    several latent frames, between which they can be cut.
     """
 
     most_reserve: int = 9
@@ -38,12 +39,16 @@ class Allow:
     events_beside_mishaps: bool = True
     early_words: bool = True
     late_to_model: bool = True
+    cuts: bool = False
 
 
 def random_plan(seed: int, allow: Allow) -> Plan:
     """The show of this seed."""
     chance = random.Random(seed)
-    fps, frames = chance.choice((12.0, 16.0, 24.0, 30.0)), chance.choice((1, 2, 4, 6))
+    fps, frames = (
+        chance.choice((12.0, 16.0, 24.0, 30.0)),
+        chance.choice((6, 12, 12, 16) if allow.cuts else (1, 2, 4, 6)),
+    )
     play_ms = frames / fps * 1e3
     block_ms = play_ms * (chance.uniform(0.05, 0.5) if chance.random() < 0.5 else chance.uniform(0.3, 1.2))
     recache_ms = block_ms * chance.uniform(0.0, 1.2)
@@ -58,6 +63,7 @@ def random_plan(seed: int, allow: Allow) -> Plan:
         quiet_s=round(quiet_s, 3),
         fps=fps,
         frames=frames,
+        latents=random.Random(-seed).choice([n for n in (2, 3, 4, 6) if frames % n == 0]) if allow.cuts else 0,
         block_ms=round(block_ms, 2),
         recache_ms=round(recache_ms, 2),
         open_ms=round(open_ms),

@@ -41,11 +41,11 @@ HANG_S = 10.0  # a hang of a process that opens or starts is noticed after so lo
 class Plan:
     """Everything that decides how a show goes.
 
-    open_ms, start_ms: what it costs to open the world, and to begin a session. script: events, in seconds after the
-    first flip. typed: prompts, in seconds after the start. keys: keys pressed, in seconds after the start, as in "b",
-    "shift+f5", and "^b" for a key that is released. mishaps: of
-    the model's process. to_model_ms, to_window_ms: how late the latest messages are. quiet_s: of the end, in which
-    nothing is asked for any more, so that everything has time to be seen.
+    latents: of a block that can be cut between them; 0: it stays whole. open_ms, start_ms: what it costs to open the
+    world, and to begin a session. script: events, in seconds after the first flip. typed: prompts, in seconds after the
+    start. keys: keys pressed, in seconds after the start, as in "b", "shift+f5", and "^b" for a key that is released.
+    mishaps: of the model's process. to_model_ms, to_window_ms: how late the latest messages are. quiet_s: of the end,
+    in which nothing is asked for any more, so that everything has time to be seen.
     """
 
     seed: int = 0
@@ -53,6 +53,7 @@ class Plan:
     quiet_s: float = 3.0
     fps: float = 16.0
     frames: int = 4
+    latents: int = 0
     block_ms: float = 100.0
     recache_ms: float = 60.0
     open_ms: float = 150.0
@@ -179,7 +180,7 @@ def play(
     on_stage(model): what stands on the stage. going_on: where an earlier show was.
     """
     clock, rings, story, lives = VirtualTime(), Rings(), Story(), []
-    probe = ProbeOptions(plan.fps, plan.frames, plan.block_ms, plan.recache_ms)
+    probe = ProbeOptions(plan.fps, plan.frames, plan.block_ms, plan.recache_ms, latents=plan.latents)
     mishaps = {mishap.life: mishap for mishap in plan.mishaps}
 
     def opening(process_clock: Clock) -> CardWorld:

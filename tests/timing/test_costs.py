@@ -13,7 +13,7 @@ def test_nothing_is_known_before_the_first_block():
 def test_a_recache_that_was_never_measured_is_taken_to_cost_a_block():
     costs = Costs()
     costs.note_block(100 * MS, 20 * MS)
-    assert costs.worst == Cost(100 * MS, 100 * MS, 20 * MS, unseen_ns=round(39.375 * MS))
+    assert costs.worst == Cost(100 * MS, 100 * MS, 20 * MS, unseen_ns=round(39.375 * MS), knows_recache=False)
 
 
 def test_a_short_record_is_planned_with_a_margin_that_goes_as_it_grows():

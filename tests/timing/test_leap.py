@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from loop.link.cost import Cost
+from loop.link.kept import Kept
 from loop.link.message import BlockDone, BlockMade, Facts, Taken
 from loop.link.ring import FrameMark
 from loop.switching import Switching, Way
@@ -106,7 +107,7 @@ def test_so_much_time_is_stolen_in_a_second_and_no_more():
 
 
 def test_a_leap_ends_when_blocks_are_dropped_or_the_picture_is_frozen():
-    for end in (lambda pacer: pacer.drop_after(0), lambda pacer: pacer.tick(1, is_frozen=True)):
+    for end in (lambda pacer: pacer.drop_after(Kept(0)), lambda pacer: pacer.tick(1, is_frozen=True)):
         pacer = playing(frames_of(0))
         pacer.leap.begin(1, ready_ns=0)
         end(pacer)
@@ -192,11 +193,11 @@ def test_a_beat_to_meet_ends_a_leap():
 class Model:
     words, is_switching = "red", False
 
-    def __init__(self, mode):
-        self.mode = mode
+    def __init__(self, mode, can_cut=True):
+        self.mode, self.can_cut = mode, can_cut
 
     def can_take_back(self, kept):
-        return True
+        return self.can_cut or kept.latents is None
 
 
 class Peers:
@@ -215,6 +216,32 @@ def way(mode="auto", event=None, peers=None, can_leap=True):
 def test_new_words_hard_cuts_and_dials_leap_in_two_modes(event):
     leaping = {mode for mode in ("auto", "leap", "snap", "inline", "overlap", "whole") if way(mode, event).leaps}
     assert leaping == {"auto", "leap"}
+
+
+def long_block():
+    """A player in whose queue three latent frames lie, of four pixel frames each, of the block on the screen."""
+    playing = playback()
+    for place in range(12):
+        playing.pacer.add(FrameMark(place, place, 0, 0, 0, latent=place // 4))
+    playing.pacer.tick(0)
+    return playing
+
+
+def cut(mode="auto", event=None, peers=None, can_cut=True):
+    switching = Switching(Model(mode, can_cut), peers)
+    return switching.way_for(7, event or Prompt("blue"), long_block(), MS, can_leap=False).kept
+
+
+@pytest.mark.parametrize("event", [Prompt("blue"), Scene("red")])
+def test_the_block_on_the_screen_is_cut_for_words_in_three_modes(event):
+    cutting = {mode for mode in ("auto", "leap", "snap", "inline", "overlap", "whole") if cut(mode, event)}
+    assert cutting == {"auto", "leap", "snap"} and cut(event=event) == Kept(0, 1)
+
+
+def test_no_block_is_cut_for_a_dial_or_while_a_guest_follows_or_where_it_cannot_be():
+    assert cut(event=Dial("zoom", 1.0)) is None
+    assert cut(peers=Peers(can_go_back=True, lead_ns=0)) and not cut(peers=Peers(can_go_back=True, lead_ns=TICK_NS))
+    assert cut(can_cut=False) is None
 
 
 @pytest.mark.parametrize("event", [Prompt("red"), Rewind(3)])

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import pytest
 
+from loop.link.kept import Kept
 from loop.link.ring import FrameMark
 from loop.timing.clock import TICK_NS, FixedStep
 from loop.timing.pacer import Pacer, SustainableCost
@@ -156,11 +157,47 @@ def test_frames_of_dropped_blocks_are_not_shown_and_others_take_their_due_times(
         pacer.add(frame(ordinal, block=ordinal // 4))
     pacer.tick(0)
     before = pacer.schedule(8).due_ns
-    pacer.drop_after(0)
+    assert pacer.drop_after(Kept(0)) == 0
     assert pacer.schedule(8).due_ns == before - 4 * pacer.period_ns
     pacer.add(frame(8, block=2))
     shown, _ = show(pacer, 600 * MS, start_ns=TICK_NS)
     assert [number for _, number in shown] == [1, 2, 3, 8]
+
+
+def latent_frame(ordinal, latents=3, block_frames=12):
+    """A frame of blocks with several latent frames."""
+    block, place = divmod(ordinal, block_frames)
+    return FrameMark(ordinal, ordinal, block, 0, 0, latent=place * latents // block_frames)
+
+
+def test_the_rest_of_a_block_that_is_cut_is_not_shown_and_others_take_its_due_times():
+    pacer = Pacer(fps=16)
+    for ordinal in range(24):
+        pacer.add(latent_frame(ordinal))
+    pacer.tick(0)
+    before = pacer.schedule(24).due_ns
+    assert pacer.drop_after(Kept(0, 2)) == 4
+    assert pacer.schedule(24).due_ns == before - 16 * pacer.period_ns
+    assert pacer.next_block(12) == (1, 8 * pacer.period_ns, 7), "nothing of the block is to come"
+    pacer.add(latent_frame(24))
+    shown, _ = show(pacer, 700 * MS, start_ns=TICK_NS)
+    assert [number for _, number in shown] == [*range(1, 8), 24]
+    assert pacer.next_block(12)[0] == 3
+
+
+def test_what_waits_is_known_by_latent_frame():
+    pacer = Pacer(fps=16)
+    for ordinal in range(2, 16):
+        pacer.add(latent_frame(ordinal))
+    pacer.tick(0)
+    due = [place * pacer.period_ns for place in (2, 6, 10)]
+    assert pacer.waiting(0) == [
+        Waiting(0, 0, True, 0),
+        Waiting(0, due[0], False, 1),
+        Waiting(0, due[1], False, 2),
+        Waiting(1, due[2], False, 0),
+    ]
+    assert pacer.after(Kept(0, 2)) == (due[1], 5) and pacer.after(Kept(0)) == (due[2], 9)
 
 
 def test_what_waits_is_known_by_block_and_due_time():

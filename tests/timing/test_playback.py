@@ -1,8 +1,11 @@
 """How the costs that the model reports set the rate at which its frames are played."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from loop.link.cost import Cost
+from loop.link.kept import Kept
 from loop.link.message import BlockDone, BlockMade, Facts
 from loop.link.ring import FrameMark
 from loop.timing.pacer import MARGIN
@@ -42,11 +45,21 @@ def test_what_recaches_took_is_planned_for_in_the_mean():
     assert playback.block_ms == 350
 
 
+def test_no_block_is_cut_by_a_guess_of_what_a_recache_costs():
+    playback = Playback(fps=16, block_frames=4)
+    assert not playback.can_cut(no_recache=True)
+    guessed = done(60)
+    playback.block_done(replace(guessed, worst=replace(guessed.worst, knows_recache=False)))
+    assert playback.can_cut(no_recache=True) and not playback.can_cut(no_recache=False)
+    playback.block_done(done(60))
+    assert playback.can_cut(no_recache=False)
+
+
 def test_nothing_is_taken_back_before_costs_are_known():
     playback = Playback(fps=16, block_frames=4)
     for ordinal in range(12):
         playback.pacer.add(FrameMark(ordinal, ordinal, ordinal // 4, 0, 0))
     playback.pacer.tick(0)
-    assert playback.newest_to_keep(0, is_switching=False) is None
+    assert playback.ready_ns(0, is_switching=False) is None
     playback.block_done(done(60))
-    assert playback.newest_to_keep(0, is_switching=False) == 0
+    assert playback.newest_to_keep(0, playback.ready_ns(0, is_switching=False)) == Kept(0)

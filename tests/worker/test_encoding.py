@@ -5,10 +5,11 @@ from multiprocessing import Pipe
 import pytest
 
 from loop.link.cost import Cost
+from loop.link.kept import Kept
 from loop.link.message import NOBODY, Stage, Start, Submit
 from loop.timing.clock import MonotonicClock
 from loop.timing.costs import Costs
-from loop.timing.switch import Waiting, keep
+from loop.timing.switch import Waiting, keep, ready_ns
 from loop.worker.dial_steps import DialSteps
 from loop.worker.encoding import Encoding
 from loop.worker.inbox import Inbox
@@ -123,8 +124,8 @@ def test_a_hard_cut_that_newer_words_overtook_while_they_were_encoded_is_kept(sh
 
 def test_blocks_are_dropped_at_once_for_words_that_still_have_to_be_encoded(show):
     _, inbox, window, _ = show
-    deliver(inbox, window, Submit(1, Prompt("b"), keep=4, epoch=1))
-    assert (inbox.pop_take_back(), inbox.epoch) == (4, 1)
+    deliver(inbox, window, Submit(1, Prompt("b"), keep=Kept(4), epoch=1))
+    assert (inbox.pop_take_back(), inbox.epoch) == (Kept(4), 1)
 
 
 def test_a_transition_waits_for_its_goal_and_begins_with_a_mix():
@@ -150,8 +151,8 @@ def test_a_fault_in_the_thread_is_raised_where_the_words_are_asked_for():
 
 def test_no_block_is_taken_back_for_words_that_cannot_be_ready_in_time():
     queue = [Waiting(4, 60, True), Waiting(5, 500_000_000, False)]
-    assert keep(queue, Cost(10**8, 10**8, 0), now_ns=0) == 4
-    assert keep(queue, Cost(10**8, 10**8, 0, encoding_ns=3 * 10**9), now_ns=0) is None
+    assert keep(queue, ready_ns(Cost(10**8, 10**8, 0), 0)) == Kept(4)
+    assert keep(queue, ready_ns(Cost(10**8, 10**8, 0, encoding_ns=3 * 10**9), 0)) is None
 
 
 def test_what_an_encoding_took_is_part_of_the_costs():

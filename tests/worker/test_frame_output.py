@@ -1,8 +1,11 @@
 """Blocks of latents become frames in the ring."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from loop.link.kept import Kept
 from loop.link.message import Stage
 from loop.link.ring import FrameMark, FrameRing, Schedule
 from loop.worker.frame_output import FrameOutput
@@ -18,6 +21,8 @@ MS = 1_000_000
 class SummingDecoder:
     """Each frame shows the sum of all latents so far, so that a wrong state is seen."""
 
+    memory = 8
+
     def start(self):
         return 0
 
@@ -29,6 +34,12 @@ class SummingDecoder:
 class SummingWorld:
     info = WorldInfo("sums", fps=10, block_frames=2, picture=(2, 1), showpiece="", memory_blocks=1)
     decoder = SummingDecoder()
+
+
+class CutWorld(SummingWorld):
+    """The same world, whose blocks can be cut."""
+
+    info = replace(SummingWorld.info, cut_from=2)
 
 
 class Told:
@@ -48,7 +59,8 @@ class Now:
 
 def block(index, *values, parent=None, start=None):
     latents = np.array(values, np.float32).reshape(1, len(values), 1, 1, 1)
-    return Block(index, index - 1 if parent is None else parent, 2 * index if start is None else start, latents)
+    parent = index - 1 if parent is None else parent
+    return Block(index, parent, 2 * parent + 2 if start is None else start, latents)
 
 
 @pytest.fixture
@@ -97,14 +109,14 @@ def test_what_is_made_instead_of_a_dropped_block_continues_the_kept_one(output):
         assert shown(output, block(index, 5, 5, parent=0)) == [7, 12], "its state is not crowded out"
 
 
-def make(output, index, epoch=0, parent=None):
+def make(output, index, epoch=0, parent=None, start=None):
     """A block of two latent frames, decoded and published."""
-    for offset, upload in enumerate(output.uploads(block(index, 1, 1, parent=parent))):
+    for offset, upload in enumerate(output.uploads(block(index, 1, 1, parent=parent, start=start))):
         output.publish(upload, 2 * index + offset, index, epoch)
 
 
 def kept(output, newest):
-    return [index for index in range(newest + 1) if output.can_continue(index)]
+    return [index for index in range(newest + 1) if output.can_continue(Kept(index))]
 
 
 def test_the_states_before_the_block_on_the_screen_are_forgotten_when_the_next_one_is_decoded(output, ring):
@@ -124,8 +136,46 @@ def test_no_state_is_forgotten_while_a_take_back_may_be_under_way(output, ring):
     output.drop_frames(), output.forget_after(0)
     make(output, 3, epoch=1, parent=0)
     ring.release(6, epoch=1)
-    make(output, 4, epoch=1, parent=3)
+    make(output, 4, epoch=1, parent=3, start=4)
     assert kept(output, 4) == [3, 4]
+
+
+@pytest.fixture
+def cutting(ring, link):
+    return FrameOutput(CutWorld(), ring, link, Now(), states=3)
+
+
+def test_what_is_made_after_a_block_was_cut_continues_what_is_left_of_it(cutting):
+    shown(cutting, block(0, 1, 2)), shown(cutting, block(1, 4, 8))
+    cutting.drop_frames(), cutting.forget_after(1)
+    assert cutting.can_continue(Kept(1, 1)) and not cutting.can_continue(Kept(1, 3))
+    assert shown(cutting, block(2, 16, 32, start=3)) == [23, 55]
+
+
+def test_only_the_last_state_of_a_block_is_kept_where_blocks_stay_whole(output):
+    shown(output, block(0, 1, 2)), shown(output, block(1, 4, 8))
+    assert output.can_continue(Kept(1)) and not output.can_continue(Kept(1, 1))
+    assert output.can_decode(block(2, 1)) and not output.can_decode(block(2, 1, start=3))
+
+
+def test_a_session_that_resumes_can_be_cut_and_knows_what_was(cutting, output):
+    blocks = [block(0, 1, 2), block(1, 4, 8), block(2, 16, 32, start=3)]
+    for one in (cutting, output):
+        one.resume(blocks)
+        assert shown(one, block(3, 64, 64, parent=2, start=5)) == [119, 183]
+    assert cutting.can_continue(Kept(2, 1)) and not output.can_continue(Kept(2, 1))
+
+
+def test_a_stored_block_is_drawn_as_far_as_it_was_shown(cutting, ring):
+    cutting.draw([block(0, 1, 2), block(1, 4, 8), block(2, 16, 32, start=3).until(4)], epoch=0)
+    assert [ring.mark(ordinal).number for ordinal in range(ring.written)] == [4]
+    assert int(ring.slot(0)[0, 0, 0]) == 1 + 2 + 4 + 16
+
+
+def test_a_frame_says_which_latent_frame_it_shows(output, ring):
+    for latent, upload in enumerate(output.uploads(block(0, 1, 2))):
+        output.publish(upload, latent, 0, 0)
+    assert [ring.mark(ordinal).latent for ordinal in (0, 1)] == [0, 1]
 
 
 def test_a_session_that_resumes_goes_on_from_the_last_of_its_blocks(output):
@@ -201,7 +251,7 @@ def test_the_first_picture_is_published_before_the_others_are_drawn(output, ring
         output.publish(upload, count - 1, 0, 0)
         assert drawn == list(range(count))
         assert ring.written == count and int(ring.slot(count - 1).max()) == count - 1
-    assert output._states[0] == 1
+    assert output._states[0].before == {1: 1} and {ring.mark(ordinal).latent for ordinal in range(3)} == {0}
 
 
 def test_latents_that_the_model_still_has_are_decoded_instead_of_those_of_the_block(output, ring):

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from loop.link.kept import Kept
 from loop.link.message import Close, Mode, Stage, Start, Submit, Transition
 from loop.timing.costs import Costs
 from loop.worker.dial_steps import DIAL_STEP, DialSteps
@@ -126,9 +127,9 @@ def test_the_mode_is_followed_and_nothing_is_read_after_the_close():
 
 
 def test_of_several_take_backs_the_oldest_block_counts_and_the_newest_epoch():
-    box, _ = reading(Submit(1, Prompt("red"), keep=7, epoch=1), Submit(2, Prompt("blue"), keep=5, epoch=2))
+    box, _ = reading(Submit(1, Prompt("red"), keep=Kept(7), epoch=1), Submit(2, Prompt("blue"), keep=Kept(5), epoch=2))
     assert box.has_take_back and box.epoch == 2
-    assert box.pop_take_back() == 5
+    assert box.pop_take_back() == Kept(5)
     assert not box.has_take_back and box.pop_take_back() is None
 
 
@@ -190,6 +191,14 @@ def test_a_stream_that_has_gone_back_forgets_what_waited_for_a_later_block():
     box.begin_again((), DialSteps({}, {}))
     box.release(9)
     assert box.waiting == []
+
+
+def test_what_frames_were_dropped_for_hurries_its_block_too():
+    """The schedule that the worker can see still has those frames, for up to a tick."""
+    box, _ = reading(Submit(3, Prompt("red"), keep=Kept(4, 1), epoch=1))
+    assert box.hurries(5) and not box.leaps_to(5)
+    box.take(5)
+    assert box.hurries(5) and not box.hurries(6)
 
 
 def test_what_leaps_hurries_the_block_that_it_waits_for_and_no_earlier_one():

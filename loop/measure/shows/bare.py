@@ -16,6 +16,7 @@ from input.script import Script, read_script
 from loop.cli.options import parse_command_line
 from loop.cli.signals import Interrupted, SignalWatch
 from loop.cli.world_options import world_options
+from loop.link.kept import Kept
 from loop.link.message import Fault, Stage, Taken
 from loop.link.ring import FrameMark, Schedule
 from loop.play import show
@@ -45,7 +46,7 @@ class BareModel:
         self._due_ns = 0
 
     def submit(
-        self, number: int, event: Event, keep: int | None = None, block: int | None = None, leaps: bool = False
+        self, number: int, event: Event, keep: Kept | None = None, block: int | None = None, leaps: bool = False
     ) -> None:
         """Let the next frame show the event."""
         now = time.perf_counter_ns()
@@ -58,7 +59,7 @@ class BareModel:
     def set_transition(self, blocks: int) -> None:
         """There are no words that could come in."""
 
-    def can_take_back(self, kept: int) -> bool:
+    def can_take_back(self, kept: Kept) -> bool:
         """Always False: a frame is made when it is due, so none is waiting unseen."""
         return False
 

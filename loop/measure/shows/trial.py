@@ -190,6 +190,7 @@ def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:
     ]
     given += ["--picture", "x".join(map(str, options.picture))] if options.picture else []
     given += ["--probe-fps", options.probe_fps, "--probe-frames", options.probe_frames]
+    given += ["--probe-latents", options.probe_latents]
     given += ["--probe-block-ms", options.probe_block_ms, "--probe-recache-ms", options.probe_recache_ms]
     paces = ",".join(f"{pace:g}" for pace in options.probe_pace)
     given += ["--probe-pace", paces, "--probe-pace-every", options.probe_pace_every] if paces else []

@@ -102,8 +102,8 @@ def _missing(recording: Recording, block: int, frames: set[int], start: int) -> 
     A scene's first block (`start` 0) may hold fewer frames than the others: it is taken to end with the last one shown.
     """
     size = recording.header["block_frames"]
-    first = block * size
-    return (size if start else max(frames) - first + 1) - len(frames)
+    first, whole = block * size, size - recording.cut_frames(block)
+    return (whole if start else max(frames) - first + 1) - len(frames)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,8 @@ def _tick_zero_ns(recording: Recording) -> float:
 def _periods_between(recording: Recording, before: TraceLine, after: TraceLine) -> int:
     """How many periods lie between two shown frames: a skipped frame takes one, one that was taken back takes none."""
     taken_back = max(0, after["block"] - before["block"] - 1) * recording.header["block_frames"]
+    if after["block"] != before["block"]:
+        taken_back += recording.cut_frames(before["block"])
     return max(1, after["frame"] - before["frame"] - taken_back)
 
 

@@ -51,13 +51,18 @@ class TracedEvent:
 
 @dataclass(frozen=True)
 class Recording:
-    """A trace in parts: its header, and its flips, events, blocks and faults in the order they were written."""
+    """A trace in parts: its header, and its flips, events, blocks, faults and cuts in the order they were written."""
 
     header: TraceLine
     flips: list[TraceLine] = field(default_factory=list)
     events: list[TracedEvent] = field(default_factory=list)
     blocks: list[TraceLine] = field(default_factory=list)
     faults: list[TraceLine] = field(default_factory=list)
+    cuts: list[TraceLine] = field(default_factory=list)
+
+    def cut_frames(self, block: int) -> int:
+        """How many pixel frames of a block were not shown because it was cut."""
+        return sum(line["dropped"] for line in self.cuts if line["block"] == block)
 
     @property
     def period_ms(self) -> float:
@@ -80,6 +85,7 @@ class Recording:
             [event for event in self.events if event.stamps["pump"] >= from_ns],
             [line for line in self.blocks if line["t_begin_ns"] >= from_ns],
             [line for line in self.faults if line["t_ns"] >= from_ns],
+            self.cuts,
         )
 
 
@@ -98,7 +104,7 @@ def parse_recording(lines: Sequence[str], name: str = "trace") -> Recording:
         raise TraceError(f"{name}: no header line; expected a file that `neverblink --trace` wrote")
     header = kinds["header"][0]
     events = _join_stages(kinds["event"], kinds["stage"], header.get("display_dials", ()))
-    return Recording(header, kinds["flip"], events, kinds["block"], kinds["fault"])
+    return Recording(header, kinds["flip"], events, kinds["block"], kinds["fault"], kinds["cut"])
 
 
 def _parse_line(text: str, place: str, is_last: bool) -> TraceLine | None:
