@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from loop.archive.reading import read_session
+from loop.link.kept import Kept
+from loop.link.message import BlockMade
 from loop.replay.check import compare
 from loop.replay.listing import branches, describe_session
+from loop.supervise.past import ShowPast
 from tests.session.test_replay import card_world, quiet
 from tests.simulation.calm import no_warnings, one_core  # noqa: F401  each test runs under them
 from tests.simulation.invariants import complaints
 from tests.simulation.process import Mishap
 from tests.simulation.show import Plan, Show, play
+from world.block import Block, Conditions
 from world.event import Prompt, Recall, Scene, from_json
+from world.options import ProbeOptions
+from world.probe import ProbeWorld
 
 NOT_BACKWARDS = ("frames_stay_in_order", "repeats_are_counted", "new_frames_are_shown", "dropped_frames_are_not_shown")
 NOT_BACKWARDS += ("the_ledger_names_the_first_frame", "overtaken_words_are_replaced", "the_first_block_is_shown_once")
@@ -49,6 +57,36 @@ def test_a_short_press_goes_back_one_block_and_the_world_goes_on_from_there():
     back = frames[turn : turn + 8]
     assert back == sorted(back, reverse=True) and min(back) == (at - 1) * 4
     assert first_after(show, to, at).events[0].__class__.__name__ == "Rebuild"
+
+
+def test_what_was_cut_away_does_not_come_on_the_way_back_and_the_world_goes_on_where_the_cut_was(tmp_path):
+    script = ((1.0, Prompt("green")), (2.8, Prompt("red")))
+    plan = Plan(seconds=10.0, frames=12, latents=3, block_ms=120, recache_ms=60, script=script)
+    plan = replace(plan, keys=((5.0, "backspace"), (7.1, "^backspace")))
+    show = play(plan, folder=tmp_path / "one")
+    (cut,) = show.trace.of("cut")
+    left = range(12 * cut["block"], 12 * cut["block"] + 4 * cut["latents"])
+    seen = [number for number in frames_shown(show) if number // 12 == cut["block"]]
+    assert seen == [*left, *reversed(left)], "forwards, and then backwards"
+    (to,) = rewinds(show)
+    assert to <= cut["block"] and complaints(show, NOT_BACKWARDS) == []
+    saved = read_session(tmp_path / "one")
+    world = ProbeWorld(ProbeOptions(plan.fps, plan.frames, latents=3), None, lambda seconds: None)
+    assert compare(world, saved, True, quiet).is_whole
+
+
+def test_the_past_knows_what_is_left_of_a_block_and_how_many_blocks_a_model_needs():
+    past = ShowPast()
+    past.memory_blocks = 2
+    starts = [0, 3, 6, 7, 8, 9, 12]
+    for index, start in enumerate(starts):
+        block = Block(index, index - 1, start, np.zeros((1, 3, 1, 1, 1), np.float32))
+        past.add(BlockMade(block, Conditions("words", 7), 0, 0))
+    assert [past.end(index) for index in range(7)] == [3, 6, 7, 8, 9, 12, 15]
+    assert [made.block.index for made in past.line(4)] == [1, 2, 3, 4], "six latent frames, and no fewer"
+    past.cut(Kept(6, 1))
+    assert past.end(6) == 13 and [made.block.index for made in past.line(6)] == [3, 4, 5, 6]
+    assert all(block.latents.shape[1] == 3 for block in past.recalled(4, 2)), "what comes back comes back whole"
 
 
 def test_a_key_that_is_held_scrubs_back_at_video_rate_until_it_is_released():
