@@ -90,9 +90,9 @@ def going_on_from(options: Namespace, saved: SavedSession, at: int) -> GoingOn |
 
 
 def _stream(options: Namespace, saved: SavedSession, going_on: GoingOn | None) -> StreamOptions:
-    begun_with = (options.seed, options.picture, options.sink, options.steps, options.carry, options.sink_ema)
-    if any(option is not None for option in begun_with):
-        told = "a session goes on with the seed, picture, sink, average, steps and carry that it was begun with"
+    begun_with = ("seed", "picture", "sink", "sink_ema", "steps", "carry", "press")
+    if any(getattr(options, name) is not None for name in begun_with):
+        told = "a session goes on with the seed, picture, sink, average, steps, carry and press that it was begun with"
         raise UsageError(f"{told}: leave them out")
     header, prompt = saved.header, saved.header.prompt
     if going_on is None:

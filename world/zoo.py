@@ -46,6 +46,7 @@ def open_world(
     sink: int | None = None,
     steps: str | None = None,
     carry: int | None = None,
+    press: float | None = None,
     sink_ema: SinkAverages = None,
     memory_slots: int | None = None,
     probe: ProbeOptions | None = None,
@@ -75,6 +76,8 @@ def open_world(
         of a scene. None is as many as the model was made for. The dial `steps` changes it in a running stream.
     carry: latent frames of the window that survive new words, encoded under them, the sink made anew of them; None for
         the whole window and a sink that stays. The dial `grip` says it in parts of the window in a running stream.
+    press: how strongly new words are pressed on for four blocks, 0 to 4, at twice the passes; None is the world's own,
+        0 for all bundled ones. The dial `press` changes it in a running stream.
     sink_ema: each frame that leaves the window changes the sink to sink_ema * sink + (1 - sink_ema) * frame; 0 leaves
         it as it is, None is the world's own rule. Two numbers, like (0.99, 0.9): the mean token of what leaves goes
         into a long and a short running average instead, which stand between the sink and the rest.
@@ -96,6 +99,7 @@ def open_world(
         sink=sink,
         steps=steps,
         carry=carry,
+        press=press,
         sink_ema=sink_ema,
         memory_slots=memory_slots,
         probe=probe or ProbeOptions(),

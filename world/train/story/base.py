@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -13,28 +13,48 @@ from world.compact.decoder import LinearLatents
 from world.compact.model import CompactModel
 from world.train.learn.budget import Budget
 from world.train.story.loss import SequenceLoss
-from world.train.story.predict import LayerCall, run_layer
+from world.train.story.predict import LayerCall, TeacherForcing, run_layer
 from world.train.story.sequences import SequenceSource, StoryBatch
 from world.train.story.steps import Learner, LossLog, cosine_rate, seconds_a_step
+from world.train.story.tune import redraw_history
 
 log = logging.getLogger(__name__)
 SHARES = {"opening": 0.2, "stream": 0.3, "switch": 0.4, "stale": 0.1}  # of the batches, in the end
+SHARES_FURTHER = {"opening": 0.13, "stream": 0.25, "switch": 0.5, "stale": 0.12}
 TRIAL_STEPS = 5
 CHECK_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
 class StoryBase:
-    """How the base is trained. singles, sequences: in a batch; length: blocks of a sequence."""
+    """How the base is trained. singles, sequences: in a batch.
+
+    lengths: blocks of a sequence, drawn anew for each batch; of shorter sequences a batch has more. redrawn: the share
+    of batches whose history the model draws again, so that it learns from what it makes. shares: of the kinds of batch.
+    """
 
     minutes: float
     singles: int = 2048
     sequences: int = 256
-    length: int = 8
+    lengths: tuple[int, ...] = (8,)
+    redrawn: float = 0.0
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
     openings_until: float = 0.1  # of the time there are openings only: a scene from nothing is the hard part
     streams_until: float = 0.25  # of the time no words change: a stream must hold a scene before it can leave it
     rates: tuple[float, float] = (1e-2, 2e-3)
     seed: int = 0
+
+    def further(self) -> StoryBase:
+        """The same for a world that is trained on: all kinds from the beginning, lower rates, redrawn histories."""
+        return replace(
+            self,
+            openings_until=0.0,
+            streams_until=0.0,
+            lengths=(4, 5, 8),
+            redrawn=0.4,
+            shares=SHARES_FURTHER,
+            rates=(4e-3, 8e-4),
+        )
 
 
 def train_base(
@@ -51,9 +71,13 @@ def train_base(
     loss = SequenceLoss(latents, config.seed)
     learner, budget = Learner(model, config.rates), Budget(config.minutes)
     meter, rng, saved_s, is_tried = LossLog("base", budget), random.Random(config.seed), 0.0, False
+    predict = TeacherForcing(source.library.device)
 
     def learn(kind: str) -> None:
-        value = loss(model, draw_batch(source, config, kind))
+        batch, history = draw_batch(source, config, kind, rng), None
+        if kind != "opening" and rng.random() < config.redrawn:
+            history = redraw_history(model, batch, predict, source.generator)
+        value = loss(model, batch, history)
         learner.descend(value, cosine_rate(learner.step, budget.share))
         meter.add(kind, value)
 
@@ -73,16 +97,17 @@ def choose_kind(config: StoryBase, share: float, rng: random.Random) -> str:
     """The kind of the next batch, when `share` of the time is used."""
     if share < config.openings_until:
         return "opening"
-    kinds = ["opening", "stream"] if share < config.streams_until else [*SHARES]
-    return rng.choices(kinds, [SHARES[kind] for kind in kinds])[0]
+    kinds = ["opening", "stream"] if share < config.streams_until else [*config.shares]
+    return rng.choices(kinds, [config.shares[kind] for kind in kinds])[0]
 
 
-def draw_batch(source: SequenceSource, config: StoryBase, kind: str) -> StoryBatch:
+def draw_batch(source: SequenceSource, config: StoryBase, kind: str, rng: random.Random) -> StoryBatch:
     """The next batch of a kind."""
     if kind == "opening":
         return source.openings(config.singles)
     draw = {"stream": source.streams, "switch": source.switches, "stale": source.stale}[kind]
-    return draw(config.sequences, config.length)
+    length = rng.choice(config.lengths)
+    return draw(config.sequences * max(config.lengths) // length, length)
 
 
 def choose_layer(loss: SequenceLoss, step: Callable[[], None], device: torch.device) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -32,8 +32,6 @@ from world.train.story.tune import StoryTuning, tune_streams
 log = logging.getLogger(__name__)
 OPENINGS_END = 0.3  # of the time of the library
 FORGOTTEN = 1.15  # how much larger the loss after rendered clips may be after the tuning than before
-GENTLE = (3e-3, 6e-4)  # rates of a world that is trained on
-KEPT = 0.25  # of the weights that it began with, in what it has become
 ENDS = {"library": 0.12, "base": 0.66, "tune": 0.80, "decoder": 0.945, "reader": 0.97}  # the used share of the time
 
 
@@ -95,10 +93,8 @@ class StoryRun:
         """Train the base."""
         config = StoryBase(self.minutes_until("base"), self.scale.singles, self.scale.sequences, seed=self.seed)
         if self.start:
-            config = replace(config, openings_until=0, streams_until=0, rates=GENTLE)
+            config = config.further()
         model, self.layer = train_base(config, self.model, self.source, self.latents, self._save_base)
-        if self.start:
-            draw_back(model, self.start.model)
         self._take("base", model)
         self.saved = self.model
 
@@ -159,16 +155,6 @@ class StoryRun:
         self.model = model.requires_grad_(True)
         self.save(name)
         self.save("tale")
-
-
-@torch.no_grad()
-def draw_back(model: CompactModel, before: CompactModel) -> None:
-    """Draw the weights of `model` a little way back to those it was trained on from.
-
-    Both lie in one valley: between them is less of what either does badly. Source: WiSE-FT (arXiv 2109.01903).
-    """
-    for new, old in zip(model.parameters(), before.parameters(), strict=True):
-        new.lerp_(old, KEPT)
 
 
 def save_world(path: Path, model: CompactModel, latents: LinearLatents, decoder: PictureDecoder | None) -> None:
