@@ -21,10 +21,11 @@ PLAY = ("--world", "probe", "--headless")
 
 @pytest.fixture(autouse=True)
 def a_quiet_end(monkeypatch):
-    """Each command has a group of its own, and no signal is ignored, as in the background of a script."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Each command has a group of its own, and no signal is ignored, as in the background of a script or by nohup."""
+    before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGHUP, signal.SIG_DFL)]
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in zip((signal.SIGINT, signal.SIGHUP), before, strict=True):
+        signal.signal(number, handler)
     end_all()
 
 
