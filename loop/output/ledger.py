@@ -96,8 +96,9 @@ class Ledger:
         for number in (*taken.applied, *taken.replaced):
             if number in self._made_again:
                 self._await_again(self._made_again.pop(number), taken.block)
-        for block, waiting in self._awaited.items():  # a process that died had taken them for a block of its own
-            self._awaited[block] = tuple(number for number in waiting if number not in taken.applied)
+        for block in [block for block in self._awaited if block >= taken.block]:
+            # a process that died had taken them for a block of its own; an older one may still come to the screen
+            self._awaited[block] = tuple(number for number in self._awaited[block] if number not in taken.applied)
         if any(self._has_words(number) for number in taken.applied):
             self._replace_words(taken.block, taken.t_ns)
         self._awaited[taken.block] = self._awaited.get(taken.block, ()) + taken.applied
