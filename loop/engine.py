@@ -308,6 +308,8 @@ class Engine:
             self._drop_after(Kept(message.kept))
         elif isinstance(message, BlockMade) and self.playback:
             self.playback.block_made(message, self.clock.now_ns())
+            if not self.model.is_dropped(message.block.index, message.epoch):
+                self.out.ledger.made(message.block.index, message.block.parent)
         elif isinstance(message, BlockDone) and self.playback:
             self.out.block(message)
             self.playback.block_done(message)

@@ -119,6 +119,14 @@ class Ledger:
             if self._has_words(number):
                 self._end_replaced(number, self._now_ns())
 
+    def made(self, block: int, parent: int) -> None:
+        """A block was made which is not dropped: what waited for those that were, after `parent`, is seen in it.
+
+        It may have been begun before the dial came that they were dropped for, which is taken for a later one then.
+        """
+        for number in [number for number, kept in self._made_again.items() if kept >= parent]:
+            self._await_again(self._made_again.pop(number), block)
+
     def turned(self, number: int, name: str) -> None:
         """Event `number` set the display dial `name`: the next flip shows it, unless another value comes before."""
         if name in self._turned:

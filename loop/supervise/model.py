@@ -113,6 +113,9 @@ class Model(Protocol):
     def can_take_back(self, kept: Kept) -> bool:
         """Whether what comes after `kept` can be dropped and made anew."""
 
+    def is_dropped(self, block: int, epoch: int) -> bool:
+        """Whether block number `block`, made in this epoch, was taken back after it was made."""
+
     def poll(self) -> Sequence[Any]:
         """The messages (loop.link.message) that have come since the last call."""
 

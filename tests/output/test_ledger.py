@@ -8,7 +8,7 @@ from loop.link.message import Taken
 from loop.link.ring import FrameMark
 from loop.output.ledger import Ledger
 from loop.output.trace import Trace
-from world.event import Prompt
+from world.event import Dial, Prompt
 
 
 @pytest.fixture
@@ -39,3 +39,14 @@ def test_words_that_are_taken_again_for_an_earlier_block_do_not_replace_themselv
     ledger.taken(Taken(4, (1,), (), 2))
     ledger.taken(Taken(3, (1,), (), 3))
     assert flip(ledger, 3) == (1,)
+
+
+def test_words_of_blocks_that_a_dial_took_back_are_seen_in_what_was_begun_before_the_dial_came():
+    ledger = Ledger(Trace(None))
+    ledger.submitted(Prompt("rain"), "keys", 0, 1)
+    ledger.taken(Taken(4, (1,), (), 2))
+    dial = ledger.submitted(Dial("zoom", 1.0), "keys", 3, 4)
+    ledger.taken_back(2, by=dial, for_words=False)
+    ledger.made(5, parent=2)
+    ledger.taken(Taken(6, (dial,), (), 5))
+    assert [flip(ledger, block) for block in (2, 5, 6)] == [(), (1,), (dial,)]

@@ -63,6 +63,9 @@ class BareModel:
         """Always False: a frame is made when it is due, so none is waiting unseen."""
         return False
 
+    def is_dropped(self, block: int, epoch: int) -> bool:
+        return False
+
     def poll(self) -> list[Taken | Stage]:
         """The messages since the last call."""
         messages, self._messages = self._messages, []
