@@ -96,7 +96,7 @@ class Remaker:
         except CannotRemakeError:
             if record.start:  # else a hard cut, which needs nothing of what was before
                 raise
-        start = record.start or self._saved.blocks[record.parent].end if blocks else 0
+        start = (record.start or self._saved.blocks[record.parent].end) if blocks else 0
         session.resume(Snapshot(before.seed, record.index, start, before.words, before.dials, blocks))
         return session
 

@@ -5,25 +5,24 @@ It computes what `dit.CausalDiT` computes, within rounding, and is called like i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from world.compact.layers import ConvHead, PlacedEmbed
 from world.compact.model import HEAD_DIM
 from world.compact.onednn import PackedConv, PackedLinear
 from world.dit.attend import attention
 from world.dit.cache import CachedPass
-from world.dit.dit import EPS, CausalDiT, LayerAttend, Modulation, TextKV, TransformerBlock
+from world.dit.dit import EPS, CausalDiT, LayerAttend, Modulation, OverDiT, TextKV, TransformerBlock
 from world.dit.fast import stacked
 
 Rows = tuple[Tensor, ...]  # shift, scale and gate of self-attention, then of the feed-forward
 
 
-class CpuDiT:
+class CpuDiT(OverDiT):
     """Implements dit.Transformer for one sequence, from a CausalDiT in float32.
 
     dit: it still computes what a stream needs less often than in each pass.
@@ -31,7 +30,7 @@ class CpuDiT:
 
     def __init__(self, dit: CausalDiT) -> None:
         assert isinstance(dit.patch_embedding, PlacedEmbed) and isinstance(dit.head, ConvHead)
-        self.config, self._edges = dit.config, dit
+        super().__init__(dit)
         self._embed = CpuEmbed(dit.patch_embedding)
         tokens = len(dit.patch_embedding.features)
         self._layers = [CpuLayer(block, tokens) for block in dit.layers]
@@ -40,26 +39,9 @@ class CpuDiT:
         own[:, :, (1, 4)] += 1  # a scale is one more than its row
         self._own = own
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the activations."""
-        return self._edges.dtype
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """The weights of the transformer that this one was made from."""
-        return self._edges.parameters()
-
     def words(self, embedding: Tensor) -> TextKV:
         """As `CausalDiT.words`."""
         return self._edges.words(embedding)
-
-    def time(self, timesteps: Tensor) -> Tensor:
-        """As `CausalDiT.time`."""
-        return self._edges.time(timesteps)
-
-    def modulation(self, embedding: Tensor, condition: Tensor | None = None) -> Modulation:
-        """As `CausalDiT.modulation`."""
-        return self._edges.modulation(embedding, condition)
 
     def predict(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: CachedPass) -> Tensor:
         """As `CausalDiT.predict`, over a cache."""

@@ -286,3 +286,30 @@ class TimeEmbeddings:
                 self._plain[timestep] = self._dit.modulation(embedding)
         plain = self._plain[timestep]
         return plain if condition is None else self._dit.modulation(plain.embedding, condition)
+
+
+class OverDiT:
+    """What a transformer with faster passes leaves to the CausalDiT that it was made from.
+
+    dit: it may have lost its layers to the faster one; its edges (embeddings and head) stay.
+    """
+
+    def __init__(self, dit: CausalDiT) -> None:
+        self._edges, self.config = dit, dit.config
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the activations."""
+        return self._edges.dtype
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights that the CausalDiT still has."""
+        return self._edges.parameters()
+
+    def time(self, timesteps: Tensor) -> Tensor:
+        """As `CausalDiT.time`."""
+        return self._edges.time(timesteps)
+
+    def modulation(self, embedding: Tensor, condition: Tensor | None = None) -> Modulation:
+        """As `CausalDiT.modulation`."""
+        return self._edges.modulation(embedding, condition)

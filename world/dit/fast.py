@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from world.dit.cache import CacheBank, CachedPass
-from world.dit.dit import EPS, CausalDiT, LayerAttend, Modulation, TextKV, TransformerBlock
+from world.dit.dit import EPS, CausalDiT, LayerAttend, Modulation, OverDiT, TextKV, TransformerBlock
 from world.dit.kernels import AttentionKernel, linear_gelu
 from world.dit.pass_graph import Memory, PassGraphs, PassInputs
 from world.dit.quantised import Float8Linear, Int8Linear
@@ -95,7 +95,7 @@ class FastBlock(nn.Module):
         return x.unflatten(-1, (self.heads, -1))
 
 
-class FastDiT:
+class FastDiT(OverDiT):
     """A CausalDiT with fast passes. It takes over the layers of `dit`, which keeps only its edges.
 
     speed: "fast", or "fp8" or "int8" for the largest products in eight bits. kernel: of self-attention in a block.
@@ -112,34 +112,17 @@ class FastDiT:
         graphs: PassGraphs | None = None,
     ) -> None:
         self.speed, self.kernel = speed, kernel or AttentionKernel()
-        self._edges, self.config = dit, dit.config
+        super().__init__(dit)
         self.blocks = [FastBlock(block, EIGHT_BIT.get(speed, _linear)) for block in _popped(dit.blocks)]
         steady, write = FastBlock.steady, FastBlock.steady_write
         self._steady = torch.compile(steady, dynamic=False) if is_compiled else steady
         self._steady_write = torch.compile(write, dynamic=False) if is_compiled else write
         self._graphs = graphs or PassGraphs()
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the activations."""
-        return self._edges.dtype
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """The weights of the edges."""
-        return self._edges.parameters()
-
     def words(self, embedding: Tensor) -> TextKV:
         """As `CausalDiT.words`."""
         text = self._edges.text(embedding)
         return [block.cross.memory(text) for block in self.blocks]
-
-    def time(self, timesteps: Tensor) -> Tensor:
-        """As `CausalDiT.time`."""
-        return self._edges.time(timesteps)
-
-    def modulation(self, embedding: Tensor, condition: Tensor | None = None) -> Modulation:
-        """As `CausalDiT.modulation`."""
-        return self._edges.modulation(embedding, condition)
 
     def predict(self, latents: Tensor, modulation: Modulation, words: TextKV, attend: CachedPass) -> Tensor:
         """As `CausalDiT.predict`, over a cache."""
