@@ -212,6 +212,7 @@ def _told(value: Any) -> str:
 _EVENT_FIELDS: dict[str, Check] = {
     "type": text(64),
     "text": text(8_000),  # world.event has a limit of its own, for which it has a better message
+    "said": text(8_000),
     "name": text(64),
     "value": number(-1e9, 1e9),
     "seed": optional(whole(0, 2**63 - 1)),

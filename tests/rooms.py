@@ -42,7 +42,7 @@ ALLOWED: Mapping[str, set[str]] = {
     # it knows the weights by their released names, not the plain modules
     "world.wan.fast": {"world.dit", "world.diffusion"},
     "world.train.learn": _WORLD | {"world.dit", "world.compact"},
-    "world.train.tale": _WORLD,
+    "world.train.tale": _WORLD | {"world.compact"},
     "world.train.data": {"world.compact", "world.train.learn"},
     "world.train.stages": {"world.compact", "world.train.learn", "world.train.data"},
     "world.train.judge": {"world.compact", "world.train.learn", "world.train.data"},

@@ -190,6 +190,12 @@ class Session(Protocol):
     def is_recaching(self) -> bool:
         """Whether the recache that `ahead` began is still under way on the device."""
 
+    def completed(self, event: Event, after: Words | None = None) -> Event:
+        """`event` with words that say all that is to be seen, where the world adds what stays; else as it is.
+
+        after: the words that it follows, if not those in force. `begin` and `ahead` do the same.
+        """
+
     def encode(self, event: Event) -> Any:
         """The event's words encoded, for `prepare`. The session is not touched: another thread may do this."""
 

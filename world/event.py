@@ -17,12 +17,16 @@ MAX_TEXT = 2_000  # characters; UMT5 reads 512 tokens, and nobody types more on 
 
 @dataclass(frozen=True)
 class Prompt:
-    """New words for the running world, which goes on from what was shown."""
+    """New words for the running world, which goes on from what was shown.
+
+    said: what a person said, where the world made `text` of it by adding what stays; empty where that is `text` itself.
+    """
 
     text: str
+    said: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", _checked(self.text))
+        _check_words(self)
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,17 @@ class Dial:
 
 @dataclass(frozen=True)
 class Scene:
-    """A hard cut: a new stream from empty caches under these words; without a `seed` it keeps the one in force."""
+    """A hard cut: a new stream from empty caches under these words; without a `seed` it keeps the one in force.
+
+    said: as of a Prompt.
+    """
 
     text: str
     seed: int | None = None
+    said: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", _checked(self.text))
+        _check_words(self)
 
 
 @dataclass(frozen=True)
@@ -73,15 +81,17 @@ class Recall:
     """Blocks of the past come back as memory: the sink is made anew of them under these words, and the stream goes on.
 
     blocks: oldest first; of more latent frames than the sink holds, the newest count. A session needs their latents.
+    said: as of a Prompt.
     """
 
     blocks: tuple[PastBlock, ...]
     text: str
+    said: str = ""
 
     def __post_init__(self) -> None:
         if not self.blocks:
             raise ValueError("a recall names no block: name at least one that was made before")
-        object.__setattr__(self, "text", _checked(self.text))
+        _check_words(self)
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -119,9 +129,14 @@ def text_of(event: Event) -> str | None:
     return event.text if isinstance(event, Prompt | Scene | Recall) else None
 
 
+def said_of(event: Event) -> str | None:
+    """The words of an event as a person said them; None if it brings none that somebody can ask for."""
+    return event.said or event.text if isinstance(event, Prompt | Scene | Recall) else None
+
+
 def without_latents(event: Event) -> Event:
     """A Recall without the latents of its blocks as the words that it brings; any other event as it is."""
-    return Prompt(event.text) if isinstance(event, Recall) and event.missing else event
+    return Prompt(event.text, event.said) if isinstance(event, Recall) and event.missing else event
 
 
 def at_boundary(event: Event) -> Event:
@@ -151,11 +166,13 @@ def clean_text(text: str) -> str:
     return line
 
 
-def _checked(text: str) -> str:
-    """Clean text; if it is a mix, its weights are numbers that a world can use."""
-    cleaned = clean_text(text)
-    parse_mix(cleaned)
-    return cleaned
+def _check_words(event: Prompt | Scene | Recall) -> None:
+    """Make the words of a new event clean; if they are a mix, its weights are numbers that a world can use."""
+    if not isinstance(event.text, str) or not isinstance(event.said, str):
+        raise TypeError(f"the words {event.text!r}, said as {event.said!r}: expected text")
+    object.__setattr__(event, "text", clean_text(event.text))
+    object.__setattr__(event, "said", clean_text(event.said) if event.said else "")
+    parse_mix(event.text)
 
 
 def to_json(event: Event) -> dict[str, Any]:
@@ -163,11 +180,14 @@ def to_json(event: Event) -> dict[str, Any]:
     kind = next(name for name, cls in _KINDS.items() if isinstance(event, cls))
     if isinstance(event, Blend):
         return {"type": kind, "parts": [list(part) for part in event.mix.parts]}
-    if isinstance(event, Recall):
-        return {"type": kind, "blocks": [block.index for block in event.blocks], "text": event.text}
     if isinstance(event, Dial) and not event.step:
         return {"type": kind, "name": event.name, "value": event.value}
-    return {"type": kind, **asdict(event)}
+    fields = asdict(event)
+    if isinstance(event, Recall):
+        fields["blocks"] = [block.index for block in event.blocks]
+    if not fields.get("said", True):
+        del fields["said"]
+    return {"type": kind, **fields}
 
 
 def from_json(fields: Mapping[str, Any]) -> Event:

@@ -85,7 +85,8 @@ class WorldInfo:
     silent: words like `the` that mean nothing here and are no reason for a remark.
     word_groups: the vocabulary under headings, each with its words. examples: prompts to show beside it.
     most_words: how many known words of a prompt are read; None if there is no limit that anybody meets.
-    fallback: the prompt that plays instead of one without a known word; empty if any word is known.
+    fallback: the prompt that plays instead of one without a known word; empty if any word is known, or if one without
+        a known word changes nothing.
     """
 
     name: str

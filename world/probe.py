@@ -109,6 +109,10 @@ class ProbeSession:
         """What the next block is made under; while one is in flight, the block after it."""
         return self.state.conditions
 
+    def completed(self, event: Event, after: Words | None = None) -> Event:
+        """Words are read as they are."""
+        return event
+
     def encode(self, event: Event) -> None:
         """Words need no encoding here."""
 

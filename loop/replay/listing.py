@@ -14,7 +14,7 @@ from loop.archive.saved import SavedSession
 from loop.archive.segment import segment_numbers
 from loop.archive.state_folder import session_bytes, session_folders
 from loop.archive.writer import LOG
-from world.event import words_of
+from world.event import said_of, words_of
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +64,11 @@ def prompts_of(saved: SavedSession, tip: int | None = None) -> Iterator[tuple[fl
     """The words of the session's line, each with its time in the film (seconds), and the first block under them."""
     words, line = None, saved.line(tip)
     for at_s, record in zip(_begins_s(saved, line), line, strict=False):
-        if record.conditions.words != words or any(words_of(event) == words for event in record.events):
+        told = [said_of(event) for event in record.events if words_of(event) == record.conditions.words]
+        if record.conditions.words != words or told:
+            is_first = words is None and record.parent < 0
             words = record.conditions.words
-            yield at_s, record, str(words)
+            yield at_s, record, (told[-1] if told else saved.header.prompt if is_first else None) or str(words)
 
 
 def branches(saved: SavedSession) -> list[int]:

@@ -76,10 +76,11 @@ class Inbox:
             if isinstance(submit.event, Rewind):
                 self.accept(submit)
                 continue
-            self._session.prepare(submit.event)
-            self._dials.begin_at(submit.event)
-            self._link.stamp("encoded", self._clock.now_ns(), submitted([(submit.id, submit.event)]))
-            self.waiting.append((submit.id, submit.event))
+            event = self._completed(submit.event)
+            self._session.prepare(event)
+            self._dials.begin_at(event)
+            self._link.stamp("encoded", self._clock.now_ns(), submitted([(submit.id, event)]))
+            self.waiting.append((submit.id, event))
 
     def receive(self, wait_s: float = 0.0) -> None:
         """Read every message there is, waiting up to `wait_s` for the first.
@@ -285,11 +286,16 @@ class Inbox:
 
     def _let_wait(self, submit: Submit) -> None:
         """Let an event wait for the next boundary, words as the first step of their transition."""
-        event = at_boundary(self._begin_transition(submit.event))
+        event = at_boundary(self._begin_transition(self._completed(submit.event)))
         self._session.prepare(event)
         if submit.block is not None:
             self._patient.add(submit.id)
         self.waiting.append((submit.id, event))
+
+    def _completed(self, event: Event) -> Event:
+        """`event` as it follows the newest words that wait, or else those in force (Session.completed)."""
+        waiting = (words for _, asked in reversed(self.waiting) if (words := words_of(asked)) is not None)
+        return self._session.completed(event, next(waiting, None))
 
     def _begin_transition(self, event: Event) -> Event:
         """The first mix of a transition to the new words, or `event` itself where there is none."""

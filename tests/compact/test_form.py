@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from world.compact.decoder import PictureDecoder
 from world.compact.files import BUNDLED, file_of
-from world.compact.form import FORMAT, KEY, WorldForm, describe_form, form_in, read_form
+from world.compact.form import FORMATS, KEY, WorldForm, describe_form, form_in, read_form
 from world.compact.geometry import Geometry
 from world.compact.language import Language
 from world.compact.model import shape
@@ -117,7 +117,7 @@ def test_an_untrained_decoder_draws_the_linear_picture_enlarged():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda told: told.update(format=FORMAT + 1), "format 2.*upgrade"),
+        (lambda told: told.update(format=FORMATS[-1] + 1), "format 3.*upgrade"),
         (lambda told: told.pop("language"), "description is damaged .*language"),
         (lambda told: told.update(colour=3), "description is damaged .*colour"),
         (lambda told: told["geometry"].update(rows=-4), "rows -4: expected"),

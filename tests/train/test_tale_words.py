@@ -146,7 +146,7 @@ def test_training_never_tells_of_place_then_weather_then_subject():
 
     def order(text: str) -> list[str]:
         concepts = [THESAURUS[word] for word in split_words(text) if word in THESAURUS]
-        found = [words.ATTRIBUTE_OF.get(concept, "") for concept in concepts]
+        found = [words.SLOTS.slot_of.get(concept, "") for concept in concepts]
         return [name for name in found if name in kept]
 
     assert [text for text, *_ in tellings(20000, 7) if order(text) == kept] == []

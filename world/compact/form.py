@@ -14,9 +14,10 @@ from typing import Any
 
 from world.compact.geometry import Geometry
 from world.compact.language import Language
+from world.compact.word_slots import WordSlots
 from world.info import MOST_PRESS, DialRange, WorldError, WorldInfo
 
-FORMAT = 1  # grows when a file of today could no longer be read
+FORMATS = (1, 2)  # that are read; the second has slots, which an older version would leave out
 KEY = "neverblink"  # the entry of the metadata that holds the description
 MOST_HEADER = 16_000_000  # bytes
 FPS = 24.0
@@ -89,8 +90,8 @@ class WorldForm:
             silent=tuple(sorted(language.silent)),
             word_groups=language.groups,
             examples=language.examples,
-            most_words=language.most_words,
-            fallback=language.showpiece,
+            most_words=None if language.slots else language.most_words,
+            fallback="" if language.slots else language.showpiece,
         )
 
 
@@ -98,7 +99,9 @@ def describe_form(form: WorldForm) -> dict[str, str]:
     """The metadata that `form_in` reads."""
     plain = asdict(form)
     plain["language"]["silent"] = sorted(form.language.silent)
-    return {KEY: json.dumps({"format": FORMAT} | plain)}
+    if form.language.slots is None:
+        del plain["language"]["slots"]
+    return {KEY: json.dumps({"format": 1 if form.language.slots is None else 2} | plain)}
 
 
 def form_in(text: str) -> WorldForm:
@@ -106,8 +109,10 @@ def form_in(text: str) -> WorldForm:
     try:
         told = json.loads(text)
         found = told.pop("format")
-        if found != FORMAT:
-            raise WorldError(f"it is in format {found}, and this version reads format {FORMAT}; upgrade neverblink")
+        if found not in FORMATS:
+            raise WorldError(
+                f"it is in format {found}, and this version reads format {FORMATS[-1]}; upgrade neverblink"
+            )
         parts: dict[str, Any] = {
             "geometry": Geometry(**told.pop("geometry")),
             "language": _language(**told.pop("language")),
@@ -123,6 +128,7 @@ def form_in(text: str) -> WorldForm:
 
 def _language(**told: Any) -> Language:
     told["synonyms"] = {concept: tuple(words) for concept, words in told["synonyms"].items()}
+    told["slots"] = told.get("slots") and WordSlots(**told["slots"])
     told["groups"] = tuple((heading, tuple(words)) for heading, words in told["groups"])
     told["silent"], told["examples"] = frozenset(told["silent"]), tuple(told["examples"])
     return Language(**told)

@@ -78,7 +78,8 @@ def open_compact(options: WorldOptions) -> DiffusionWorld:
     press = press_dial(form.press if options.press is None else options.press)
     of_session = {**steps_dial(steps.then or len(form.steps)), **grip_dial(options.carry, cache.window), **press}
     info = replace(info, dials={**info.dials, **of_session}, sink_blocks=options.memory_slots or info.sink_blocks)
-    return DiffusionWorld(config, transformer, world.encode, decoder, info, model.condition, device)
+    complete = form.language.complete if form.language.slots else None
+    return DiffusionWorld(config, transformer, world.encode, decoder, info, model.condition, device, complete=complete)
 
 
 def _channels_last(decoder: PictureDecoder) -> PictureDecoder:

@@ -126,6 +126,10 @@ class LeadingSession:
         """Whether blocks should go on while a prompt is encoded."""
         return self._session.slow_words
 
+    def completed(self, event: Event, after: Words | None = None) -> Event:
+        """`event` with words that say all that is to be seen."""
+        return self._session.completed(event, after)
+
     def encode(self, event: Event) -> None:
         """Have the text encoder remember the event's words, so that `prepare` need not wait; another thread may do it.
 

@@ -13,6 +13,7 @@ from world.block import Decoder
 from world.dit.config import DiffusionConfig
 from world.dit.dit import Transformer
 from world.info import WorldInfo
+from world.prompt_mix import Words
 
 
 class TextEncoding(NamedTuple):
@@ -27,6 +28,8 @@ class DiffusionModel:
     """Everything a session needs, on one device.
 
     dit: CausalDiT, or one made fast. encode: a prompt's text to TextEncoding, on `device`.
+    complete: (text, words in force, None before the first) -> the text that the model reads, for worlds in which what
+        a sentence leaves out stays; what is complete stays as it is. None: every text is read as it is.
     slow_words: `encode` takes long enough, seconds on a CPU, to be left to another thread; it must allow that.
     condition: (pooled, dials [B, F, n] in the order of info.dials) -> [B, F, dim], added to the time embedding; None
         for none.
@@ -40,3 +43,4 @@ class DiffusionModel:
     condition: Callable[[Tensor | None, Tensor], Tensor] | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     slow_words: bool = False
+    complete: Callable[[str, Words | None], str] | None = None

@@ -19,7 +19,7 @@ from world.dit.cache import BankPair, CachedPass
 from world.dit.denoise import Sampler, Samplers, normal, pressed_on
 from world.dit.device import finish, upload
 from world.dit.dit import TimeEmbeddings
-from world.event import Dial, Event, words_of
+from world.event import Dial, Event, Prompt, Recall, Scene, words_of
 from world.fold import logged_line, passes_to_restore
 from world.info import PRESS_DIAL, STEPS_DIAL, WorldError
 from world.prompt_mix import Words
@@ -38,7 +38,8 @@ class DiffusionSession:
     def __init__(
         self, model: DiffusionModel, seed: int, prompt: str, spare: int = SPARE, noise: Noise = normal
     ) -> None:
-        self.state = SwitchState(model.config.cache.rules, model.info.dials, Conditions(prompt, seed), spare)
+        first = model.complete(prompt, None) if model.complete else prompt
+        self.state = SwitchState(model.config.cache.rules, model.info.dials, Conditions(first, seed), spare)
         self._model, self._config, self._noise = model, model.config, noise
         self._prompts, self._samplers = EncodedPrompts(model), Samplers(model.config.sampler)
         self._times = TimeEmbeddings(model.dit)
@@ -77,6 +78,23 @@ class DiffusionSession:
         """Whether blocks should go on while a prompt is encoded."""
         return self._model.slow_words
 
+    def completed(self, event: Event, after: Words | None = None) -> Event:
+        """`event` with words that say all that is to be seen, where the world adds what stays.
+
+        after: the words that it follows, if not those in force.
+        """
+        if self._model.complete is None or not isinstance(event, Prompt | Scene | Recall):
+            return event
+        whole = self._model.complete(event.text, self.conditions.words if after is None else after)
+        return event if whole == event.text else replace(event, text=whole, said=event.said or event.text)
+
+    def _all_completed(self, events: Sequence[Event]) -> list[Event]:
+        done, words = list[Event](), self.conditions.words
+        for event in events:
+            done.append(self.completed(event, words))
+            words = words_of(done[-1]) or words
+        return done
+
     def encode(self, event: Event) -> EncodedPrompt | None:
         """Encode the event's words for `prepare`. The session is not touched, so another thread may do this."""
         words = words_of(event)
@@ -89,7 +107,7 @@ class DiffusionSession:
 
     def prepare(self, event: Event, encoded: EncodedPrompt | None = None) -> None:
         """Have the event's words encoded, so that the block boundary need not wait for it."""
-        words = words_of(event)
+        words = words_of(self.completed(event))
         if words is None:
             return
         if encoded is not None:
@@ -108,7 +126,7 @@ class DiffusionSession:
         A block whose latents are not finite is made again, first from a cache that is made anew of older latents, then
         without its events. Raises WorldError if it still is not finite.
         """
-        latents = yield from self._make(self.state.begin(events))
+        latents = yield from self._make(self.state.begin(self._all_completed(events)))
         for without_events in (False, True):
             if np.isfinite(latents).all():
                 break
@@ -133,7 +151,7 @@ class DiffusionSession:
 
         Nothing of the block in flight is read. If it was made already, the recache takes the place of its clean pass.
         """
-        self._do(self.state.ahead(events))
+        self._do(self.state.ahead(self._all_completed(events)))
 
     def take_back(self, after: int, latents: int | None = None) -> None:
         """Forget the blocks newer than `after`, unseen; the next block continues `after` and carries their events.

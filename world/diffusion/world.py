@@ -30,7 +30,8 @@ class DiffusionWorld(DiffusionModel):
             return
         tell("compiling the model for this machine, which takes up to a minute the first time ...")
         session, state = self.session(0, self.info.showpiece), self.decoder.start()
-        words = (*[self.info.showpiece] * (self.config.cache.blocks + 1), "a", "a", self.info.showpiece)
+        first, other = self.info.showpiece, next(iter(self.info.examples), "a")
+        words = (*[first] * (self.config.cache.blocks + 1), other, other, first)
         for number, prompt in enumerate(words):
             tell(f"warming the model up, {number} of {len(words)} blocks ...")
             _, state = self.decoder.decode(state, session.step([Prompt(prompt)]).latents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from world.compact.word_slots import WordSlots
 from world.info import WordGroups, split_words
 
 PLACES = ("sea", "mountains", "city", "forest", "desert", "space")
@@ -134,41 +135,28 @@ EXAMPLES = (
     "now a pink whale in space",
     "a green train goes left through the desert",
 )
-ATTRIBUTE_OF = {value: name for name, values in VALUES.items() for value in values}
+SLOTS = WordSlots(
+    values=VALUES,
+    start=START,
+    ended={"weather": "clear", "subject": "none"},
+    ending=GONE,
+    brings={subject: {"colour": colour} for subject, colour in HABITS.items()},
+)
 
 
-_ENDED = {"weather": "clear", "subject": "none"}  # what is left of an attribute whose value has gone
+def concepts_of(text: str) -> list[str]:
+    """The concepts that a text names, in order."""
+    return [THESAURUS[word] for word in split_words(text) if word in THESAURUS]
 
 
 def named_values(text: str) -> SceneWords:
-    """The attributes that a sentence names, with their values; where it names several of one, the last.
-
-    What GONE belongs to has gone: the weather is clear or there is no subject, unless the sentence names another one.
-    """
-    concepts = [THESAURUS[word] for word in split_words(text) if word in THESAURUS]
-    gone = {_ended_by(concepts, place) for place, concept in enumerate(concepts) if concept == GONE}
-    left = {ATTRIBUTE_OF[concepts[place]] for place in gone if place is not None}
-    stays = {ATTRIBUTE_OF[c]: c for place, c in enumerate(concepts) if c != GONE and place not in gone}
-    return {name: _ENDED[name] for name in left} | stays
-
-
-def _ended_by(concepts: list[str], place: int) -> int | None:
-    """Where the weather or subject stands that the GONE at `place` ends: before it, or else right after it."""
-    around = [*range(place - 1, -1, -1), *range(place + 1, min(place + 2, len(concepts)))]
-    return next((n for n in around if ATTRIBUTE_OF.get(concepts[n]) in _ENDED), None)
+    """The attributes that a sentence names, with their values (WordSlots.named)."""
+    return SLOTS.named(concepts_of(text))
 
 
 def scene_after(text: str, before: SceneWords = START) -> SceneWords:
-    """The scene that a sentence asks for while `before` is shown: what it does not name stays.
-
-    A subject that appears where none was has the colour of HABITS unless one is named.
-    """
-    named = named_values(text)
-    scene = before | named
-    appears = before["subject"] == "none" and scene["subject"] != "none"
-    if scene["subject"] == "none" or (appears and "colour" not in named):
-        scene["colour"] = HABITS[scene["subject"]]
-    return scene
+    """The scene that a sentence asks for while `before` is shown: what it does not name stays (WordSlots.after)."""
+    return SLOTS.after(concepts_of(text), before)
 
 
 def must_name(scene: SceneWords, before: SceneWords = START) -> set[str]:
