@@ -11,7 +11,7 @@ import torch
 
 from world.compact.decoder import LinearLatents
 from world.compact.model import CompactModel, shape
-from world.compact.text import PAD, tokenize
+from world.compact.text import tokenize
 from world.compact.world import CompactWorld
 from world.dit.attend import Dense, teacher_forcing
 from world.dit.config import SamplerConfig
@@ -35,13 +35,13 @@ from world.train.story.principal import fit_principal
 from world.train.story.reader import SceneReader, load_reader, save_reader
 from world.train.story.run import StoryRun, StoryScale, save_world, train_tale
 from world.train.story.sequences import FADE, SequenceSource, StoryBatch, emphasis, read_pairs
-from world.train.story.spoken import opening_attributes, turning_attributes
+from world.train.story.spoken import opening_attributes, scene_tokens
 from world.train.story.steps import Learner, cosine_rate
 from world.train.story.tune import StoryTuning, own_batches, redraw_history, roll_out
 from world.train.tale.scene import random_scenes
 from world.train.tale.sentences import sentence
 from world.train.tale.stage import ROUND
-from world.train.tale.words import ATTRIBUTES, START, scene_after
+from world.train.tale.words import ATTRIBUTES, START, VALUES, scene_after
 from world.zoo import listed_words, open_world
 
 CPU = torch.device("cpu")
@@ -119,17 +119,20 @@ def test_an_opening_sentence_leads_from_nothing_to_its_scene():
         assert scene_after(sentence(scene, opening_attributes(scene, rng), rng), START) == scene
 
 
-def test_a_turning_sentence_leads_from_the_one_scene_to_the_other():
-    pairs, rng = random_pairs(40, torch.Generator().manual_seed(5)), random.Random(5)
-    for before, scene in zip(*(scenes.described() for scenes in pairs.sides), strict=True):
-        text = sentence(scene, turning_attributes(scene, before, rng), rng, before)
-        assert scene_after(text, before) == scene
+def test_the_model_reads_a_complete_description_of_each_clip(library: StoryLibrary):
+    assert library.tokens.shape == (2, 2, TALE.language.most_words)
+    for tokens, numbers in zip(library.tokens.flatten(0, 1), library.numbers.flatten(0, 1).tolist(), strict=True):
+        scene = {name: VALUES[name][number] for name, number in zip(ATTRIBUTES, numbers, strict=True)}
+        whole = TALE.language.complete(" ".join(scene.values()), None)
+        assert tokenize([whole], TALE.language)[0].tolist() == tokens.tolist()
 
 
-def test_every_clip_has_sentences_that_fit_the_text_encoder(library: StoryLibrary):
-    for table in (library.said.running, library.said.turning):
-        assert table.shape == (2, 2, 3, TALE.language.most_words)
-        assert (table[..., 0] != PAD).all()
+def test_play_and_training_say_the_same_of_a_scene():
+    rng = random.Random(5)
+    scenes = random_scenes(40, torch.Generator().manual_seed(5))
+    for scene, tokens in zip(scenes.described(), scene_tokens(scenes.numbers()), strict=True):
+        text = TALE.language.complete(sentence(scene, opening_attributes(scene, rng), rng), None)
+        assert tokenize([text], TALE.language)[0].tolist() == tokens.tolist()
 
 
 def test_all_streams_of_a_place_begin_at_one_view(source: SequenceSource):

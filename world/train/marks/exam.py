@@ -115,7 +115,8 @@ def write_story_sheets(judge: StoryJudge, folder: Path) -> None:
     The second shows the last picture before, then half a second, one and two seconds after with a recache, and two
     seconds after with the cache kept and with it thrown away.
     """
-    texts, news = ([row[n] for row in STORY] for n in (0, 1))
+    texts = [judge.complete(first) for first, _ in STORY]
+    news = [judge.complete(new, text) for (_, new), text in zip(STORY, texts, strict=True)]
     streams = judge.streams(texts, judge.seed)
     made = torch.cat([streams.next_block() for _ in range(3 * SECOND)], 1)
     columns = [0, 1, SECOND, 2 * SECOND, 3 * SECOND - 1]

@@ -81,10 +81,11 @@ class StoryJudge:
         after, rng = one_thing_changed(scenes, self.seed), random.Random(self.seed + 1)
         new = after.described()
         named = [must_name(scene, before) for scene, before in zip(new, told, strict=True)]
-        asked = [
+        said = [
             sentence(scene, names, rng, before, held_out=True)
             for scene, names, before in zip(new, named, told, strict=True)
         ]
+        asked = [self.complete(text, before) for text, before in zip(said, texts, strict=True)]
         trials: dict[str, list[SwitchTrial]] = {mode: [] for mode in MODES}
         for rows in torch.arange(count).split(BATCH):
             streams = self.streams([texts[n] for n in rows], self.seed + 7 + int(rows[0]))
@@ -122,10 +123,15 @@ class StoryJudge:
         return {row: {name: mean_of_values(values) for name, values in cells.items()} for row, cells in rows.items()}
 
     def asked(self, count: int) -> tuple[Scenes, list[SceneWords], list[str]]:
-        """Random scenes, what is to be seen in them, and held-out sentences that ask for them."""
+        """Random scenes, what is to be seen in them, and what the model reads when held-out sentences ask for them."""
         scenes = random_scenes(count, torch.Generator().manual_seed(self.seed))
         told, rng = scenes.described(), random.Random(self.seed)
-        return scenes, told, [sentence(scene, opening_attributes(scene, rng), rng, held_out=True) for scene in told]
+        said = [sentence(scene, opening_attributes(scene, rng), rng, held_out=True) for scene in told]
+        return scenes, told, [self.complete(text) for text in said]
+
+    def complete(self, text: str, before: str | None = None) -> str:
+        """What the model reads when `text` is said, at the beginning or while `before` is in force."""
+        return self.world.form.language.complete(text, before)
 
     def _layout(self, made: Tensor, unchanged: Tensor) -> list[float]:
         last = [self.world.decoder.linear.decode(blocks[:, -1:])[:, 2] for blocks in (made, unchanged)]

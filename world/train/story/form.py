@@ -6,7 +6,7 @@ from world.compact.form import WorldForm
 from world.compact.geometry import Geometry
 from world.compact.language import Language
 from world.info import DialRange
-from world.train.tale.words import EXAMPLES, SHOWPIECE, SILENT, SYNONYMS, TEXT_LENGTH, WORD_GROUPS
+from world.train.tale.words import EXAMPLES, SHOWPIECE, SILENT, SLOTS, SYNONYMS, TEXT_LENGTH, WORD_GROUPS
 
 TALE = WorldForm(
     geometry=Geometry(frames=6, cell=8, channels=64, rows=8, columns=14, enlarge=4),
@@ -17,6 +17,7 @@ TALE = WorldForm(
         examples=EXAMPLES,
         showpiece=SHOWPIECE,
         most_words=TEXT_LENGTH,
+        slots=SLOTS,
     ),
     dials={"pan_x": DialRange(), "pan_y": DialRange(), "zoom": DialRange(low=-0.5), "energy": DialRange()},
     steps=(1000, 750, 500, 250),

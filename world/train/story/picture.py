@@ -12,15 +12,13 @@ from torch import Tensor
 
 from world.compact.decoder import LinearLatents, PictureDecoder
 from world.compact.model import CompactModel
-from world.compact.text import tokenize
 from world.train.learn.budget import Budget
 from world.train.stages.decoder import picture_loss
 from world.train.story.clips import in_chunks, random_pairs, render_scenes
 from world.train.story.form import SIGMAS, TALE
 from world.train.story.predict import TeacherForcing
-from world.train.story.spoken import opening_attributes
+from world.train.story.spoken import scene_tokens
 from world.train.story.steps import WARMUP, LossLog, cosine_rate
-from world.train.tale.sentences import sentence
 
 log = logging.getLogger(__name__)
 REDRAWN = 0.5  # the share of the latents that a model redrew
@@ -117,12 +115,10 @@ def render_pictures(
     pairs = random_pairs(config.clips, generator, blocks=2, seam=1)
     forcing, noise = TeacherForcing(device), torch.Generator(device).manual_seed(config.seed)
     parts: list[PictureClips] = []
-    rng = random.Random(config.seed)
     for rows in in_chunks(config.clips, config.chunk):
         scenes, dials = pairs.first.rows(rows), pairs.dials[rows]
         z = latents.encode(render_scenes(scenes, dials, device))
-        words = [sentence(told, opening_attributes(told, rng), rng) for told in scenes.described()]
-        tokens = tokenize(words, TALE.language).to(device)
+        tokens = scene_tokens(scenes.numbers()).to(device)
         pixels = ((render_scenes(scenes, dials, device, TALE.geometry.picture) + 1) * 127.5).round().byte()
         redrawn = redraw(model, forcing, z, tokens, dials.to(device), noise)
         parts.append(PictureClips(z.half(), redrawn, pixels.unflatten(1, (2, -1))))

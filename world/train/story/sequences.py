@@ -56,7 +56,7 @@ class SequenceSource:
     def openings(self, count: int) -> StoryBatch:
         """Single blocks: a scene from nothing."""
         row = self._numbers(len(self.shelf.latents), count)
-        words = self.shelf.tokens[row, self._numbers(self.shelf.tokens.shape[1], count)].long()
+        words = self.shelf.tokens[row].long()
         return StoryBatch(
             latents=self.shelf.latents[row].unsqueeze(1).float(),
             dials=self.shelf.dials[row].unsqueeze(1),
@@ -88,8 +88,8 @@ class SequenceSource:
         batch = StoryBatch(
             latents=self.cross_fade.fade(before, after, turn),
             dials=library.dials[row[:, None], blocks],
-            old=self._said(library.said.running, row, 1 - side),
-            new=self._said(library.said.turning, row, side),
+            old=self._said(row, 1 - side),
+            new=self._said(row, side),
             weight=emphasis(before, after),
             first=turn,
             cut=cut,
@@ -103,15 +103,15 @@ class SequenceSource:
         row, side = self._rows(count), self._sides(count)
         start = self._numbers(BLOCKS - length + 1, count)
         blocks = start[:, None] + torch.arange(length, device=library.device)
-        fitting = self._fitting(row, side)
-        new = self._said(library.said.turning, row, 1 - side) if stale else fitting
+        fitting = self._said(row, side)
+        new = self._said(row, 1 - side) if stale else fitting
         batch = StoryBatch(
             latents=self._clips(row, side, blocks),
             dials=library.dials[row[:, None], blocks],
             old=fitting,
             new=new,
             weight=self._alike(count, length),
-            first=max(1, stale),  # the first block does not follow from words that leave things out
+            first=max(1, stale),  # words do not say where in its way the first block is
             # a sink that was in a recache is under the present words, and another under its own
             stale=stale or int(is_full and self.rng.random() < 0.5),
         )
@@ -126,7 +126,7 @@ class SequenceSource:
             row = torch.where(foreign & is_far, self._rows(count), row)
             side = torch.where(foreign, 1 - side, side)
         if batch.stale == 1:
-            old = self._fitting(row, side)
+            old = self._said(row, side)
         block = self._numbers(BLOCKS, count)
         latents, dials = batch.latents.clone(), batch.dials.clone()
         latents[:, 0], dials[:, 0] = library.latents[row, side, block].float(), library.dials[row, block]
@@ -137,15 +137,9 @@ class SequenceSource:
         """Latents [B, n, C, h, w] of blocks [B, n]."""
         return self.library.latents[row[:, None], side[:, None], blocks].float()
 
-    def _fitting(self, row: Tensor, side: Tensor) -> Tensor:
-        """Sentences that fit clips from the first to the last block: what is seen, or what led to it before."""
-        said, count = self.library.said, len(row)
-        led = self._chance(count, 0.3)[:, None]
-        return torch.where(led, self._said(said.turning, row, side), self._said(said.running, row, side))
-
-    def _said(self, table: Tensor, row: Tensor, side: Tensor) -> Tensor:
-        """Random sentences of clips: tokens int64 [B, L]."""
-        return table[row, side, self._numbers(table.shape[2], len(row))].long()
+    def _said(self, row: Tensor, side: Tensor) -> Tensor:
+        """What is said of clips: tokens int64 [B, L]."""
+        return self.library.tokens[row, side].long()
 
     def _alike(self, count: int, length: int) -> Tensor:
         """The weight of cells that count alike, [B, n, 1, 1, 1]."""

@@ -1,7 +1,7 @@
 """Sentences of storytellers: of a whole scene, or of some of its attributes that change.
 
-What the model is examined on is kept apart: the phrases behind `//` and the order place, weather, subject are used in
-held-out sentences only.
+They are what a world is marked on, and what its slots must understand; the model reads what these make of them. The
+phrases behind `//` and the order place, weather, subject are used in held-out sentences only.
 """
 
 from __future__ import annotations
