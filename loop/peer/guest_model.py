@@ -87,7 +87,7 @@ class GuestModel(LiveModel):
         if not self.follows:
             super().submit(number, event, keep, block, leaps)
             return
-        self._note_asked(number, event)
+        self._asked.note(number, event)
         self.guest.ask(number, to_json(event), self._clock.now_ns())
 
     def turn_way(self) -> None:
@@ -127,7 +127,7 @@ class GuestModel(LiveModel):
     def lead(self) -> None:
         """Go on with the world here, from the newest block that came, by a cut: this machine is the host now."""
         self.follows = False
-        newest = self._memory.snapshot(-1, self.options.seed, self.words or "")
+        newest = self._memory.snapshot(-1, self.options.seed, self._asked.whole_words)
         self._newest_seen = max(self._newest_seen, newest.index if newest else 0) + GAP
         if self._lives.is_fed and self._world is not None:
             self._begin(self._world)
@@ -186,7 +186,7 @@ class GuestModel(LiveModel):
         super()._restart()
 
     def _remember(self, made: BlockMade) -> None:
-        before = list(self._unmade)
+        before = list(self._asked.unmade)
         super()._remember(made)
         self._settle(before)
 
@@ -200,13 +200,13 @@ class GuestModel(LiveModel):
         """The same of a block of which this machine gets the video only."""
         self.status, self._deaths = None, 0
         self._lives.running(drawn.took_ns)
-        before = list(self._unmade)
-        self._unmade = {n: e for n, e in self._unmade.items() if e[1] is None or e[1] > drawn.block}
+        before = list(self._asked.unmade)
+        self._asked.settled(drawn.block)
         self._settle(before)
 
     def _settle(self, before: Sequence[int]) -> None:
         for number in before:
-            if number not in self._unmade:
+            if number not in self._asked.unmade:
                 self.guest.settle(number)
 
     # -- the host --
@@ -267,7 +267,7 @@ class GuestModel(LiveModel):
             self.news.append(message)
             event = event_from(message.event)
             if isinstance(event, Prompt | Scene):
-                self.words = event.text
+                self._asked.words = event.text
         return []
 
     def _hear_picture(self, message: WorldState | Latents | Video, payload: bytes) -> list[Any]:
@@ -298,14 +298,14 @@ class GuestModel(LiveModel):
     def _hear_receipt(self, receipt: Receipt) -> list[Any]:
         """Say of an event what the ledger needs: its first pixel on this screen is this screen's own matter."""
         number = receipt.number
-        if number not in self._unmade:
+        if number not in self._asked.unmade:
             return []
         if receipt.state == "taken" and receipt.block is not None:
             taken = Taken(receipt.block, (number,), (), self.guest.clock.to_local(receipt.t_ns))
-            self._note_taken(taken)
+            self._asked.taken(taken)
             return [taken]
         if receipt.state in ("lost", "replaced"):
-            del self._unmade[number]
+            self._asked.forget((number,))
             self.guest.settle(number)
             return [Lost((number,), receipt.why or f"{receipt.state} on the host")]
         return []

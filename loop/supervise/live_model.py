@@ -11,7 +11,6 @@ import numpy as np
 
 from loop.link.kept import Kept
 from loop.link.message import (
-    NOBODY,
     BlockDone,
     BlockMade,
     Died,
@@ -36,12 +35,13 @@ from loop.supervise.lives import ModelLives
 from loop.supervise.memory_choice import recall_for
 from loop.supervise.model import GoingOn, StreamOptions
 from loop.supervise.past import ShowPast
+from loop.supervise.requests import StreamRequests
 from loop.supervise.supervisor import Process
 from loop.timing.clock import Clock
 from world.block import Snapshot
 from world.boundary import cut_if_loose
-from world.event import Dial, Event, Prompt, Recall, Rewind, Scene, text_of, words_of
-from world.info import STEPS_DIAL, WorldInfo, grip_of
+from world.event import Event, Prompt, Recall, Rewind, Scene
+from world.info import WorldInfo, grip_of
 from world.options import WorldOptions
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,6 @@ class LiveModel:
         self.fault: Fault | None = None
         self.life = 0
         self.mode = options.mode
-        self.words = options.prompt
         self._transition = options.transition
         self._new_ring = new_ring
         self._lives = ModelLives(options.world, launch, options.spare, clock, patience_s)
@@ -94,10 +93,14 @@ class LiveModel:
         self._newest_seen = -1
         self._memory = BlockMemory(options.reserve)
         self.past = ShowPast(options.going_on.past if options.going_on else ())
-        self._unmade: dict[int, tuple[Event, int | None]] = {}  # events, and the block that each was taken for
-        self._dials: dict[str, float] = {}  # the newest values that were asked for
+        self._asked = StreamRequests(options.prompt)
         if options.going_on:
             self._go_on(options.going_on)
+
+    @property
+    def words(self) -> str | None:
+        """The newest words that were asked for, as they were said."""
+        return self._asked.words
 
     @property
     def seen(self) -> int:
@@ -114,9 +117,9 @@ class LiveModel:
         if keep is not None:
             self._memory.drop_after(keep)
             self.past.cut(keep)
-        grip = grip_of(self._dials, self.info.dials) if self.info else 1.0
+        grip = grip_of(self._asked.dials, self.info.dials) if self.info else 1.0
         event = self._with_memory(cut_if_loose(event, self.words, grip))
-        self._note_asked(number, event)
+        self._asked.note(number, event)
         if self._lives.is_fed:
             self._lives.send(Submit(number, event, keep, self._memory.epoch, block, leaps))
 
@@ -136,11 +139,11 @@ class LiveModel:
     @property
     def is_switching(self) -> bool:
         """Whether a prompt was submitted under which no block has been made yet."""
-        return any(isinstance(event, Prompt | Recall) for event, _ in self._unmade.values())
+        return any(isinstance(event, Prompt | Recall) for event in self._asked.unmade.values())
 
     def can_take_back(self, kept: Kept) -> bool:
         """Whether what comes after `kept` can be dropped and made anew: a process is there to do it."""
-        has_scene = any(isinstance(event, Scene) for event, _ in self._unmade.values())
+        has_scene = any(isinstance(event, Scene) for event in self._asked.unmade.values())
         cut_from = self.info.cut_from if self.info and self._has_room else None
         return self._lives.is_fed and not has_scene and self._memory.can_drop_after(kept, cut_from)
 
@@ -152,7 +155,7 @@ class LiveModel:
     def snapshot(self) -> Snapshot | None:
         """Where the stream is at by its newest block; None before the first."""
         made = self._memory.conditions
-        return self._memory.snapshot(-1, self.options.seed, self.words or "") if made else None
+        return self._memory.snapshot(-1, self.options.seed, self._asked.whole_words) if made else None
 
     def is_dropped(self, block: int, epoch: int) -> bool:
         """Whether block number `block`, made in this epoch, was taken back after it was made."""
@@ -173,14 +176,11 @@ class LiveModel:
 
         Returns the numbers of the events that these words leave without effect.
         """
-        lost: tuple[int, ...] = ()
-        if words is not None:
-            self.words = words
-            lost = tuple(n for n, (asked, _) in self._unmade.items() if words_of(asked) is not None)
-        unmade = {n: (asked, None) for n, (asked, _) in self._unmade.items() if n not in lost}
-        self._unmade = {**unmade, number: (event, None)}
+        lost = () if words is None else self._asked.return_to(words)
+        self._asked.anew()
+        self._asked.note(number, event)
         self._memory.go_back_to(self.past.line(event.block), self.past.end(event.block))
-        snapshot = self._memory.snapshot(self._newest_seen, self.options.seed, self.words or "")
+        snapshot = self._memory.snapshot(self._newest_seen, self.options.seed, self._asked.whole_words)
         if self._lives.is_fed and snapshot:
             self._lives.send(GoBack(snapshot, self._to_submit(), self._memory.epoch))
         return lost
@@ -248,9 +248,9 @@ class LiveModel:
         elif isinstance(message, Started):
             self._attach()
         elif isinstance(message, Taken):
-            self._note_taken(message)
+            self._asked.taken(message)
         elif isinstance(message, Lost):
-            self._unmade = {number: event for number, event in self._unmade.items() if number not in message.numbers}
+            self._asked.forget(message.numbers)
         elif isinstance(message, BlockMade):
             self._remember(message)
         elif isinstance(message, BlockDone):
@@ -266,10 +266,10 @@ class LiveModel:
         Who submits knows only now which dials there are.
         """
         self._opened, self.info, self.versions = opened, opened.info, opened.versions
-        self.words = self.words or opened.info.showpiece
+        self._asked.begin_under(opened.info.showpiece)
         self.past.memory_blocks = opened.info.memory_blocks
         if self.options.going_on and not self.life:
-            self._dials = {**self._at_rest(opened.info), **self._dials}
+            self._asked.dials = {**self._at_rest(opened.info), **self._asked.dials}
         if self.life:
             self._begin(opened)
 
@@ -279,11 +279,11 @@ class LiveModel:
         slots = info.block_frames * (3 + self.options.reserve) + 2
         self._next_ring = self._new_ring(slots, info.picture)
         first_words = self.options.prompt or info.showpiece
-        self.words = self.words or first_words
         self.status = self.status if self._memory.conditions else f"warming up {info.name!r} ..."
-        options, snapshot = self.options, self._memory.snapshot(self._newest_seen, self.options.seed, self.words)
+        options = self.options
+        snapshot = self._memory.snapshot(self._newest_seen, options.seed, self._asked.whole_words)
         setting = (options.seed, first_words, options.reserve, self.mode, self._transition, self._memory.epoch)
-        self._unmade = {number: (event, None) for number, (event, _) in self._unmade.items()}
+        self._asked.anew()
         start = Start(
             self._next_ring.name, slots, info.picture, *setting, snapshot, self._to_submit(), brakes=options.brakes
         )
@@ -294,25 +294,17 @@ class LiveModel:
         return start
 
     def _to_submit(self) -> tuple[Submit, ...]:
-        """What the next block is to be made under: events without a block, the rest of a transition or a dial's way."""
-        events = [Submit(number, event, None, self._memory.epoch) for number, (event, _) in self._unmade.items()]
-        asked = [event for event, _ in self._unmade.values()]
-        conditions = self._memory.conditions
-        words = conditions.words if conditions else None
-        if words not in (None, self.words) and self.words and all(words_of(event) is None for event in asked):
-            events.append(Submit(NOBODY, Prompt(self.words)))
-        asked_dials = {event.name for event in asked if isinstance(event, Dial)}
-        dials = {name: value for name, value in self._dials.items() if self.info is None or name in self.info.dials}
-        for name, value in dials.items():
-            is_braked = name == STEPS_DIAL and self.options.brakes  # the brake must hear what was asked for
-            if name not in asked_dials and (conditions is None or conditions.dials.get(name) != value or is_braked):
-                events.append(Submit(NOBODY, Dial(name, value)))
-        return tuple(events)
+        """What the next block is to be made under."""
+        known = self._asked.dials.items()
+        dials = {name: value for name, value in known if self.info is None or name in self.info.dials}
+        return self._asked.to_submit(self._memory.conditions, self._memory.epoch, dials, bool(self.options.brakes))
 
     def _go_on(self, earlier: GoingOn) -> None:
         """Begin where an earlier show was."""
         self._memory.recall(earlier.made)
-        self._newest_seen, self.words, self._dials = earlier.newest, earlier.words, dict(earlier.dials)
+        self._newest_seen = earlier.newest
+        self._asked = StreamRequests(earlier.words)
+        self._asked.dials = dict(earlier.dials)
 
     def _at_rest(self, info: WorldInfo) -> dict[str, float]:
         """The dials that the newest block was made under, as they are until somebody turns them."""
@@ -340,25 +332,10 @@ class LiveModel:
             return event
         return recall_for(self.options.memory, self.past, made[-1].block.index, event.text, self.info) or event
 
-    def _note_asked(self, number: int, event: Event) -> None:
-        """Remember an event until its block is made."""
-        self.words = text_of(event) or self.words
-        if isinstance(event, Dial):
-            self._dials[event.name] = event.value
-        self._unmade[number] = event, None
-
-    def _note_taken(self, taken: Taken) -> None:
-        """Keep the events until the block that takes them is made, since the process may die before."""
-        for number in taken.replaced:
-            self._unmade.pop(number, None)
-        for number in taken.applied:
-            if number in self._unmade:
-                self._unmade[number] = self._unmade[number][0], taken.block
-
     def _remember(self, made: BlockMade) -> None:
         assert self.info is not None, "blocks are made in an open world"
         self.status, self._deaths = None, 0
-        self._unmade = {n: e for n, e in self._unmade.items() if e[1] is None or e[1] > made.block.index}
+        self._asked.made(made.block)
         self._memory.add(made, self.info.memory_blocks)
         self.past.add(made)
 

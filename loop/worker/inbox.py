@@ -30,7 +30,7 @@ from loop.worker.window_link import WindowLink
 from world.block import Session
 from world.event import Dial, Event, Prompt, Rewind, Scene, at_boundary, event_of, text_of, words_of
 from world.info import SESSION_DIALS
-from world.prompt_mix import Words, transition_steps
+from world.prompt_mix import transition_steps
 
 
 def submitted(events: Iterable[Numbered]) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ class Inbox:
         self.encoding: Encoding | None = None
         self._link, self._session, self._dials, self._costs, self._clock = link, session, dials, costs, clock
         self._transition = start.transition
-        self._mixes: deque[Words] = deque()  # of the present transition, those that are not waiting yet
+        self._mixes: deque[Event] = deque()  # of the present transition, those that are not waiting yet
         self._later: list[Submit] = []  # events for blocks that come after the next one
         self._patient: set[int] = set()  # the numbers of waiting events that were meant for the block they get
         self._leaping: set[int] = set()  # the numbers of events whose block is to be begun at once
@@ -232,7 +232,7 @@ class Inbox:
     def advance_transition(self) -> None:
         """After a block was made: let the next mix of a transition wait for the next block, unless other words do."""
         if self._mixes and all(words_of(event) is None for _, event in self.waiting):
-            event = event_of(self._mixes.popleft())
+            event = self._mixes.popleft()
             self._session.prepare(event)
             self.waiting.append((NOBODY, event))
 
@@ -305,5 +305,6 @@ class Inbox:
         words = self._session.conditions.words
         if not isinstance(event, Prompt) or self._transition == 1 or event.text == words or self.has_scene:
             return event
-        self._mixes.extend(transition_steps(words, event.text, self._transition))
-        return event_of(self._mixes.popleft())
+        *mixes, _ = transition_steps(words, event.text, self._transition)
+        self._mixes.extend([*map(event_of, mixes), event])
+        return self._mixes.popleft()

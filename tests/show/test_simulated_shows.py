@@ -49,6 +49,15 @@ def test_random_shows_whose_blocks_are_cut_keep_every_invariant():
     assert len(cuts) > 9
 
 
+def test_in_random_shows_whose_words_leave_things_out_all_of_them_count():
+    assert wrong(range(60), replace(CALM, completes=True)) == ""
+
+
+@pytest.mark.slow
+def test_in_random_shows_whose_words_leave_things_out_they_count_also_when_the_model_dies_and_hangs():
+    assert wrong(range(600, 800), Allow(completes=True, cuts=True)) == ""
+
+
 @pytest.mark.slow
 def test_random_shows_whose_blocks_are_cut_and_whose_model_dies_and_hangs_keep_every_invariant():
     assert wrong(range(300, 450), Allow(cuts=True)) == ""

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from world.block import Block, Conditions, Denoised, Made, Pass, Snapshot
-from world.event import Dial, Event
+from world.event import Dial, Event, Prompt, Recall, Scene
 from world.info import STEPS_DIAL, DialRange, steps_dial
 from world.options import ProbeOptions
 from world.probe import STEPS, ProbeWorld
+from world.prompt_mix import Words, parts_of
 
 PICTURE = (2, 1)
 LATE_STEPS = 2  # of four, as in the worlds that have dials
@@ -63,11 +64,21 @@ class CardDecoder:
         return frames, None
 
 
-class CardSession:
-    """The test card's session, with dials. It writes into the story what it makes and what it forgets."""
+def complete(text: str, before: Words | None) -> str:
+    """`text`, such as `a3 b1`, with the slots (letters) that it leaves out as before; of a mix the last part counts."""
+    spoken = parts_of(before)[-1][0].split() if before else []
+    slots = {word[0]: word for word in (*spoken, *text.split())}
+    return " ".join(slots[name] for name in sorted(slots))
 
-    def __init__(self, session: Any, story: Story, now_ns: Callable[[], int]) -> None:
-        self._session, self._story, self._now_ns = session, story, now_ns
+
+class CardSession:
+    """The test card's session, with dials. It writes into the story what it makes and what it forgets.
+
+    completes: what words leave out stays.
+    """
+
+    def __init__(self, session: Any, story: Story, now_ns: Callable[[], int], completes: bool) -> None:
+        self._session, self._story, self._now_ns, self._completes = session, story, now_ns, completes
         self._dials: dict[int, dict[str, float]] = {}  # after each block
         self._latest: dict[str, float] = {}
         self._steps_done = 0  # of the block in flight
@@ -82,6 +93,12 @@ class CardSession:
     @property
     def takes_dials(self) -> bool:
         return self._session.state.can_turn and 0 < self._steps_done <= LATE_STEPS
+
+    def completed(self, event: Event, after: Words | None = None) -> Event:
+        if not self._completes or not isinstance(event, Prompt | Scene | Recall):
+            return event
+        whole = complete(event.text, after or self._session.conditions.words)
+        return event if whole == event.text else replace(event, text=whole, said=event.said or event.text)
 
     def turn(self, dials: Sequence[Dial]) -> Conditions:
         self._turn(dials)
@@ -112,6 +129,9 @@ class CardSession:
                 card.latents, card.cut_ns = latents, self._now_ns()
 
     def resume(self, snapshot: Snapshot) -> None:
+        words = snapshot.words
+        if self._completes and isinstance(words, str):
+            snapshot = replace(snapshot, words=complete(words, None))
         self._session.resume(snapshot)
         self._latest = dict(snapshot.dials)
         if snapshot.blocks:
@@ -140,7 +160,9 @@ class CardWorld:
         spend: Callable[[float], None],
         story: Story,
         now_ns: Callable[[], int],
+        completes: bool = False,
     ) -> None:
+        self._completes = completes
         self._world = ProbeWorld(options, None, spend)
         self._spend, self._start_ms = spend, start_ms
         self.info = replace(self._world.info, picture=PICTURE, dials=DIALS)
@@ -149,4 +171,6 @@ class CardWorld:
 
     def session(self, seed: int, prompt: str, spare: int = 8) -> CardSession:
         self._spend(self._start_ms / 1e3)
-        return CardSession(self._world.session(seed, prompt, spare), self._story, self._now_ns)
+        first = complete(prompt, None) if self._completes else prompt
+        session = self._world.session(seed, first, spare)
+        return CardSession(session, self._story, self._now_ns, self._completes)

@@ -29,7 +29,7 @@ class Allow:
     most_reserve: blocks. deaths, hangs: of the model's process. most_mishaps: in one show. events_beside_mishaps:
     events in a show in which the process dies. early_words: prompts typed before the first picture. late_to_model:
     messages to the model that are a fifth of a second late; those to the window always may be. cuts: blocks have
-    several latent frames, between which they can be cut.
+    several latent frames, between which they can be cut. completes: what words leave out stays.
     """
 
     most_reserve: int = 9
@@ -40,6 +40,7 @@ class Allow:
     early_words: bool = True
     late_to_model: bool = True
     cuts: bool = False
+    completes: bool = False
 
 
 def random_plan(seed: int, allow: Allow) -> Plan:
@@ -79,7 +80,23 @@ def random_plan(seed: int, allow: Allow) -> Plan:
         to_window_ms=LATE_MS,
         spare=chance.choice(("off", "on")),
     )
+    plan = _in_slots(plan) if allow.completes else plan
     return replace(plan, seconds=round(EVENTS_S + quiet_s + plan.mending_s, 3))
+
+
+def _in_slots(plan: Plan) -> Plan:
+    """The plan with words that fill one of three slots each."""
+    chance = random.Random(plan.seed)
+
+    def words(number: int) -> str:
+        return f"{chance.choice('abc')}{number}"
+
+    script = [
+        (at_s, event if isinstance(event, Dial) else replace(event, text=words(number)))
+        for number, (at_s, event) in enumerate(plan.script)
+    ]
+    typed = tuple((at_s, words(100 + number)) for number, (at_s, _) in enumerate(plan.typed))
+    return replace(plan, script=tuple(script), typed=typed, completes=True)
 
 
 def _script(chance: random.Random, until_s: float) -> tuple[tuple[float, Event], ...]:

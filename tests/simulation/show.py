@@ -45,7 +45,8 @@ class Plan:
     world, and to begin a session. script: events, in seconds after the first flip. typed: prompts, in seconds after the
     start. keys: keys pressed, in seconds after the start, as in "b", "shift+f5", and "^b" for a key that is released.
     mishaps: of the model's process. to_model_ms, to_window_ms: how late the latest messages are. quiet_s: of the end,
-    in which nothing is asked for any more, so that everything has time to be seen.
+    in which nothing is asked for any more, so that everything has time to be seen. completes: words are like `a3 b1`,
+    slots and their values, and what they leave out stays.
     """
 
     seed: int = 0
@@ -70,6 +71,7 @@ class Plan:
     mishaps: tuple[Mishap, ...] = ()
     to_model_ms: float = 0.0
     to_window_ms: float = 0.0
+    completes: bool = False
 
     @property
     def mending_s(self) -> float:
@@ -185,7 +187,8 @@ def play(
 
     def opening(process_clock: Clock) -> CardWorld:
         process_clock.sleep_until(process_clock.now_ns() + round(plan.open_ms * 1e6))
-        return CardWorld(probe, plan.start_ms, SerialDevice(False, process_clock).spend, story, process_clock.now_ns)
+        spend = SerialDevice(False, process_clock).spend
+        return CardWorld(probe, plan.start_ms, spend, story, process_clock.now_ns, plan.completes)
 
     def launch(options: WorldOptions) -> SimulatedProcess:
         delay = Delay(random.Random(f"{plan.seed} {len(lives)}"), plan.to_model_ms, plan.to_window_ms)

@@ -38,9 +38,9 @@ class DiffusionSession:
     def __init__(
         self, model: DiffusionModel, seed: int, prompt: str, spare: int = SPARE, noise: Noise = normal
     ) -> None:
-        first = model.complete(prompt, None) if model.complete else prompt
-        self.state = SwitchState(model.config.cache.rules, model.info.dials, Conditions(first, seed), spare)
         self._model, self._config, self._noise = model, model.config, noise
+        first = Conditions(self._whole(prompt), seed)
+        self.state = SwitchState(model.config.cache.rules, model.info.dials, first, spare)
         self._prompts, self._samplers = EncodedPrompts(model), Samplers(model.config.sampler)
         self._times = TimeEmbeddings(model.dit)
         self._drawn: dict[tuple[int, int, int], Tensor] = {}  # noise by seed, block and step
@@ -83,10 +83,13 @@ class DiffusionSession:
 
         after: the words that it follows, if not those in force.
         """
-        if self._model.complete is None or not isinstance(event, Prompt | Scene | Recall):
+        if not isinstance(event, Prompt | Scene | Recall):
             return event
-        whole = self._model.complete(event.text, self.conditions.words if after is None else after)
+        whole = self._whole(event.text, self.conditions.words if after is None else after)
         return event if whole == event.text else replace(event, text=whole, said=event.said or event.text)
+
+    def _whole(self, text: str, before: Words | None = None) -> str:
+        return self._model.complete(text, before) if self._model.complete else text
 
     def _all_completed(self, events: Sequence[Event]) -> list[Event]:
         done, words = list[Event](), self.conditions.words
@@ -171,6 +174,8 @@ class DiffusionSession:
         that of a session that came this far and took Rebuild. Raises ValueError when the snapshot holds too few latent
         frames.
         """
+        if isinstance(snapshot.words, str):  # of a stream that begins anew, they are as somebody said them
+            snapshot = replace(snapshot, words=self._whole(snapshot.words))
         self.state.resume(snapshot)
         for block, _ in snapshot.line():
             dials = block.dials or self.state.conditions.dials
