@@ -22,7 +22,7 @@ from world.train.story.library import render_library
 from world.train.story.reader import SceneReader, load_reader, save_reader, train_reader
 
 log = logging.getLogger(__name__)
-READER_PAIRS, READER_MINUTES = 150, 2.0  # of a reader that has to be trained here
+READER_PAIRS, READER_MINUTES = 1000, 5.0  # of a reader that is trained here; 150 pairs it learns by heart
 STORY = (  # the sentences of the sheets, and what follows each of them
     ("a little red boat sails over the sea at sunset", "night falls"),
     ("a yellow balloon over the forest", "it snows"),
