@@ -202,7 +202,7 @@ class Stage:
 class Taken:
     """A block boundary took these events for `block`: `applied` take effect in it, `replaced` by later ones do not.
 
-    recaches: a recache begins with it.
+    recaches: a recache begins with it. spent_ns: how long the block had been worked on by then.
     """
 
     block: int
@@ -210,6 +210,7 @@ class Taken:
     replaced: tuple[int, ...]
     t_ns: int
     recaches: bool = False
+    spent_ns: int = 0
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,9 @@ class BlockRun:
         if not dials:
             return None
         self._taken += applied
-        self._link.send(Taken(self._index, submitted(applied), replaced, self._clock.now_ns()))
+        now_ns = self._clock.now_ns()
+        spent_ns = now_ns - (self._times.recached or self._times.begun) - self._times.ahead
+        self._link.send(Taken(self._index, submitted(applied), replaced, now_ns, spent_ns=spent_ns))
         return self._session.turn(dials)
 
     def _follow(self, done: Pass, conditions: Conditions) -> None:

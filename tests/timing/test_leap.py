@@ -143,6 +143,20 @@ def test_an_event_leaps_once_it_is_taken_for_a_block():
     assert playing.pacer.tick(2 * TICK_NS).frame.number == 1
 
 
+def test_a_dial_that_enters_a_block_in_flight_is_reckoned_from_when_that_block_was_begun():
+    shown = {}
+    for name, taken in (
+        ("at its begin", Taken(1, (7,), (), 0)),
+        ("in flight", Taken(1, (7,), (), 150 * MS, spent_ns=150 * MS)),
+        ("at a later begin", Taken(1, (7,), (), 150 * MS)),
+    ):
+        playing = playback(replace(COST, first_frame_ns=190 * MS))
+        playing.leaps(Change(7, False, False), None, MS, is_asked=True)
+        playing.taken(taken)
+        shown[name] = shown_by_tick(playing.pacer, 12)
+    assert shown["at its begin"] == shown["in flight"] != shown["at a later begin"]
+
+
 def test_an_event_that_was_replaced_before_it_was_taken_leaps_nowhere():
     playing = playback()
     playing.leaps(Change(7, True, True), None, MS, is_asked=False)
