@@ -198,6 +198,8 @@ class Pacer:
         awaited = self.leap.block
         if awaited is None or not self._queue or self._next_due_ns is None or self._missed_ns is not None:
             return 0
+        if self._queue[-1].block >= awaited:  # sooner than at the latest: no frame has to last for it any more
+            self.leap.begin(awaited, now_ns)
         rest_ns = sum(mark.block < awaited for mark in self._queue) * self.period_ns
         early_ns = self.leap.early_ns(self._queue[0].block, self._last_ns, self._next_due_ns, rest_ns, now_ns)
         self._next_due_ns -= early_ns

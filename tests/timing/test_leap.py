@@ -41,6 +41,14 @@ def shown_by_tick(pacer, ticks, first=1):
     return [(number, tick.frame.number) for number, tick in ticked if tick.frame]
 
 
+def test_once_the_awaited_block_is_there_no_frame_before_it_is_held_for_what_its_work_might_have_taken():
+    pacer = playing(frames_of(0))
+    pacer.leap.begin(1, ready_ns=10 * PERIOD)
+    assert shown_by_tick(pacer, 2) == [], "the five that are left would not last so long if they came early"
+    pacer.add(frames_of(1)[0])
+    assert shown_by_tick(pacer, 8, first=2) == [(2 + place, 1 + place) for place in range(6)]
+
+
 def test_what_is_left_of_a_block_is_shown_one_frame_a_tick():
     pacer = playing(frames_of(0))
     pacer.leap.begin(1, ready_ns=0)
