@@ -26,7 +26,8 @@ class Passing:
     """The bounds of several events and how they were met: of n, in ms, medians and their ratio.
 
     frames, work: the medians of what makes up the bound. excess: how much more the events took, in the mean. limits: of
-    that, what the limits of a leap make out.
+    that, what the limits of a leap make out. sooner: how many were seen before their bounds, as no show can be: then
+    the costs were measured too high, beside other work.
     """
 
     n: int
@@ -36,6 +37,7 @@ class Passing:
     work: float
     excess: float
     limits: float
+    sooner: int
 
 
 def passing(shows: Iterable[Recording], kind: str, costs: Bound) -> Passing | None:
@@ -52,5 +54,6 @@ def passing(shows: Iterable[Recording], kind: str, costs: Bound) -> Passing | No
         frames=median(each.frames for each in bounds),
         work=median(each.work_ms for each in bounds),
         excess=mean(total - each.ms for total, each in found),
-        limits=mean(min(each.limited_ms, max(total, each.ms)) - each.ms for total, each in found),
+        limits=mean(max(0.0, min(each.limited_ms, total) - each.ms) for total, each in found),
+        sooner=sum(total < each.ms for total, each in found),
     )

@@ -71,6 +71,8 @@ def _print_passing(name: str, found: Passing | None) -> None:
     parts = f"{found.frames:g} frames pass and {found.work:.1f} ms are work, in the median"
     excess = f"{found.excess:.1f} ms above it in the mean, {found.limits:.1f} of them by the limits of a leap"
     print(f"{'':<28}{'':>6}{'':>10}   {parts}; {excess}")
+    if found.sooner:
+        print(f"{'':<28}{'':>6}{'':>10}   {found.sooner} came sooner: the costs were measured too high")
 
 
 def _totals(shows: Sequence[Recording], kind: str) -> list[float]:
