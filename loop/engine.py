@@ -152,6 +152,8 @@ class Engine:
             if launch:
                 self.out.launch(number, launch.to_json())
         elif launch is None or self.playback is None:
+            if self.playback:
+                self.out.situation(number, self.playback.pacer.situation(self.clock.now_ns()))
             way = self._make_way(number, event)
             self.model.submit(number, event, way.kept, leaps=way.leaps)
         else:

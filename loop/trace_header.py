@@ -22,7 +22,8 @@ def trace_header(model: Model, info: WorldInfo, ticks: FixedStep) -> dict[str, A
     options = model.options
     world = {"world": info.name, "seed": options.seed, "prompt": model.words, "fps": info.fps}
     world |= {"block_frames": info.block_frames, "picture": list(info.picture), "tick_hz": TICK_HZ}
-    world["tick_zero_ns"] = ticks.start_ns
+    world |= {"tick_zero_ns": ticks.start_ns, "late_steps": info.late_steps}
+    world["cut_from"] = info.cut_from
     for name, dials in (("dials", info.dials), ("display_dials", DISPLAY_DIALS)):
         world[name] = {dial: [limits.low, limits.high] for dial, limits in dials.items()}
     setting = {"device": options.world.device, "threads": options.world.threads, "reserve": options.reserve}

@@ -202,7 +202,7 @@ class Stage:
 class Taken:
     """A block boundary took these events for `block`: `applied` take effect in it, `replaced` by later ones do not.
 
-    recaches: a recache begins with it.
+    recaches: a recache begins with it. spent_ns: how long the block had been worked on by then.
     """
 
     block: int
@@ -210,6 +210,7 @@ class Taken:
     replaced: tuple[int, ...]
     t_ns: int
     recaches: bool = False
+    spent_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -240,11 +241,23 @@ class Facts:
     abandoned: int = 0
 
 
+PassEnd = tuple[str, int]  # what a pass has done (a class of world.block.Pass, in lower case), and when it ended
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run at a block: when it began, and the passes that ended, each with all that is done until the pipe is read."""
+
+    t_begin_ns: int
+    passes: tuple[PassEnd, ...]
+
+
 @dataclass(frozen=True)
 class BlockDone:
     """A block's clean pass is done or was not needed: what the block cost, and the costs to plan with from now on.
 
-    recache_ns: how much of the time from begin to end went into recaches.
+    recache_ns: how much of the time from begin to end went into recaches. passes: its passes. given_up: the runs at
+    this block that were abandoned before.
     """
 
     facts: Facts
@@ -252,6 +265,8 @@ class BlockDone:
     t_end_ns: int
     recache_ns: int
     worst: Cost
+    passes: tuple[PassEnd, ...] = ()
+    given_up: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from loop.archive.record import SessionHeader
 from loop.archive.writer import SessionWriter
 from loop.link.kept import Kept
-from loop.link.message import BlockDone, BlockMade, Died, Fault, Trouble
+from loop.link.message import BlockDone, BlockMade, Died, Fault, PassEnd, Trouble
 from loop.output.ledger import Ledger
 from loop.output.receipts import Receipts
 from loop.output.recordings import Recordings
@@ -124,7 +124,12 @@ class Outputs:
         more = {"abandoned": facts.abandoned, "pass_ns": done.worst.pass_ns} | (
             {"dials": facts.dials} if facts.dials else {}
         )
-        self._trace.put("block", block=facts.index, start=facts.start, **times, **switch, **more)
+        self._trace.put("block", block=facts.index, start=facts.start, **times, **switch, **more, **_runs(done))
+
+    def situation(self, number: int, fields: dict[str, Any] | None) -> None:
+        """Write what lay before event `number` when it came; None: nothing was on the screen yet."""
+        if fields is not None:
+            self._trace.put("situation", id=number, **fields)
 
     def launch(self, number: int, fields: dict[str, Any]) -> None:
         """Write that event `number` was sent for a beat: for which, and for which block."""
@@ -175,3 +180,15 @@ class Outputs:
         if self.archive and self.archive.blocks:
             lines.append(f"saved {self.archive.blocks} blocks to {self.archive.folder}")
         return lines
+
+
+def _runs(done: BlockDone) -> dict[str, Any]:
+    """The passes of a block, in ms since its begin, and the runs at it that were abandoned; nothing where it came."""
+    if not done.passes:
+        return {}
+    given_up = [{"t_begin_ns": run.t_begin_ns, "passes": _passes(run.t_begin_ns, run.passes)} for run in done.given_up]
+    return {"passes": _passes(done.t_begin_ns, done.passes)} | ({"given_up": given_up} if given_up else {})
+
+
+def _passes(begun_ns: int, passes: Sequence[PassEnd]) -> list[list[str | float]]:
+    return [[what, round((t_ns - begun_ns) / 1e6, 3)] for what, t_ns in passes]

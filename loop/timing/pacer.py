@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 from loop.link.kept import Kept
 from loop.link.ring import FrameMark, Schedule
@@ -88,6 +89,18 @@ class Pacer:
             due_ns = self._next_due_ns + place * self.period_ns
             found.setdefault((mark.block, mark.latent), Waiting(mark.block, due_ns, False, mark.latent))
         return list(found.values())
+
+    def situation(self, now_ns: int) -> dict[str, Any] | None:
+        """What an event that comes now finds before it, for the trace; None before the first frame."""
+        if self.shown is None or self._next_due_ns is None:
+            return None
+        counts = {(self.shown.block, self.shown.latent): 0}
+        for mark in self._queue:
+            counts[mark.block, mark.latent] = counts.get((mark.block, mark.latent), 0) + 1
+        frames = [[block, latent, count] for (block, latent), count in counts.items()]
+        newest = (self._queue[-1] if self._queue else self.shown).number
+        times = {"last_ns": self._last_ns, "due_ns": self._next_due_ns, "period_ns": self.period_ns}
+        return {"t_ns": now_ns, "frames": frames, "newest": newest, **times, "left_ns": self.leap.left_ns(now_ns)}
 
     def after(self, kept: Kept | None) -> tuple[int, int] | None:
         """(when the first frame that is not kept is due, how many frames are due before it); None: all are kept."""
@@ -185,6 +198,8 @@ class Pacer:
         awaited = self.leap.block
         if awaited is None or not self._queue or self._next_due_ns is None or self._missed_ns is not None:
             return 0
+        if self._queue[-1].block >= awaited:  # sooner than at the latest: no frame has to last for it any more
+            self.leap.begin(awaited, now_ns)
         rest_ns = sum(mark.block < awaited for mark in self._queue) * self.period_ns
         early_ns = self.leap.early_ns(self._queue[0].block, self._last_ns, self._next_due_ns, rest_ns, now_ns)
         self._next_due_ns -= early_ns

@@ -125,7 +125,8 @@ class Playback:
         if needs and self._worst:
             self._work_ns = _work_ns(self._worst, taken.recaches or any(needs)) + self._worst.unseen_ns + TICK_NS
             is_next = taken.block == self._newest + 1  # else another block is in flight, and comes before it
-            self.pacer.leap.begin(taken.block, taken.t_ns + self._work_ns if is_next else None)
+            ready_ns = taken.t_ns - taken.spent_ns + self._work_ns
+            self.pacer.leap.begin(taken.block, ready_ns if is_next else None)
 
     def stop_leaping(self) -> None:
         """What the leap was begun for may come later than it was said, or never."""

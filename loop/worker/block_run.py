@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loop.link.message import BlockDone, BlockMade, Facts, Lost, Taken, Trouble
+from loop.link.message import BlockDone, BlockMade, Facts, Lost, PassEnd, Run, Taken, Trouble
 from loop.timing.brake import BlockTimes
 from loop.timing.switch import PLAIN, WHOLE, fits
 from loop.worker.inbox import submitted
@@ -56,14 +57,20 @@ class BlockRun:
         self._index = parts.session.index
         now_ns = parts.clock.now_ns()
         self._times = _Times(now_ns, now_ns)
+        self._passes: list[PassEnd] = []
         self._block: Block | None = None
         self._taken: list[Numbered] = []
         self._brake, self._steps = parts.brake, 0
 
-    def run(self, abandoned: int) -> bool:
+    @property
+    def so_far(self) -> Run:
+        """When the block was begun, and its passes so far."""
+        return Run(self._times.begun, tuple(self._passes))
+
+    def run(self, given_up: Sequence[Run] = ()) -> bool:
         """Make the block and show it before its clean pass; whether it was made and not abandoned.
 
-        abandoned: how many blocks were abandoned in its place before.
+        given_up: the runs at this block that were abandoned before.
         """
         passes = self._session.begin(self._take_events())
         conditions: Conditions | None = None
@@ -82,7 +89,7 @@ class BlockRun:
         if self._block is None:
             self._ahead.put_back(self._taken)
             return False
-        self._report(self._block, abandoned)
+        self._report(self._block, tuple(given_up))
         if not self._ahead.has_words:
             self._inbox.advance_transition()
         return True
@@ -124,7 +131,9 @@ class BlockRun:
         if not dials:
             return None
         self._taken += applied
-        self._link.send(Taken(self._index, submitted(applied), replaced, self._clock.now_ns()))
+        now_ns = self._clock.now_ns()
+        spent_ns = now_ns - (self._times.recached or self._times.begun) - self._times.ahead
+        self._link.send(Taken(self._index, submitted(applied), replaced, now_ns, spent_ns=spent_ns))
         return self._session.turn(dials)
 
     def _follow(self, done: Pass, conditions: Conditions) -> None:
@@ -152,6 +161,7 @@ class BlockRun:
         """Read the pipe, and note how long it was not read; a recache is noted by itself."""
         if not isinstance(done, Recached):
             self._costs.note_pass(self._clock.now_ns() - self._times.last_read)
+        self._passes.append((type(done).__name__.lower(), self._clock.now_ns()))
         self._inbox.receive()
 
     def _is_worth_abandoning(self) -> bool:
@@ -203,7 +213,7 @@ class BlockRun:
         took_ns = times.shown - (times.recached or times.begun) - times.ahead_shown
         self._link.send(BlockMade(block, conditions, self._inbox.epoch, took_ns))
 
-    def _report(self, block: Block, abandoned: int) -> None:
+    def _report(self, block: Block, given_up: tuple[Run, ...]) -> None:
         """Note what the block cost, and tell the window's process."""
         times, ended_ns = self._times, self._clock.now_ns()
         if times.recache:
@@ -214,8 +224,9 @@ class BlockRun:
             self._brake.note(times.of_block(self._steps, ended_ns))
         worst = self._costs.worst
         assert worst is not None, "a block was just noted"
-        facts = Facts(block.index, block.start, block.cut, block.seen, block.dials, abandoned)
-        self._link.send(BlockDone(facts, times.begun, ended_ns, times.recache + times.ahead, worst))
+        facts = Facts(block.index, block.start, block.cut, block.seen, block.dials, len(given_up))
+        recache_ns, passes = times.recache + times.ahead, tuple(self._passes)
+        self._link.send(BlockDone(facts, times.begun, ended_ns, recache_ns, worst, passes, given_up))
 
     def _stamp(self, stage: str, t_ns: int) -> None:
         self._link.stamp(stage, t_ns, submitted(self._taken))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from loop.link.message import Start
+from loop.link.message import Run, Start
 from loop.link.ring import FrameRing
 from loop.timing.brake import Brake
 from loop.timing.clock import Clock
@@ -55,10 +55,13 @@ class Stream:
 
     def run(self) -> Start | None:
         """Make blocks until told to close; no other session follows."""
-        abandoned = 0
+        given_up: list[Run] = []  # the runs at the next block that were abandoned
         while self._wait_for_boundary():
-            is_made = BlockRun(self._parts, self._ahead).run(abandoned)
-            abandoned = 0 if is_made else abandoned + 1
+            block = BlockRun(self._parts, self._ahead)
+            if block.run(given_up):
+                given_up.clear()
+            else:
+                given_up.append(block.so_far)
         self._parts.output.close()
         return None
 

@@ -51,13 +51,14 @@ def test_only_a_prompt_needs_a_recache_and_the_display_no_model():
 
 def test_every_kind_of_event_is_injected_with_other_words_each_time():
     idle = recorded(*flips(60))
-    idle.header.update(dials={"zoom": [-1.0, 1.0], "pan": [0.0, 2.0]})
+    idle.header.update(dials={"zoom": [-1.0, 1.0], "pan": [0.0, 2.0], "steps": [1, 8], "grip": [0.0, 1.0]})
     show = latency_shows._live_show(parse_command_line(["latency", "--trials", "40", "--world", "probe"]), idle, BOUND)
     words = [entry.get("prompt", entry.get("scene")) for entry in show.script if "dial" not in entry]
     assert [sum(kind in entry for entry in show.script) for kind in ("prompt", "scene", "dial")] == [40, 40, 80]
     assert all(before != after for before, after in pairwise(words))
     turned = {(entry["dial"], entry["value"]) for entry in show.script if "dial" in entry}
     assert {("zoom", -1.0), ("zoom", 1.0), ("pan", 0.0), ("pan", 2.0)} < turned
+    assert not {name for name, _ in turned} & {"steps", "grip"}, "these change what a block costs"
 
 
 def test_without_a_switch_on_the_screen_there_is_no_bound():

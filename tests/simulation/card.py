@@ -165,7 +165,7 @@ class CardWorld:
         self._completes = completes
         self._world = ProbeWorld(options, None, spend)
         self._spend, self._start_ms = spend, start_ms
-        self.info = replace(self._world.info, picture=PICTURE, dials=DIALS)
+        self.info = replace(self._world.info, picture=PICTURE, dials=DIALS, late_steps=LATE_STEPS)
         self.decoder = CardDecoder()
         self._story, self._now_ns = story, now_ns
 

@@ -41,6 +41,14 @@ def shown_by_tick(pacer, ticks, first=1):
     return [(number, tick.frame.number) for number, tick in ticked if tick.frame]
 
 
+def test_once_the_awaited_block_is_there_no_frame_before_it_is_held_for_what_its_work_might_have_taken():
+    pacer = playing(frames_of(0))
+    pacer.leap.begin(1, ready_ns=10 * PERIOD)
+    assert shown_by_tick(pacer, 2) == [], "the five that are left would not last so long if they came early"
+    pacer.add(frames_of(1)[0])
+    assert shown_by_tick(pacer, 8, first=2) == [(2 + place, 1 + place) for place in range(6)]
+
+
 def test_what_is_left_of_a_block_is_shown_one_frame_a_tick():
     pacer = playing(frames_of(0))
     pacer.leap.begin(1, ready_ns=0)
@@ -141,6 +149,20 @@ def test_an_event_leaps_once_it_is_taken_for_a_block():
     assert playing.pacer.tick(TICK_NS).frame is None
     playing.taken(Taken(1, (7,), (), TICK_NS))
     assert playing.pacer.tick(2 * TICK_NS).frame.number == 1
+
+
+def test_a_dial_that_enters_a_block_in_flight_is_reckoned_from_when_that_block_was_begun():
+    shown = {}
+    for name, taken in (
+        ("at its begin", Taken(1, (7,), (), 0)),
+        ("in flight", Taken(1, (7,), (), 150 * MS, spent_ns=150 * MS)),
+        ("at a later begin", Taken(1, (7,), (), 150 * MS)),
+    ):
+        playing = playback(replace(COST, first_frame_ns=190 * MS))
+        playing.leaps(Change(7, False, False), None, MS, is_asked=True)
+        playing.taken(taken)
+        shown[name] = shown_by_tick(playing.pacer, 12)
+    assert shown["at its begin"] == shown["in flight"] != shown["at a later begin"]
 
 
 def test_an_event_that_was_replaced_before_it_was_taken_leaps_nowhere():

@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from loop.measure.latency.passing import passing
 from loop.measure.latency.shows import LatencyMeasurement
 from loop.measure.report import Spread
 from loop.measure.trace.analysis import TOTAL, times_by_stage
@@ -74,6 +75,8 @@ def _section(kind: str, measured: LatencyMeasurement) -> str:
     p50, at_once = Spread.of(times[TOTAL]).p50, measured.bound.at_once(kind)
     summary = f"{len(times[TOTAL])} of {len(events)} reached the screen; the median is {p50 / bound:.2f} of the bound"
     more = f"and {p50 / at_once:.2f} of that of an engine that begins at once ({at_once:.1f} ms)"
+    if found := passing(measured.live, kind, measured.bound):
+        more += f", and {found.ratio:.2f} of the bound with the frames that pass ({found.bound:.1f} ms)"
     charts = _totals_chart(times[TOTAL], bound) + _stages_chart(times)
     return f"<h2>{_text(kind)}</h2><p>{summary} of whole blocks ({bound:.1f} ms), {more}.</p>{charts}{_table(times)}"
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from loop.measure.latency.page import check_plotting, write_latency_page
+from loop.measure.latency.passing import Passing, passing
 from loop.measure.latency.shows import LatencyMeasurement, events_by_kind, measure_latency
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
 from loop.measure.shows import trial
+from loop.measure.shows.bound import Bound
 from loop.measure.trace.analysis import TOTAL, Smoothness, smoothness, times_by_stage
 from loop.measure.trace.estimate import bootstrap_difference
 from loop.measure.trace.recording import Recording, TracedEvent
@@ -52,11 +54,25 @@ def _print_bounds(kind: str, p50: float, measured: LatencyMeasurement) -> None:
     bound = measured.bound
     for name, value in (("bound of whole blocks", bound.of(kind)), ("bound, begun at once", bound.at_once(kind))):
         print(f"{name:<28}{'':>6}{value:>10.2f}   the median is {p50 / value:.2f} of it")
+    _print_passing("bound, frames passing", passing(measured.live, kind, bound))
     if others := _totals(measured.against, kind):
         spread = Spread.of(others)
         less = bootstrap_difference(_totals(measured.live, kind), others, np.random.default_rng(0))
         row = f"{'against':<28}{spread.n:>6}{spread.p50:>10.2f}{spread.p95:>10.2f}"
         print(f"{row}   the medians differ by {less:.1f} (95 %)")
+        _print_passing("its bound, frames passing", passing(measured.against, kind, bound))
+
+
+def _print_passing(name: str, found: Passing | None) -> None:
+    """Print the bound with the frames that pass, how the shows met it, and what of the rest a leap may not gain."""
+    if found is None:
+        return
+    print(f"{name:<28}{found.n:>6}{found.bound:>10.2f}   the median is {found.ratio:.2f} of it")
+    parts = f"{found.frames:g} frames pass and {found.work:.1f} ms are work, in the median"
+    excess = f"{found.excess:.1f} ms above it in the mean, {found.limits:.1f} of them by the limits of a leap"
+    print(f"{'':<28}{'':>6}{'':>10}   {parts}; {excess}")
+    if found.sooner:
+        print(f"{'':<28}{'':>6}{'':>10}   {found.sooner} came sooner: the costs were measured too high")
 
 
 def _totals(shows: Sequence[Recording], kind: str) -> list[float]:
@@ -93,6 +109,7 @@ def latency_figures(measured: LatencyMeasurement) -> dict[str, Any]:
         figures["against"] = {
             "picture": asdict(_picture(measured.against)),
             **{kind: Spread.of(_totals(measured.against, kind)) for kind in events_by_kind(measured.against)},
+            "frames passing": {kind: _passing_figures(measured.against, kind, measured.bound) for kind in kinds},
         }
     return figures
 
@@ -102,4 +119,10 @@ def _kind_figures(kind: str, events: list[TracedEvent], measured: LatencyMeasure
     bound, at_once = measured.bound.of(kind), measured.bound.at_once(kind)
     p50 = spreads[TOTAL].p50 if spreads else None
     ratios = {"median over bound": p50 and p50 / bound, "median over bound at once": p50 and p50 / at_once}
-    return {"injected": len(events), "stages": spreads, "bound": bound, "bound at once": at_once, **ratios}
+    frames = {"frames passing": _passing_figures(measured.live, kind, measured.bound)}
+    return {"injected": len(events), "stages": spreads, "bound": bound, "bound at once": at_once, **frames, **ratios}
+
+
+def _passing_figures(shows: Sequence[Recording], kind: str, bound: Bound) -> dict[str, float] | None:
+    found = passing(shows, kind, bound)
+    return asdict(found) if found else None

@@ -85,7 +85,7 @@ def _bare_show(options: Namespace, idle: Recording) -> Show:
 def _live_show(options: Namespace, idle: Recording, bound: Bound, segment: int = 0) -> Show:
     """`options.trials` events of each kind in random order, so far apart that they do not influence each other."""
     chance = random.Random(1000 * trial.seed_of(options) + segment + 1)
-    dials = idle.header["dials"]
+    dials = trial.model_dials(idle)
     kinds = [kind for kind in EVENT_KINDS if kind != "dial" or dials] * options.trials
     chance.shuffle(kinds)
     drained_s = drain_s(idle, bound, options.reserve)

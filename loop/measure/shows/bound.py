@@ -21,6 +21,7 @@ class Bound:
     """The costs, in ms, that make up the median latency of an engine that waits for nothing else.
 
     pass_rest: what is expected to be left of a pass that the model is at when an event comes; 0 while it rests.
+    longest_pass: of a block. all_frames: from a block's begin to its last frame. clean: from then to its end.
     """
 
     half_block: float
@@ -29,6 +30,9 @@ class Bound:
     first_decode: float
     tick: float = TICK_MS
     pass_rest: float = 0.0
+    longest_pass: float = 0.0
+    all_frames: float = 0.0
+    clean: float = 0.0
 
     def of(self, kind: str) -> float:
         """The bound of an engine of whole blocks: half a block to wait for the next boundary, and the work."""
@@ -77,7 +81,14 @@ def bound_of(idle: Recording) -> Bound:
     if "recached" not in times:
         raise ChildProcessError("no prompt of the idle run reached the screen: the world is too slow")
     recache, block, decode = (median(times[stage]) for stage in ("recached", "denoised", "decoded"))
-    return Bound(block_play_s(idle) * 500, recache, block, decode, pass_rest=_pass_rest_ms(idle))
+    whole = {name: of(idle) for name, of in (("pass_rest", _pass_rest_ms), ("longest_pass", _longest_pass_ms))}
+    parts = dict(zip(("all_frames", "clean"), _block_parts_ms(idle), strict=True))
+    return Bound(block_play_s(idle) * 500, recache, block, decode, **whole, **parts)
+
+
+def _longest_pass_ms(idle: Recording) -> float:
+    """The longest pass that was planned for, in the median; 0 where the trace says nothing of passes."""
+    return float(median([line["pass_ns"] for line in idle.blocks if "pass_ns" in line] or [0]) / MS)
 
 
 def _pass_rest_ms(idle: Recording) -> float:
@@ -87,4 +98,13 @@ def _pass_rest_ms(idle: Recording) -> float:
         return 0.0
     busy_ns = sum(line["t_end_ns"] - line["t_begin_ns"] for line in blocks)
     share = min(1.0, busy_ns / (blocks[-1]["t_end_ns"] - blocks[0]["t_begin_ns"]))
-    return float(share * median(line["pass_ns"] for line in blocks) / 2 / MS)
+    return share * _longest_pass_ms(idle) / 2
+
+
+def _block_parts_ms(idle: Recording) -> tuple[float, float]:
+    """From a block's begin to its last frame, and from then to its end, in the median of blocks without a recache."""
+    lines = [dict(line["passes"]) for line in idle.blocks if "passes" in line and not line["recache_ns"]]
+    ends = [(passes["made"], passes["clean"]) for passes in lines if "clean" in passes]
+    if not ends:
+        return 0.0, 0.0
+    return median(made for made, _ in ends), median(clean - made for made, clean in ends)

@@ -20,6 +20,7 @@ from typing import Any
 from loop.cli.method_options import WORLD_METHODS
 from loop.cli.world_options import world_options
 from loop.measure.trace.recording import Recording, TraceError, read_recording
+from world.info import SESSION_DIALS
 
 log = logging.getLogger(__name__)
 WARM_S = 1.5  # not judged: the processes are cold, and no cost has been measured yet to plan with
@@ -175,6 +176,14 @@ def _wait_for_end(process: subprocess.Popen[str], limit_s: float, watch: Watch |
                 raise ShowFailed(f"the show did not end within {limit_s:.0f} s") from None
             if watch:
                 watch(process.pid)
+
+
+def model_dials(recording: Recording) -> dict[str, list[float]]:
+    """The limits of the dials that are inputs of the model.
+
+    Those that say how it is used, such as its denoising steps, would change what all that is measured after them costs.
+    """
+    return {name: limits for name, limits in recording.header["dials"].items() if name not in SESSION_DIALS}
 
 
 def play_arguments(options: Namespace, *more: object) -> tuple[str, ...]:

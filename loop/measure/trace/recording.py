@@ -51,7 +51,10 @@ class TracedEvent:
 
 @dataclass(frozen=True)
 class Recording:
-    """A trace in parts: its header, and its flips, events, blocks, faults and cuts in the order they were written."""
+    """A trace in parts: its header, and its flips, events, blocks, faults and cuts in the order they were written.
+
+    situations: what each event found before it, by the event's number.
+    """
 
     header: TraceLine
     flips: list[TraceLine] = field(default_factory=list)
@@ -59,6 +62,7 @@ class Recording:
     blocks: list[TraceLine] = field(default_factory=list)
     faults: list[TraceLine] = field(default_factory=list)
     cuts: list[TraceLine] = field(default_factory=list)
+    situations: dict[int, TraceLine] = field(default_factory=dict)
 
     def cut_frames(self, block: int) -> int:
         """How many pixel frames of a block were not shown because it was cut."""
@@ -86,6 +90,7 @@ class Recording:
             [line for line in self.blocks if line["t_begin_ns"] >= from_ns],
             [line for line in self.faults if line["t_ns"] >= from_ns],
             self.cuts,
+            self.situations,
         )
 
 
@@ -104,7 +109,8 @@ def parse_recording(lines: Sequence[str], name: str = "trace") -> Recording:
         raise TraceError(f"{name}: no header line; expected a file that `neverblink --trace` wrote")
     header = kinds["header"][0]
     events = _join_stages(kinds["event"], kinds["stage"], header.get("display_dials", ()))
-    return Recording(header, kinds["flip"], events, kinds["block"], kinds["fault"], kinds["cut"])
+    situations = {line["id"]: line for line in kinds["situation"]}
+    return Recording(header, kinds["flip"], events, kinds["block"], kinds["fault"], kinds["cut"], situations)
 
 
 def _parse_line(text: str, place: str, is_last: bool) -> TraceLine | None:
