@@ -325,7 +325,7 @@ class SwitchState:
         if self._back.matches(boundary, self._seen):
             is_missing = self._back.end != self.end
             if is_missing:
-                self._back = replace(self._with_average(self._back, self.end, newest), end=self.end)
+                self._back = replace(self._with_average(self._back, self.end), end=self.end)
             return [Append(words, newest, to_back=True)] if is_missing else []
         return []
 
@@ -339,13 +339,14 @@ class SwitchState:
         self._front = replace(self._front, end=self.end)
         return [Append(words, self._parent)] if is_missing and words is not None else []
 
-    def _with_average(self, bank: BankState, end: int, block: int | None = None) -> BankState:
-        """`bank` after block number `block`, or the one in flight, which ends at latent frame `end`, was written to it.
+    def _with_average(self, bank: BankState, end: int) -> BankState:
+        """`bank` after a block that ends at latent frame `end` was written to it, for block number `index`.
 
-        A sink that is an average is another one after each block that pushed frames out of the window.
+        A sink that is an average is another one after each block that pushed frames out of the window. Written again to
+        a bank that was made beside it, under other words, it is the sink of the block that is made with that bank.
         """
         is_changed = self._rules.averages_sink and end > self._rules.window
-        return replace(bank, sink_since=self.index if block is None else block) if is_changed else bank
+        return replace(bank, sink_since=self.index) if is_changed else bank
 
     def _recache(self, boundary: Boundary, end: int | None = None) -> Recache:
         """Let the back bank be filled for the next block, from what comes before latent frame `end`."""

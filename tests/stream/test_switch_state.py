@@ -353,6 +353,19 @@ def test_a_sink_that_came_with_a_taken_back_block_is_made_anew_and_the_log_says_
     assert state.made(2).events == (Prompt("b"), Rebuild())
 
 
+def test_an_averaged_sink_of_a_block_that_was_given_up_is_made_anew():
+    """The bank that it was to be made with holds the block before it under other words."""
+    state = SwitchState(RULES["averaged sink"][0], {}, FIRST)
+    for _ in range(6):
+        step(state)
+    state.begin([])
+    state.ahead([Prompt("b")])
+    state.made(2), state.after_block()
+    assert state.begin([]) == [Swap()]
+    assert state.begin([Prompt("c")]) == [Recache("c", end=14, frames=6, renew=True), Swap()]
+    assert state.made(2).events == (Prompt("b"), Prompt("c"), Rebuild())
+
+
 def test_a_block_that_is_cut_is_continued_where_it_was_cut():
     state = started(5)
     state.take_back(4, latents=1)
