@@ -65,7 +65,12 @@ class Scene:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """Rebuild the cache from the latents of the window, under the words in force."""
+    """Rebuild the cache from the latents of the window, under the words in force.
+
+    keeps_averages: a cache that averages what leaves the window goes on from its averages after the block before.
+    """
+
+    keeps_averages: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,8 @@ def to_json(event: Event) -> dict[str, Any]:
         return {"type": kind, "parts": [list(part) for part in event.mix.parts]}
     if isinstance(event, Recall):
         return {"type": kind, "blocks": [block.index for block in event.blocks], "text": event.text}
+    if isinstance(event, Rebuild) and not event.keeps_averages:
+        return {"type": kind}
     if isinstance(event, Dial) and not event.step:
         return {"type": kind, "name": event.name, "value": event.value}
     return {"type": kind, **asdict(event)}
