@@ -14,6 +14,7 @@ from loop.archive.opening import open_log, reopen_log
 from loop.archive.reading import read_session
 from loop.archive.record import SessionError
 from loop.archive.saved import SavedSession
+from loop.archive.segment import LatentsLostError
 from loop.archive.state_folder import MOST_OF_ONE, make_room, new_session_folder, session_folders
 from loop.archive.writer import SessionWriter
 from loop.cli.session_options import default_sessions_folder
@@ -82,6 +83,10 @@ def going_on_from(options: Namespace, saved: SavedSession, at: int) -> GoingOn |
     made, record = blocks_to_go_on(saved, at), saved.blocks[at]
     if not made:
         raise SessionError(f"block {at} of {saved.folder} cannot be gone on from: its latents are lost")
+    try:
+        saved.averages(at)
+    except LatentsLostError as error:
+        log.warning("%s: %s: they begin anew", saved.folder, error)
     if options.at:
         words, dials = words_at(saved, record), dials_at(saved, record)
     else:

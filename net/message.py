@@ -202,8 +202,12 @@ OF_HOSTS: tuple[type[Message], ...] = (
 
 
 def to_map(message: Message) -> dict[str, Any]:
-    """The message as it goes on the wire."""
-    named = {described.name: getattr(message, described.name) for described in fields(message)}  # type: ignore[arg-type]
+    """The message as it goes on the wire, without fields that have their default: older peers may not know them."""
+    named = {
+        described.name: value
+        for described in fields(message)  # type: ignore[arg-type]
+        if (value := getattr(message, described.name)) != described.default
+    }
     return {"kind": _NAMES[type(message)], **named}
 
 

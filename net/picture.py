@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from net.schema import (
     Message,
+    NetError,
     checked,
     event,
     flag,
@@ -21,6 +23,7 @@ from net.schema import (
 
 DTYPES = {"float16": 2, "float32": 4}
 MAX_PAYLOAD = 64 * 2**20
+MAX_AVERAGES = 64 * 2**10  # those of a larger model are not sent: they are as large as its latents
 MAX_VOCABULARY, MAX_SILENT = 12_000, 2_000  # characters
 
 _time = whole(-(2**63), 2**63 - 1)
@@ -29,6 +32,14 @@ _place = whole(-1, 2**53)
 _words = event("prompt", "blend")
 _any_event = event("prompt", "blend", "dial", "scene", "rebuild", "recall", "rewind")
 _side = whole(1, 16_384)
+
+
+def _averages(value: Any) -> tuple[int, ...]:
+    """The shape of averages that are small enough to travel with their block; empty for none."""
+    shape = listing(whole(1, 65_536), 6)(value)
+    if shape and 4 * math.prod(shape) > MAX_AVERAGES:
+        raise NetError(f"averages of {4 * math.prod(shape):,} bytes: {MAX_AVERAGES:,} are the most")
+    return shape
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,8 @@ class WorldState(Message):
 class Latents(Message):
     """One block; its latents are the payload, C order, little endian. Fields as in world.block.Block.
 
-    words, seed, dials: what it was made under. digest: SHA-256 of the payload, in hex.
+    words, seed, dials: what it was made under. digest: SHA-256 of the latents, in hex. averages: the shape of those
+    after it, float32, whose bytes follow the latents; empty where it has none.
     """
 
     index: int = checked(_count)
@@ -81,14 +93,17 @@ class Latents(Message):
     dials: dict[str, float] = checked(numbers_by_name)
     words: dict[str, Any] = checked(_words)
     seed: int = checked(whole(0, 2**64 - 1))
+    averages: tuple[int, ...] = checked(_averages, ())
+
+    @property
+    def latents_bytes(self) -> int:
+        """What shape and dtype say of the latents' size."""
+        return DTYPES[self.dtype] * math.prod(self.shape)
 
     @property
     def size_bytes(self) -> int:
-        """What shape and dtype say of the payload's size."""
-        size = DTYPES[self.dtype]
-        for side in self.shape:
-            size *= side
-        return size
+        """What is said of the payload's size."""
+        return self.latents_bytes + (4 * math.prod(self.averages) if self.averages else 0)
 
 
 @dataclass(frozen=True)

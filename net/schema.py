@@ -218,5 +218,6 @@ _EVENT_FIELDS: dict[str, Check] = {
     "seed": optional(whole(0, 2**63 - 1)),
     "block": whole(0, 2**53),
     "blocks": listing(whole(0, 2**53), 256),
+    "keeps_averages": flag,
     "parts": listing(_part, MAX_PARTS),
 }

@@ -18,6 +18,8 @@ from world.info import WorldInfo
 from world.past_block import PastBlock
 from world.prompt_mix import Words
 
+AVERAGES_BYTES = 64 << 10  # larger averages do not travel with their block: Wan 1.3B's are 720 KiB, its latents 585
+
 
 @dataclass(frozen=True)
 class Block:
@@ -32,6 +34,9 @@ class Block:
     cut, seen: set where this block was the first made under new state: the first block that was not re-encoded, and the
         first one made under the new words (both None otherwise).
     dials: the world dials it was made under; a rebuild needs them beside the latents.
+    averages: where a cache averages what leaves its window, those after this block, so that another process can go on
+        from them: float32 [2, layers, B, 2, heads, head_dim], keys and values. None where nothing has left the window
+        yet, and where they would take more than AVERAGES_BYTES.
     """
 
     index: int
@@ -42,16 +47,23 @@ class Block:
     cut: int | None = None
     seen: int | None = None
     dials: dict[str, float] = field(default_factory=dict)
+    averages: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
         """SHA-256 of the latents, in hex: two runs agree on a block when they agree on this."""
         return hashlib.sha256(np.ascontiguousarray(self.latents).tobytes()).hexdigest()
 
+    @property
+    def size_bytes(self) -> int:
+        """Of its arrays."""
+        return self.latents.nbytes + (0 if self.averages is None else self.averages.nbytes)
+
     def until(self, end: int) -> Block:
         """The block with only its latents before latent frame `end`, which lies behind its first one."""
         frames = end - self.start
-        return self if frames >= self.latents.shape[1] else replace(self, latents=self.latents[:, :frames])
+        is_whole = frames >= self.latents.shape[1]
+        return self if is_whole else replace(self, latents=self.latents[:, :frames], averages=None)
 
     @property
     def past(self) -> PastBlock:

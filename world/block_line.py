@@ -16,7 +16,8 @@ class MadeBlock:
     """A block that was made; fields as in world.block.Block.
 
     end: the latent frame after it, or after what is left of it where it was cut. boundary: what it was made under; None
-    where nobody told which words a resumed stream made it under.
+    where nobody told which words a resumed stream made it under. has_averages: those after it are known, where a cache
+    averages what leaves its window.
     """
 
     index: int
@@ -27,6 +28,7 @@ class MadeBlock:
     boundary: Boundary | None
     cut: int | None = None
     seen: int | None = None
+    has_averages: bool = True
 
     @property
     def frames(self) -> int:

@@ -19,6 +19,7 @@ class Boundary:
 
     scene: the cache is emptied; switch: it is made anew under other words; renew: it is made anew with its sink,
     which comes from the `recalled` blocks where there are any. grip: how much of the window it is made anew from.
+    keeps_averages: where it is made anew with its sink, the averages beside that one are kept.
     earlier: for each dial that comes between denoising steps, how many steps are made without it, and under what;
     `conditions` are those of the last step and of the cache.
     """
@@ -30,6 +31,7 @@ class Boundary:
     recalled: tuple[PastBlock, ...] = ()
     grip: float = 1.0
     earlier: tuple[tuple[int, Conditions], ...] = ()
+    keeps_averages: bool = False
 
     @property
     def is_cut(self) -> bool:
@@ -50,6 +52,7 @@ def apply_events(
     """
     after, scene, renew, recalled = conditions, False, False, tuple[PastBlock, ...]()
     earlier: list[tuple[int, Conditions]] = []
+    keeps_averages = True
     for event in events:
         if isinstance(event, Prompt):
             after = replace(after, words=event.text)
@@ -63,9 +66,9 @@ def apply_events(
                 earlier.append((event.step, after))
             after = replace(after, dials={**after.dials, event.name: ranges[event.name].clamped(event.value)})
         elif isinstance(event, Rebuild):
-            renew = not scene
+            renew, keeps_averages = not scene, keeps_averages and event.keeps_averages
         elif isinstance(event, Recall):
-            after, renew = replace(after, words=event.text), not scene
+            after, renew, keeps_averages = replace(after, words=event.text), not scene, False
             recalled = () if scene else event.blocks
         elif isinstance(event, Rewind):
             raise ValueError(f"rewind to block {event.block}: resume from a snapshot of that block instead")
@@ -77,7 +80,8 @@ def apply_events(
     elif scene or renew or index >= after.pressed_until:
         after = replace(after, left=None, pressed_until=0)
     earlier = [(step, replace(c, left=after.left, pressed_until=after.pressed_until)) for step, c in earlier]
-    return Boundary(after, scene, is_switch, renew or grip < 1, recalled, grip, tuple(earlier))
+    keeps_averages = renew and keeps_averages and grip >= 1
+    return Boundary(after, scene, is_switch, renew or grip < 1, recalled, grip, tuple(earlier), keeps_averages)
 
 
 def _pressed(before: Conditions, after: Conditions, index: int, press: float) -> Conditions:

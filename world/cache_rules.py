@@ -13,9 +13,9 @@ class CacheRules:
     sink: the first frames, which are never evicted. size: room in the buffer. keep_sink: a recache leaves the sink as
     it was first written, once the window is full. clean_pass: a finished block is written to the cache once more,
     without noise; else it stays there as its last denoising pass wrote it. averages_sink: frames that leave the window
-    go into a running average in the sink, or into averages beside it, which share its fate. flush: new words keep the
-    sink and a few newest frames in the cache as they are, and forget the others; only a Rebuild makes a cache of
-    latents. carried: of how many frames those that new words keep are a multiple.
+    go into a running average in the sink. flush: new words keep the sink and a few newest frames in the cache as they
+    are, and forget the others; only a Rebuild makes a cache of latents. carried: of how many frames those that new
+    words keep are a multiple. averages_window: frames that leave the window go into averages beside the sink.
     """
 
     window: int
@@ -26,11 +26,12 @@ class CacheRules:
     averages_sink: bool = False
     flush: bool = False
     carried: int = 1
+    averages_window: bool = False
 
     @property
     def is_endless(self) -> bool:
         """Whether a cache depends on all that was since its sink was made, and not on a window of it alone."""
-        return self.averages_sink or self.flush
+        return self.averages_sink or self.averages_window or self.flush
 
     @property
     def cut_from(self) -> int | None:

@@ -8,6 +8,8 @@ from world.block import Conditions
 from world.past_block import PastBlock
 from world.prompt_mix import Words
 
+FRONT = -1  # in place of a block's number
+
 
 @dataclass(frozen=True)
 class Clear:
@@ -21,6 +23,8 @@ class Recache:
     renew: the first of them become the sink; otherwise the sink is copied from the front bank. recalled: the newest
     frames of these blocks take the place of the first ones. Where `end` is 0 there is nothing to encode: empty the back
     bank. is_short: it then holds these frames and no room for older ones, as if the stream had begun with them.
+    averages: the block whose averages of what has left the window are gone on from, or FRONT for those of the front
+    bank; None: they begin anew.
     """
 
     words: Words
@@ -29,6 +33,7 @@ class Recache:
     renew: bool
     recalled: tuple[PastBlock, ...] = ()
     is_short: bool = False
+    averages: int | None = None
 
 
 @dataclass(frozen=True)

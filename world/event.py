@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from world.info import MOST_STEPS
@@ -73,7 +73,12 @@ class Scene:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """Rebuild the cache from the latents of the window, under the words in force."""
+    """Rebuild the cache from the latents of the window, under the words in force.
+
+    keeps_averages: a cache that averages what leaves the window goes on from its averages after the block before.
+    """
+
+    keeps_averages: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,8 @@ _KINDS: dict[str, type] = {
     "recall": Recall,
     "rewind": Rewind,
 }
+
+_LEFT_OUT = ("step", "said", "keeps_averages")  # where they say nothing, so that older versions read the event
 
 
 def words_of(event: Event) -> Words | None:
@@ -180,13 +187,9 @@ def to_json(event: Event) -> dict[str, Any]:
     kind = next(name for name, cls in _KINDS.items() if isinstance(event, cls))
     if isinstance(event, Blend):
         return {"type": kind, "parts": [list(part) for part in event.mix.parts]}
-    if isinstance(event, Dial) and not event.step:
-        return {"type": kind, "name": event.name, "value": event.value}
-    fields = asdict(event)
+    fields = {name: value for name, value in vars(event).items() if value or name not in _LEFT_OUT}
     if isinstance(event, Recall):
         fields["blocks"] = [block.index for block in event.blocks]
-    if not fields.get("said", True):
-        del fields["said"]
     return {"type": kind, **fields}
 
 

@@ -11,6 +11,14 @@ from world.info import MOST_STEPS, WorldError
 SPEEDS = ("exact", "fast", "fp8", "int8")
 # what the sink keeps of itself; or what a long and a short average beside it do; None: the world's own rule
 SinkAverages = float | tuple[float, float] | None
+# rules that a world is opened with, as every command explains them
+RULE_HELP = {
+    "sink": "latent frames that stay in the window for good, and that recalls fill (Deep Forcing's rule, untrained)",
+    "steps": "denoising steps of a block, 1 to 8: fewer are faster and coarser (as many as the model was made for)",
+    "carry": "latent frames of the window that survive new words; 0: a hard cut (Infinity-RoPE's flush, untrained, and "
+    "the frames encoded under the new words; all)",
+    "press": "how strongly new words are pressed on for four blocks, 0 to 4, at twice the passes (the world's own)",
+}
 # where a folder's prompts are encoded: on the GPU with the encoder's weights there, on the GPU with weights that stay
 # in host memory and are copied for each prompt, or on the CPU
 TEXT_DEVICES = ("cuda", "offload", "cpu")

@@ -15,7 +15,7 @@ from world.block import Block, Conditions, Snapshot
 from world.block_line import BlockLine, MadeBlock
 from world.boundary import Boundary, apply_events, in_range
 from world.cache_rules import CacheRules
-from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
+from world.cache_work import FRONT, Append, Clear, Flush, Recache, Remake, Swap, Work
 from world.event import Dial, Event, Rebuild, Recall, at_boundary, without_latents
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
@@ -31,7 +31,7 @@ class BankState:
 
     sink_since: the first block that was made with this sink. recalled: what the last recache made the sink of.
     cut: the first block that the last recache did not encode, until a block is made with its result. grip: how much of
-    the window the last recache encoded.
+    the window the last recache encoded. keeps_averages: as in the boundary that it was made for.
     """
 
     words: Words | None
@@ -40,10 +40,12 @@ class BankState:
     cut: int | None = None
     recalled: tuple[PastBlock, ...] = ()
     grip: float = 1.0
+    keeps_averages: bool = False
 
     def matches(self, boundary: Boundary, seen: int) -> bool:
         """Whether block number `seen`, after `boundary`, can be made with this bank once no clean pass is missing."""
         has_sink = self.sink_since == seen and self.recalled == boundary.recalled
+        has_sink = has_sink and self.keeps_averages == boundary.keeps_averages
         if self.cut is not None and self.grip != boundary.grip:
             return False
         return self.words == boundary.conditions.words and (not boundary.renew or has_sink)
@@ -178,7 +180,9 @@ class SwitchState:
             newest = self.line.newest
             assert newest is not None and newest.boundary is not None, "nobody can return to a block of unknown words"
             self._before = newest.boundary.conditions
-            self._events = tuple(at_boundary(event) for block in forgotten for event in block.events) + self._events
+            events = [at_boundary(event) for block in forgotten for event in block.events]
+            kept = self._rebuild()  # the averages after `after` may not be known
+            self._events = (*(kept if event == Rebuild(True) else event for event in events), *self._events)
             self._front, self._back = replace(self._front, words=None, cut=None), BankState(None)
 
     def resume(self, snapshot: Snapshot) -> None:
@@ -194,10 +198,11 @@ class SwitchState:
             dials = in_range(block.dials, self._dials) or now.dials
             boundary = None if words is None else Boundary(Conditions(words, now.seed, dials))
             end = block.start + block.latents.shape[1]
-            events = tuple(without_latents(event) for event in block.events)
-            self.line.add(MadeBlock(block.index, block.parent, block.start, end, events, boundary))
+            events, has_averages = tuple(without_latents(event) for event in block.events), block.averages is not None
+            made = MadeBlock(block.index, block.parent, block.start, end, events, boundary, has_averages=has_averages)
+            self.line.add(made)
         self.line.require(snapshot.start, self._rules.frames_needed(snapshot.start, renew=True))
-        self._go_on(snapshot.index, now, (Rebuild(),) if snapshot.start else ())
+        self._go_on(snapshot.index, now, (self._rebuild(),) if snapshot.start else ())
 
     def skip_to(self, index: int) -> None:
         """Let the next block have the number `index`; raises ValueError for one that may be in use."""
@@ -223,11 +228,14 @@ class SwitchState:
                 work.append(Flush(block.start))
                 self._front = replace(self._front, words=later.boundary.conditions.words)
                 continue
-            work += [self._recache(later.boundary, block.start), Swap()]
+            is_first = later is passes.recaches[0]
+            work += [self._recache(later.boundary, block.start, passes.from_stored and is_first), Swap()]
             self._front, self._back = replace(self._back, cut=None), BankState(None)
         end, conditions = block.start + block.latents.shape[1], logged.boundary.conditions
         self.index = block.index
-        self.line.add(MadeBlock(block.index, self._parent, block.start, end, block.events, logged.boundary))
+        has_averages = block.averages is not None or (passes.words is not None and passes.is_made_here)
+        place = block.index, self._parent, block.start, end
+        self.line.add(MadeBlock(*place, block.events, logged.boundary, has_averages=has_averages))
         if passes.words is not None:
             is_kept_noisy = passes.is_made_here and not self._rules.clean_pass
             again = Remake(block.index, block.start, conditions) if is_kept_noisy else Append(passes.words, block.index)
@@ -325,7 +333,7 @@ class SwitchState:
         if self._back.matches(boundary, self._seen):
             is_missing = self._back.end != self.end
             if is_missing:
-                self._back = replace(self._with_average(self._back, self.end, newest), end=self.end)
+                self._back = replace(self._with_average(self._back, self.end), end=self.end)
             return [Append(words, newest, to_back=True)] if is_missing else []
         return []
 
@@ -339,34 +347,74 @@ class SwitchState:
         self._front = replace(self._front, end=self.end)
         return [Append(words, self._parent)] if is_missing and words is not None else []
 
-    def _with_average(self, bank: BankState, end: int, block: int | None = None) -> BankState:
-        """`bank` after block number `block`, or the one in flight, which ends at latent frame `end`, was written to it.
+    def _with_average(self, bank: BankState, end: int) -> BankState:
+        """`bank` after a block that ends at latent frame `end` was written to it, for block number `index`.
 
-        A sink that is an average is another one after each block that pushed frames out of the window.
+        A sink that is an average is another one after each block that pushed frames out of the window. Written again to
+        a bank that was made beside it, under other words, it is the sink of the block that is made with that bank.
         """
         is_changed = self._rules.averages_sink and end > self._rules.window
-        return replace(bank, sink_since=self.index if block is None else block) if is_changed else bank
+        return replace(bank, sink_since=self.index) if is_changed else bank
 
-    def _recache(self, boundary: Boundary, end: int | None = None) -> Recache:
-        """Let the back bank be filled for the next block, from what comes before latent frame `end`."""
+    def _recache(self, boundary: Boundary, end: int | None = None, from_stored: bool = False) -> Recache:
+        """Let the back bank be filled for the next block, from what comes before latent frame `end`.
+
+        from_stored: go on from the averages that are stored with the block before, whatever the front bank's are.
+        """
         end, words = self.end if end is None else end, boundary.conditions.words
         makes_sink = self._rules.makes_sink(end, boundary.renew)
         since = self._seen if makes_sink else self._front.sink_since
-        self._back = BankState(words, end, since, self.index, boundary.recalled, boundary.grip)
+        averages = self._averages_before(end, boundary, from_stored)
+        self._back = BankState(words, end, since, self.index, boundary.recalled, boundary.grip, boundary.keeps_averages)
         renew = boundary.renew or not self._rules.keep_sink
         is_short, frames = boundary.grip < 1, self._rules.frames_needed(end, renew)
         if is_short:
             frames = self._rules.frames_carried(end, boundary.grip, bool(boundary.recalled))
         self.line.require(end, frames)
-        return Recache(words, end, frames, renew, boundary.recalled, is_short)
+        return Recache(words, end, frames, renew, boundary.recalled, is_short, averages)
+
+    def _averages_before(self, end: int, boundary: Boundary, from_stored: bool) -> int | None:
+        """Whose averages a recache of what comes before latent frame `end` goes on from; as in Recache."""
+        is_anew = boundary.renew and not boundary.keeps_averages
+        if not self._rules.averages_window or end <= self._rules.window or is_anew:
+            return None
+        if self._has_front_averages and not from_stored:
+            return FRONT
+        before = next(block for block in self.line if block.end == end)
+        if not before.has_averages:
+            raise ValueError(f"the averages after block {before.index} are not known: make them anew with a Rebuild")
+        return before.index
+
+    @property
+    def _has_front_averages(self) -> bool:
+        """Whether the front bank's averages are those of the line, and not of what was taken back or given up.
+
+        The latter are those of a bank that the newest block was written to again, for a block that was never made.
+        """
+        newest, cut = self._parent, self._front.cut
+        is_given_up = self.flight is None and cut is not None and cut <= newest
+        return self._front.words is not None and not is_given_up
+
+    def _rebuild(self) -> Rebuild:
+        """What makes the cache anew of latents, with the averages after the newest block where they are known."""
+        newest = self.line.newest
+        return Rebuild(self._rules.averages_window and newest is not None and newest.has_averages)
 
     def _with_sink(self, boundary: Boundary) -> Boundary:
         """The same boundary, or one more event: a Rebuild, where the sink that should be kept is not of this line.
 
         Such a sink came with a block that was taken back. It is made anew, and the event says so in the log. So is
-        every cache that is made of latents although new words would only flush it.
+        every cache that is made of latents although new words would only flush it, and one whose averages are lost.
         """
         newest = self._parent if self.flight is None else self.index
         is_of_the_line = self._rules.makes_sink(self.end, boundary.renew) or self._front.sink_since <= newest
         needs_event = self._rules.flush and not boundary.renew
-        return self._take([Rebuild()]) if needs_event or not is_of_the_line else boundary
+        if needs_event or not is_of_the_line or self._lost_averages(boundary):
+            return self._take([self._rebuild()])
+        return boundary
+
+    def _lost_averages(self, boundary: Boundary) -> bool:
+        """Whether the averages that should be kept are not those of the front bank, nor known of the newest block."""
+        keeps = self._rules.averages_window and not boundary.renew and self.end > self._rules.window
+        newest = self.line.newest
+        return keeps and not self._has_front_averages and not (newest and newest.has_averages)

@@ -44,11 +44,11 @@ def past_of(saved: SavedSession, tip: int) -> tuple[BlockMade, ...]:
     """The blocks up to `tip` whose latents can be read, oldest first, over hard cuts, as far as there is room."""
     found, left_bytes = list[BlockMade](), PAST_BYTES
     for record in reversed(saved.line(tip)):
-        left_bytes -= record.size_bytes
+        left_bytes -= record.stored_bytes
         if left_bytes < 0:
             break
         with suppress(LatentsLostError):
-            found.append(BlockMade(record.block(saved.latents(record.index)), record.conditions, 0, 0))
+            found.append(BlockMade(saved.block(record.index), record.conditions, 0, 0))
     return tuple(reversed(found))
 
 

@@ -53,7 +53,7 @@ def _look_into_segments(saved: SavedSession) -> None:
     """Find blocks that the log does not know, and name the files that are missing or shorter than they should be."""
     ends: dict[int, int] = {}
     for index, place in saved.places.items():
-        ends[place.segment] = max(ends.get(place.segment, 0), place.offset + saved.blocks[index].size_bytes)
+        ends[place.segment] = max(ends.get(place.segment, 0), place.offset + saved.blocks[index].stored_bytes)
     there = segment_numbers(saved.folder)
     for number in sorted(set(ends) - set(there) - saved.given_up):
         lost = [index for index, place in saved.places.items() if place.segment == number]
@@ -74,13 +74,17 @@ def _look_into_segments(saved: SavedSession) -> None:
 
 
 def damaged_latents(saved: SavedSession) -> list[str]:
-    """Read the latents of every block, and name those that are not as they were written. Missing files are left out."""
+    """Read the latents and averages of every block, and name those that are not as they were written.
+
+    Missing files are left out.
+    """
     found, there = [], set(segment_numbers(saved.folder))
     for index, place in saved.places.items():
         try:
             if place.segment not in there:
                 continue
             saved.latents(index)
+            saved.averages(index)
         except LatentsLostError as error:
             found.append(str(error))
     return found

@@ -5,6 +5,7 @@ A line is a JSON object that ends with the CRC-32 of what stands before, so that
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -92,11 +93,32 @@ def header_of(fields: Fields) -> SessionHeader:
 
 
 @dataclass(frozen=True)
+class AveragesRecord:
+    """What the log says of a block's averages: their shape, and the SHA-256 of their bytes, float32."""
+
+    shape: tuple[int, ...]
+    digest: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the array."""
+        return 4 * math.prod(self.shape)
+
+
+def averages_record(block: Block) -> AveragesRecord | None:
+    """What the log says of a block's averages; None where there are none."""
+    if block.averages is None:
+        return None
+    return AveragesRecord(block.averages.shape, hashlib.sha256(block.averages.tobytes()).hexdigest())
+
+
+@dataclass(frozen=True)
 class BlockRecord:
     """A block of the log; its fields as in world.block.Block.
 
     conditions: what it was made under. digest: SHA-256 of its latents, whose dtype and shape are given. epoch: as in
-    BlockMade. at_s: when it was made, in seconds of the system's clock, for people.
+    BlockMade. at_s: when it was made, in seconds of the system's clock, for people. averages: of what has left the
+    window; their bytes follow those of the latents. None where there are none, as in older sessions.
     """
 
     index: int
@@ -112,6 +134,7 @@ class BlockRecord:
     shape: tuple[int, ...]
     epoch: int
     at_s: float
+    averages: AveragesRecord | None = None
 
     @property
     def end(self) -> int:
@@ -123,10 +146,15 @@ class BlockRecord:
         """Of its latents."""
         return int(np.dtype(self.dtype).itemsize * math.prod(self.shape))
 
-    def block(self, latents: np.ndarray) -> Block:
-        """The block as it was made; latents: as stored."""
+    @property
+    def stored_bytes(self) -> int:
+        """Of all that stands behind its line in a file of latents."""
+        return self.size_bytes + (self.averages.size_bytes if self.averages else 0)
+
+    def block(self, latents: np.ndarray, averages: np.ndarray | None = None) -> Block:
+        """The block as it was made; latents, averages: as stored."""
         place = (self.index, self.parent, self.start)
-        return Block(*place, latents, self.events, self.cut, self.seen, dict(self.dials))
+        return Block(*place, latents, self.events, self.cut, self.seen, dict(self.dials), averages)
 
     def fields(self) -> Fields:
         """The record as a line of the log."""
@@ -135,6 +163,8 @@ class BlockRecord:
         under["world_dials"] = self.conditions.dials
         events = [to_json(event) for event in self.events]
         stored = {"dtype": self.dtype, "shape": list(self.shape), "epoch": self.epoch, "at_s": self.at_s}
+        if self.averages:
+            stored["averages"] = {"shape": list(self.averages.shape), "digest": self.averages.digest}
         return {"kind": "block", **own, "events": events, "under": under, **stored}
 
 
@@ -155,12 +185,13 @@ def record_of_made(made: BlockMade, at_s: float) -> BlockRecord:
         shape=latents.shape,
         epoch=made.epoch,
         at_s=at_s,
+        averages=averages_record(block),
     )
 
 
 def record_of(fields: Fields) -> BlockRecord:
     """The record that `BlockRecord.fields` gave, whatever else stands in the line; raises ValueError or KeyError."""
-    under = fields["under"]
+    under, averages = fields["under"], fields.get("averages")
     return BlockRecord(
         **{name: fields[name] for name in ("index", "parent", "start", "cut", "seen", "dials", "digest")},
         events=tuple(from_json(event) for event in fields["events"]),
@@ -169,6 +200,7 @@ def record_of(fields: Fields) -> BlockRecord:
         shape=tuple(fields["shape"]),
         epoch=fields["epoch"],
         at_s=fields["at_s"],
+        averages=AveragesRecord(tuple(averages["shape"]), averages["digest"]) if averages else None,
     )
 
 

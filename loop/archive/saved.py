@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from loop.archive.record import BlockRecord, Fields, SessionHeader, header_of, record_of
-from loop.archive.segment import LatentsLostError, Place, read_latents
+from loop.archive.segment import LatentsLostError, Place, read_averages, read_latents
 from loop.link.message import BlockMade
+from world.block import Block
 from world.event import Dial, Event, from_json, text_of
 
 
@@ -65,6 +67,20 @@ class SavedSession:
             raise LatentsLostError(f"no file of latents holds block {index}")
         return read_latents(self.folder, self.blocks[index], self.places[index])
 
+    def averages(self, index: int) -> np.ndarray | None:
+        """The averages of a block whose latents can be read, as they were made; None where it has none.
+
+        Raises LatentsLostError where they cannot be read.
+        """
+        return read_averages(self.folder, self.blocks[index], self.places[index])
+
+    def block(self, index: int) -> Block:
+        """A block as it was made, without averages that cannot be read; raises LatentsLostError without its latents."""
+        latents, averages = self.latents(index), None
+        with suppress(LatentsLostError):
+            averages = self.averages(index)
+        return self.blocks[index].block(latents, averages)
+
     def line(self, tip: int | None = None) -> list[BlockRecord]:
         """The blocks that follow one another up to `tip` (None: the newest), oldest first, over hard cuts too."""
         index, found = self.tip if tip is None else tip, list[BlockRecord]()
@@ -103,12 +119,12 @@ class SavedSession:
         found: list[BlockMade] = []
         for record in reversed(self.newest(tip, most)):
             try:
-                latents = self.latents(record.index)
+                block = self.block(record.index)
             except LatentsLostError:
                 if not found:
                     raise
                 break
-            found.append(BlockMade(record.block(latents), record.conditions, 0, 0))
+            found.append(BlockMade(block, record.conditions, 0, 0))
             if record.start == 0:
                 break
         return tuple(reversed(found))

@@ -1,4 +1,4 @@
-"""The files of latents: each record is the block's line of the log, and after it the latents as bytes.
+"""The files of latents: each record is the block's line of the log, and after it the latents and averages as bytes.
 
 So a file can be read without the log, and the log can be made again from these files.
 """
@@ -20,7 +20,7 @@ _LINES = (b'{"kind": "header"', b'{"kind": "block"')
 
 
 class LatentsLostError(ValueError):
-    """The latents of a block cannot be read; the message says why."""
+    """The latents or the averages of a block cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,37 @@ def segment_numbers(folder: Path) -> list[int]:
 
 def read_latents(folder: Path, record: BlockRecord, place: Place) -> np.ndarray:
     """The latents of a block, shape and dtype as they were made; raises LatentsLostError if they are not as written."""
-    path = segment_path(folder, place.segment)
+    path, what = segment_path(folder, place.segment), f"the latents of block {record.index}"
+    stored = _read(path, place.offset, record.size_bytes, record.digest, what)
+    return np.frombuffer(stored, record.dtype).reshape(record.shape)
+
+
+def read_averages(folder: Path, record: BlockRecord, place: Place) -> np.ndarray | None:
+    """The averages of a block as they were made; None where it has none. Raises LatentsLostError as `read_latents`."""
+    if record.averages is None:
+        return None
+    path, what = segment_path(folder, place.segment), f"the averages of block {record.index}"
+    own = record.averages
+    stored = _read(path, place.offset + record.size_bytes, own.size_bytes, own.digest, what)
+    averages = np.frombuffer(stored, "<f4").reshape(own.shape)
+    if not np.isfinite(averages).all():
+        raise LatentsLostError(f"{path.name}: {what} are not finite")
+    return averages
+
+
+def _read(path: Path, offset: int, size_bytes: int, digest: str, what: str) -> bytearray:
+    """So many bytes of a file, writable, since torch wants them so."""
     try:
         with path.open("rb") as file:
-            file.seek(place.offset)
-            stored = file.read(record.size_bytes)
+            file.seek(offset)
+            stored = file.read(size_bytes)
     except OSError as error:
         raise LatentsLostError(f"{path.name}: {error.strerror or error}") from None
-    if len(stored) < record.size_bytes:
-        raise LatentsLostError(f"{path.name} ends within the latents of block {record.index}")
-    if hashlib.sha256(stored).hexdigest() != record.digest:
-        raise LatentsLostError(f"{path.name}: the latents of block {record.index} are damaged")
-    return np.frombuffer(bytearray(stored), record.dtype).reshape(record.shape)  # torch wants it writable
+    if len(stored) < size_bytes:
+        raise LatentsLostError(f"{path.name} ends within {what}")
+    if hashlib.sha256(stored).hexdigest() != digest:
+        raise LatentsLostError(f"{path.name}: {what} are damaged")
+    return bytearray(stored)
 
 
 def scan_segment(folder: Path, number: int, offset: int = 0) -> Iterator[tuple[SessionHeader | BlockRecord, Place]]:
@@ -69,9 +88,9 @@ def scan_segment(folder: Path, number: int, offset: int = 0) -> Iterator[tuple[S
     while 0 <= at < len(content):
         end = content.find(b"\n", at) + 1
         found = _read_line(content[at:end]) if end else None
-        if isinstance(found, BlockRecord) and end + found.size_bytes <= len(content):
+        if isinstance(found, BlockRecord) and end + found.stored_bytes <= len(content):
             yield found, Place(number, end)
-            at = end + found.size_bytes
+            at = end + found.stored_bytes
         elif isinstance(found, SessionHeader):
             yield found, Place(number, at)
             at = end

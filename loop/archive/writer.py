@@ -149,7 +149,8 @@ class SessionWriter:
         segment = self._open_segment()
         line = seal(record.fields())
         place = {"segment": self._segments[-1], "offset": segment.size + len(line)}
-        segment.append(line + made.block.latents.tobytes())
+        averages = b"" if made.block.averages is None else made.block.averages.tobytes()
+        segment.append(line + made.block.latents.tobytes() + averages)
         return place
 
     def _open_segment(self) -> AppendFile:

@@ -32,20 +32,36 @@ def to_latents(block: Block, conditions: Conditions) -> tuple[Latents, bytes]:
         dials=block.dials,
         words=to_json(event_of(conditions.words)),
         seed=conditions.seed,
+        averages=() if block.averages is None else block.averages.shape,
     )
-    return message, latents.tobytes()
+    averages = b"" if block.averages is None else block.averages.astype("<f4", copy=False).tobytes()
+    return message, latents.tobytes() + averages
 
 
 def from_latents(message: Latents, payload: bytes, epoch: int) -> BlockMade:
-    """The block that a message holds, as made in this epoch; raises NetError unless its digest is the one it names."""
-    array = np.frombuffer(payload, np.dtype(message.dtype).newbyteorder("<")).reshape(message.shape)
+    """The block that a message holds, as made in this epoch.
+
+    Raises NetError unless its digest is the one it names and its averages are numbers.
+    """
+    stored = payload[: message.latents_bytes]
+    array = np.frombuffer(stored, np.dtype(message.dtype).newbyteorder("<")).reshape(message.shape)
     latents = array.astype(np.dtype(message.dtype))
     events = tuple(event_from(event) for event in message.events)
     place = message.index, message.parent, message.start
-    block = Block(*place, latents, events, message.cut, message.seen, message.dials)
+    averages = _averages(message, payload)
+    block = Block(*place, latents, events, message.cut, message.seen, message.dials, averages)
     if block.digest != message.digest:
         raise NetError(f"block {message.index} came with other latents than it names")
     return BlockMade(block, Conditions(_words(message.words), message.seed, message.dials), epoch, 0)
+
+
+def _averages(message: Latents, payload: bytes) -> np.ndarray | None:
+    if not message.averages:
+        return None
+    averages = np.frombuffer(payload[message.latents_bytes :], "<f4").reshape(message.averages).astype(np.float32)
+    if not np.isfinite(averages).all():
+        raise NetError(f"block {message.index} came with averages that are not finite")
+    return averages
 
 
 def to_state(snapshot: Snapshot) -> WorldState:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from loop.archive.record import BlockRecord
+from loop.archive.record import BlockRecord, averages_record
 from loop.archive.saved import SavedSession
 from loop.archive.segment import LatentsLostError
 from loop.replay.remake import CannotRemakeError, Remaker
@@ -67,7 +67,7 @@ def _note(found: Comparison, saved: SavedSession, record: BlockRecord, made: Blo
         stored = saved.latents(record.index)
     except LatentsLostError:
         stored = None
-    if made.digest == record.digest:
+    if made.digest == record.digest and record.averages in (None, averages_record(made)):
         found.same += 1
         found.healed += stored is None
         return True

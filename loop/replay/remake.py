@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -81,7 +82,9 @@ class Remaker:
 
     def _session_before(self, record: BlockRecord) -> Session:
         """A session from which `record` can be made: by a cut, where the log has one, or else by the fold."""
-        if record.start == 0 or any(isinstance(event, Rebuild | Recall) for event in record.events):
+        is_anew = any(isinstance(event, Rebuild | Recall) for event in record.events)
+        needs_averages = any(isinstance(event, Rebuild) and event.keeps_averages for event in record.events)
+        if record.start == 0 or (is_anew and not (needs_averages and self._averages(record.parent) is None)):
             return self._resumed_before(record)
         return self._folded_before(record)
 
@@ -129,15 +132,22 @@ class Remaker:
         return replace(record.conditions, seed=header.seed)
 
     def _block(self, record: BlockRecord) -> Block:
-        return self._whole(record, self.latents(record.index))
+        return self._whole(record, self.latents(record.index), self._averages(record.index))
+
+    def _averages(self, index: int) -> np.ndarray | None:
+        """The averages of a block as stored; None where they cannot be read, or are not to be used."""
+        if self._uses_stored and index in self._saved.places:
+            with suppress(LatentsLostError):
+                return self._saved.averages(index)
+        return None
 
     def _stub(self, record: BlockRecord) -> Block:
         """The block as `Session.again` reads it."""
         return self._whole(record, np.empty(0))
 
-    def _whole(self, record: BlockRecord, latents: np.ndarray) -> Block:
+    def _whole(self, record: BlockRecord, latents: np.ndarray, averages: np.ndarray | None = None) -> Block:
         """The block with all that its events name; raises CannotRemakeError where a recalled block is lost."""
-        block = record.block(latents)
+        block = record.block(latents, averages)
         return replace(block, events=tuple(self._with_latents(event) for event in block.events))
 
     def _with_latents(self, event: Event) -> Event:

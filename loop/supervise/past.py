@@ -38,10 +38,10 @@ class ShowPast:
             self._ends[made.block.parent] = made.block.start
         self._means[made.block.index] = made.block.latents.astype(np.float32).mean((0, 1, 3, 4))
         self._order.append(made.block.index)
-        self._left_bytes -= made.block.latents.nbytes
+        self._left_bytes -= made.block.size_bytes
         while self._left_bytes < 0:
             oldest = self._order.popleft()
-            self._left_bytes += self._blocks.pop(oldest).block.latents.nbytes
+            self._left_bytes += self._blocks.pop(oldest).block.size_bytes
             self._ends.pop(oldest, None)
             del self._means[oldest]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import tracemalloc
+from dataclasses import replace
 from types import SimpleNamespace
 
 import msgpack
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from loop.peer.blocks import from_latents, to_latents
 from net.discovery import FoundHost, _Listener
 from net.key import is_proven, proof
 from net.message import (
@@ -34,6 +37,10 @@ from net.picture import Digest, Due, FollowBy, Latents, Retract, Video, WorldDes
 from net.refusals import Refusals
 from net.schema import NetError
 from net.wire import MAX_FIRST_HEAD, VERSION, Limits, Reader, to_bytes
+from tests.support.tiny import tiny_world
+from world.block import Block, Conditions, Snapshot
+from world.dit.config import CacheConfig
+from world.event import Rebuild
 
 PROMPT = {"type": "prompt", "text": "blue rain"}
 SEAT = {
@@ -55,6 +62,7 @@ MESSAGES = [
     WorldDescription("ff", 224, 128, {"zoom": (-0.5, 1.0, 0.0)}, "red ripples", "red blue", "the", 8),
     WorldState(7, 12, 11, {"type": "blend", "parts": [["a", 0.25], ["b", 0.75]]}, {"zoom": -1.0}, 4),
     LATENTS,
+    replace(LATENTS, averages=(2, 1, 1, 2, 1, 2), events=({"type": "rebuild", "keeps_averages": True},)),
     Video(96, 4, True, False, 17),
     FollowBy("video"),
     Retract(-1),
@@ -236,6 +244,49 @@ def test_latents_whose_payload_is_of_another_size_are_refused():
     reader.feed(framed(msgpack.packb(to_map(LATENTS)), b"1234567"))
     with pytest.raises(NetError, match="7 bytes of payload: expected 8"):
         reader.next()
+
+
+def averaged_block() -> Block:
+    averages = np.arange(16, dtype=np.float32).reshape(2, 1, 1, 2, 2, 2)
+    return Block(7, 6, 14, np.ones((1, 1, 2, 1, 1), np.float16), (Rebuild(keeps_averages=True),), 7, 7, {}, averages)
+
+
+def test_averages_travel_behind_the_latents_of_their_block():
+    message, payload = to_latents(averaged_block(), Conditions("x", 3))
+    reader = Reader(EVERYTHING)
+    reader.feed(to_bytes(message, payload))
+    block = from_latents(*reader.next(), 0).block
+    assert np.array_equal(block.averages, averaged_block().averages) and block.digest == averaged_block().digest
+    assert block.events == (Rebuild(keeps_averages=True),)
+
+
+def test_a_guest_that_takes_the_hosts_place_goes_on_from_the_hosts_averages():
+    world = tiny_world(CacheConfig(6, 2, 2, averages=(0.9, 0.5)))
+    session = world.session(7, "first words")
+    made = [session.step() for _ in range(6)]
+    came = [from_latents(*to_latents(block, Conditions("first words", 7)), 0).block for block in made[-3:]]
+    guest = world.session(7, "first words")
+    guest.resume(Snapshot(7, 6, 12, "first words", {}, tuple(came)))
+    next(guest.begin())
+    assert np.array_equal(guest.banks.front.averages(12).array(), made[-1].averages)
+    assert guest.step().digest == session.step([Rebuild(keeps_averages=True)]).digest
+
+
+def test_a_block_without_averages_is_told_as_peers_that_know_none_tell_it():
+    message, _ = to_latents(replace(averaged_block(), averages=None), Conditions("x", 3))
+    assert "averages" not in to_map(message)
+
+
+def test_averages_that_are_not_numbers_are_refused_in_one_line():
+    block = averaged_block()
+    block.averages[0, 0] = np.inf
+    with pytest.raises(NetError, match="block 7 came with averages that are not finite"):
+        from_latents(*to_latents(block, Conditions("x", 3)), 0)
+
+
+def test_averages_above_their_size_are_refused_in_one_line():
+    with pytest.raises(NetError, match=r"Latents.averages: averages of 65,544 bytes: 65,536 are the most"):
+        replace(LATENTS, averages=(16386,))
 
 
 @pytest.mark.parametrize(

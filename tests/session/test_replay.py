@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from loop.__main__ import main
-from loop.archive.reading import read_session
+from loop.archive.going_on import blocks_to_go_on
+from loop.archive.reading import damaged_latents, read_session
+from loop.archive.record import record_of
+from loop.archive.saved import SavedSession
 from loop.archive.segment import segment_path
 from loop.link.kept import Kept
 from loop.link.message import BlockMade
@@ -26,7 +30,7 @@ from tests.support.tiny import tiny_world
 from world.block import Block, Made, Snapshot
 from world.diffusion.session import DiffusionSession
 from world.dit.denoise import normal
-from world.event import Dial, Prompt, Scene
+from world.event import Dial, Prompt, Rebuild, Scene
 from world.options import ProbeOptions
 from world.probe import ProbeWorld, read_frame
 
@@ -103,7 +107,9 @@ def replayed(folder: Path, world, twice: bool = True) -> Comparison:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("cache", ["sink of a block", "uneven window", "sink made anew at each switch"])
+@pytest.mark.parametrize(
+    "cache", ["sink of a block", "uneven window", "sink made anew at each switch", "averaged sink", "two averages"]
+)
 def test_every_block_of_any_film_comes_out_twice_as_it_was_saved(tmp_path, cache, seed):
     world = tiny_world(CACHES[cache])
     film = SavedFilm(world, seed, tmp_path)
@@ -112,6 +118,63 @@ def test_every_block_of_any_film_comes_out_twice_as_it_was_saved(tmp_path, cache
     assert [record.index for record in saved.line()] == [block.index for block in line]
     found = replayed(tmp_path, world)
     assert found.is_whole and found.same == len(film.blocks) == 24, found
+
+
+AVERAGED = tiny_world(CACHES["two averages"])
+
+
+def saved_with_averages(folder: Path) -> SavedSession:
+    """Twelve blocks of a cache with two averages; its model died after block 6, and the next one went on from them."""
+    session, writer, made = AVERAGED.session(3, WORDS), new_writer(folder), list[BlockMade]()
+    writer.begin(header_for(AVERAGED))
+    for number in range(12):
+        if number == 7:
+            session = AVERAGED.session(3, WORDS)
+            session.resume(Snapshot(3, 7, 14, WORDS, {}, tuple(one.block for one in made[-3:])))
+        made.append(BlockMade(session.step(), session.conditions, 0, 0))
+        writer.block(made[-1])
+    writer.close()
+    return read_session(folder)
+
+
+def test_a_show_that_is_resumed_goes_on_from_the_averages_of_its_newest_block(tmp_path):
+    saved = saved_with_averages(tmp_path)
+    assert saved.blocks[7].events == (Rebuild(keeps_averages=True),)
+    block = blocks_to_go_on(saved, 11)[-1].block
+    assert block.averages.shape == AVERAGED.stored_averages and block.averages.dtype == np.float32
+    session = AVERAGED.session(3, WORDS)
+    session.resume(Snapshot(3, 12, 24, WORDS, {}, tuple(made.block for made in blocks_to_go_on(saved, 11))))
+    next(session.begin())
+    assert np.array_equal(session.banks.front.averages(24).array(), block.averages)
+
+
+def test_averages_that_are_damaged_are_named_and_the_log_still_makes_every_block(tmp_path):
+    """Of the latents alone: those averages are not gone on from."""
+    saved = saved_with_averages(tmp_path)
+    path, place = segment_path(tmp_path, 0), saved.places[6]
+    content = bytearray(path.read_bytes())
+    content[place.offset + saved.blocks[6].size_bytes + 5] ^= 4
+    path.write_bytes(content)
+    saved = read_session(tmp_path)
+    assert damaged_latents(saved) == ["latents-00000.bin: the averages of block 6 are damaged"]
+    assert saved.block(6).averages is None and saved.block(7).averages is not None
+    assert replayed(tmp_path, AVERAGED).same == 12
+
+
+def test_a_session_without_averages_as_they_were_saved_before_is_read(tmp_path):
+    """It goes on with a Rebuild that begins them anew."""
+    saved = saved_with_averages(tmp_path)
+    fields = saved.blocks[11].fields()
+    del fields["averages"]
+    record = record_of(fields)
+    assert record.averages is None and record.stored_bytes == record.size_bytes
+    assert replace(saved.blocks[11], averages=None) == record
+
+
+def test_a_replay_notices_averages_that_are_others_than_the_log_says(tmp_path):
+    saved = saved_with_averages(tmp_path)
+    saved.blocks[9] = replace(saved.blocks[9], averages=replace(saved.blocks[9].averages, digest="0" * 64))
+    assert compare(AVERAGED, saved, False, quiet).differing == [9]
 
 
 def test_the_film_of_a_show_holds_what_was_shown_of_each_block_that_was_cut(tmp_path):

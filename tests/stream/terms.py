@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from world.block import Block, Conditions
+from world.block import Block, Conditions, Snapshot
 from world.boundary import Boundary, apply_events
 from world.cache_rules import CacheRules
-from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
+from world.cache_work import FRONT, Append, Clear, Flush, Recache, Remake, Swap, Work
 from world.dit.config import FLUSH_KEEPS
 from world.event import Event
 from world.fold import LoggedBlock, passes_to_restore
@@ -41,31 +41,42 @@ class Terms:
 class Bank:
     """Keys and values of latent frames as (frame, term), in logical order: the sink, then what follows in time.
 
-    sinks: the averaged sink as it was before latent frame `end`, by `end`, for as long as one may ask for it.
+    mean: the averages of what has left the window. sinks, means: the averaged sink, and these averages, as they were
+    before latent frame `end`, by `end`, for as long as one may ask for it.
     """
 
     rules: CacheRules
     terms: Terms
     slots: list[tuple[int, int]] = field(default_factory=list)
+    mean: int | None = None
     sinks: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    means: dict[int, int | None] = field(default_factory=dict)
 
-    def seen(self, start: int, end: int) -> tuple[tuple[int, int], ...]:
+    def seen(self, start: int, end: int) -> tuple[object, ...]:
         """What a pass over the latent frames from `start` to `end` attends to besides them."""
+        slots, mean = self.left(start, end)
+        return (*slots, ("mean", mean)) if self.rules.averages_window else slots
+
+    def left(self, start: int, end: int) -> tuple[tuple[tuple[int, int], ...], int | None]:
+        """The slots and the averages once there is room for the latent frames from `start` to `end`."""
         older = [slot for slot in self.slots if slot[0] < start]
         if self.rules.window == -1:
-            return tuple(older)
+            return tuple(older), None
         sink, room = self.rules.sink, self.rules.window - self.rules.sink - (end - start)
         leaving = max(0, len(older) - sink - room)
         kept, gone = older[:sink], older[sink:][:leaving]
         if self.rules.averages_sink and gone:
             kept = [(k[0], self.terms("average", k[1], g[1])) for k, g in zip(kept, gone, strict=True)]
-        return (*kept, *older[sink:][leaving:])
+        leaves = self.rules.averages_window and gone
+        mean = self.terms("averages", self.mean, *(term for _, term in gone)) if leaves else self.mean
+        return (*kept, *older[sink:][leaving:]), mean
 
-    def take(self, start: int, end: int, term: object) -> tuple[tuple[int, int], ...]:
+    def take(self, start: int, end: int, term: object) -> tuple[object, ...]:
         """A pass over frames that may be new writes them with `term`; what it sees besides them."""
-        self.sinks = {start: self.slots[: self.rules.sink]} if not self.holds(start, end) else self.sinks
-        seen = self.seen(start, end)
-        self.slots = [*seen, *((frame, self.terms(term, seen)) for frame in range(start, end))]
+        if not self.holds(start, end):
+            self.sinks, self.means = {start: self.slots[: self.rules.sink]}, {start: self.mean}
+        seen, (slots, self.mean) = self.seen(start, end), self.left(start, end)
+        self.slots = [*slots, *((frame, self.terms(term, seen)) for frame in range(start, end))]
         return seen
 
     def holds(self, start: int, end: int) -> bool:
@@ -85,18 +96,26 @@ class Bank:
         before, sink = [slot for slot in self.slots if slot[0] < end], self.rules.sink
         self.slots = [*before[:sink], *before[max(sink, len(before) - FLUSH_KEEPS) :]]
 
-    def recache(self, words: str, latents: list[str], end: int, front: Bank, renew: bool) -> None:
+    def recache(
+        self, words: str, latents: list[str], end: int, front: Bank, renew: bool, mean: int | None = None
+    ) -> None:
         """Encode `latents`, the newest before latent frame `end`, at once; the sink before them comes from `front`."""
+        self.mean = mean
         kept = min(end, self.rules.size) - len(latents)
         sink = [] if renew else front.sink_before(end)[:kept]
-        term = self.terms("recache", words, tuple(latents), tuple(sink))
+        term = self.terms("recache", words, tuple(latents), tuple(sink), mean)
         self.slots = [*sink, *((frame, term) for frame in range(end - len(latents), end))]
 
 
 class TermStream:
-    """What a session is, made of terms. blocks: all that were made, by number."""
+    """What a session is, made of terms.
 
-    def __init__(self, rules: CacheRules, frames: int, terms: Terms) -> None:
+    blocks: all that were made, by number. means: the averages after each. stores: they travel with the block.
+    """
+
+    def __init__(self, rules: CacheRules, frames: int, terms: Terms, stores: bool = True) -> None:
+        self.means: dict[int, int | None] = {}
+        self.stores = stores
         self.state = SwitchState(rules, DIALS, FIRST)
         self.rules, self.frames, self.terms = rules, frames, terms
         self.front, self.back = Bank(rules, terms), Bank(rules, terms)
@@ -113,7 +132,10 @@ class TermStream:
         term = self.terms("block", self.state.index, flight.conditions.words, flight.conditions.seed, bank, dials)
         made = self.state.made(self.frames)
         latents = np.full((1, self.frames, 1, 1, 1), term)
-        block = Block(made.index, made.parent, made.start, latents, made.events, made.cut, made.seen)
+        self.means[made.index] = self.front.mean
+        stored = None if self.front.mean is None or not self.stores else np.array([self.front.mean])
+        place = made.index, made.parent, made.start
+        block = Block(*place, latents, made.events, made.cut, made.seen, averages=stored)
         assert block.index not in self.blocks, "a number is used twice"
         self.blocks[block.index] = block
         return block
@@ -137,11 +159,12 @@ class TermStream:
     def do(self, work: Sequence[Work]) -> None:
         for piece in work:
             if isinstance(piece, Clear):
-                self.front.slots = []
+                self.front.slots, self.front.mean = [], None
             elif isinstance(piece, Recache):
                 latents = self.latents(piece.end)[piece.end - piece.frames :]
                 latents = with_recalled(self.rules, latents, piece.recalled)
-                self.back.recache(piece.words, latents, piece.end, self.front, piece.renew)
+                mean = self.mean_for(piece)
+                self.back.recache(piece.words, latents, piece.end, self.front, piece.renew, mean)
             elif isinstance(piece, Append):
                 (self.back if piece.to_back else self.front).append(piece.words, self.blocks[piece.block])
             elif isinstance(piece, Flush):
@@ -150,6 +173,12 @@ class TermStream:
                 self.seen_by(piece.start, piece.conditions)
             elif isinstance(piece, Swap):
                 self.front, self.back = self.back, self.front
+
+    def mean_for(self, work: Recache) -> int | None:
+        """The averages that a recache goes on from."""
+        if work.averages is None:
+            return None
+        return self.front.means.get(work.end, self.front.mean) if work.averages == FRONT else self.means[work.averages]
 
     def latents(self, end: int) -> list[str]:
         """The latents of each latent frame of the present scene before `end`; "?" where they are not remembered."""
@@ -171,8 +200,21 @@ class TermStream:
         """Become the stream that made `blocks`."""
         logged = [LoggedBlock(block, boundary) for block, boundary in boundaries(blocks)]
         for each, passes in zip(logged, passes_to_restore(logged, self.rules), strict=True):
-            self.blocks[each.block.index] = each.block
+            self.take(each.block)
             self.do(self.state.restore(each, passes))
+            if passes.words is not None and passes.is_made_here:
+                self.means[each.block.index] = self.front.mean
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Go on from blocks that another stream made."""
+        for block in snapshot.blocks:
+            self.take(block)
+        self.state.resume(snapshot)
+
+    def take(self, block: Block) -> None:
+        """Know a block that was made elsewhere, and the averages that came with it."""
+        self.blocks[block.index] = block
+        self.means[block.index] = None if block.averages is None else int(block.averages[0])
 
     def again(self, block: Block) -> Block:
         """Make a logged block anew."""
@@ -220,8 +262,9 @@ def law(rules: CacheRules, terms: Terms, line: Sequence[Block]) -> Bank:
                 count = rules.frames_carried(len(latents), boundary.grip, bool(boundary.recalled))
             encoded = latents[len(latents) - count :] if latents else []
             encoded = with_recalled(rules, encoded, boundary.recalled)
+            is_kept = len(latents) > rules.window and (not boundary.renew or boundary.keeps_averages)
             bank = Bank(rules, terms)
-            bank.recache(words, encoded, len(latents), old, renew)
+            bank.recache(words, encoded, len(latents), old, renew, old.mean if is_kept else None)
         if block is line[-1]:
             return bank
         end = block.start + block.latents.shape[1]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
+from net.picture import MAX_AVERAGES
 from tests.model.test_cache import GRID, bank_of, call, drawn
-from tests.support.tiny import digests, tiny_world
-from world.block import Made, Snapshot
-from world.dit.config import CacheConfig
+from tests.support.tiny import SIZES, digests, tiny_world
+from world.block import AVERAGES_BYTES, Made, Snapshot
+from world.dit.config import CacheConfig, DiffusionConfig, DiTConfig
 from world.dit.rope import rotate, rotation
 from world.event import Dial, Prompt, Rebuild, Recall
 from world.info import WorldError
@@ -133,18 +137,73 @@ def test_a_recache_beside_a_block_takes_the_averages_of_before_that_block():
     assert (log[-1].cut, log[-1].seen) == (6, 7) and goes_on_from(session, log)
 
 
-def test_averages_that_were_lost_with_a_block_begin_anew_in_the_open():
+def test_a_session_that_takes_blocks_back_has_the_averages_of_the_block_it_returns_to():
     session, log = streamed()
     session.take_back(4)
+    next(session.begin())
+    assert np.array_equal(session.banks.front.averages(10).array(), log[4].averages)
     block = session.step()
-    assert block.events == (Rebuild(),) and goes_on_from(session, [*log[:5], block])
+    assert block.events == () and goes_on_from(session, [*log[:5], block])
 
 
-def test_a_session_that_is_resumed_begins_them_anew_as_one_that_takes_a_rebuild_does():
-    session, log = streamed()
+def resumed(log, averages: bool = True):
+    """A session that goes on from the newest three blocks of `log`, with their averages or without."""
+    blocks = log[-3:] if averages else [replace(block, averages=None) for block in log[-3:]]
     other = tiny_world(AVERAGED).session(7, "first words")
-    other.resume(Snapshot(7, 6, 12, "first words", {}, tuple(log[-3:])))
-    assert other.step().digest == session.step([Rebuild()]).digest
+    other.resume(Snapshot(7, len(log), 2 * len(log), "first words", {}, tuple(blocks)))
+    return other
+
+
+def test_a_session_that_is_resumed_has_the_averages_of_its_newest_block():
+    session, log = streamed()
+    other = resumed(log)
+    next(other.begin())
+    assert np.array_equal(other.banks.front.averages(12).array(), log[5].averages)
+    block, kept = other.step(), session.step([Rebuild(keeps_averages=True)])
+    assert block.events == (Rebuild(keeps_averages=True),)
+    assert block.digest == kept.digest and np.array_equal(block.averages, kept.averages)
+
+
+def test_without_stored_averages_a_resumed_session_begins_them_anew_in_the_open():
+    session, log = streamed()
+    block = resumed(log, averages=False).step()
+    assert block.events == (Rebuild(),) and block.digest == session.step([Rebuild()]).digest
+
+
+def test_averages_of_another_world_are_not_gone_on_from():
+    _, log = streamed()
+    log[-1] = replace(log[-1], averages=log[-1].averages[:, :1])
+    assert resumed(log).step().events == (Rebuild(),)
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_a_fold_over_a_resumed_session_goes_on_bit_for_bit(is_stored: bool):
+    """From the stored averages, or from the latents alone: both are the same."""
+    _, log = streamed()
+    session = resumed(log)
+    log += [session.step(events) for events in ([], [Prompt("b")], [])]
+    folded = log if is_stored else [replace(block, averages=None) for block in log]
+    assert goes_on_from(session, folded)
+
+
+def test_a_fold_needs_nothing_before_a_cut_that_goes_on_from_stored_averages():
+    """As for a guest's saved session, which begins with what the host sent."""
+    _, log = streamed()
+    session = resumed(log)
+    log += [session.step(), session.step()]
+    assert goes_on_from(session, log[3:])
+    with pytest.raises(ValueError, match="must reach back"):
+        goes_on_from(session, [replace(block, averages=None) for block in log[3:]])
+
+
+def test_averages_travel_with_a_block_where_they_are_small():
+    def stored(dit: DiTConfig):
+        return DiffusionConfig(dit, CacheConfig(10, 3, 3, averages=(0.99, 0.9))).stored_averages
+
+    assert stored(open_world("small").config.dit) == (2, 6, 1, 2, 3, 64)
+    assert stored(DiTConfig()) is None, "Wan's 1.3B"
+    assert DiffusionConfig(SIZES, CacheConfig(6, 2, 2)).stored_averages is None
+    assert AVERAGES_BYTES <= MAX_AVERAGES, "what is stored can be sent"
 
 
 def test_bundled_worlds_take_two_averages_out_of_their_window():

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.stream.terms import FIRST, Terms, TermStream, boundaries, law
 from world.block import Block, Conditions, Snapshot
 from world.cache_rules import CacheRules
-from world.cache_work import Append, Clear, Recache, Swap
+from world.cache_work import FRONT, Append, Clear, Recache, Swap
 from world.event import Dial, Prompt, Rebuild, Recall, Rewind, Scene, at_boundary
 from world.info import DialRange
 from world.past_block import PastBlock
@@ -32,6 +32,10 @@ RULES = {
     "no clean pass, no sink": (CacheRules(6, 0, 6, keep_sink=False, clean_pass=False), 2),
     "averaged sink": (CacheRules(6, 2, 6, averages_sink=True, carried=2), 2),
     "averaged sink, no clean pass": (CacheRules(6, 2, 6, averages_sink=True, clean_pass=False, carried=2), 2),
+    "two averages": (CacheRules(6, 2, 6, averages_window=True), 2),
+    "two averages, small blocks": (CacheRules(5, 2, 5, averages_window=True), 1),
+    "two averages, no clean pass": (CacheRules(6, 2, 6, averages_window=True, clean_pass=False), 2),
+    "two averages, flushed": (CacheRules(7, 1, 7, averages_window=True, flush=True), 2),
     "flushed": (CacheRules(6, 1, 6, flush=True), 3),
     "flushed, no sink": (CacheRules(8, 0, 8, flush=True), 2),
     "blocks of three": (CacheRules(12, 3, 12), 3),
@@ -41,7 +45,7 @@ event = st.one_of(
     words.map(Prompt),
     st.floats(-1, 1).map(lambda value: Dial("zoom", value)),
     st.sampled_from([0.0, 0.3, 0.5, 1.0]).map(lambda value: Dial("grip", value)),
-    st.just(Rebuild()),
+    st.booleans().map(Rebuild),
     words.map(Scene),
     st.tuples(words, st.lists(st.integers(0, 30), min_size=1, max_size=2)),  # a Recall, as `known` makes it
 )
@@ -51,12 +55,13 @@ events = st.lists(event, max_size=3)
 class AnyStream(RuleBasedStateMachine):
     """Everything that can be asked of a SwitchState, in any order."""
 
-    @initialize(name=st.sampled_from(sorted(RULES)))
-    def open(self, name: str) -> None:
+    @initialize(name=st.sampled_from(sorted(RULES)), stores=st.booleans())
+    def open(self, name: str, stores: bool) -> None:
         rules, frames = RULES[name]
         self.terms = Terms()
-        self.stream, self.rules, self.frames = TermStream(rules, frames, self.terms), rules, frames
+        self.stream, self.rules, self.frames = TermStream(rules, frames, self.terms, stores), rules, frames
         self.submitted: list = []
+        self.resumed = 0  # the newest block when a process last went on from another's blocks
 
     def known(self, events: list) -> list:
         """The events, where pairs of words and numbers become recalls of blocks that were made, on any line."""
@@ -118,7 +123,10 @@ class AnyStream(RuleBasedStateMachine):
         since = max((place for place, block in enumerate(line) if block.start == 0), default=0)
         if len(line) - 1 - back >= since:
             after = line[-1 - back].index
-            self.stream.state.take_back(after, latents if self.can_cut(after, latents) else None)
+            try:
+                self.stream.state.take_back(after, latents if self.can_cut(after, latents) else None)
+            except ValueError:
+                assert after < self.resumed, "only of an earlier process's blocks may too little be known"
 
     def can_cut(self, after: int, latents: int | None) -> bool:
         """Whether so many latent frames of block `after` can be left."""
@@ -131,6 +139,26 @@ class AnyStream(RuleBasedStateMachine):
         events = self.known(events)
         self.stream.step(events)
         self.submitted += events
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing was taken for a block that is not made."""
+        return self.stream.state.flight is None and not self.stream.state._events
+
+    @precondition(lambda self: self.is_at_rest)
+    @rule()
+    def resume(self) -> None:
+        """Another process goes on, as after a death or a rewind: the law holds over what both have made."""
+        line, old = self.stream.line(), self.stream
+        if not line:
+            return
+        now = list(boundaries(line))[-1][1].conditions
+        since = max(place for place, block in enumerate(line) if block.start == 0)
+        self.stream = TermStream(self.rules, self.frames, self.terms, old.stores)
+        self.stream.blocks.update(old.blocks)
+        self.resumed = line[-1].index
+        place = now.seed, max(old.blocks) + 1, old.state.end
+        self.stream.resume(Snapshot(*place, now.words, now.dials, tuple(line[since:])))
 
     @invariant()
     def the_line_is_a_chain(self) -> None:
@@ -187,12 +215,14 @@ def test_hundreds_of_streams_keep_the_law(name: str):
 def play(name: str, seed: int) -> int:
     """A long random stream; how many blocks it made."""
     chance, show = random.Random(seed), AnyStream()
-    show.open(name)
+    show.open(name, stores=seed % 2 == 0)
     for _ in range(60):
         in_flight = show.stream.state.flight is not None
         moves = [show.after_block, lambda: show.step(drawn(chance))]
         if in_flight:
             moves = [show.made, show.made, show.abandon, show.distrust]
+        elif show.is_at_rest and chance.random() < 0.2:
+            moves.append(show.resume)
         if show.stream.state.can_turn:
             moves += [lambda: show.turn(chance.random(), chance.randrange(1, 4))]
         moves += [lambda: show.begin(drawn(chance)), lambda: show.ahead(drawn(chance))]
@@ -351,6 +381,63 @@ def test_a_sink_that_came_with_a_taken_back_block_is_made_anew_and_the_log_says_
     state.take_back(3)
     assert state.begin([]) == [Recache("b", end=8, frames=6, renew=True), Swap()]
     assert state.made(2).events == (Prompt("b"), Rebuild())
+
+
+def test_an_averaged_sink_of_a_block_that_was_given_up_is_made_anew():
+    """The bank that it was to be made with holds the block before it under other words."""
+    state = SwitchState(RULES["averaged sink"][0], {}, FIRST)
+    for _ in range(6):
+        step(state)
+    state.begin([])
+    state.ahead([Prompt("b")])
+    state.made(2), state.after_block()
+    assert state.begin([]) == [Swap()]
+    assert state.begin([Prompt("c")]) == [Recache("c", end=14, frames=6, renew=True), Swap()]
+    assert state.made(2).events == (Prompt("b"), Prompt("c"), Rebuild())
+
+
+def averaged(blocks: int) -> SwitchState:
+    state = SwitchState(RULES["two averages"][0], {}, FIRST)
+    for _ in range(blocks):
+        step(state)
+    return state
+
+
+def test_new_words_go_on_from_the_averages_of_the_bank_before():
+    work = averaged(5).begin([Prompt("b")])
+    assert work == [Recache("b", end=10, frames=4, renew=False, averages=FRONT), Swap()]
+
+
+def test_a_stream_that_takes_blocks_back_goes_on_from_the_averages_of_the_block_it_returns_to():
+    state = averaged(7)
+    state.take_back(4)
+    assert state.begin([]) == [Recache("first words", end=10, frames=4, renew=False, averages=4), Swap()]
+    assert state.made(2).events == ()
+
+
+def test_averages_of_a_block_that_was_given_up_are_those_of_the_block_before_it():
+    state = averaged(6)
+    state.begin([])
+    state.ahead([Prompt("b")])
+    state.made(2), state.after_block(), state.begin([])
+    assert state.begin([Prompt("c")]) == [Recache("c", end=14, frames=4, renew=False, averages=6), Swap()]
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_a_stream_that_resumes_goes_on_from_stored_averages_or_begins_them_anew(is_stored: bool):
+    stored = np.zeros(1) if is_stored else None
+    latents = np.zeros((1, 2, 1, 1, 1))
+    blocks = tuple(Block(n, n - 1, 2 * n, latents, averages=stored) for n in (3, 4, 5, 6))
+    state = averaged(0)
+    state.resume(Snapshot(7, 9, 14, "a", {}, blocks))
+    averages = 6 if is_stored else None
+    assert state.begin([]) == [Recache("a", end=14, frames=6, renew=True, averages=averages), Swap()]
+    assert state.made(2).events == (Rebuild(keeps_averages=is_stored),)
+
+
+def test_a_rebuild_that_somebody_asks_for_begins_averages_anew():
+    state = averaged(5)
+    assert state.begin([Rebuild()]) == [Recache("first words", end=10, frames=6, renew=True), Swap()]
 
 
 def test_a_block_that_is_cut_is_continued_where_it_was_cut():

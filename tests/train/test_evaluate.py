@@ -1,3 +1,4 @@
+import json
 import math
 import random
 from itertools import product
@@ -15,10 +16,12 @@ from world.train.data.captions import EXAM_TEMPLATES, SCENES, SPEEDS, TEMPLATES,
 from world.train.data.motion import measure_motion, measured_speeds, motion_fields, speed_class, translation_fields
 from world.train.data.render import FPS, paint, random_colours, render_maps
 from world.train.judge.evaluate import Judge, turned_dial
+from world.train.judge.exam import publish
 from world.train.judge.recognise import Recogniser
 from world.train.judge.report import markdown_table, mean_of_values, share_of_hits
 from world.train.judge.scores import Marker, nearest_colours
 from world.train.judge.sheet import tile_pictures, write_png
+from world.train.learn.played import PlayedRules
 from world.train.learn.rollout import SamplingRecipe
 
 
@@ -162,3 +165,11 @@ def test_a_png_can_be_read_back(tmp_path: Path):
 
 def test_a_sheet_has_a_row_for_each_list():
     assert tile_pictures([[torch.zeros(3, 8, 10)] * 3] * 2).shape == (8, 15, 3)
+
+
+def test_marks_name_the_rules_that_they_were_made_under(tmp_path: Path, capsys: pytest.CaptureFixture):
+    rules = PlayedRules(steps="2", carry=3)
+    publish({"dials": {"row": {"pan_x": share_of_hits([True, False])}}}, tmp_path, "base", rules)
+    saved = json.loads((tmp_path / "scores-base.json").read_text())
+    assert "base: dials --steps 2 --carry 3\n" in capsys.readouterr().out
+    assert saved["options"] == {"--steps": "2", "--carry": "3"} and list(saved) == ["options", "dials"]

@@ -8,6 +8,7 @@ from tests.train.test_tune import end_after
 from world.compact.decoder import LinearLatents
 from world.compact.geometry import Geometry
 from world.compact.model import CompactModel, forced, shape, single
+from world.compact.small import SMALL
 from world.compact.text import tokenize
 from world.compact.world import CompactWorld
 from world.dit.denoise import pressed_on
@@ -21,7 +22,8 @@ from world.train.judge.exam import assemble_world
 from world.train.learn.budget import Budget, learning_rate_factor
 from world.train.learn.checkpoint import load_checkpoint, save_checkpoint
 from world.train.learn.optim import Muon, orthogonalise
-from world.train.learn.rollout import SamplingRecipe, Streams
+from world.train.learn.played import PlayedRules
+from world.train.learn.rollout import PLAYED_SIGMAS, SamplingRecipe, Streams
 from world.train.learn.x0 import X0Loss, shift_noise_levels
 from world.train.run import main
 from world.train.stages.base import BaseConfig, BaseTrainer
@@ -180,6 +182,39 @@ def test_streams_forget_all_but_the_sink_and_the_window(model: CompactModel):
     assert [any(torch.equal(latents, block) for latents in cached) for block in made] == [1, 0, 0, 0, 1, 1]
 
 
+def test_a_recipe_without_rules_is_the_one_of_play():
+    assert PlayedRules().recipe(SMALL) == SamplingRecipe() and str(PlayedRules()) == ""
+
+
+def test_rules_of_play_are_those_of_the_streams_that_are_marked(model: CompactModel):
+    rules = PlayedRules(steps="first:4,then:2", sink=2, carry=3, press=1.5)
+    recipe = rules.recipe(SMALL)
+    assert (recipe.first_sigmas, len(recipe.sigmas), recipe.sink) == (PLAYED_SIGMAS, 2, 2)
+    assert (recipe.carry, recipe.press) == (3, 1.5)
+    assert str(rules) == " --steps first:4,then:2 --sink 2 --carry 3 --press 1.5"
+    streams = Streams(model, ["blue"], recipe, torch.Generator().manual_seed(0))
+    lengths = []
+    for _ in range(2):
+        lengths.append(len(streams.sigmas))
+        streams.next_block()
+    assert lengths == [4, 2]
+
+
+@pytest.mark.parametrize(("carry", "left"), [(None, 7), (8, 7), (3, 3), (1, 2), (0, 0)])
+def test_new_texts_keep_as_many_blocks_as_are_carried_and_a_sink_at_least(model, carry: int | None, left: int):
+    recipe = SamplingRecipe((1.0,), sink=2, carry=carry)
+    streams = Streams(model, ["blue"], recipe, torch.Generator().manual_seed(0))
+    for _ in range(9):
+        streams.next_block()
+    newest = [latents for latents, _ in streams.cached_blocks][-left:] if left else []
+    streams.set_texts(["red"])
+    streams.recache()
+    assert len(streams.caches[0]) == len(streams.cached_blocks) == left
+    assert all(torch.equal(a, b) for (a, _), b in zip(streams.cached_blocks, newest, strict=True))
+    streams.next_block()
+    assert len(streams.caches[0]) == min(left + 1, 7)
+
+
 def test_the_loss_counts_only_counted_blocks(latents: LinearLatents):
     true = torch.tensor([1.0, 5.0]).view(1, 2, 1, 1, 1).expand(1, 2, 32, 8, 14)
     loss = X0Loss(latents, motion=0.0)(
@@ -301,6 +336,25 @@ def test_a_count_is_a_whole_number_above_zero(option: str, value: str, capsys: p
         main(["evaluate", option, value])
     said = capsys.readouterr().err
     assert wrong.value.code == 2 and option in said and value in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["evaluate", "--memory", "like"], "neverblink bench methods"),
+        (["evaluate", "--sink-ema", "0.99,0.9"], "neverblink bench methods"),
+        (["evaluate", "--sink", "8"], "a sink of at most 7"),
+        (["evaluate", "--carry", "9"], "holds 8 latent frames"),
+        (["evaluate", "--steps", "9"], "expected 1 to 8"),
+        (["evaluate", "--press", "5"], "expected a number from 0 to 4"),
+        (["base", "--steps", "2"], "for `evaluate`"),
+    ],
+)
+def test_a_rule_of_play_that_cannot_be_marked_is_refused_in_one_line(arguments, told, capsys, tmp_path):
+    with pytest.raises(SystemExit) as wrong:
+        main([*arguments, "--out", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert wrong.value.code == 2 and told in said and said.count("\n") == 1, said
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from world.block import Block
 from world.diffusion.recache import Stretch
+from world.dit.averages import MeanTokens
 from world.dit.device import upload
 from world.past_block import PastBlock
 
@@ -21,13 +22,14 @@ Dials = list[dict[str, float]]  # of each latent frame
 class KeptLatents:
     """A block's latents [B, F, C, h, w] as stored, in float32 on the world's device, and the dials it was made under.
 
-    start, end: its first latent frame and the one after it.
+    start, end: its first latent frame and the one after it. averages: of what had left the window after it.
     """
 
     latents: Tensor
     start: int
     end: int
     dials: dict[str, float]
+    averages: MeanTokens | None = None
 
     def until(self, end: int) -> KeptLatents:
         """What is left of it where it ends at latent frame `end`."""
@@ -48,10 +50,19 @@ class LatentHistory:
         return twin
 
     def add(self, block: Block) -> None:
-        """Keep a block's latents."""
+        """Keep a block's latents, and the averages that came with it."""
         latents = upload(torch.from_numpy(block.latents).float(), self._device)
         end = block.start + latents.shape[1]
-        self._blocks[block.index] = KeptLatents(latents, block.start, end, block.dials)
+        averages = None if block.averages is None else MeanTokens.of_array(block.averages, self._device)
+        self._blocks[block.index] = KeptLatents(latents, block.start, end, block.dials, averages)
+
+    def keep_averages(self, index: int, averages: MeanTokens | None) -> None:
+        """Keep those of a bank that has seen block `index` as the newest."""
+        self._blocks[index] = replace(self._blocks[index], averages=averages)
+
+    def averages(self, index: int) -> MeanTokens | None:
+        """The averages of what had left the window after block `index`."""
+        return self._blocks[index].averages
 
     def keep(self, line: Iterable[tuple[int, int]]) -> None:
         """Forget every block whose number is not in `line`, and what comes after its end.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from world.cache_work import Append, Clear, Flush, Recache, Remake, Swap, Work
+from world.cache_work import FRONT, Append, Clear, Flush, Recache, Remake, Swap, Work
 from world.diffusion.encoded_prompts import EncodedPrompts
 from world.diffusion.latent_history import LatentHistory
 from world.diffusion.model import DiffusionModel
 from world.diffusion.recache import Encoder, append, rebuild
+from world.dit.averages import MeanTokens
 from world.dit.cache import BankPair, CacheBank
 from world.dit.device import SideStream
 from world.dit.dit import TimeEmbeddings
@@ -66,8 +67,15 @@ class StreamMemory:
                 most = self._model.config.cache.rules.most_recalled(work.frames)
                 recalled, of_recalled = self.history.recalled(work.recalled, most)
                 stretch, dials = stretch.led_by(recalled), [*of_recalled, *dials[len(of_recalled) :]]
-            stretch = stretch.under(self._prompts.condition(work.words, dials))
-            rebuild(self._encoder(work.words), self.banks, stretch, work.renew, work.is_short)
+            stretch, averages = stretch.under(self._prompts.condition(work.words, dials)), self._averages_for(work)
+            rebuild(self._encoder(work.words), self.banks, stretch, work.renew, work.is_short, averages)
+
+    def _averages_for(self, work: Recache) -> MeanTokens | None:
+        """The averages that a recache goes on from."""
+        if work.averages is None:
+            return None
+        is_front = work.averages == FRONT
+        return self.banks.front.averages(work.end) if is_front else self.history.averages(work.averages)
 
     def _append(self, work: Append) -> None:
         block, dials = self.history.block(work.block)

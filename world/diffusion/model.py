@@ -44,3 +44,9 @@ class DiffusionModel:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     slow_words: bool = False
     complete: Callable[[str, Words | None], str] | None = None
+
+    @property
+    def stored_averages(self) -> tuple[int, ...] | None:
+        """The shape of the averages that travel with a block; None too where several processes share them out."""
+        is_shared = self.dit.config.num_heads != self.config.dit.num_heads
+        return None if is_shared else self.config.stored_averages

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from world.dit.averages import MeanTokens
 from world.dit.cache import BankPair, CacheBank
 from world.dit.dit import TextKV, TimeEmbeddings, Transformer
 
@@ -61,11 +62,19 @@ def append(encoder: Encoder, bank: CacheBank, block: Stretch) -> None:
     encoder.write(bank, block)
 
 
-def rebuild(encoder: Encoder, banks: BankPair, past: Stretch, renew: bool, is_short: bool = False) -> None:
+def rebuild(
+    encoder: Encoder,
+    banks: BankPair,
+    past: Stretch,
+    renew: bool,
+    is_short: bool = False,
+    averages: MeanTokens | None = None,
+) -> None:
     """Fill the back bank with the stream up to the end of `past`, under the encoder's words; the caller swaps.
 
     renew: make the sink anew from the window's first frames; else the front bank's is kept once the window is full.
     is_short: encode all of `past` and keep no room before it, as if the stream had begun there; with `renew` only.
+    averages: of what has left the window, to go on from; None: they begin anew.
     Memory comes out in the order of time, whatever the front bank's was: a rebuild follows from latents and words.
     """
     made = past.start + past.frames
@@ -76,5 +85,7 @@ def rebuild(encoder: Encoder, banks: BankPair, past: Stretch, renew: bool, is_sh
     encoded = past.last(banks.front.config.rules.frames_needed(made, renew))
     kept = min(made, banks.back.config.size) - encoded.frames
     banks.back.reset(made, None if renew else banks.front, 0 if renew else kept)
+    if averages:
+        banks.back.hold_averages(averages)
     if encoded.frames:
         encoder.write(banks.back, encoded, renew)

@@ -46,6 +46,7 @@ class DiffusionSession:
         self._drawn: dict[tuple[int, int, int], Tensor] = {}  # noise by seed, block and step
         self._memory = StreamMemory(model, self._prompts, self._times)
         self._steps = (0, 0)  # of the block in flight: those that are done, and all
+        self._stored_averages = model.stored_averages
 
     @property
     def index(self) -> int:
@@ -171,11 +172,13 @@ class DiffusionSession:
         """Go on from `snapshot`: a cut here and a recache of its latents, sink included.
 
         The next block carries a Rebuild before its own events, so that the log shows the cut; it equals, bit for bit,
-        that of a session that came this far and took Rebuild. Raises ValueError when the snapshot holds too few latent
-        frames.
+        that of a session that came this far and took Rebuild. A cache that averages what leaves its window goes on from
+        the averages of the newest block, and the Rebuild says so; without them they begin anew. Raises ValueError when
+        the snapshot holds too few latent frames.
         """
         if isinstance(snapshot.words, str):  # of a stream that begins anew, they are as somebody said them
             snapshot = replace(snapshot, words=self._whole(snapshot.words))
+        snapshot = replace(snapshot, blocks=tuple(self._with_own_averages(block) for block in snapshot.blocks))
         self.state.resume(snapshot)
         for block, _ in snapshot.line():
             dials = block.dials or self.state.conditions.dials
@@ -194,12 +197,15 @@ class DiffusionSession:
             raise ValueError("a published cache keeps noisy keys in a sink above a block: its state is not in the log")
         now = self.state.conditions
         before = Conditions(words or now.words, now.seed, dials or now.dials)
+        blocks = [self._with_own_averages(block) for block in blocks]
         line = logged_line(blocks, before, self._model.info.dials)
         for logged, passes in zip(line, passes_to_restore(line, self._config.cache.rules), strict=True):
             work = self.state.restore(logged, passes)
             self._memory.history.add(logged.block)
             self._forget()
             self._do(work)
+            if passes.words is not None and passes.is_made_here:
+                self._keep_averages(logged.block.index)
 
     def skip_to(self, index: int) -> None:
         """Let the next block have the number `index`, and so its noise; those before it stay unused."""
@@ -237,6 +243,7 @@ class DiffusionSession:
             self._do([Remake(self.index, self.state.end, flight.conditions)])
         self._publish(block.latents)
         self._do(self.state.after_block())
+        self._keep_averages(block.index)
 
     def _get_ready_for(self, block: Block) -> list[Work]:
         """What has to be done before a logged block is made anew; its parent is cut here where it was cut then."""
@@ -348,10 +355,22 @@ class DiffusionSession:
         made = self.state.made(latents.shape[1])
         assert made.boundary is not None
         dials = self._prompts.dial_values(made.boundary.conditions.dials)
-        block = Block(made.index, made.parent, made.start, latents, made.events, made.cut, made.seen, dials)
+        tokens = self.banks.front.averages(made.end) if self._stored_averages else None
+        averages = tokens.array() if tokens else None
+        block = Block(made.index, made.parent, made.start, latents, made.events, made.cut, made.seen, dials, averages)
         self._memory.history.add(block)
+        self._keep_averages(block.index)
         self._forget()
         return block
+
+    def _keep_averages(self, index: int) -> None:
+        """Remember the front bank's averages as those after block `index`, the newest that it has seen."""
+        self._memory.history.keep_averages(index, self.banks.front.averages(self.state.end))
+
+    def _with_own_averages(self, block: Block) -> Block:
+        """The block without averages that a cache of other sizes, or one without any, has made."""
+        is_own = block.averages is not None and block.averages.shape == self._stored_averages
+        return block if is_own else replace(block, averages=None)
 
     def _forget(self) -> None:
         """Keep the latents of the switch state's line only."""

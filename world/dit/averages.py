@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from world.dit.config import AVERAGES
+from world.dit.device import upload
 
 
 class SinkAverage:
@@ -44,6 +46,15 @@ class MeanTokens:
 
     keys: Tensor
     values: Tensor
+
+    def array(self) -> np.ndarray:
+        """Both as they travel with a block: float32 [2, layers, B, 2, heads, head_dim]."""
+        return torch.stack((self.keys, self.values)).cpu().numpy()
+
+    @staticmethod
+    def of_array(array: np.ndarray, device: torch.device) -> MeanTokens:
+        """The inverse of `array`."""
+        return MeanTokens(*upload(torch.from_numpy(array), device))
 
 
 class WindowAverages:

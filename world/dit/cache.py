@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from world.dit.attend import attention
-from world.dit.averages import SinkAverage, WindowAverages
+from world.dit.averages import MeanTokens, SinkAverage, WindowAverages
 from world.dit.config import AVERAGES, CacheConfig, DiTConfig
 from world.dit.device import upload
 from world.dit.rope import RotationTable, rotate, rotation
@@ -62,8 +62,7 @@ class CacheBank:
     def reset(self, made: int, kept: CacheBank | None = None, upto: int = 0, filled: int | None = None) -> None:
         """Count as if `made` latent frames had been written; what a slot held before can be seen no more.
 
-        kept, upto: the first `upto` sink slots are copied from this other bank, as they were when it had seen so many,
-            and with them its averages of what has left the window.
+        kept, upto: the first `upto` sink slots are copied from this other bank, as they were when it had seen so many.
         filled: how many of those frames there is room for, if not for a window of them.
         """
         self.slots.reset(made, filled)
@@ -76,14 +75,22 @@ class CacheBank:
         if self._average:
             self._average.forget()
         if self._averages:
-            self._averages_at = None
-            self._averages.hold(kept._averages.before(made) if kept and kept._averages and upto else None)
-            self.slots.averaged = self._averages.now is not None
+            self.hold_averages(None)
         if kept is not None and upto:
             self.slots.frame[:upto] = kept.slots.frame[:upto]
             keys, values = kept.sink(made)
             self._sink_keys[:, :, :upto] = keys[:, :, :upto]
             self._values[:, :, :upto] = values[:, :, :upto]
+
+    def averages(self, made: int) -> MeanTokens | None:
+        """The averages of what has left the window, as they were before latent frame `made`; None: nothing has."""
+        return self._averages.before(made) if self._averages else None
+
+    def hold_averages(self, tokens: MeanTokens | None) -> None:
+        """Go on from these averages of what has left the window."""
+        assert self._averages is not None, "only a cache that has averages is given any"
+        self._averages.hold(tokens)
+        self._averages_at, self.slots.averaged = None, tokens is not None
 
     def sink(self, made: int) -> tuple[Tensor, Tensor]:
         """Keys (not rotated) and values of the sink before latent frame `made`: [layers, B, sink, N, heads, head_dim].

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
+from world.block import AVERAGES_BYTES
 from world.cache_rules import CacheRules
 from world.options import SinkAverages
 
@@ -141,9 +143,17 @@ class CacheConfig:
     @property
     def rules(self) -> CacheRules:
         """What a recache follows from."""
-        keeps_sink, averages = self.keep_sink and self.sink > 0, self.sink_average > 0 or bool(self.averages)
-        carried = self.sink if self.sink_average else 1
-        return CacheRules(self.window, self.sink, self.size, keeps_sink, self.clean_pass, averages, self.flush, carried)
+        return CacheRules(
+            self.window,
+            self.sink,
+            self.size,
+            keep_sink=self.keep_sink and self.sink > 0,
+            clean_pass=self.clean_pass,
+            averages_sink=self.sink_average > 0,
+            flush=self.flush,
+            carried=self.sink if self.sink_average else 1,
+            averages_window=bool(self.averages),
+        )
 
     @property
     def blocks(self) -> int:
@@ -223,3 +233,9 @@ class DiffusionConfig:
     cache: CacheConfig = field(default_factory=CacheConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     latents: LatentConfig = field(default_factory=LatentConfig)
+
+    @property
+    def stored_averages(self) -> tuple[int, ...] | None:
+        """The shape of the averages that travel with a block; None where there are none, or they are too large."""
+        shape = (2, self.dit.num_layers, self.latents.batch, AVERAGES, self.dit.num_heads, self.dit.head_dim)
+        return shape if self.cache.averages and 4 * math.prod(shape) <= AVERAGES_BYTES else None

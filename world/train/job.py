@@ -11,10 +11,13 @@ from typing import NoReturn
 from world.compact.decoder import LinearLatents
 from world.compact.geometry import Geometry
 from world.compact.model import LAYERS, WIDTH, CompactModel, shape, shape_of
+from world.compact.small import SMALL
 from world.compact.world import CompactWorld
 from world.dit.device import resolve
-from world.info import WorldError
+from world.info import MOST_PRESS, WorldError
+from world.options import RULE_HELP, step_counts
 from world.train.learn.checkpoint import load_checkpoint
+from world.train.learn.played import AS_PLAYED, NEED_A_SESSION, PlayedRules
 from world.train.story.form import TALE as TALE_FORM
 
 # the stages of `small`, in their order; the gate is no part of it
@@ -54,6 +57,7 @@ class Job:
     seed: int
     device: str
     start: Path | None
+    rules: PlayedRules = AS_PLAYED
 
     def load_linear(self) -> LinearLatents:
         """The fitted latents of this folder."""
@@ -116,7 +120,14 @@ def parse_job(argv: Sequence[str], description: str | None) -> tuple[Job, str]:
         given["workers"] = given["workers"] or (2 if resolve(given["device"]).type == "cpu" else 1)
     except WorldError as error:
         parser.error(str(error))
-    job = Job(**given)
+    rules = PlayedRules(**{name: given.pop(name) for name in RULE_HELP})
+    job = Job(**given, rules=rules)
+    if rules.given and stage != "evaluate":
+        parser.error(f"{', '.join(rules.given)}: these rules of play are for `evaluate`")
+    try:
+        rules.recipe(TALE_FORM if job.is_tale else SMALL)
+    except WorldError as error:
+        parser.error(str(error))
     if obstacle := job.obstacle(stage):
         parser.exit(2, f"{parser.prog}: {obstacle}\n")
     return job, stage
@@ -142,7 +153,41 @@ def _parser(description: str | None) -> _Parser:
     add("--start", type=Path, metavar="FILE", help="tale: train the world in this file on, in place of nothing")
     add("--seed", type=int, default=0)
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
+    of_evaluate = parser.add_argument_group("rules of play that evaluate marks the models under")
+    kinds = {"sink": (_natural, "N"), "steps": (_steps, "N|first:N,then:N"), "carry": (_natural, "N")}
+    for name, (kind, shown) in (kinds | {"press": (_press, "A")}).items():
+        of_evaluate.add_argument(f"--{name}", type=kind, metavar=shown, help=RULE_HELP[name])
+    for option in NEED_A_SESSION:
+        add(option, nargs="?", action=_NeedsSession, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
+
+
+class _NeedsSession(argparse.Action):
+    """Refuses an option of play whose rule reaches beyond a stream's window."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        what = "the streams that evaluate marks are no sessions: `neverblink bench methods` takes it"
+        parser.error(f"{self.option_strings[0]}: {what}")
+
+
+def _steps(text: str) -> str:
+    try:
+        step_counts(text)
+    except WorldError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _natural(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 64):
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 0 to 64")
+    return int(text)
+
+
+def _press(text: str) -> float:
+    if not 0 <= (value := float(text)) <= MOST_PRESS:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number from 0 to {MOST_PRESS:g}, such as 1.5")
+    return value
 
 
 def _minutes(text: str) -> float:

@@ -19,7 +19,6 @@ from world.train.judge import exam, gate
 from world.train.judge.evaluate import Judge
 from world.train.judge.scores import Marker
 from world.train.learn.budget import Budget
-from world.train.learn.rollout import SamplingRecipe
 from world.train.marks.exam import examine_tale
 from world.train.stages.base import BaseConfig, BaseTrainer
 from world.train.stages.decoder import train_decoder
@@ -111,7 +110,7 @@ def _run_tale(job: Job) -> None:
 def _run_evaluate(job: Job) -> None:
     """Print tables and write contact sheets of every model there is, in the denoising steps of play."""
     if job.is_tale:
-        examine_tale(job.out, resolve(job.device), job.trials, job.seed)
+        examine_tale(job.out, resolve(job.device), job.trials, job.seed, job.rules)
         return
     use_device(job, job.workers)
     latents, library = job.load_linear(), Library(job.out / "library")
@@ -119,10 +118,10 @@ def _run_evaluate(job: Job) -> None:
     for name in job.finished_models():
         world = exam.assemble_world(job.out, name)
         marker = Marker(world.decoder, recogniser)
-        judge = Judge(world.model, marker, SamplingRecipe())
+        judge = Judge(world.model, marker, job.rules.recipe(world.form))
         reference = exam.rendered_reference(marker, latents, job.trials, job.seed + 5)
         exam.write_sheets(judge, job.out, name)
-        exam.publish({"clips": reference} | exam.examine(judge, job.trials), job.out, name)
+        exam.publish({"clips": reference} | exam.examine(judge, job.trials), job.out, name, job.rules)
 
 
 def _run_gate(job: Job) -> None:

@@ -25,6 +25,7 @@ from world.train.judge.scores import Marker
 from world.train.judge.sheet import tile_pictures, write_png
 from world.train.learn.checkpoint import load_checkpoint
 from world.train.learn.device import seeded_generator
+from world.train.learn.played import AS_PLAYED, PlayedRules
 
 SHEET_PROMPTS = tuple(f"{colour} {scene}" for scene, colour in zip(SCENES, COLOURS, strict=True))
 ScoreTable = dict[str, Figures]
@@ -67,20 +68,21 @@ def examine(judge: Judge, trials: int) -> dict[str, ScoreTable]:
         "prompts": judge.prompts(trials),
         "drift over two minutes": judge.drift(trials * 36 // 100),
         "dials": {"its way within two blocks": judge.dials(max(9, trials * 27 // 100))},
-        "switch, with the sink": judge.switches(trials),
+        "switch, with the sink": judge.switches(trials, judge.recipe.sink),
         "switch, without a sink": judge.switches(trials, sink=0),
     }
 
 
-def publish(tables: Mapping[str, ScoreTable], folder: Path, name: str) -> None:
-    """Print the tables of the model `name`, and save them as JSON in `folder`."""
+def publish(tables: Mapping[str, ScoreTable], folder: Path, name: str, rules: PlayedRules = AS_PLAYED) -> None:
+    """Print the tables of the model `name`, and save them as JSON in `folder`; rules: those it was marked under."""
     for title, rows in tables.items():
-        print(f"\n{name}: {title}\n\n{markdown_table('', rows)}")
+        print(f"\n{name}: {title}{rules}\n\n{markdown_table('', rows)}")
     saved = {
         title: {row: {column: asdict(figure) for column, figure in cells.items()} for row, cells in rows.items()}
         for title, rows in tables.items()
     }
-    (folder / f"scores-{name}.json").write_text(json.dumps(saved, indent=1))
+    options = {"options": rules.given} if rules.given else {}
+    (folder / f"scores-{name}.json").write_text(json.dumps({**options, **saved}, indent=1))
 
 
 @torch.no_grad()

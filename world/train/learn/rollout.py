@@ -32,6 +32,8 @@ class SamplingRecipe:
     sigmas: noise levels from high to low. guidance: 1 is none. renoise: each step gets fresh noise, as few-step models
     are used; otherwise it gets the noise that the step before has left. window, sink: in blocks. press: how strongly
     new texts are pressed on (world.dit.denoise.pressed_on), for PRESSED_BLOCKS; not together with guidance.
+    first_sigmas: those of a stream's first block, where they are others. carry: how many blocks of the window a recache
+    keeps, and 0 for a new stream; None for all.
     """
 
     sigmas: tuple[float, ...] = PLAYED_SIGMAS
@@ -40,6 +42,8 @@ class SamplingRecipe:
     window: int = 8
     sink: int = 1
     press: float = 0.0
+    first_sigmas: tuple[float, ...] = ()
+    carry: int | None = None
 
 
 class CachedAttention:
@@ -84,6 +88,11 @@ class Streams:
         self.prompts: list[Prompts] = []
         self.set_texts(texts)
 
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """The noise levels of the next block."""
+        return (not self.block_count and self.recipe.first_sigmas) or self.recipe.sigmas
+
     def set_texts(self, texts: Sequence[str] | Tensor) -> None:
         """Use new texts from the next block on; the caches stay as they are."""
         self.left, self.texts, self.count = self.prompts, texts, len(texts)
@@ -115,8 +124,16 @@ class Streams:
 
     @torch.no_grad()
     def recache(self) -> None:
-        """Encode the cached blocks again under the present texts, in one pass; the sink of a full window is kept."""
-        start = self.recipe.sink if self.block_count > self.recipe.window else 0
+        """Encode the cached blocks again under the present texts, in one pass; the sink of a full window is kept.
+
+        With a `carry` only the newest are left, which fill the sink at least, as if the streams had begun with them.
+        """
+        start, carry = self.recipe.sink if self.block_count > self.recipe.window else 0, self.recipe.carry
+        if carry == 0:
+            self.clear_cache()
+            return
+        if carry is not None and carry < self.recipe.window:
+            start, self.cached_blocks = 0, self.cached_blocks[-max(carry, self.recipe.sink) :]
         latents, dials = (torch.cat(part, 1) for part in zip(*self.cached_blocks[start:], strict=True))
         for number, _ in enumerate(self.prompts):
             kept = self.caches[number][:start]
@@ -134,14 +151,14 @@ class Streams:
         """
         made = []
         for dial in dials.split(1, 1):
-            made.append(self._denoise(self.noise(), dial, steps or len(self.recipe.sigmas)))
+            made.append(self._denoise(self.noise(), dial, steps or len(self.sigmas)))
             self.append(made[-1].detach(), dial)
         return torch.cat(made, 1)
 
     @torch.no_grad()
     def denoise_to_last_step(self, x: Tensor, dials: Tensor, steps: int) -> Tensor:
         """What the last of `steps` steps starts from, made of pure noise x [B, 1, C, h, w]."""
-        for level, next_level in pairwise(self.recipe.sigmas[:steps]):
+        for level, next_level in pairwise(self.sigmas[:steps]):
             x0 = self.predict(x, level, dials)
             noise = self.noise() if self.recipe.renoise else (x - (1 - level) * x0) / level
             x = (1 - next_level) * x0 + next_level * noise
@@ -174,7 +191,7 @@ class Streams:
         return torch.zeros(shape, device=self.generator.device)
 
     def _denoise(self, x: Tensor, dials: Tensor, steps: int) -> Tensor:
-        return self.predict(self.denoise_to_last_step(x, dials, steps), self.recipe.sigmas[steps - 1], dials)
+        return self.predict(self.denoise_to_last_step(x, dials, steps), self.sigmas[steps - 1], dials)
 
     def _within_window(self, blocks: list[Item]) -> list[Item]:
         """The sink and the latest blocks, with room for the next block in the window."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from world.compact.world import CompactWorld
 from world.train.judge.report import Figure, markdown_table, mean_of_values
 from world.train.judge.sheet import tile_pictures, write_png
+from world.train.learn.played import AS_PLAYED, PlayedRules
 from world.train.marks.judge import MODES, SECOND, StoryJudge, continued
 from world.train.marks.pixels import edge_strength, seam_ratio
 from world.train.marks.tables import Table, switch_table
@@ -39,10 +40,12 @@ STORY = (  # the sentences of the sheets, and what follows each of them
 )
 
 
-def examine_tale(folder: Path, device: torch.device, trials: int, seed: int = 0) -> None:
+def examine_tale(
+    folder: Path, device: torch.device, trials: int, seed: int = 0, rules: PlayedRules = AS_PLAYED
+) -> None:
     """Mark the world in `folder`, print the tables, and write marks.json and two sheets."""
     world = CompactWorld.load(folder / "tale.safetensors").to(device)
-    judge = StoryJudge(world, _reader(folder, world, device, seed), device, seed + 11)
+    judge = StoryJudge(world, _reader(folder, world, device, seed), device, seed + 11, rules)
     write_story_sheets(judge, folder)
     trial_switches = judge.switches(trials)
     tables = {
@@ -52,9 +55,10 @@ def examine_tale(folder: Path, device: torch.device, trials: int, seed: int = 0)
         "pictures": picture_marks(judge, max(2, trials // 8)),
     }
     saved = {title: {row: _plain(cells) for row, cells in table.items()} for title, table in tables.items()}
-    (folder / "marks.json").write_text(json.dumps(saved, indent=1))
+    options = {"options": rules.given} if rules.given else {}
+    (folder / "marks.json").write_text(json.dumps({**options, **saved}, indent=1))
     for title, table in tables.items():
-        print(f"\n{title}\n\n{markdown_table('', table)}")
+        print(f"\n{title}{rules}\n\n{markdown_table('', table)}")
 
 
 def _plain(cells: dict[str, Figure]) -> dict[str, dict[str, float]]:

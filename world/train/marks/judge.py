@@ -13,11 +13,11 @@ from torch import Tensor
 from world.compact.decoder import LinearLatents
 from world.compact.world import CompactWorld
 from world.train.judge.report import Figure, mean_of_values
-from world.train.learn.rollout import SamplingRecipe, Streams
+from world.train.learn.played import AS_PLAYED, PlayedRules
+from world.train.learn.rollout import Streams
 from world.train.marks.pixels import layout_likeness, shown_way
 from world.train.marks.tables import SwitchTrial, Table, known_hits, shares
 from world.train.story.clips import join_scenes
-from world.train.story.form import SIGMAS, TALE
 from world.train.story.reader import SceneReader
 from world.train.story.spoken import opening_attributes
 from world.train.tale.scene import Scenes, changed, random_scenes
@@ -38,11 +38,12 @@ class StoryJudge:
     reader: SceneReader
     device: torch.device
     seed: int = 11
+    rules: PlayedRules = AS_PLAYED
 
     def streams(self, texts: Sequence[str], seed: int) -> Streams:
         """New streams in the steps of play."""
-        recipe = SamplingRecipe(SIGMAS, window=TALE.window, sink=TALE.sink, press=self.world.form.press)
-        return Streams(self.world.model, texts, recipe, torch.Generator(self.device).manual_seed(seed))
+        recipe, generator = self.rules.recipe(self.world.form), torch.Generator(self.device).manual_seed(seed)
+        return Streams(self.world.model, texts, recipe, generator)
 
     def frames(self, blocks: Tensor) -> Tensor:
         """Pictures at the full size, [B, 6 (n - 1), 3, Y, X], of all but the first of blocks [B, n, C, h, w]."""
