@@ -117,7 +117,7 @@ def test_an_untrained_decoder_draws_the_linear_picture_enlarged():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda told: told.update(format=FORMAT + 1), "format 2.*upgrade"),
+        (lambda told: told.update(format=FORMAT + 1), "format 3.*upgrade"),
         (lambda told: told.pop("language"), "description is damaged .*language"),
         (lambda told: told.update(colour=3), "description is damaged .*colour"),
         (lambda told: told["geometry"].update(rows=-4), "rows -4: expected"),

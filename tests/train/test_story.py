@@ -46,7 +46,7 @@ from world.zoo import listed_words, open_world
 
 CPU = torch.device("cpu")
 TINY = StoryScale(
-    clips=12, openings=4, pairs=2, chunk=1, singles=4, sequences=2, rolled=2, pictures=StoryPicture(0, 2, 1, 1)
+    clips=12, openings=4, pairs=2, chunk=1, singles=4, sequences=2, rolled=2, pictures=StoryPicture(0, 2, 1, 1, small=3)
 )
 
 
