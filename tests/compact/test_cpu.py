@@ -11,6 +11,7 @@ from world.compact import onednn
 from world.compact.cpu_decoder import CpuDecoder
 from world.compact.cpu_dit import CpuDiT
 from world.compact.decoder import PictureDecoder
+from world.compact.form import PictureForm
 from world.compact.geometry import Geometry
 from world.compact.model import shape
 from world.compact.onednn import PackedConv, PackedLinear
@@ -65,7 +66,8 @@ def test_any_film_comes_out_the_same(seed: int):
 
 @pytest.fixture(params=GEOMETRIES)
 def decoder(request) -> PictureDecoder:
-    model = PictureDecoder(GEOMETRIES[request.param], (16, 8, 8), has_scales=True).requires_grad_(False)
+    form = PictureForm(refiner_width=16, refiner_depth=2)  # what sharpening adds has a test of its own
+    model = PictureDecoder(GEOMETRIES[request.param], (16, 8, 8), True, form).requires_grad_(False)
     draw_weights(model)
     for buffer in model.linear.buffers():
         torch.nn.init.normal_(buffer, std=0.2)
@@ -80,6 +82,17 @@ def test_pictures_come_out_the_same(decoder: PictureDecoder):
     assert pictures.shape == others.shape and others.dtype == np.uint8
     assert np.abs(pictures.astype(int) - others).max() <= 1
     assert torch.equal(state, latents[0, -1:])
+
+
+def test_contours_are_sharpened_the_same(decoder: PictureDecoder):
+    decoder.form = PictureForm(sharpenings=2)
+    fast, latents = CpuDecoder(decoder), torch.randn(1, 4, 8, 4, 6)
+    pictures, others = (each.decode(None, latents)[0] for each in (decoder, fast))
+    # a level's difference from rounding may grow to four in two passes
+    assert np.abs(pictures.astype(int) - others).max() <= 6
+    assert (pictures == others).mean() > 0.98
+    decoder.form = PictureForm()
+    assert np.abs(decoder.decode(None, latents)[0].astype(int) - pictures).mean() > 1
 
 
 def test_each_picture_is_drawn_when_it_is_asked_for(decoder: PictureDecoder):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from world.compact.decoder import PictureDecoder
 from world.compact.files import BUNDLED, file_of
-from world.compact.form import FORMATS, KEY, WorldForm, describe_form, form_in, read_form
+from world.compact.form import FORMAT, KEY, PictureForm, WorldForm, describe_form, form_in, read_form
 from world.compact.geometry import Geometry
 from world.compact.language import Language
 from world.compact.model import shape
@@ -40,6 +40,7 @@ GARDEN = WorldForm(
     text_width=32,
     head_width=16,
     has_scales=True,
+    pictures=PictureForm(refiner_width=8, refiner_depth=1, sharpenings=1),
 )
 
 
@@ -80,6 +81,17 @@ def test_a_world_of_another_kind_plays_from_its_file_alone(tmp_path):
     assert frames.shape == (4, 64, 96, 3) and frames.dtype == np.uint8
 
 
+def test_a_file_of_the_first_format_opens_and_draws_as_it_did(tmp_path):
+    def older(told):
+        told["format"] = 1
+        del told["pictures"]
+
+    path = damaged(garden_file(tmp_path, pictures=PictureForm()), older)
+    world = CompactWorld.load(path)
+    assert world.form.pictures == PictureForm() and world.decoder.refiner is None
+    assert open_world(str(path), device="cpu").info.picture == (96, 64)
+
+
 def test_its_words_are_listed_without_torch(tmp_path):
     path = garden_file(tmp_path)
     code = f"import sys; from world.zoo import listed_words; print(listed_words({str(path)!r}), 'torch' in sys.modules)"
@@ -117,7 +129,7 @@ def test_an_untrained_decoder_draws_the_linear_picture_enlarged():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda told: told.update(format=FORMATS[-1] + 1), "format 3.*upgrade"),
+        (lambda told: told.update(format=FORMAT + 1), "format 3.*upgrade"),
         (lambda told: told.pop("language"), "description is damaged .*language"),
         (lambda told: told.update(colour=3), "description is damaged .*colour"),
         (lambda told: told["geometry"].update(rows=-4), "rows -4: expected"),
@@ -125,6 +137,9 @@ def test_an_untrained_decoder_draws_the_linear_picture_enlarged():
         (lambda told: told["geometry"].update(columns=7), "whole patches"),
         (lambda told: told["language"].update(showpiece="the dragon"), "'dragon' is not known"),
         (lambda told: told.update(steps=[]), "steps"),
+        (lambda told: told["pictures"].update(sharpenings=9), "sharpenings 9: expected"),
+        (lambda told: told["pictures"].update(refiner_depth=0), "expected both sizes"),
+        (lambda told: told["pictures"].update(halo=1), "description is damaged .*halo"),
         (lambda told: told.update(window=1, sink=1), "window 1"),
         (lambda told: told["geometry"].update(channels=6), "size mismatch"),
     ],

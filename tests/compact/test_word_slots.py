@@ -97,7 +97,7 @@ def test_slots_lie_in_the_file_and_old_files_have_none():
     (text,) = describe_form(form).values()
     assert form_in(text).language.complete("red", "rose dry white") == "rose dry red"
     (old,) = describe_form(GARDEN).values()
-    assert form_in(old).language.slots is None and '"format": 1' in old and '"format": 2' in text
+    assert '"slots": null' in old and form_in(old.replace(', "slots": null', "")).language.slots is None
 
 
 @pytest.mark.parametrize(

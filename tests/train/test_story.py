@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from world.compact.decoder import LinearLatents
+from world.compact.decoder import LinearLatents, PictureDecoder
 from world.compact.model import CompactModel, shape
 from world.compact.text import tokenize
 from world.compact.world import CompactWorld
@@ -24,12 +24,29 @@ from world.train.marks.pixels import layout_likeness, seam_ratio, shown_way
 from world.train.marks.tables import switch_table
 from world.train.story import run as story_run
 from world.train.story.base import StoryBase, choose_kind, draw_batch
-from world.train.story.clips import BLOCKS, OPENING_PHASE, SEAM, random_openings, random_pairs, render_scenes, travelled
+from world.train.story.clips import (
+    BLOCKS,
+    OPENING_PHASE,
+    SEAM,
+    random_openings,
+    random_pairs,
+    render_last_block,
+    render_scenes,
+    travelled,
+)
 from world.train.story.form import SIGMAS, TALE
 from world.train.story.library import Openings, StoryLibrary, render_library, render_openings
 from world.train.story.loss import SequenceLoss
 from world.train.story.noise import draw_levels
-from world.train.story.picture import StoryPicture
+from world.train.story.picture import (
+    PictureLearner,
+    StoryPicture,
+    crisp_loss,
+    full_loss,
+    refiner_loss,
+    render_pictures,
+    train_picture,
+)
 from world.train.story.predict import GRID, TeacherForcing
 from world.train.story.principal import fit_principal
 from world.train.story.reader import SceneReader, load_reader, save_reader
@@ -46,7 +63,7 @@ from world.zoo import listed_words, open_world
 
 CPU = torch.device("cpu")
 TINY = StoryScale(
-    clips=12, openings=4, pairs=2, chunk=1, singles=4, sequences=2, rolled=2, pictures=StoryPicture(0, 2, 1, 1)
+    clips=12, openings=4, pairs=2, chunk=1, singles=4, sequences=2, rolled=2, pictures=StoryPicture(0, 2, 1, 1, small=3)
 )
 
 
@@ -102,6 +119,14 @@ def test_a_camera_goes_as_fast_as_its_scene_says_whatever_block_it_is():
     way = travelled(scenes, torch.zeros(4, 6, 4))
     torch.testing.assert_close(way.diff(dim=1), way[:, 1:2].expand(-1, 6))
     assert (way[:, -1].sign() == scenes.way * 2 - 1).all()
+
+
+def test_the_last_block_of_a_clip_is_drawn_by_itself_as_it_is_in_the_clip():
+    pairs = random_pairs(3, torch.Generator().manual_seed(2), blocks=3, seam=1)
+    dials = pairs.dials + 0.3 * torch.arange(3).view(1, 3, 1)
+    whole = render_scenes(pairs.first, dials, CPU)
+    last = render_last_block(pairs.first, dials, CPU, (112, 64))
+    torch.testing.assert_close(last, whole[:, -6:], atol=1e-3, rtol=0)
 
 
 def test_latents_are_half_whitened_and_of_unit_variance(latents: LinearLatents):
@@ -316,6 +341,42 @@ def test_a_world_without_a_trained_decoder_plays_from_its_file(tmp_path: Path, l
     assert frames.shape == (6, 256, 448, 3)
 
 
+def test_a_decoder_learns_from_what_the_model_redrew(latents: LinearLatents):
+    parts = render_pictures(StoryPicture(0, 2, 2, 1), latents, tiny_model(branches=True), lambda: False)
+    clips = parts[0]
+    assert clips.latents.shape == (2, 4, 2, 64, 8, 14) and clips.pixels.shape == (2, 6, 3, 256, 448)
+    true, once, twice, again = clips.latents.float().unbind(1)
+    assert not torch.equal(twice, again) and (once - true).square().mean() > 0
+    decoder = PictureDecoder(TALE.geometry, has_scales=True, form=TALE.pictures)
+    decoder.linear.load_state_dict(latents.state_dict())
+    learner = PictureLearner(decoder, torch.Generator().manual_seed(0))
+    losses = []
+    for _ in range(12):
+        loss = refiner_loss(learner, clips, 4)
+        learner.descend(loss, 1e-3)
+        losses.append(loss.item())
+    assert sum(losses[-3:]) < sum(losses[:3])
+    learner.descend(full_loss(learner, clips, 1), 1e-4)
+    assert all(bool(torch.isfinite(weights).all()) for weights in learner.average.parameters())
+
+
+def test_a_decoder_without_a_refiner_is_trained_on_with_one(latents: LinearLatents):
+    older = PictureDecoder(TALE.geometry, has_scales=True)
+    older.linear.load_state_dict(latents.state_dict())
+    config = StoryPicture(0.001, 1, 1, 1, small=3)
+    trained = train_picture(config, latents, tiny_model(), older)
+    assert trained.form == TALE.pictures and trained.refiner is not None
+
+
+def test_an_error_between_two_tokens_counts_more_than_one_inside():
+    true = torch.zeros(1, 6, 3, 64, 112)
+    seam, inside = true.clone(), true.clone()
+    seam[..., 16:64] = 0.1  # tokens are 16 columns wide
+    inside[..., 8:56] = 0.1
+    assert crisp_loss(true, true) == 0
+    assert crisp_loss(seam, true) > crisp_loss(inside, true)
+
+
 @pytest.mark.slow
 def test_all_stages_leave_a_world_and_a_reader(tmp_path: Path):
     assert train_tale(StoryRun(tmp_path, Budget(0.02), CPU, TINY, (64, 1)))
@@ -416,7 +477,8 @@ def test_a_switch_in_training_sees_what_a_switch_in_play_sees(
     session = open_world(str(tmp_path / "tale.safetensors"), device="cpu").session(seed=1, prompt="a boat")
     blocks = [torch.from_numpy(session.step().latents).float() for _ in range(made)]
     played = torch.from_numpy(session.step([Prompt("night falls")]).latents).float()
-    old, new = tokenize(["a boat", "night falls"], TALE.language).split(1)
+    whole = TALE.language.complete("a boat", None)
+    old, new = tokenize([whole, TALE.language.complete("night falls", whole)], TALE.language).split(1)
     past, n = torch.cat([blocks[number] for number in seen], 1), len(seen) + 1
 
     def predict(x: torch.Tensor, timestep: float) -> torch.Tensor:

@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from world.compact.decoder import LinearLatents, PictureDecoder, Residual, Upscale
+from world.compact.decoder import LinearLatents, PictureDecoder
+from world.compact.layers import LatentRefiner, Residual, Upscale
 from world.compact.onednn import PackedConv, PackedLinear
+from world.compact.sharpen import sharpen
 from world.diffusion.pixels import as_tensor
 
 LEVELS = 127.5  # from -1 .. 1 to 0 .. 255; a half more, since numbers are cut off where they become bytes
@@ -28,6 +30,7 @@ class CpuDecoder:
         size = g.rows, g.columns
         assert isinstance(last, Upscale)
         self.memory, self.linear = decoder.memory, decoder.linear
+        self._refine = None if decoder.refiner is None else _refiner(decoder.refiner, size)
         self._enter = PackedConv(decoder.enter.weight, decoder.enter.bias, size)
         self._layers: list[Callable[[Tensor], Tensor]] = []
         for layer in layers:
@@ -36,6 +39,7 @@ class CpuDecoder:
             elif isinstance(layer, Upscale):
                 self._layers.append(_upscale(layer, size))
                 size = size[0] * layer.factor, size[1] * layer.factor
+        self._sharpenings = decoder.form.sharpenings
         self._pictures = [PictureLayers(decoder.linear, last, size, number) for number in range(g.frames)]
 
     def start(self) -> Tensor | None:
@@ -60,14 +64,17 @@ class CpuDecoder:
 
     def _draw(self, current: Tensor, before: Tensor) -> Iterator[np.ndarray]:
         with torch.inference_mode():
-            inputs = torch.cat([before, current], 1).contiguous(memory_format=torch.channels_last)
-            x = self._enter(inputs)
+            if self._refine is not None:
+                current = self._refine(current, before)
+            x = self._enter(_side_by_side(before, current))
             for layer in self._layers:
                 x = layer(x)
             cells = current.flatten(2)[0].T.contiguous()  # [h * w, C]
         for picture in self._pictures:
             with torch.inference_mode():  # which must not stay on while the caller has its turn
                 drawn = picture(cells, x)
+                if self._sharpenings:
+                    drawn = sharpen(drawn.flatten(2), self._sharpenings, step=3).view(drawn.shape)
             yield drawn.numpy()
 
 
@@ -102,6 +109,24 @@ class PictureLayers:
         extra = self._extra(x).permute(0, 2, 3, 1).view(rows, columns, factor, factor, 3)
         plain.view(rows, factor, columns, factor, 3).add_(extra.transpose(1, 2))
         return plain.clamp_(0, 255).to(torch.uint8)
+
+
+def _side_by_side(before: Tensor, current: Tensor) -> Tensor:
+    return torch.cat([before, current], 1).contiguous(memory_format=torch.channels_last)
+
+
+def _refiner(refiner: LatentRefiner, size: tuple[int, int]) -> Callable[[Tensor, Tensor], Tensor]:
+    enter, leave = (PackedConv(conv.weight, conv.bias, size) for conv in (refiner.enter, refiner.leave))
+    body = [_residual(layer, size) for layer in refiner.body if isinstance(layer, Residual)]
+    place = refiner.place.detach()[None].contiguous(memory_format=torch.channels_last)
+
+    def refine(current: Tensor, before: Tensor) -> Tensor:
+        x = enter(_side_by_side(before, current)).add_(place)
+        for layer in body:
+            x = layer(x)
+        return leave(x).add_(current)
+
+    return refine
 
 
 def _residual(layer: Residual, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:

@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from world.compact.form import PictureForm
 from world.compact.geometry import Geometry
+from world.compact.layers import LatentRefiner, Residual, Upscale, zero
+from world.compact.sharpen import sharpen
 from world.diffusion.pixels import as_tensor, to_uint8
 
 
@@ -51,45 +54,29 @@ class LinearLatents(nn.Module):
         return self.picture(latents.permute(0, 1, 3, 4, 2) * self.scale @ self.basis + self.mean)
 
 
-class Residual(nn.Module):
-    """Two convolutions, and a shortcut around them."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.gelu(self.first(x), approximate="tanh"))
-
-
-class Upscale(nn.Module):
-    """A convolution that gives `factor` times the rows and columns."""
-
-    def __init__(self, inward: int, outward: int, factor: int = 2) -> None:
-        super().__init__()
-        self.factor = factor
-        self.conv = nn.Conv2d(inward, outward * factor**2, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.conv(x), self.factor)
-
-
 class PictureDecoder(nn.Module):
     """Latents to pixels: the linear decoding, plus a correction from a latent frame and the one before it.
 
     All pixel frames of a block are made at once, as channels. The latent frame before is enough to make motion go on
     smoothly from block to block; it is the decoder's state. A geometry that enlarges gets its linear decoding stretched
-    and one stage more of the correction.
+    and one stage more of the correction. By its PictureForm it may correct the latents first, and sharpen the contours
+    of what it has drawn.
     """
 
     memory: int = 1  # latent frames, besides its own, that a picture depends on
 
     def __init__(
-        self, geometry: Geometry, widths: tuple[int, int, int] = (128, 64, 48), has_scales: bool = False
+        self,
+        geometry: Geometry,
+        widths: tuple[int, int, int] = (128, 64, 48),
+        has_scales: bool = False,
+        form: PictureForm | None = None,
     ) -> None:
         super().__init__()
-        self.linear = LinearLatents(geometry, has_scales)
+        form = form or PictureForm()
+        self.form, self.linear = form, LinearLatents(geometry, has_scales)
+        size = form.refiner_width, form.refiner_depth
+        self.refiner = LatentRefiner(geometry, *size) if form.refiner_depth else None
         wide, middle, narrow = widths
         self.enter = nn.Conv2d(2 * geometry.channels, wide, 3, padding=1)
         self.body = nn.Sequential(Residual(wide), Upscale(wide, middle), Residual(middle), Upscale(middle, narrow))
@@ -99,11 +86,20 @@ class PictureDecoder(nn.Module):
             last += [Upscale(narrow, narrow // 2), Residual(narrow // 2)]
             narrow, factor = narrow // 2, factor // 2
         self.leave = nn.Sequential(*last, Upscale(narrow, 3 * geometry.frames, factor))
-        for weights in self.leave[-1].parameters():
-            nn.init.zeros_(weights)  # before training the correction is nothing
+        zero(self.leave[-1])  # before training the correction is nothing
 
     def forward(self, latents: Tensor, before: Tensor) -> Tensor:
-        """latents and those before them, [B, C, h, w] each -> frames [B, 6, 3, Y, X], about -1 to 1."""
+        """latents and those before them, [B, C, h, w] each -> frames [B, 6, 3, Y, X], -1 to 1 where it sharpens."""
+        drawn = self.draw(latents, before)
+        if not self.form.sharpenings:
+            return drawn
+        levels = ((drawn + 1) * 127.5).clamp(0, 255).round().to(torch.uint8)
+        return sharpen(levels, self.form.sharpenings) / 127.5 - 1
+
+    def draw(self, latents: Tensor, before: Tensor) -> Tensor:
+        """As `forward`, but not sharpened: what is trained."""
+        if self.refiner is not None:
+            latents = self.refiner(latents, before)
         with torch.autocast(latents.device.type, enabled=False):  # in bfloat16 it would be off by a grey level or two
             plain = self.linear.decode(latents.float().unsqueeze(1))
         extra = self.leave(self.body(self.enter(torch.cat([before, latents], 1))))

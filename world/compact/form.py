@@ -17,10 +17,32 @@ from world.compact.language import Language
 from world.compact.word_slots import WordSlots
 from world.info import MOST_PRESS, DialRange, WorldError, WorldInfo
 
-FORMATS = (1, 2)  # that are read; the second has slots, which an older version would leave out
+FORMAT = 2  # grows when a program of today could not read the new file
+READABLE = (1, 2)  # 1: without `pictures`, which are then drawn as they were, and without slots
 KEY = "neverblink"  # the entry of the metadata that holds the description
 MOST_HEADER = 16_000_000  # bytes
 FPS = 24.0
+
+
+@dataclass(frozen=True)
+class PictureForm:
+    """What a world's picture decoder has beside its trunk.
+
+    refiner_width, refiner_depth: channels and residual layers of the correction of latents; a depth of 0 is none.
+    sharpenings: how often contours are sharpened.
+    """
+
+    refiner_width: int = 0
+    refiner_depth: int = 0
+    sharpenings: int = 0
+
+    def __post_init__(self) -> None:
+        for name, most in (("refiner_width", 4096), ("refiner_depth", 64), ("sharpenings", 8)):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value <= most:
+                raise ValueError(f"{name} {value!r}: expected a whole number from 0 to {most}")
+        if (self.refiner_width > 0) != (self.refiner_depth > 0):
+            raise ValueError(f"refiner {self.refiner_width} x {self.refiner_depth}: expected both sizes, or neither")
 
 
 @dataclass(frozen=True)
@@ -29,7 +51,7 @@ class WorldForm:
 
     dials: by name, in the order of the conditioner's inputs. steps, shift: of the sampler. window, sink: in blocks.
     text_width: of the text encoder. head_width: channels of the head's convolutions. has_scales: whether each component
-    of the latents has a scale of its own. press: how strongly new words are pressed on.
+    of the latents has a scale of its own. press: how strongly new words are pressed on. pictures: of the decoder.
     """
 
     geometry: Geometry
@@ -43,6 +65,7 @@ class WorldForm:
     head_width: int = 96
     has_scales: bool = False
     press: float = 0.0
+    pictures: PictureForm = PictureForm()
 
     def __post_init__(self) -> None:
         g = self.geometry
@@ -99,9 +122,7 @@ def describe_form(form: WorldForm) -> dict[str, str]:
     """The metadata that `form_in` reads."""
     plain = asdict(form)
     plain["language"]["silent"] = sorted(form.language.silent)
-    if form.language.slots is None:
-        del plain["language"]["slots"]
-    return {KEY: json.dumps({"format": 1 if form.language.slots is None else 2} | plain)}
+    return {KEY: json.dumps({"format": FORMAT} | plain)}
 
 
 def form_in(text: str) -> WorldForm:
@@ -109,15 +130,14 @@ def form_in(text: str) -> WorldForm:
     try:
         told = json.loads(text)
         found = told.pop("format")
-        if found not in FORMATS:
-            raise WorldError(
-                f"it is in format {found}, and this version reads format {FORMATS[-1]}; upgrade neverblink"
-            )
+        if found not in READABLE:
+            raise WorldError(f"it is in format {found}, and this version reads up to {FORMAT}; upgrade neverblink")
         parts: dict[str, Any] = {
             "geometry": Geometry(**told.pop("geometry")),
             "language": _language(**told.pop("language")),
             "dials": {name: DialRange(**limits) for name, limits in told.pop("dials").items()},
             "steps": tuple(told.pop("steps")),
+            "pictures": PictureForm(**told.pop("pictures", {})),
         }
         return WorldForm(**parts, **told)
     except WorldError:

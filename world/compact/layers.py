@@ -1,4 +1,4 @@
-"""The layers that only compact worlds have: embedding with places, convolutional head, conditioner."""
+"""The layers that only compact worlds have: embedding with places, convolutional head, conditioner, the decoder's."""
 
 from __future__ import annotations
 
@@ -96,6 +96,50 @@ class Conditioner(nn.Module):
         """pooled words [B, text_dim], or [B, F, text_dim] for each frame, and dials [B, F, n] -> [B, F, dim]."""
         words = self.words(pooled)
         return (words if pooled.ndim == 3 else words.unsqueeze(1)) + self.dials(dials.to(pooled))
+
+
+class Residual(nn.Module):
+    """Two convolutions, and a shortcut around them."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.gelu(self.first(x), approximate="tanh"))
+
+
+class Upscale(nn.Module):
+    """A convolution that gives `factor` times the rows and columns."""
+
+    def __init__(self, inward: int, outward: int, factor: int = 2) -> None:
+        super().__init__()
+        self.factor = factor
+        self.conv = nn.Conv2d(inward, outward * factor**2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(x), self.factor)
+
+
+class LatentRefiner(nn.Module):
+    """A correction of latents, from themselves and those before them.
+
+    The model makes each token's cells by itself, so that neighbouring tokens do not quite fit together. A convolution
+    does not know where tokens meet; `place` tells it. Before training the correction is nothing.
+    """
+
+    def __init__(self, geometry: Geometry, width: int, depth: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(2 * geometry.channels, width, 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(width, geometry.rows, geometry.columns))
+        self.body = nn.Sequential(*(Residual(width) for _ in range(depth)))
+        self.leave = nn.Conv2d(width, geometry.channels, 3, padding=1)
+        zero(self.leave)
+
+    def forward(self, latents: Tensor, before: Tensor) -> Tensor:
+        """latents and those before them, [B, C, h, w] each -> refined latents [B, C, h, w]."""
+        return latents + self.leave(self.body(self.enter(torch.cat([before, latents], 1)) + self.place))
 
 
 def zero(*layers: nn.Module) -> None:

@@ -32,7 +32,7 @@ class CompactWorld(nn.Module):
     def __init__(self, config: DiTConfig | None = None, form: WorldForm = SMALL) -> None:
         super().__init__()
         self.form, self.model = form, CompactModel(config, form)
-        self.decoder = PictureDecoder(form.geometry, has_scales=form.has_scales)
+        self.decoder = PictureDecoder(form.geometry, has_scales=form.has_scales, form=form.pictures)
 
     @classmethod
     def load(cls, path: Path) -> CompactWorld:

@@ -72,6 +72,13 @@ def scenes_on(scenes: Scenes, device: torch.device | str) -> Scenes:
     return Scenes(**{name: value.to(device) for name, value in vars(scenes).items()})
 
 
+def scenes_at(scenes: Scenes, dials: Tensor, block: int) -> Scenes:
+    """The scenes as they stand when block number `block` of their clips begins, on the CPU."""
+    haste = torch.exp(0.5 * dials_per_frame(dials)[:, 3, : block * FRAMES, 0, 0])
+    phase = scenes.phase + travelled(scenes, dials)[:, block] / ROUND
+    return replace(scenes, phase=phase, beat=scenes.beat + (FRAME_S * haste).sum(1))
+
+
 def travelled(scenes: Scenes, dials: Tensor) -> Tensor:
     """How far each clip's camera has gone when each block begins, in half picture heights: [B, blocks + 1]."""
     per_frame = dials_per_frame(dials)[..., 0, 0]  # [B, 4, T]
@@ -90,6 +97,12 @@ def render_scenes(scenes: Scenes, dials: Tensor, device: torch.device, size: tup
     """The clips [B, T, 3, Y, X], -1 to 1, on `device`, of scenes and dials [B, blocks, 4] on the CPU."""
     per_frame = dials_per_frame(dials)[..., 0, 0].mT.contiguous()
     return draw(scenes_on(scenes, device), per_frame.to(device), size)
+
+
+def render_last_block(scenes: Scenes, dials: Tensor, device: torch.device, size: tuple[int, int]) -> Tensor:
+    """What `render_scenes` draws of the last block of clips of at least two: [B, 6, 3, Y, X]."""
+    per_frame = dials_per_frame(dials)[..., -FRAMES:, 0, 0].mT.contiguous()
+    return draw(scenes_on(scenes_at(scenes, dials, dials.shape[1] - 1), device), per_frame.to(device), size)
 
 
 def in_chunks(count: int, size: int) -> Iterator[slice]:

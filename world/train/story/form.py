@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from world.compact.form import WorldForm
+from world.compact.form import PictureForm, WorldForm
 from world.compact.geometry import Geometry
 from world.compact.language import Language
 from world.info import DialRange
@@ -25,6 +25,7 @@ TALE = WorldForm(
     window=8,
     sink=1,
     has_scales=True,
+    pictures=PictureForm(refiner_width=128, refiner_depth=3, sharpenings=2),
 )
 PICTURE = (TALE.geometry.columns * TALE.geometry.cell, TALE.geometry.rows * TALE.geometry.cell)  # of latents
 SIGMAS = tuple(TALE.shift * step / (1000 + (TALE.shift - 1) * step) for step in TALE.steps)

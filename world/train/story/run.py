@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -50,7 +50,7 @@ class StoryScale:
 
 
 GPU_SCALE = StoryScale(768, 40_000, 10_000, 64, 2048, 256, 1024, StoryPicture(0))
-CPU_SCALE = StoryScale(96, 1_200, 4_000, 4, 48, 6, 24, StoryPicture(0, clips=128, chunk=4, batch=2))
+CPU_SCALE = StoryScale(96, 1_200, 4_000, 4, 48, 6, 24, StoryPicture(0, clips=128, chunk=4, batch=2, small=24))
 
 
 @dataclass
@@ -123,8 +123,7 @@ class StoryRun:
 
     def learn_pictures(self) -> None:
         """Train the decoder."""
-        config = self.scale.pictures
-        config = StoryPicture(self.minutes_until("decoder"), config.clips, config.chunk, config.batch)
+        config = replace(self.scale.pictures, minutes=self.minutes_until("decoder"))
         begun = self.start.decoder if self.start else None
         self.decoder = train_picture(config, self.latents, self.model, begun)
         self.save("tale")

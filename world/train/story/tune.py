@@ -99,14 +99,14 @@ def rows_of(batch: StoryBatch, rows: Tensor) -> StoryBatch:
 
 @torch.no_grad()
 def redraw_history(
-    model: CompactModel, batch: StoryBatch, predict: TeacherForcing, generator: torch.Generator
+    model: CompactModel, batch: StoryBatch, predict: TeacherForcing, generator: torch.Generator, steps: int = 2
 ) -> Tensor:
-    """Each block of the sequences as the last two steps of play redraw it after true ones: [B, n, C, h, w]."""
+    """Each block of the sequences as the last `steps` of play redraw it after true ones: [B, n, C, h, w]."""
     true, spans = batch.latents, (batch.cut, batch.stale)
     changes_at = batch.cut or batch.stale
     is_before = (torch.arange(true.shape[1], device=true.device) < changes_at).view(1, -1, 1, 1, 1)
     made = true
-    for level in SIGMAS[-2:]:
+    for level in SIGMAS[-steps:]:
         sigma = torch.full(true.shape[:2], level, device=true.device)
         noise = torch.randn(true.shape, generator=generator, device=true.device)
         noisy = noise_latents(made, sigma, noise)
