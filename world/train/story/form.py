@@ -25,7 +25,7 @@ TALE = WorldForm(
     window=8,
     sink=1,
     has_scales=True,
-    pictures=PictureForm(refiner_width=128, refiner_depth=3, sharpenings=2),
+    pictures=PictureForm(refiner_width=128, refiner_depth=3, sharpenings=3),
 )
 PICTURE = (TALE.geometry.columns * TALE.geometry.cell, TALE.geometry.rows * TALE.geometry.cell)  # of latents
 SIGMAS = tuple(TALE.shift * step / (1000 + (TALE.shift - 1) * step) for step in TALE.steps)
