@@ -170,6 +170,15 @@ def test_a_log_of_such_words_is_folded_bit_for_bit():
     assert torch.equal(*(torch.as_tensor(one.step().latents) for one in (session, folded)))
 
 
+def test_a_log_is_folded_from_the_words_in_its_header_as_they_were_typed():
+    world = speaking_world()
+    session = world.session(7, "a red rose")
+    log = [session.step() for _ in range(4)]
+    folded = world.session(7, "a red rose")
+    folded.fold(log, "a red rose")
+    assert torch.equal(*(torch.as_tensor(one.step().latents) for one in (session, folded)))
+
+
 def test_what_was_said_goes_with_the_event_into_logs_and_over_the_wire():
     event = Prompt("rose pond red", said="the pond")
     assert from_json(to_json(event)) == event

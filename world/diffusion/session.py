@@ -196,6 +196,7 @@ class DiffusionSession:
         if self._config.cache.published and self._config.cache.sink > self._config.cache.block:
             raise ValueError("a published cache keeps noisy keys in a sink above a block: its state is not in the log")
         now = self.state.conditions
+        words = self._whole(words) if isinstance(words, str) else words
         before = Conditions(words or now.words, now.seed, dials or now.dials)
         blocks = [self._with_own_averages(block) for block in blocks]
         line = logged_line(blocks, before, self._model.info.dials)
