@@ -65,6 +65,8 @@ def test_what_is_gone_leaves_its_slot_empty(text):
 def test_strangers_change_nothing_and_at_the_beginning_are_the_showpiece():
     assert told("a red rose", "the zebra") == "rose dry red"
     assert told("the zebra") == told("the rose pond")
+    silent = replace(SPEECH, showpiece="the")
+    assert silent.complete("zebra", None) == "none dry red"
 
 
 def test_each_part_of_a_mix_is_made_complete():

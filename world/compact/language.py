@@ -81,7 +81,8 @@ class Language:
                 whole = " ".join(self.slots.after(concepts, scene).values())
                 weights[whole] = weights.get(whole, 0.0) + weight
         if not weights:
-            return " ".join(scene.values()) if before is not None else self.complete(self.showpiece, None)
+            is_first = before is None and text != self.showpiece
+            return self.complete(self.showpiece, None) if is_first else " ".join(scene.values())
         if len(weights) == 1:
             return next(iter(weights))
         heaviest = sorted(weights.items(), key=lambda part: -part[1])[:MOST_PARTS]
