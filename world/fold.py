@@ -69,7 +69,9 @@ def passes_to_restore(line: Sequence[LoggedBlock], rules: CacheRules) -> list[Pa
     at = _places(line)
     cut = max(at, default=-1)
     stored = {i for i in at if rules.averages_window and _has_stored_averages(line, at, i, rules)}
-    needs_older = {i for i in at if rules.averages_window and line[i].boundary.keeps_averages} - stored
+    keeping = {i for i in at if rules.averages_window and line[i].boundary.keeps_averages}
+    # while nothing has left the window, there is nothing to keep
+    needs_older = {i for i in keeping - stored if line[at[i]].block.start > rules.window}
     whole = {i for i in at if rules.makes_sink(line[at[i]].block.start, line[i].boundary.renew)} - needs_older
     if not whole:
         raise ValueError("the log's blocks must reach back to the beginning, a hard cut or a renewed sink")

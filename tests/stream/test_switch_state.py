@@ -440,6 +440,16 @@ def test_a_rebuild_that_somebody_asks_for_begins_averages_anew():
     assert state.begin([Rebuild()]) == [Recache("first words", end=10, frames=6, renew=True), Swap()]
 
 
+def test_averages_that_are_to_be_kept_before_there_are_any_are_no_gap_in_the_log():
+    for blocks in range(4):
+        show = AnyStream()
+        show.open("two averages", stores=False)
+        for _ in range(blocks):
+            show.step([])
+        show.step([Rebuild(True)])
+        show.teardown()
+
+
 def test_a_block_that_is_cut_is_continued_where_it_was_cut():
     state = started(5)
     state.take_back(4, latents=1)
