@@ -1,14 +1,44 @@
-"""What can be done to the two caches of a stream, as plain data: a SwitchState asks for it, a session does it."""
+"""The two caches of a stream, as plain data: what each holds, and what can be done to them.
+
+A SwitchState keeps the former and asks for the latter; a session does it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from world.block import Conditions
+from world.boundary import Boundary
 from world.past_block import PastBlock
 from world.prompt_mix import Words
 
 FRONT = -1  # in place of a block's number
+
+
+@dataclass(frozen=True)
+class BankState:
+    """A bank holds the stream up to latent frame `end` under `words`; None: of its content only the sink is valid.
+
+    sink_since: the first block that was made with this sink. recalled: what the last recache made the sink of.
+    cut: the first block that the last recache did not encode, until a block is made with its result. grip: how much of
+    the window the last recache encoded. keeps_averages: as in the boundary that it was made for.
+    """
+
+    words: Words | None
+    end: int = 0
+    sink_since: int = -1
+    cut: int | None = None
+    recalled: tuple[PastBlock, ...] = ()
+    grip: float = 1.0
+    keeps_averages: bool = False
+
+    def matches(self, boundary: Boundary, seen: int) -> bool:
+        """Whether block number `seen`, after `boundary`, can be made with this bank once no clean pass is missing."""
+        has_sink = self.sink_since == seen and self.recalled == boundary.recalled
+        has_sink = has_sink and self.keeps_averages == boundary.keeps_averages
+        if self.cut is not None and self.grip != boundary.grip:
+            return False
+        return self.words == boundary.conditions.words and (not boundary.renew or has_sink)
 
 
 @dataclass(frozen=True)

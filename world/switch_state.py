@@ -9,46 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from world.block import Block, Conditions, Snapshot
 from world.block_line import BlockLine, MadeBlock
 from world.boundary import Boundary, apply_events, in_range
 from world.cache_rules import CacheRules
-from world.cache_work import FRONT, Append, Clear, Flush, Recache, Remake, Swap, Work
+from world.cache_work import FRONT, Append, BankState, Clear, Flush, Recache, Remake, Swap, Work
 from world.event import Dial, Event, Rebuild, Recall, at_boundary, without_latents
 from world.fold import LoggedBlock, Passes
 from world.info import DialRange
-from world.past_block import PastBlock
-from world.prompt_mix import Words
 
 SPARE = 8  # blocks that can be taken back, if nobody asks for more
-
-
-@dataclass(frozen=True)
-class BankState:
-    """A bank holds the stream up to latent frame `end` under `words`; None: of its content only the sink is valid.
-
-    sink_since: the first block that was made with this sink. recalled: what the last recache made the sink of.
-    cut: the first block that the last recache did not encode, until a block is made with its result. grip: how much of
-    the window the last recache encoded. keeps_averages: as in the boundary that it was made for.
-    """
-
-    words: Words | None
-    end: int = 0
-    sink_since: int = -1
-    cut: int | None = None
-    recalled: tuple[PastBlock, ...] = ()
-    grip: float = 1.0
-    keeps_averages: bool = False
-
-    def matches(self, boundary: Boundary, seen: int) -> bool:
-        """Whether block number `seen`, after `boundary`, can be made with this bank once no clean pass is missing."""
-        has_sink = self.sink_since == seen and self.recalled == boundary.recalled
-        has_sink = has_sink and self.keeps_averages == boundary.keeps_averages
-        if self.cut is not None and self.grip != boundary.grip:
-            return False
-        return self.words == boundary.conditions.words and (not boundary.renew or has_sink)
 
 
 class SwitchState:

@@ -9,6 +9,7 @@ from tests.compact.test_form import GARDEN
 from tests.support.tiny import tiny_world
 from world.block import Block
 from world.compact.form import describe_form, form_in
+from world.compact.language import MOST_PARTS
 from world.compact.word_slots import WordSlots
 from world.event import Prompt, Scene, from_json, said_of, to_json
 from world.prompt_mix import PromptMix, parts_of
@@ -87,7 +88,8 @@ def test_a_mix_of_very_many_parts_still_fits_into_a_prompt():
         synonyms=WORDS | {value: (value,) for value in values},
         slots=WordSlots({"letter": values}, {"letter": values[0]}),
     )
-    Prompt(many.complete(" | ".join(values), None))
+    mixed = many.complete(" | ".join(values), None)
+    assert len(parts_of(Prompt(mixed).text)) == MOST_PARTS
 
 
 def test_a_language_without_slots_reads_every_text_as_it_is():
