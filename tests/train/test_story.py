@@ -58,7 +58,7 @@ from world.train.story.tune import StoryTuning, own_batches, redraw_history, rol
 from world.train.tale.scene import random_scenes
 from world.train.tale.sentences import sentence
 from world.train.tale.stage import ROUND
-from world.train.tale.words import ATTRIBUTES, START, VALUES, scene_after
+from world.train.tale.words import ATTRIBUTES, START, VALUES, WAYS, scene_after
 from world.zoo import listed_words, open_world
 
 CPU = torch.device("cpu")
@@ -314,6 +314,15 @@ def test_pixels_show_which_way_the_ground_goes():
     frames = render_scenes(pairs.first, pairs.dials * 0, CPU)
     assert (shown_way(frames) == pairs.first.way).float().mean() > 0.9
     assert seam_ratio(frames) == pytest.approx(1, abs=0.4)
+
+
+def test_rain_is_not_taken_for_the_ground():
+    torch.manual_seed(0)
+    ground, drops = 0.4 * torch.rand(64, 124) - 1, (torch.rand(64, 124) > 0.996).float()
+    rain = torch.stack([drops.roll(t, 0) for t in range(16)]).amax(0) * 2 - 1  # streaks, and they fall
+    frames = [torch.maximum(ground[:, t : t + 112], rain.roll((5 * t, 2 * t), (0, 1))[:, :112]) for t in range(12)]
+    clip = torch.stack(frames)[None, :, None].expand(-1, -1, 3, -1, -1)
+    assert [shown_way(clip).item(), shown_way(clip.flip(-1)).item()] == [WAYS.index("right"), WAYS.index("left")]
 
 
 def test_a_layout_is_like_itself_at_another_time_of_day_and_unlike_another_place():

@@ -23,10 +23,12 @@ def shown_way(frames: Tensor) -> Tensor:
     """The value of the way that the near ground of clips [B, T, 3, Y, X] shows: int64 [B].
 
     The shift between pictures three apart that makes their lower bands most alike says which way the ground goes; how
-    far it goes is hidden by what stands still.
+    far it goes is hidden by what stands still. Rain and snow fall before it and would be taken for it: of two pictures
+    that follow one another, the darker of each point is taken.
     """
     height = frames.shape[-2]
     band = brightness(frames)[..., int(height * GROUND) :, :]
+    band = torch.minimum(band[:, :-1], band[:, 1:])
     band = band - F.avg_pool1d(band.flatten(0, 2).unsqueeze(1), 15, 1, 7).view(band.shape)
     first, second = band[:, :-APART], band[:, APART:]
     most, width = max(1, round(FURTHEST * height / 2)), band.shape[-1]
