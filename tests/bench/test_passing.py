@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 
 from loop.engine import WAIT_S
-from loop.measure.latency.passing import passing_bounds
+from loop.measure.latency.passing import passing, passing_bounds
+from loop.measure.latency.run import latency_figures
+from loop.measure.latency.shows import LatencyMeasurement
 from loop.measure.shows.bound import Bound
 from loop.measure.trace.recording import MS, parse_recording
 from loop.worker.inbox import Inbox
 from tests.simulation.calm import no_warnings, one_core  # noqa: F401  each test runs under them
 from tests.simulation.leaps import EVENTS, SHAPES, at_all_phases, met
-from tests.support.traces import HEADER, TICK, event
+from tests.support.traces import HEADER, TICK, event, flips
 
 # a world of 20 frames a second, three ticks a frame, four frames a block; its work takes less than two ticks
 COSTS = Bound(100.0, recache=20.0, block=25.0, first_decode=5.0, longest_pass=10.0, all_frames=40.0, clean=10.0)
@@ -109,6 +111,20 @@ def test_what_the_limits_of_a_leap_cost_is_told_apart():
     free, none_left = (bound_of("scene", [[5, 0, 3]], left_ms=left_ms) for left_ms in (200, 0))
     assert free.limited_ms > free.ms == none_left.ms, "at most 2.5 times the rate: 20 ms a frame, and a tick is less"
     assert none_left.limited_ms == ticks(9), "nothing may be stolen any more: three frames of three ticks"
+
+
+def test_each_event_is_held_against_its_own_bound():
+    lines = [{**HEADER, **WORLD}, *flips(200)]
+    for number, (at_ms, took_ms) in enumerate(((AT_MS, 1.0), (AT_MS + 200, 1.2), (AT_MS + 400, 2.0)), 1):
+        line = {"kind": "situation", "id": number, "frames": [[5, 0, 4]], "newest": 23, "period_ns": 50 * MS}
+        due_ns = round((at_ms + 1) * MS)
+        lines.append(line | {"due_ns": due_ns, "last_ns": due_ns - 50 * MS, "left_ns": 200 * MS})
+        lines += event(number, "scene", pump=at_ms, flip=at_ms + took_ms * (1 + 4 * TICK))
+    show = parse_recording([json.dumps(line) for line in lines])
+    found = passing([show], "scene", COSTS)
+    assert found is not None and found.each == pytest.approx(1.2, abs=0.01) and found.near == pytest.approx(2 / 3)
+    trials = latency_figures(LatencyMeasurement((show,), COSTS, [1.0]))["scene"]["trials"]
+    assert [trial["pump to flip"] / trial["ms"] for trial in trials] == pytest.approx([1.0, 1.2, 2.0], abs=0.01)
 
 
 def shows_of(kind):

@@ -10,6 +10,8 @@ from loop.measure.latency.situation import PassingBound, Situation, runs_of
 from loop.measure.shows.bound import Bound
 from loop.measure.trace.recording import Recording
 
+NEAR = 1.25  # of its bound: an event that took no more has met it
+
 
 def passing_bounds(recording: Recording, kind: str, costs: Bound) -> list[tuple[float, PassingBound]]:
     """(from source to pixel, ms, and its bound) of each event of a kind that was shown, where the trace says enough."""
@@ -25,14 +27,17 @@ def passing_bounds(recording: Recording, kind: str, costs: Bound) -> list[tuple[
 class Passing:
     """The bounds of several events and how they were met: of n, in ms, medians and their ratio.
 
-    frames, work: the medians of what makes up the bound. excess: how much more the events took, in the mean. limits: of
-    that, what the limits of a leap make out. sooner: how many were seen before their bounds, as no show can be: then
-    the costs were measured too high, beside other work.
+    each: the median of what each event took of its own bound. near: the share that took at most NEAR of it. frames,
+    work: the medians of what makes up the bound. excess: how much more the events took, in the mean. limits: of that,
+    what the limits of a leap make out. sooner: how many were seen before their bounds, as no show can be: then the
+    costs were measured too high, beside other work.
     """
 
     n: int
     bound: float
     ratio: float
+    each: float
+    near: float
     frames: float
     work: float
     excess: float
@@ -46,11 +51,13 @@ def passing(shows: Iterable[Recording], kind: str, costs: Bound) -> Passing | No
     if not found:
         return None
     totals, bounds = [total for total, _ in found], [bound for _, bound in found]
-    bound = median(each.ms for each in bounds)
+    bound, ratios = median(each.ms for each in bounds), [total / own.ms for total, own in found]
     return Passing(
         n=len(found),
         bound=bound,
         ratio=median(totals) / bound,
+        each=median(ratios),
+        near=mean(ratio <= NEAR for ratio in ratios),
         frames=median(each.frames for each in bounds),
         work=median(each.work_ms for each in bounds),
         excess=mean(total - each.ms for total, each in found),

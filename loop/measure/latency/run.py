@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from loop.measure.latency.page import check_plotting, write_latency_page
-from loop.measure.latency.passing import Passing, passing
+from loop.measure.latency.passing import NEAR, Passing, passing, passing_bounds
 from loop.measure.latency.shows import LatencyMeasurement, events_by_kind, measure_latency
 from loop.measure.report import Spread, print_environment, print_spreads, write_json
 from loop.measure.shows import trial
@@ -68,6 +68,8 @@ def _print_passing(name: str, found: Passing | None) -> None:
     if found is None:
         return
     print(f"{name:<28}{found.n:>6}{found.bound:>10.2f}   the median is {found.ratio:.2f} of it")
+    own = f"the median event takes {found.each:.2f} of its own bound, {100 * found.near:.0f} % at most {NEAR}"
+    print(f"{'':<28}{'':>6}{'':>10}   {own}")
     parts = f"{found.frames:g} frames pass and {found.work:.1f} ms are work, in the median"
     excess = f"{found.excess:.1f} ms above it in the mean, {found.limits:.1f} of them by the limits of a leap"
     print(f"{'':<28}{'':>6}{'':>10}   {parts}; {excess}")
@@ -120,7 +122,14 @@ def _kind_figures(kind: str, events: list[TracedEvent], measured: LatencyMeasure
     p50 = spreads[TOTAL].p50 if spreads else None
     ratios = {"median over bound": p50 and p50 / bound, "median over bound at once": p50 and p50 / at_once}
     frames = {"frames passing": _passing_figures(measured.live, kind, measured.bound)}
-    return {"injected": len(events), "stages": spreads, "bound": bound, "bound at once": at_once, **frames, **ratios}
+    trials = {"trials": [figures for show in measured.live for figures in _trial_figures(show, kind, measured.bound)]}
+    bounds = {"bound": bound, "bound at once": at_once}
+    return {"injected": len(events), "stages": spreads, **bounds, **frames, **ratios, **trials}
+
+
+def _trial_figures(show: Recording, kind: str, bound: Bound) -> list[dict[str, float]]:
+    """Each event by itself: what it took, and the bound with the frames that pass, from what it found before it."""
+    return [{TOTAL: total_ms, **asdict(found)} for total_ms, found in passing_bounds(show, kind, bound)]
 
 
 def _passing_figures(shows: Sequence[Recording], kind: str, bound: Bound) -> dict[str, float] | None:
