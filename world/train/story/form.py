@@ -9,7 +9,8 @@ from world.info import DialRange
 from world.train.tale.words import EXAMPLES, SHOWPIECE, SILENT, SLOTS, SYNONYMS, TEXT_LENGTH, WORD_GROUPS
 
 TALE = WorldForm(
-    geometry=Geometry(frames=6, cell=8, channels=64, rows=8, columns=14, enlarge=4),
+    # as many numbers in a token as the transformer is wide: in wider tokens the fine and the moving is lost
+    geometry=Geometry(frames=6, cell=8, channels=64, rows=8, columns=14, enlarge=4, patch_rows=2, patch_columns=2),
     language=Language(
         synonyms={concept: tuple(words.split()) for concept, words in SYNONYMS.items()},
         silent=SILENT,
