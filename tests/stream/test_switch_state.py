@@ -447,7 +447,9 @@ def test_averages_that_are_to_be_kept_before_there_are_any_are_no_gap_in_the_log
         for _ in range(blocks):
             show.step([])
         show.step([Rebuild(True)])
-        show.teardown()
+        asked = show.stream.line()[-1].events
+        assert len(asked) == 1 and isinstance(asked[0], Rebuild)
+        show.teardown()  # the log gives the same stream
 
 
 def test_a_block_that_is_cut_is_continued_where_it_was_cut():
