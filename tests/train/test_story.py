@@ -306,7 +306,9 @@ def test_a_reader_comes_back_from_its_file(tmp_path: Path, library: StoryLibrary
     save_reader(tmp_path / "reader.safetensors", reader)
     pairs, numbers = read_pairs(library, 3, torch.Generator().manual_seed(0))
     assert numbers.shape == (3, len(ATTRIBUTES)) and pairs.shape[:2] == (3, 2)
-    assert torch.equal(load_reader(tmp_path / "reader.safetensors").read(pairs), reader.read(pairs))
+    read = load_reader(tmp_path / "reader.safetensors")(pairs)
+    for attribute, scores in reader(pairs).items():  # weights of eight bits; what it has not learnt hangs in the balance
+        assert (read[attribute] - scores).abs().max() < 0.2 * scores.std(), attribute
 
 
 def test_pixels_show_which_way_the_ground_goes():

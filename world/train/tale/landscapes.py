@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from world.train.tale.paper import box, chance_of, disc, union
+from world.train.tale.paper import box, chance_of, disc, limb, union
 
 Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -42,12 +42,17 @@ def _sea_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
     return (0.06 - y) + 0 * x
 
 
+def swell(clock: Tensor) -> Tensor:
+    """How far down waves are, in half picture heights. They only heave: if they ran, slow boats would seem to stand."""
+    return 0.03 * torch.sin(2.2 * clock)
+
+
 def _sea_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return _scallops(x + 0.10 * clock, y, 0.40, 0.13, 1.25)
+    return _scallops(x, y + 0.7 * swell(clock), 0.40, 0.13, 1.25)
 
 
 def _sea_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return _scallops(x - 0.14 * clock, y, 0.76, 0.17, 10 / 9)
+    return _scallops(x, y - swell(clock), 0.76, 0.17, 10 / 9)
 
 
 def _mountains_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
@@ -60,6 +65,25 @@ def _mountains_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 def _hills_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
     return 0.74 - 0.07 * torch.sin(2 * math.pi / 2.5 * x) - y
+
+
+def _mountains_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
+    """Hills with boulders on them."""
+    boulders = [
+        disc(local(x, 2.5, at), y - low, radius) for at, low, radius in ((1.75, 0.80, 0.22), (2.02, 0.84, 0.15))
+    ]
+    return union(_hills_near(x, y, clock), *boulders, disc(local(x, 2.5, 0.5), y - 0.72, 0.13))
+
+
+def _forest_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
+    """Hills with bushes and young trees on them."""
+    bush = [
+        disc(local(x, 2.5, at), y - low, radius)
+        for at, low, radius in ((1.70, 0.76, 0.16), (1.90, 0.70, 0.19), (2.10, 0.78, 0.15))
+    ]
+    stem = local(x, 2.5, 0.55)
+    tree = peak(stem, y, 0.22, 1.9)
+    return union(_hills_near(x, y, clock), *bush, torch.maximum(tree, y - 0.60), box(stem, y - 0.64, 0.035, 0.10))
 
 
 def _towers(x: Tensor, y: Tensor, width: float, low: float, high: float) -> Tensor:
@@ -121,7 +145,13 @@ def _desert_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 
 def _desert_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return _dune(-x, y, 0.76, 0.08, 10 / 3)
+    """A dune with agaves: fans of pointed leaves."""
+    u, v = local(x, 5 / 3, 0.3), y - 0.80
+    leaves = [
+        limb(u, v, ((0.0, 0.0), (0.20 * lean, -0.34 + 0.10 * abs(lean))), (0.055, 0.012))
+        for lean in (-1.5, -0.75, 0.0, 0.75, 1.5)
+    ]
+    return union(_dune(-x, y, 0.76, 0.08, 10 / 3), *leaves)
 
 
 def _space_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
@@ -134,14 +164,17 @@ def _space_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 
 def _space_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return 0.72 - 0.04 * torch.sin(2 * math.pi / 2.5 * x) - y
+    """A plain with crystals that stand on it."""
+    plain = 0.72 - 0.04 * torch.sin(2 * math.pi / 2.5 * x) - y
+    crystals = [peak(local(x, 2.5, at), y, top, 2.6) for at, top in ((0.9, 0.30), (1.12, 0.46), (2.25, 0.42))]
+    return union(plain, *crystals)
 
 
 LAYERS: dict[str, tuple[Layer, Layer, Layer]] = {
     "sea": (_sea_far, _sea_middle, _sea_near),
-    "mountains": (_mountains_far, _mountains_middle, _hills_near),
+    "mountains": (_mountains_far, _mountains_middle, _mountains_near),
     "city": (_city_far, _city_middle, _city_near),
-    "forest": (_forest_far, _forest_middle, _hills_near),
+    "forest": (_forest_far, _forest_middle, _forest_near),
     "desert": (_desert_far, _desert_middle, _desert_near),
     "space": (_space_far, _space_middle, _space_near),
 }

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from world.train.tale.landscapes import LAYERS, local, peak
-from world.train.tale.paper import Paper, box, chance_of, disc, ellipse, tint, triangle_wave, union
+from world.train.tale.landscapes import LAYERS, local, peak, swell
+from world.train.tale.paper import Paper, box, chance_of, disc, ellipse, limb, tint, triangle_wave, union
 from world.train.tale.scene import Groups
 from world.train.tale.sky import sun_place, veil
 from world.train.tale.stage import Staging, pick
@@ -78,7 +78,9 @@ def _layer_colour(stage: Staging, sites: dict[str, Tensor], distance: Tensor, nu
         colour, haze, _HAZED[number] * (1 + 0.35 * storm) + (_FOGGED[number] - 0.5 * _HAZED[number]) * fog
     )
     foot = torch.lerp(face * 0.72, haze, fog * (0.9 - 0.35 * number))
-    rim = torch.lerp(face * 1.12, (haze * 1.25 + 0.08).clamp(max=1), 0.25 + 0.30 * storm)
+    # in the dark the near ground would be one with what it stands before, and nobody would see which way it goes
+    dark = 0.35 * stage.when("time", TIMES.index("night")).unsqueeze(2) * (number == 2)
+    rim = torch.lerp(face * 1.12, (haze * 1.25 + 0.08).clamp(max=1), 0.25 + 0.30 * storm + dark)
     depth = (-distance / 0.7).clamp(0, 1).unsqueeze(2)
     edge = ((distance + _RIM) / (0.6 * stage.pixel) + 0.5).clamp(0, 1).unsqueeze(2)
     return torch.lerp(torch.lerp(face, foot, depth), rim, edge)
@@ -130,11 +132,38 @@ def _glitter(paper: Paper, stage: Staging, distance: Tensor) -> None:
     paper.lay(torch.maximum(x.abs() - wide, distance + 0.02), stage.sun, alpha=0.65 * seen)
 
 
+def _foam(paper: Paper, stage: Staging, distance: Tensor) -> None:
+    """Streaks of foam on the near waves, most of all in a storm."""
+    x, y = stage.layer(2)
+    wave = torch.floor(x * 0.9)
+    u, v = x - (wave + 0.5) / 0.9, y - swell(stage.clock) - 0.82 - 0.08 * chance_of(wave, 9, 0.4)
+    long, short = ((-0.24, 0.05), (0.06, 0.0)), ((0.14, 0.11), (0.34, 0.07))
+    streaks = union(limb(u, v, long, (0.010, 0.028)), limb(u, v, short, (0.022, 0.010)))
+    storm = stage.when("weather", WEATHERS.index("storm"))
+    paper.lay(torch.maximum(streaks, distance + 0.02), _shining(stage), alpha=0.55 + 0.35 * storm)
+
+
+def _puddles(paper: Paper, stage: Staging, distance: Tensor) -> None:
+    """What rain leaves on the near ground. It shines, so that the ground can be seen to go by under a dark sky."""
+    x, y = stage.layer(2)
+    pools = [ellipse(local(x, 2.5, at), y - deep, wide, 0.2 * wide) for at, deep, wide in
+             ((0.2, 0.90, 0.24), (0.95, 0.84, 0.13), (1.45, 0.93, 0.20))]  # fmt: skip
+    wet = stage.when("weather", WEATHERS.index("rain"), WEATHERS.index("storm"))
+    paper.lay(torch.maximum(union(*pools), distance + 0.02), _shining(stage), alpha=0.8 * wet)
+
+
+def _shining(stage: Staging) -> Tensor:
+    """The colour of water that mirrors the sky."""
+    return torch.lerp(stage.weathered(stage.haze), tint(_SNOW, stage.x), 0.20 + 0.25 * stage.light)
+
+
 def _craters(paper: Paper, stage: Staging, distance: Tensor) -> None:
     x, y = stage.layer(2)
     holes = [ellipse(local(x, 2.5, at), y - deep, wide, 0.45 * wide) for at, deep, wide in
              ((0.4, 0.88, 0.22), (1.3, 0.84, 0.12), (2.0, 0.92, 0.16))]  # fmt: skip
     paper.darken(union(*holes), 0.30)
+    wet = stage.when("weather", WEATHERS.index("rain"), WEATHERS.index("storm"))
+    paper.lay(union(*holes) + 0.02, _shining(stage), alpha=0.8 * wet)
 
 
 def _lamps(paper: Paper, stage: Staging, distance: Tensor) -> None:
@@ -149,7 +178,11 @@ def _lamps(paper: Paper, stage: Staging, distance: Tensor) -> None:
 
 _DETAILS: dict[tuple[str, int], Callable[[Paper, Staging, Tensor], None]] = {
     ("sea", 0): _glitter,
+    ("sea", 2): _foam,
     ("mountains", 0): _caps,
+    ("mountains", 2): _puddles,
+    ("forest", 2): _puddles,
+    ("desert", 2): _puddles,
     ("city", 1): _windows,
     ("desert", 0): _shaded_sides,
     ("city", 2): _lamps,

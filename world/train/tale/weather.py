@@ -12,7 +12,7 @@ from world.train.tale.stage import PARALLAX, ROUND, Staging
 from world.train.tale.words import WEATHERS
 
 _DROP, _FLAKE, _BOLT = (222, 236, 252), (255, 255, 255), (255, 246, 190)
-_BANKS = ((0.30, 0.02, 0.23), (0.62, -0.12, 0.05), (0.8, 0.30, 0.18))  # alpha, level, and where, of the fog by layer
+_BANKS = ((0.30, 0.02, 0.23), (0.62, -0.12, 0.05), (0.8, 0.30, 0.05))  # alpha, level, and where, of the fog by layer
 _LOBES = ((0.0, 0.30, 0.0), (0.42, 0.24, 0.10), (0.84, 0.27, 0.04))  # where, how large and how high, of a cloud
 
 
