@@ -16,7 +16,7 @@ from world.train.story.loss import SequenceLoss
 from world.train.story.predict import LayerCall, TeacherForcing, run_layer
 from world.train.story.sequences import SequenceSource, StoryBatch
 from world.train.story.steps import Learner, LossLog, cosine_rate, seconds_a_step
-from world.train.story.tune import redraw_history
+from world.train.story.tune import FROM_NOISE, LAST_TWO, redraw_history
 
 log = logging.getLogger(__name__)
 SHARES = {"opening": 0.2, "stream": 0.3, "switch": 0.4, "stale": 0.1}  # of the batches, in the end
@@ -51,7 +51,7 @@ class StoryBase:
             openings_until=0.0,
             streams_until=0.0,
             lengths=(4, 5, 8),
-            redrawn=0.4,
+            redrawn=0.6,
             shares=SHARES_FURTHER,
             rates=(4e-3, 8e-4),
         )
@@ -76,7 +76,7 @@ def train_base(
     def learn(kind: str) -> None:
         batch, history = draw_batch(source, config, kind, rng), None
         if kind != "opening" and rng.random() < config.redrawn:
-            history = redraw_history(model, batch, predict, source.generator)
+            history = redraw_history(model, batch, predict, source.generator, rng.choice((LAST_TWO, FROM_NOISE)))
         value = loss(model, batch, history)
         learner.descend(value, cosine_rate(learner.step, budget.share))
         meter.add(kind, value)

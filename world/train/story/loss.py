@@ -16,7 +16,9 @@ from world.train.story.noise import draw_levels, lightly_noised
 from world.train.story.predict import LayerCall, TeacherForcing, run_layer
 from world.train.story.sequences import StoryBatch
 
-MOTION = 1.0  # weight of the squared error of what changes from picture to picture
+MOTION = 2.0  # weight of the squared error of what changes from picture to picture
+DETAIL = 8.0  # weight of the error of how much detail there is
+BANDS = ((2, 8), (8, 16), (16, 32), (32, 64))  # components of latents, from coarse to fine
 
 
 class SequenceLoss:
@@ -40,7 +42,21 @@ class SequenceLoss:
         predict = self.singles if is_single else self.forcing
         with torch.autocast(true.device.type, torch.bfloat16), quick_backward(true.device):
             made = predict(model, noisy, sigma, clean, words, batch.dials, spans)
-        return self.x0_loss(made.float(), true, sigma, batch.weight[:, batch.first :])
+        error = self.x0_loss(made.float(), true, sigma, batch.weight[:, batch.first :])
+        return error + DETAIL * detail_error(made.float(), true)
+
+
+def detail_error(made: Tensor, true: Tensor) -> Tensor:
+    """How far the strength of detail is from the truth's, in each row of latents [B, n, C, h, w], whatever its place.
+
+    The best guess of where something is that nobody can place is a blur. A blur that is guessed from a blur is a mist,
+    block after block; so detail has to be as strong as it is in true blocks. Squared deviations of latents.
+    """
+    apart = []
+    for first, end in BANDS:
+        found, wanted = ((x[:, :, first:end].square().mean((2, 4)) + 1e-3).sqrt() for x in (made, true))
+        apart.append((found - wanted).square().mean())
+    return torch.stack(apart).mean()
 
 
 def quick_backward(device: torch.device) -> AbstractContextManager[None]:

@@ -23,7 +23,7 @@ from world.train.learn.averaging import update_average
 from world.train.learn.budget import Budget
 from world.train.stages.decoder import edges
 from world.train.story.clips import in_chunks, random_pairs, render_last_block, render_scenes
-from world.train.story.form import TALE
+from world.train.story.form import SIGMAS, TALE
 from world.train.story.predict import TeacherForcing
 from world.train.story.sequences import StoryBatch
 from world.train.story.spoken import scene_tokens
@@ -210,7 +210,7 @@ def render_pictures(
         tokens = scene_tokens(scenes.numbers()).long().to(device)
         drawn = render_last_block(scenes, dials, device, TALE.geometry.picture)
         batch = StoryBatch(z, dials.to(device), tokens, tokens, torch.ones_like(z[:, :, :1]))
-        versions = [z] + [redraw_history(model, batch, forcing, noise, count) for count in STEPS[1:]]
+        versions = [z] + [redraw_history(model, batch, forcing, noise, SIGMAS[-count:]) for count in STEPS[1:]]
         pixels = ((drawn + 1) * 127.5).round().byte()
         parts.append(PictureClips(torch.stack(versions, 1)[:, :, -2:].half(), pixels))
         if is_time_up():

@@ -12,7 +12,7 @@ the mean of all places, which is a blur.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from world.train.story.sequences import SequenceSource, StoryBatch
 from world.train.story.steps import Learner, LossLog, cosine_rate
 
 RECIPE = SamplingRecipe(SIGMAS, window=TALE.window, sink=TALE.sink)
+LAST_TWO, FROM_NOISE = SIGMAS[-2:], (1.0, SIGMAS[-1])  # noise levels by which a history is redrawn
 KINDS = {"opening": 0.12, "stream": 0.26, "switch": 0.44, "stale": 0.18}  # openings too: they would be forgotten
 REDRAWN = 0.75  # the share of the other batches whose history is redrawn; the rest are streams of its own
 
@@ -99,15 +100,24 @@ def rows_of(batch: StoryBatch, rows: Tensor) -> StoryBatch:
 
 @torch.no_grad()
 def redraw_history(
-    model: CompactModel, batch: StoryBatch, predict: TeacherForcing, generator: torch.Generator, steps: int = 2
+    model: CompactModel,
+    batch: StoryBatch,
+    predict: TeacherForcing,
+    generator: torch.Generator,
+    levels: Sequence[float] = LAST_TWO,
 ) -> Tensor:
-    """Each block of the sequences as the last `steps` of play redraw it after true ones: [B, n, C, h, w]."""
+    """Each block of the sequences as steps at these noise levels redraw it after true ones: [B, n, C, h, w].
+
+    The first two blocks of a sequence have little or nothing that says where they are: they are never drawn from pure
+    noise.
+    """
     true, spans = batch.latents, (batch.cut, batch.stale)
     changes_at = batch.cut or batch.stale
     is_before = (torch.arange(true.shape[1], device=true.device) < changes_at).view(1, -1, 1, 1, 1)
     made = true
-    for level in SIGMAS[-steps:]:
+    for level in levels:
         sigma = torch.full(true.shape[:2], level, device=true.device)
+        sigma[:, :2] = min(level, LAST_TWO[0])
         noise = torch.randn(true.shape, generator=generator, device=true.device)
         noisy = noise_latents(made, sigma, noise)
         with torch.autocast(true.device.type, torch.bfloat16):
@@ -128,7 +138,7 @@ def roll_out(model: CompactModel, batch: StoryBatch, generator: torch.Generator)
     with torch.autocast(generator.device.type, torch.bfloat16):
         streams = Streams(model, batch.old if changes_at else batch.new, RECIPE, generator)
         first, dials = batch.latents[:, :1], batch.dials[:, :1]
-        for level in SIGMAS[-2:]:
+        for level in LAST_TWO:
             noisy = (1 - level) * first + level * streams.noise()
             first = streams.predict(noisy, level, dials).float()
         streams.append(first, dials)
