@@ -23,7 +23,7 @@ from world.train.marks.judge import StoryJudge, one_thing_changed
 from world.train.marks.pixels import layout_likeness, seam_ratio, shown_way
 from world.train.marks.tables import switch_table
 from world.train.story import run as story_run
-from world.train.story.base import StoryBase, choose_kind, draw_batch
+from world.train.story.base import StoryBase, choose_kind, draw_batch, is_redrawn
 from world.train.story.clips import (
     BLOCKS,
     OPENING_PHASE,
@@ -251,6 +251,14 @@ def test_detail_counts_by_its_strength_and_not_by_its_place(source: SequenceSour
     soft = true.clone()
     soft[:, :, 8:] *= 0.7
     assert detail_error(soft, true) > 0.01
+
+
+def test_histories_are_redrawn_until_the_last_part_of_the_time():
+    config, rng = StoryBase(1).further(), random.Random(0)
+    redrawn = [is_redrawn(config, "stream", 0.5, rng) for _ in range(400)]
+    assert 0.5 < sum(redrawn) / 400 < 0.7
+    assert not any(is_redrawn(config, *case, rng) for case in [("opening", 0.5), ("switch", 0.71)] for _ in range(50))
+    assert not any(is_redrawn(StoryBase(1), "stream", 0.5, rng) for _ in range(50))
 
 
 def test_kinds_of_batches_come_one_after_the_other(source: SequenceSource):

@@ -30,7 +30,9 @@ class StoryBase:
     """How the base is trained. singles, sequences: in a batch.
 
     lengths: blocks of a sequence, drawn anew for each batch; of shorter sequences a batch has more. redrawn: the share
-    of batches whose history the model draws again, so that it learns from what it makes. shares: of the kinds of batch.
+    of batches whose history the model draws again, so that it learns from what it makes; not in the last part of the
+    time, for what follows from true histories alone goes the way that is asked more often. shares: of the kinds of
+    batch.
     """
 
     minutes: float
@@ -38,6 +40,7 @@ class StoryBase:
     sequences: int = 256
     lengths: tuple[int, ...] = (8,)
     redrawn: float = 0.0
+    redrawn_until: float = 0.7  # of the time
     shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
     openings_until: float = 0.1  # of the time there are openings only: a scene from nothing is the hard part
     streams_until: float = 0.25  # of the time no words change: a stream must hold a scene before it can leave it
@@ -75,7 +78,7 @@ def train_base(
 
     def learn(kind: str) -> None:
         batch, history = draw_batch(source, config, kind, rng), None
-        if kind != "opening" and rng.random() < config.redrawn:
+        if is_redrawn(config, kind, budget.share, rng):
             history = redraw_history(model, batch, predict, source.generator, rng.choice((LAST_TWO, FROM_NOISE)))
         value = loss(model, batch, history)
         learner.descend(value, cosine_rate(learner.step, budget.share))
@@ -91,6 +94,11 @@ def train_base(
             saved_s = budget.used_s
     meter.write()
     return learner.average, loss.forcing.layer
+
+
+def is_redrawn(config: StoryBase, kind: str, share: float, rng: random.Random) -> bool:
+    """Whether the model draws the history of a batch again after so much of the time; an opening has none."""
+    return kind != "opening" and share < config.redrawn_until and rng.random() < config.redrawn
 
 
 def choose_kind(config: StoryBase, share: float, rng: random.Random) -> str:
