@@ -15,15 +15,15 @@ from world.options import default_threads
 from world.zoo import open_world
 
 SCORE = {  # what happens, by the number of the block that shows it first
-    8: [Prompt("red stripes moving left")],
+    8: [Prompt("night falls")],
     16: [Dial("zoom", 0.6)],
-    24: [Prompt("green rain")],
+    24: [Prompt("now a yellow balloon over the forest")],
 }
 
 
 def make_film(path, score, blocks):
-    world = open_world("small")
-    session = world.session(seed=7, prompt="slow blue plasma")
+    world = open_world("tale")
+    session = world.session(seed=7, prompt="a red boat sails over the sea at sunset")
     state = world.decoder.start()
     film = []
     for number in range(blocks):

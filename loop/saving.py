@@ -20,7 +20,7 @@ from loop.archive.writer import SessionWriter
 from loop.cli.session_options import default_sessions_folder
 from loop.cli.usage import UsageError
 from loop.supervise.model import GoingOn, StreamOptions
-from world.options import WorldOptions
+from world.options import DEFAULT_WORLD, WorldOptions
 from world.zoo import check_name, check_options
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def _world(options: Namespace, saved: WorldOptions) -> WorldOptions:
     """The session's world, at the place and on the device that the command line names, if it names any."""
     given = {"name": options.world, "device": options.device, "threads": options.threads, "speed": options.speed}
     given["memory_slots"] = options.memory_slots
-    plain = {"name": "small", "device": "auto"}  # the defaults: nothing was said, as by None
+    plain = {"name": DEFAULT_WORLD, "device": "auto"}  # the defaults: nothing was said, as by None
     world = replace(saved, **{name: value for name, value in given.items() if value != plain.get(name)})
     check_name(world.name)
     check_options(world)

@@ -72,6 +72,9 @@ class ProbeOptions:
         return play_s * 1e3 / self.pace[turn] / self.block_ms
 
 
+DEFAULT_WORLD = "tale"
+
+
 @dataclass(frozen=True)
 class WorldOptions:
     """The options of `open_world`, which explains them.
@@ -81,7 +84,7 @@ class WorldOptions:
     ranks: processes that make each block together, on a GPU each.
     """
 
-    name: str = "small"
+    name: str = DEFAULT_WORLD
     device: str = "auto"
     threads: int = 1
     picture: tuple[int, int] | None = None

@@ -13,7 +13,7 @@ from world.block import World
 from world.compact.files import BUNDLED, file_of, form_of
 from world.dit.config import CacheConfig
 from world.info import WordGroups, WorldError, grip_dial
-from world.options import ProbeOptions, SinkAverages, WorldOptions
+from world.options import DEFAULT_WORLD, ProbeOptions, SinkAverages, WorldOptions
 from world.wan.family.facts import Fact, facts
 from world.wan.family.picture import checked_picture
 from world.wan.family.recognise import recognise
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from world.dit.parallel import Ranks
 
 NAMES = {
-    "small": "the bundled world: text-steered scenes, real time on two CPU cores",
-    "tale": "a storybook: places, weather and travellers from a sentence, real time on two CPU cores",
+    "tale": "a storybook: places, weather and travellers from a sentence, real time on two CPU cores (the default)",
+    "small": "patterns and colours from a sentence, real time on one CPU core; the measurements use it",
     "probe": "a test card without a network: frame number, prompt count and a colour from the words",
 }
 RANDOM = ("random-wan", "random-wan-tiny")  # random weights, for measurements only: nobody is told of them
 
 
 def open_world(
-    name: str = "small",
+    name: str = DEFAULT_WORLD,
     *,
     device: str = "auto",
     picture: tuple[int, int] | None = None,
@@ -53,15 +53,15 @@ def open_world(
 ) -> World:
     """Open a world by name, ready to make video. Four verbs are all there is to it:
 
-        world = open_world("small")                                    # load the weights
-        session = world.session(seed=7, prompt="slow blue plasma")     # begin a stream
-        block = session.step([Prompt("green rain")])                   # make its next block, under new words if any
+        world = open_world("tale")                                     # load the weights
+        session = world.session(seed=7, prompt="a red boat at sunset") # begin a stream
+        block = session.step([Prompt("night falls")])                  # make its next block, under new words if any
         frames, state = world.decoder.decode(state, block.latents)     # draw it: frames uint8 [n, Y, X, 3], RGB
 
     `state` is `world.decoder.start()` before the first block. The events that `step` takes are in `world.event`;
     `world.info` says how many frames a second are meant, which dials there are and which words mean something.
 
-    name: `small` or `tale` (bundled), `probe` (a test card), a .safetensors file written by `neverblink train package`,
+    name: `tale` or `small` (bundled), `probe` (a test card), a .safetensors file written by `neverblink train package`,
         or a folder of Wan2.1 and LongLive checkpoints.
     device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
     picture: width and height in pixels, for the worlds that have a choice.

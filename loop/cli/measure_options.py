@@ -12,6 +12,7 @@ from loop.cli.world_options import add_world_options
 from loop.timing.switch import MODES, PLAIN, WHOLE
 from world.options import SPEEDS
 
+MEASURED = "small"  # the world that is measured if none is named, so that figures can be compared over the years
 PROBE_COSTS = (150.0, 120.0)  # default ms of a block and of a recache in measurements; a block plays for 250 ms
 
 
@@ -22,16 +23,16 @@ def add_bench_parsers(parser: argparse.ArgumentParser) -> None:
     )
     _add_gpu_options(kinds.add_parser("gpu", help="everything about a GPU, at the true sizes with random weights"))
     model = kinds.add_parser("model", help="each pass of a block")
-    add_world_options(model)
+    add_world_options(model, world=MEASURED)
     _add_model_options(model)
     methods = kinds.add_parser("methods", help="rules for steps and memory side by side, in one table")
-    add_world_options(methods)
+    add_world_options(methods, world=MEASURED)
     _add_methods_options(methods)
     steer = kinds.add_parser("steer", help="what new words do to the picture, by what becomes of the cache")
-    add_world_options(steer)
+    add_world_options(steer, world=MEASURED)
     _add_steer_options(steer)
     recall = kinds.add_parser("recall", help="how close a recalled place comes to what it was")
-    add_world_options(recall)
+    add_world_options(recall, world=MEASURED)
     _add_recall_options(recall)
     for name, add_options, told in (
         ("leap", _add_leap_options, "how a leap looks beside an ordinary switch"),
@@ -80,7 +81,7 @@ def _add_gpu_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_measure_options(parser: argparse.ArgumentParser) -> None:
     """The options of every measurement of a running show."""
-    add_world_options(parser, PROBE_COSTS)
+    add_world_options(parser, PROBE_COSTS, MEASURED)
     parser.add_argument("--window", action="store_true", help="on a display (headless)")
     parser.add_argument("--json", type=accept.new_file, metavar="FILE", help="the same numbers for other programs")
     add_overwrite_option(parser)

@@ -98,7 +98,7 @@ def _build_parser() -> argparse.ArgumentParser:
     worlds = commands.add_parser("worlds", help="the worlds there are, or what a folder of checkpoints is")
     worlds.add_argument("folder", nargs="?", metavar="FOLDER", help="what it is recognised as, and how it is played")
     commands.add_parser("osc", help="the OSC addresses that a show with --osc answers to")
-    words = commands.add_parser("words", help="the words that a world knows, with three prompts to try")
+    words = commands.add_parser("words", help="the words that a world knows, with prompts to try")
     add_world_option(words)
     play.usage = "neverblink [play] [options]"
     parser.epilog = "What `play` takes, and so `neverblink` without a command:\n\n" + play.format_help()

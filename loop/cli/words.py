@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 
+from world.options import DEFAULT_WORLD
 from world.zoo import listed_words
 
 _WIDTH = 100  # columns
@@ -17,7 +19,8 @@ def print_words(world: str) -> int:
         return 0
     for heading, words in groups:
         print(textwrap.fill(" ".join(words), _WIDTH, initial_indent=f"{heading:<12}", subsequent_indent=" " * 12))
-    print("\nOther words are ignored. Three prompts to try:\n")
+    print("\nOther words are ignored. Prompts to try:\n")
+    command = "neverblink" if world == DEFAULT_WORLD else f"neverblink --world {shlex.quote(world)}"
     for example in examples:
-        print(f'    neverblink --prompt "{example}"')
+        print(f'    {command} --prompt "{example}"')
     return 0

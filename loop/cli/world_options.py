@@ -11,13 +11,18 @@ from loop.cli.gpu import check_device
 from loop.cli.method_options import WORLD_METHODS, add_method_options
 from loop.cli.signals import tell
 from loop.cli.usage import UsageError
-from world.options import SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
+from world.options import DEFAULT_WORLD, SPEEDS, TEXT_DEVICES, ProbeOptions, WorldOptions, default_threads
 from world.zoo import check_name, check_options, is_wan, licence_of
 
 
-def add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0)) -> None:
-    """Which world, and how it is opened. probe_costs: ms of a block and of a recache of the test card."""
-    add_world_option(parser)
+def add_world_options(
+    parser: argparse.ArgumentParser, probe_costs: tuple[float, float] = (0.0, 0.0), world: str = DEFAULT_WORLD
+) -> None:
+    """Which world, and how it is opened; `world` if none is named.
+
+    probe_costs: ms of a block and of a recache of the test card.
+    """
+    add_world_option(parser, world)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the model runs (auto)")
     parser.add_argument("--speed", choices=SPEEDS, help="of the model: as written, compiled, in 8 bits (fast on a GPU)")
     parser.add_argument(
@@ -47,9 +52,10 @@ def add_world_options(parser: argparse.ArgumentParser, probe_costs: tuple[float,
     probe.add_argument("--probe-busy", action="store_true", help="burn the processor instead of sleeping")
 
 
-def add_world_option(parser: argparse.ArgumentParser) -> None:
-    """`--world` alone."""
-    parser.add_argument("--world", default="small", metavar="NAME|FILE|FOLDER", help="see `neverblink worlds` (small)")
+def add_world_option(parser: argparse.ArgumentParser, world: str = DEFAULT_WORLD) -> None:
+    """`--world` alone; `world` if none is named."""
+    told = f"see `neverblink worlds` ({world})"
+    parser.add_argument("--world", default=world, metavar="NAME|FILE|FOLDER", help=told)
 
 
 def _add_folder_options(parser: argparse.ArgumentParser) -> None:

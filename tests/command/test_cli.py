@@ -12,18 +12,20 @@ from loop.cli.doctor import PACKAGES
 from tests.support.shows import ROOT
 from world.compact.small import SMALL
 from world.info import WorldError
+from world.train.story.form import TALE
 
 IMPORTED_AS = {"python-osc": "pythonosc", "python-rtmidi": "rtmidi", "pygame-ce": "pygame"}
 IMPORTED_AS |= {"LinkPython-extern": "link", "pillow": "PIL"}
 
 
-def test_words_lists_the_vocabulary_under_headings_with_three_prompts(capsys):
-    assert main(["words"]) == 0
-    told = capsys.readouterr().out
-    assert set(SMALL.language.thesaurus) <= set(re.findall(r"\w+", told))
-    assert all(f"\n{heading} " in f"\n{told}" for heading in ("colours", "scenes", "directions", "speeds"))
-    examples = SMALL.language.examples
-    assert len(examples) == 3 and all(f'neverblink --prompt "{example}"' in told for example in examples)
+def test_words_lists_the_vocabulary_under_headings_with_prompts_to_try(capsys):
+    for arguments, form, world in (([], TALE, ""), (["--world", "small"], SMALL, "--world small ")):
+        assert main(["words", *arguments]) == 0
+        told, language = capsys.readouterr().out, form.language
+        assert set(language.thesaurus) <= set(re.findall(r"\w+", told))
+        assert all(f"\n{heading} " in f"\n{told}" for heading, _ in language.groups)
+        assert len(language.examples) >= 3
+        assert all(f'neverblink {world}--prompt "{example}"' in told for example in language.examples)
 
 
 def test_words_of_a_world_that_takes_any_says_so(capsys):
@@ -49,7 +51,7 @@ def test_help_without_a_command_lists_what_play_takes(capsys):
 def test_a_picture_that_the_world_cannot_draw_is_refused_before_anything_opens(command, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main([*command, "--picture", "1280x720"]) == 2
-    assert capsys.readouterr().err == "neverblink: picture 1280x720: this world draws 224x128 only\n"
+    assert capsys.readouterr().err == "neverblink: picture 1280x720: this world draws 448x256 only\n"
     (tmp_path / "folder").mkdir()
     assert main([*command, "--world", "folder", "--picture", "100x100"]) == 2
     assert "multiples of 16" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from input.cues import read_cues
 from input.script import read_script
 from loop.__main__ import main
 from loop.cli.options import parse_command_line
@@ -94,17 +95,18 @@ def test_the_python_of_the_readme_runs(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
-def prompts_shown() -> list[str]:
-    """Every prompt and mix of the README, and of the script for `small` among the examples."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    scripts = (ROOT / "examples/colours.jsonl").read_text(encoding="utf-8")
-    shown = re.findall(r'(?:--prompt |prompt=|Prompt\(|"prompt": |"scene": )"([^"]+)"', readme + scripts)
-    return [*shown, *re.findall(r"`([^`]*:\d\.\d \| [^`]*)`", readme)]
+def prompts_of(text: str) -> list[str]:
+    """Every prompt and mix in a text."""
+    shown = re.findall(r'(?:--prompt |prompt=|Prompt\(|"prompt": |"scene": )"([^"]+)"', text)
+    return [*shown, *re.findall(r"`([^`]*:\d\.\d \| [^`]*)`", text)]
 
 
-def test_the_bundled_world_knows_every_word_of_the_prompts_that_are_shown():
-    assert len(prompts_shown()) > 9
-    assert [text for text in prompts_shown() if SMALL.info("small").unknown_words(text)] == []
+def test_the_bundled_worlds_know_every_word_of_the_prompts_that_are_shown():
+    told, colours = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "examples/colours.jsonl"))
+    cues = [cue.prompt for cue in read_cues(ROOT / "examples/set.txt")]
+    for world, form, prompts in (("tale", TALE, [*prompts_of(told), *cues]), ("small", SMALL, prompts_of(colours))):
+        assert len(prompts) > 5
+        assert [text for text in prompts if form.info(world).unknown_words(text)] == []
 
 
 def test_the_story_has_twelve_sentences_and_every_place_and_subject_that_the_storybook_knows():

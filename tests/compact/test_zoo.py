@@ -33,7 +33,7 @@ def test_a_world_opens_by_name_and_its_four_verbs_make_frames():
 
 
 def test_the_bundled_world_needs_no_name():
-    assert open_world(device="cpu").info.name == "small"
+    assert open_world(device="cpu").info.name == "tale"
 
 
 def test_options_are_keywords():
@@ -94,14 +94,14 @@ def test_a_world_for_which_memory_does_not_suffice_is_the_users_to_mend(monkeypa
 @pytest.mark.parametrize(("typed", "meant"), [("smal", "small"), ("Probe", "probe")])
 def test_a_wrong_name_is_answered_with_the_nearest_one(typed, meant):
     with pytest.raises(
-        WorldError, match=rf"^unknown world '{typed}' \(did you mean {meant}\?\): expected one of small, "
+        WorldError, match=rf"^unknown world '{typed}' \(did you mean {meant}\?\): expected one of tale, "
     ) as e:
         open_world(typed)
     assert "\n" not in str(e.value)
 
 
 def test_a_name_that_is_near_to_none_gets_no_guess():
-    with pytest.raises(WorldError, match=r"^unknown world 'atlantis': expected one of small, "):
+    with pytest.raises(WorldError, match=r"^unknown world 'atlantis': expected one of tale, "):
         open_world("atlantis")
 
 
@@ -116,9 +116,9 @@ def test_an_option_that_the_world_would_ignore_is_refused(option):
 @pytest.mark.parametrize("name", ["film.npy", "film.mp4"])
 def test_the_example_makes_a_film(tmp_path, name):
     make_film = runpy.run_path(str(ROOT / "examples" / "session.py"))["make_film"]
-    make_film(tmp_path / name, {1: [Prompt("green rain")]}, blocks=3)
+    make_film(tmp_path / name, {1: [Prompt("night falls")]}, blocks=3)
     if name.endswith(".npy"):
-        assert np.load(tmp_path / name).shape == (18, 128, 224, 3)
+        assert np.load(tmp_path / name).shape == (18, 256, 448, 3)
     else:
         assert (tmp_path / name).stat().st_size > 1000
 
