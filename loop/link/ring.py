@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import secrets
 from dataclasses import dataclass
 from errno import ENOSPC
 from multiprocessing.shared_memory import SharedMemory
@@ -23,6 +24,7 @@ from world.info import WorldError
 _WRITTEN, _RELEASED, _VERSION, _ORDINAL, _DUE, _PERIOD, _HELD, _EPOCH = range(8)
 _HEADER_CELLS = 8
 _FOLDER = Path("/dev/shm")  # where Linux has shared memory as files
+RING_NAME = "neverblink_{pid}_"  # how the name of a segment begins that the process `pid` made
 _SLOT_CELLS = 6  # frame number, block index, epoch, time of writing, messages sent, latent frame
 
 
@@ -89,8 +91,12 @@ class FrameRing:
 
     @classmethod
     def create(cls, slots: int, picture: tuple[int, int]) -> FrameRing:
-        """A new segment; call `unlink` as soon as the writer has attached, so that no crash can leave it behind."""
-        return cls(SharedMemory(create=True, size=ring_bytes(slots, picture)), slots, picture)
+        """A new segment; call `unlink` as soon as the writer has attached, so that no crash can leave it behind.
+
+        Its name tells whose it is, to whoever finds one in the system's list.
+        """
+        name = RING_NAME.format(pid=os.getpid()) + secrets.token_hex(4)
+        return cls(SharedMemory(name, create=True, size=ring_bytes(slots, picture)), slots, picture)
 
     @classmethod
     def attach(cls, name: str, slots: int, picture: tuple[int, int]) -> FrameRing:

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from loop.link.ring import RING_NAME
+
 ROOT = Path(__file__).parent.parent.parent
 _running = []
 
@@ -45,13 +47,13 @@ def read_trace(path, kind):
     return [line for line in map(json.loads, whole) if line["kind"] == kind]
 
 
-def wait_until(condition, what, timeout_s=30):
-    """The first true value of `condition()`; fails with `what` when it stays false."""
+def wait_until(condition, what, timeout_s=30, every_s=0.02):
+    """The first true value of `condition()`, asked every `every_s`; fails with `what` when it stays false."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if value := condition():
             return value
-        time.sleep(0.02)
+        time.sleep(every_s)
     raise AssertionError(f"waited {timeout_s} s in vain for {what}")
 
 
@@ -82,6 +84,6 @@ def is_alive(pid):
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def segments():
-    """Names of the shared-memory segments that Python made."""
-    return {path.name for path in Path("/dev/shm").glob("psm_*")}
+def segments(pid):
+    """Names of the shared-memory segments that the process `pid` made, as the system lists them."""
+    return {path.name for path in Path("/dev/shm").glob(RING_NAME.format(pid=pid) + "*")}
