@@ -7,17 +7,18 @@ import pytest
 import torch
 
 from tests.stream.test_take_back import Film
-from world.compact import onednn
 from world.compact.cpu_decoder import CpuDecoder
 from world.compact.cpu_dit import CpuDiT
 from world.compact.decoder import PictureDecoder
 from world.compact.form import PictureForm
 from world.compact.geometry import Geometry
 from world.compact.model import shape
-from world.compact.onednn import PackedConv, PackedLinear
+from world.compact.onednn import PackedConv
 from world.compact.small import SMALL
 from world.compact.world import CompactWorld, open_compact, sizes
 from world.diffusion.world import DiffusionWorld
+from world.dit import linears
+from world.dit.linears import PackedLinear
 from world.options import WorldOptions
 
 GEOMETRIES = {
@@ -30,8 +31,8 @@ GEOMETRIES = {
 def build(request, monkeypatch):
     """A build of torch with the operators of oneDNN, and one without."""
     if request.param == "torch alone":
-        monkeypatch.setattr(onednn, "has_onednn", lambda: False)
-    elif not onednn.has_onednn():
+        monkeypatch.setattr(linears, "has_onednn", lambda dtype=None: False)
+    elif not linears.has_onednn():
         pytest.skip("this build of torch has no oneDNN")
 
 

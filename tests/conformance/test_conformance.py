@@ -9,8 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conformance import KINDS, Verdict, cases, load, measure
+from tests.conformance import KINDS, Verdict, cases, causal, interactive, load, measure, uncached
 from tests.conformance.__main__ import main
+from world.dit import attend
+from world.dit.speed import pack_layers
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 RELATIVE = "a5_relrope_w9_s3_b3"
@@ -60,6 +62,23 @@ def copied(name: str, folder: Path) -> Path:
 def test_the_golden_numbers_are_reproduced(path):
     verdict = measured(path)
     assert verdict.passed and verdict.worst < 1e-5, verdict.errors
+
+
+@pytest.mark.parametrize("name", [RELATIVE, "b_uncached", "d1_interactive_w9_s3_b3"])
+def test_the_golden_numbers_are_reproduced_by_layers_as_a_cpu_plays_them(name, monkeypatch):
+    packed, build = [], uncached.build
+
+    def build_packed(tensors, case):
+        dit = build(tensors, case)
+        pack_layers(dit, tokens=12)
+        packed.append(dit)
+        return dit
+
+    for kind in (causal, interactive, uncached):
+        monkeypatch.setattr(kind, "build", build_packed)
+    monkeypatch.setattr(attend, "MANY", 1)  # as if every attention were a large one
+    verdict = measured(GOLDEN / f"{name}.json")
+    assert packed and verdict.passed and verdict.worst < 1e-5, verdict.errors
 
 
 @pytest.mark.gpu

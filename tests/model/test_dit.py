@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 
+from world.dit import attend
 from world.dit.attend import Dense, block_causal, teacher_forcing
 from world.dit.cache import CacheBank
 from world.dit.config import CacheConfig, DiTConfig
@@ -160,6 +161,26 @@ def test_remembering_writes_what_predicting_writes():
         dit.remember(latents, dit.modulation(dit.time(timesteps)), words, banks[1].attend(0, 3))
     for ours, theirs in zip(banks[0].keys + banks[0].values, banks[1].keys + banks[1].values, strict=True):
         assert torch.equal(ours, theirs) and ours.any()
+
+
+@pytest.mark.parametrize("dtype, limit", [(torch.float32, 1e-6), (torch.bfloat16, 0.01)])
+@pytest.mark.parametrize("most_scores", [attend.MOST_SCORES, 7 * 40])
+@torch.inference_mode()
+def test_a_large_attention_on_a_cpu_is_the_same_attention(dtype, limit, most_scores, monkeypatch):
+    generator = torch.Generator().manual_seed(2)
+    q, k, v = (torch.randn(2, rows, 3, 8, generator=generator).to(dtype) for rows in (30, 40, 40))
+    monkeypatch.setattr(attend, "MANY", 30 * 40)
+    monkeypatch.setattr(attend, "MOST_SCORES", most_scores)
+    scores = torch.einsum("bqhd,bkhd->bhqk", q.double(), k.double()) / 8**0.5
+    expected = torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), v.double())
+    assert (attend.attention(q, k, v).double() - expected).abs().max() < limit
+
+
+def test_a_large_attention_can_be_learnt_through(monkeypatch):
+    monkeypatch.setattr(attend, "MANY", 1)
+    q = torch.randn(1, 5, 2, 8, requires_grad=True)
+    attend.attention(q, q, q).sum().backward()
+    assert q.grad is not None and q.grad.isfinite().all()
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():

@@ -9,12 +9,14 @@ import torch
 from tests.stream.test_take_back import Film
 from tests.support.tiny import tiny_world
 from world.diffusion.world import DiffusionWorld
+from world.dit import linears
 from world.dit.attend import attention
 from world.dit.config import CacheConfig
 from world.dit.fast import FastDiT
 from world.dit.kernels import AttentionKernel, fastest_kernel
+from world.dit.linears import Float8Linear, Int8Linear
+from world.dit.linears import has_onednn as linears_of_this_build
 from world.dit.pass_graph import PassGraphs
-from world.dit.quantised import Float8Linear, Int8Linear
 from world.dit.speed import accelerate, speed_for
 from world.event import Prompt
 from world.info import WorldError
@@ -67,6 +69,31 @@ def test_any_film_comes_out_the_same(cache, seed):
     assert plain.blocks.keys() == fast.blocks.keys()
     for index, block in plain.blocks.items():
         assert abs(block.latents - fast.blocks[index].latents).max() < 1e-4
+
+
+@pytest.mark.parametrize("has_onednn", [True, False], ids=["oneDNN", "torch alone"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.inference_mode()
+def test_a_film_by_layers_packed_for_a_cpu_comes_out_the_same(has_onednn, dtype, monkeypatch):
+    monkeypatch.setattr(linears, "has_onednn", lambda asked: has_onednn and linears_of_this_build(asked))
+    plain, packed = plain_world(), plain_world()
+    for world in (plain, packed):
+        world.dit.to(dtype)
+    object.__setattr__(packed, "dit", accelerate(packed.dit, packed.config, CPU, "exact"))
+    ours, theirs = (Film(world.session(7, "first words"), 1) for world in (packed, plain))
+    ours.play(16), theirs.play(16)
+    limit = 1e-4 if dtype == torch.float32 else 0.1
+    assert ours.blocks.keys() == theirs.blocks.keys()
+    for index, block in ours.blocks.items():
+        assert abs(block.latents - theirs.blocks[index].latents).max() < limit
+
+
+def test_packed_layers_take_the_place_of_plain_ones():
+    world = plain_world()
+    held = sum(weights.numel() for weights in world.dit.blocks.parameters())
+    accelerate(world.dit, world.config, CPU, "exact")
+    assert not any(isinstance(layer, torch.nn.Linear) for layer in world.dit.blocks.modules())
+    assert sum(weights.numel() for weights in world.dit.blocks.parameters()) < 0.1 * held
 
 
 @torch.inference_mode()
@@ -182,7 +209,7 @@ def seeded_linear() -> torch.nn.Linear:
 
 def test_products_of_whole_numbers_are_the_same_on_a_cpu_that_cannot_multiply_them_exactly(monkeypatch):
     plain, x = seeded_linear(), torch.randn(33, 64, generator=torch.Generator().manual_seed(1))
-    monkeypatch.setattr("world.dit.quantised.cpu_multiplies_exactly", lambda: False)
+    monkeypatch.setattr("world.dit.linears.cpu_multiplies_exactly", lambda: False)
     layer = Int8Linear(plain.weight.data, None)
     rows, scale = layer.quantise(x)
     products = (rows.long() @ layer.weight.long().t()).float() * scale * layer.scale
@@ -208,10 +235,10 @@ def test_a_film_in_eight_bits_stays_close_to_the_plain_one(speed, limit):
     assert 0 < error < limit
 
 
-def test_a_cpu_is_exact_unless_it_is_asked_to_be_fast():
-    assert speed_for(CPU, None, torch.float32) == "exact"
-    world = plain_world()
-    assert accelerate(world.dit, world.config, CPU, "exact") is world.dit
+@pytest.mark.parametrize("asked", [None, "exact", "fast"])
+def test_on_a_cpu_the_layers_that_are_laid_out_for_it_are_the_fast_ones(asked):
+    speed, world = speed_for(CPU, asked, torch.float32), plain_world()
+    assert speed == "exact" and accelerate(world.dit, world.config, CPU, speed) is world.dit
     assert fastest_kernel(6, 12, (2, 8), CPU) == AttentionKernel("sdpa")
 
 
@@ -221,10 +248,3 @@ def test_a_cpu_is_exact_unless_it_is_asked_to_be_fast():
 def test_a_speed_that_cannot_be_had_is_refused_in_one_line(asked, told):
     with pytest.raises(WorldError, match=told):
         speed_for(CPU, asked, torch.float32)
-
-
-def test_without_a_compiler_a_cpu_cannot_be_fast(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(WorldError, match="install g\\+\\+"):
-        speed_for(CPU, "fast", torch.float32)

@@ -17,7 +17,7 @@ from world.dit.cache import CacheBank
 from world.dit.config import CacheConfig, DiTConfig
 from world.dit.dit import CausalDiT, TimeEmbeddings
 from world.dit.fast import FastDiT
-from world.dit.quantised import Int8Linear
+from world.dit.linears import Int8Linear
 from world.event import Prompt
 from world.info import WorldError
 from world.wan.fit import (

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from world.compact.decoder import LinearLatents, PictureDecoder
 from world.compact.layers import LatentRefiner, Residual, Upscale
-from world.compact.onednn import PackedConv, PackedLinear
+from world.compact.onednn import PackedConv
 from world.compact.sharpen import sharpen
 from world.diffusion.pixels import as_tensor
+from world.dit.linears import PackedLinear
 
 LEVELS = 127.5  # from -1 .. 1 to 0 .. 255; a half more, since numbers are cut off where they become bytes
 

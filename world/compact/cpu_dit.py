@@ -13,11 +13,12 @@ from torch import Tensor
 
 from world.compact.layers import ConvHead, PlacedEmbed
 from world.compact.model import HEAD_DIM
-from world.compact.onednn import PackedConv, PackedLinear
+from world.compact.onednn import PackedConv
 from world.dit.attend import attention
 from world.dit.cache import CachedPass
 from world.dit.dit import EPS, CausalDiT, LayerAttend, Modulation, OverDiT, TextKV, TransformerBlock
 from world.dit.fast import stacked
+from world.dit.linears import PackedLinear
 
 Rows = tuple[Tensor, ...]  # shift, scale and gate of self-attention, then of the feed-forward
 

@@ -1,14 +1,19 @@
-"""Attention without a cache: the tokens of a call attend to each other, under a mask if one is given. For training."""
+"""Softmax attention, and attention without a cache, for training: the tokens of a call attend to each other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from world.dit.linears import NOTHING, ONEDNN, has_onednn
 from world.dit.rope import rotate, rotation
+
+MANY = 2**15  # queries times keys from which products of heads by themselves are faster on a CPU
+MOST_SCORES = 2**22  # of queries that are computed at once, so that they stay in the caches of a core
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -16,8 +21,33 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 
     mask: bool [T, S], true where a query (row) may see a key (column); None for everywhere.
     """
+    if mask is None and _suits_onednn(q, k):
+        return _by_heads(q, k, v)
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
+
+
+def _suits_onednn(q: Tensor, k: Tensor) -> bool:
+    """Whether this is a large attention on a CPU, for inference, and not within code that is compiled."""
+    if not q.is_cpu or q.shape[1] * k.shape[1] < MANY or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return False
+    return q.dtype == k.dtype and has_onednn(q.dtype)
+
+
+def _by_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`attention` head by head, in products of oneDNN: scores in float32, their shares in the dtype of v.
+
+    torch's own kernel does its products by MKL: on one thread of an AMD EPYC 336 queries of 12 heads over 1,344 keys
+    take it 30 ms, and this 21 in float32 and 16 in bfloat16, with errors as small.
+    """
+    seen = torch.empty_like(q)
+    rows = max(1, MOST_SCORES // k.shape[1])
+    for n, head in product(range(len(q)), range(q.shape[2])):
+        keys, values = k[n, :, head].float().contiguous(), v[n, :, head].t().contiguous()
+        for queries, out in zip(q[n, :, head].split(rows), seen[n, :, head].split(rows), strict=True):
+            scores = ONEDNN._linear_pointwise(queries.float() * q.shape[-1] ** -0.5, keys, None, *NOTHING)
+            out.copy_(ONEDNN._linear_pointwise(scores.softmax(-1).to(v.dtype), values, None, *NOTHING))
+    return seen
 
 
 class Dense:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from world.dit.cache import CacheBank, CachedPass
 from world.dit.dit import EPS, CausalDiT, LayerAttend, Modulation, OverDiT, TextKV, TransformerBlock
 from world.dit.kernels import AttentionKernel, linear_gelu
+from world.dit.linears import Float8Linear, Int8Linear
 from world.dit.pass_graph import Memory, PassGraphs, PassInputs
-from world.dit.quantised import Float8Linear, Int8Linear
 from world.dit.rope import rotate_pairs
 
 EIGHT_BIT: dict[str, Callable[[Tensor, Tensor], nn.Module]] = {"fp8": Float8Linear, "int8": Int8Linear}
