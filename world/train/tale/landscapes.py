@@ -1,7 +1,7 @@
 """The silhouettes of the six places: a far, a middle and a near layer of ground each, which repeat for ever.
 
 Every one takes x [B, T, 1, X] and y [B, T, Y, 1] on its layer and the clock, and gives the distance to the ground,
-[B, T, Y, X]. Its period divides the round of its layer (`stage.ROUND`).
+[B, T, Y, X]. The period of a near layer divides its round (`stage.ROUND`); the others stand still.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from torch import Tensor
 from world.train.tale.paper import box, chance_of, disc, limb, union
 
 Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
+FAR_PERIOD = 4.0  # half picture heights after which the high mountains and the pyramids repeat
+PEAKS = ((-1.52, -0.56, 0.33), (-0.62, -0.30, 0.24), (0.36, -0.64, 0.38), (1.36, -0.36, 0.26))  # where, top, snow
+PYRAMIDS = ((-1.42, -0.40, 0.68), (-0.38, -0.08, 0.34), (0.66, -0.30, 0.56), (1.66, -0.12, 0.38))  # where, top, width
 
 
 def _slope(rise: float) -> float:
@@ -31,6 +34,11 @@ def _scallops(x: Tensor, y: Tensor, level: float, height: float, length: float) 
 def peak(x: Tensor, y: Tensor, top: float, rise: float) -> Tensor:
     """The distance to a mountain whose sides fall by `rise` half heights in one."""
     return torch.maximum((top + rise * x.abs() - y) * _slope(rise), top - y)
+
+
+def mountains(x: Tensor, y: Tensor) -> list[Tensor]:
+    """The distance to each of the high mountains."""
+    return [peak(local(x, FAR_PERIOD, at), y, top, 1.15) for at, top, _ in PEAKS]
 
 
 def local(x: Tensor, period: float, at: float) -> Tensor:
@@ -56,7 +64,7 @@ def _sea_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 
 def _mountains_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return union(*(peak(local(x, 2.0, at), y, top, 1.15) for at, top in ((0.45, -0.62), (1.45, -0.34))), 0.4 - y)
+    return union(*mountains(x, y), 0.4 - y)
 
 
 def _mountains_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
@@ -88,7 +96,7 @@ def _forest_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 def _towers(x: Tensor, y: Tensor, width: float, low: float, high: float) -> Tensor:
     number = torch.floor(x / width)
-    top = low - (low - high) * chance_of(number, 5, 0.9)
+    top = low - (low - high) * chance_of(number, 9, 0.9)
     side = (x - (number + 0.5) * width).abs() - 0.41 * width
     return torch.maximum(side, top - y)
 
@@ -102,8 +110,10 @@ def _city_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 
 def _city_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    post = local(x, 10 / 6, 0.4)
-    return union(0.76 - y + 0 * x, box(post, y - 0.60, 0.022, 0.30), disc(post, y - 0.28, 0.075))
+    """A quay with lamps, and small trees in tubs between them."""
+    post, tub = local(x, 10 / 6, 0.4), local(x, 10 / 6, 1.23)
+    lamp = union(box(post, y - 0.60, 0.022, 0.30), disc(post, y - 0.28, 0.075))
+    return union(0.76 - y + 0 * x, lamp, box(tub, y - 0.72, 0.10, 0.08), disc(tub, y - 0.52, 0.15))
 
 
 def _pines(x: Tensor, y: Tensor, trees: int, width: float, tall: float) -> Tensor:
@@ -120,15 +130,15 @@ def _pines(x: Tensor, y: Tensor, trees: int, width: float, tall: float) -> Tenso
 
 
 def _forest_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return _pines(x, y, 5, 0.40, 0.72)
+    return _pines(x, y, 9, 0.40, 0.72)
 
 
 def _forest_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return _pines(x, y, 8, 0.625, 1.0)
+    return _pines(x, y, 7, 0.625, 1.0)
 
 
 def _desert_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return union(*(peak(local(x, 2.0, at), y, top, 0.85) for at, top in ((0.5, -0.42), (1.45, -0.10))), 0.28 - y)
+    return union(*(peak(local(x, FAR_PERIOD, at), y, top, 0.85) for at, top, _ in PYRAMIDS), 0.28 - y)
 
 
 def _dune(x: Tensor, y: Tensor, level: float, height: float, length: float) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from world.train.tale.landscapes import LAYERS, local, peak, swell
+from world.train.tale.landscapes import FAR_PERIOD, LAYERS, PEAKS, PYRAMIDS, local, mountains, swell
 from world.train.tale.paper import Paper, box, chance_of, disc, ellipse, limb, tint, triangle_wave, union
 from world.train.tale.scene import Groups
 from world.train.tale.sky import sun_place, veil
@@ -90,8 +90,8 @@ def _caps(paper: Paper, stage: Staging, distance: Tensor) -> None:
     """Snow on the peaks."""
     x, y = stage.layer(0)
     zigzag = 0.07 * triangle_wave(x * 5)
-    caps = [torch.maximum(peak(local(x, 2.0, at), y, top, 1.15), y - top - deep + zigzag) for at, top, deep in
-            ((0.45, -0.62, 0.36), (1.45, -0.34, 0.26))]  # fmt: skip
+    heights = zip(mountains(x, y), PEAKS, strict=True)
+    caps = [torch.maximum(mountain, y - top - deep + zigzag) for mountain, (_, top, deep) in heights]
     white = stage.weathered(tint(_SNOW, stage.x)) * (0.4 + 0.6 * stage.light)
     fog = stage.when("weather", WEATHERS.index("fog")).unsqueeze(2)
     paper.lay(union(*caps), torch.lerp(white, stage.weathered(stage.haze), 0.15 + 0.5 * fog))
@@ -100,7 +100,7 @@ def _caps(paper: Paper, stage: Staging, distance: Tensor) -> None:
 def _shaded_sides(paper: Paper, stage: Staging, distance: Tensor) -> None:
     """The dark side of the pyramids."""
     x, _ = stage.layer(0)
-    side = union(*((local(x, 2.0, at) - 0.5 * wide).abs() - 0.5 * wide for at, wide in ((0.5, 0.66), (1.45, 0.34))))
+    side = union(*((local(x, FAR_PERIOD, at) - 0.5 * wide).abs() - 0.5 * wide for at, _, wide in PYRAMIDS))
     paper.darken(torch.maximum(distance, side), 0.25)
 
 
@@ -112,7 +112,7 @@ def _windows(paper: Paper, stage: Staging, distance: Tensor) -> None:
     # the two columns of a tower stand closer together than those of neighbours
     u = u + 0.025 * (1 - 2 * torch.remainder(column, 2))
     window = torch.maximum(box(u, v, 0.052, 0.058), distance + 0.05)
-    lit = (chance_of(column + 3 * row, 10, 0.6) > 0.25) | (stage.when("time", TIMES.index("day")) > 0)
+    lit = (chance_of(column + 3 * row, 23, 0.6) > 0.25) | (stage.when("time", TIMES.index("day")) > 0)
     day = stage.when("time", TIMES.index("day")).unsqueeze(2)
     warm = tint(_WINDOW, stage.x)
     dark = stage.weathered(stage.light * 0.80) * 0.9
@@ -166,9 +166,11 @@ def _craters(paper: Paper, stage: Staging, distance: Tensor) -> None:
     paper.lay(union(*holes) + 0.02, _shining(stage), alpha=0.8 * wet)
 
 
-def _lamps(paper: Paper, stage: Staging, distance: Tensor) -> None:
-    """The lamps of the quay."""
+def _quay(paper: Paper, stage: Staging, distance: Tensor) -> None:
+    """The lamps of the quay, and the white line of the road before it."""
     x, y = stage.layer(2)
+    line = box(local(x, 5 / 6, 0.4), y - 0.89, 0.19, 0.026)
+    paper.lay(torch.maximum(line, distance + 0.02), _shining(stage), alpha=0.75)
     lamp = disc(local(x, 10 / 6, 0.4), y - 0.28, 0.075)
     dim = stage.when("time", TIMES.index("day")) * stage.when("weather", WEATHERS.index("clear"))
     colour = tint(_WINDOW, stage.x)
@@ -185,6 +187,6 @@ _DETAILS: dict[tuple[str, int], Callable[[Paper, Staging, Tensor], None]] = {
     ("desert", 2): _puddles,
     ("city", 1): _windows,
     ("desert", 0): _shaded_sides,
-    ("city", 2): _lamps,
+    ("city", 2): _quay,
     ("space", 2): _craters,
 }

@@ -29,7 +29,7 @@ def begin_sky(stage: Staging) -> Paper:
 
 def lay_stars(paper: Paper, stage: Staging, seen: Tensor) -> None:
     """Large, few stars that stand still and twinkle; seen: 0 to 1, [B, 1, 1, 1]."""
-    x, y = stage.x + 0.02 * stage.travel, stage.y - 0.2 * stage.tilt
+    x, y = stage.x, stage.y - 0.2 * stage.tilt
     column, row = torch.floor(x * 1.9), torch.floor(y * 1.9)
     number = torch.remainder(column, 8) + 8 * torch.remainder(row, 4)
     chance = chance_of(number, 32, 0.4)

@@ -14,9 +14,10 @@ FRAME_S = 1 / 24
 SPEED = (0.20, 0.58, 1.50)  # of the values in SPEEDS, in half picture heights a second
 PAN_SPEED = 0.9  # half picture heights a second at a full dial
 TILT, SIDESTEP = 0.3, 0.35  # how far full dials pan_y and pan_x move what stands on the ground, in half heights
-ROUND = 10.0  # half picture heights after which every layer repeats
-PARALLAX = (0.2, 0.5, 1.0)  # of the far, the middle and the near layer
-_LIFT = (0.4, 0.7, 1.0)  # how much of the tilt each of them follows
+NEAR = 2  # the number of the near layer of the ground
+ROUND = 10.0  # half picture heights after which the near layer repeats
+_LIFT = (0.4, 0.7, 1.0)  # how much of the tilt the far, the middle and the near layer follow
+_YIELD = (0.3, 0.8)  # and how much of a step aside the far and the middle one
 
 # For each time of day, and then for each time in space: the top and the bottom of the sky, and the haze.
 _TOP = ((118, 138, 216), (52, 152, 226), (98, 36, 118), (10, 16, 56),
@@ -39,6 +40,8 @@ _SLATED = (0.0, 0.65, 0.30, 0.10, 0.90)
 class Staging:
     """A batch of B clips of T pictures as the camera sees them, in half picture heights from the middle.
 
+    The near ground goes by. What lies behind it stands still, as it seems to from a train, and only steps aside: a
+    small model blurs what moves slowly within seconds, and holds what stands for minutes.
     x: [B, T, 1, X] and y: [B, T, Y, 1], the place of each pixel; pixel: its size. travel: how far the camera has gone,
     clock: seconds that waves and wings have lived, tilt: how far the camera looks up, aside: how far it has outrun the
     subject, spark: how bright lights are; [B, T, 1, 1] each. pace: 0, 0.5 or 1, how fast the subject goes; way: -1 or
@@ -71,7 +74,8 @@ class Staging:
 
     def layer(self, number: int) -> tuple[Tensor, Tensor]:
         """x [B, T, 1, X] and y [B, T, Y, 1] on the far (0), middle (1) or near (2) layer of the ground."""
-        return self.x + PARALLAX[number] * self.travel, self.y - _LIFT[number] * self.tilt
+        along = self.travel if number == NEAR else _YIELD[number] * self.aside
+        return self.x + along, self.y - _LIFT[number] * self.tilt
 
     def when(self, attribute: str, *values: int) -> Tensor:
         """1.0 where an attribute has one of these values, [B, 1, 1, 1]."""

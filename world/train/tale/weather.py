@@ -8,11 +8,11 @@ import torch
 
 from world.train.tale.paper import Paper, box, chance_of, disc, limb, tint, union
 from world.train.tale.scene import Groups
-from world.train.tale.stage import PARALLAX, ROUND, Staging
+from world.train.tale.stage import Staging
 from world.train.tale.words import WEATHERS
 
 _DROP, _FLAKE, _BOLT = (222, 236, 252), (255, 255, 255), (255, 246, 190)
-_BANKS = ((0.30, 0.02, 0.23), (0.62, -0.12, 0.05), (0.8, 0.30, 0.05))  # alpha, level, and where, of the fog by layer
+_BANKS = ((0.30, 0.02, 2.0), (0.62, -0.12, 2.5), (0.8, 0.30, 2.0))  # alpha, level and period of the fog by layer
 _LOBES = ((0.0, 0.30, 0.0), (0.42, 0.24, 0.10), (0.84, 0.27, 0.04))  # where, how large and how high, of a cloud
 
 
@@ -31,8 +31,8 @@ def lay_clouds(paper: Paper, stage: Staging, groups: Groups) -> None:
 
 def _cloud_bank(paper: Paper, stage: Staging, number: int) -> None:
     """The back bank (0) of clouds, which hangs lower, or the front one (1)."""
-    drift, low, bright = ((0.04, -0.56, 1.45), (0.10, -0.68, 1.05))[number]
-    x = stage.x + drift * stage.travel + 0.03 * stage.clock + 0.3 * number
+    low, bright = ((-0.56, 1.45), (-0.68, 1.05))[number]
+    x = stage.x + 0.3 * number
     y = stage.y - 0.2 * stage.tilt - low
     lobes = [disc(torch.remainder(x - at, 1.25) - 0.625, y + r + up, r) for at, r, up in _LOBES]
     distance = union(*lobes, y + 0.20)
@@ -63,12 +63,10 @@ def lay_fog(paper: Paper, stage: Staging, groups: Groups, layer: int) -> None:
         return
     rows = groups.weather["fog"]
     part, view = paper.rows(rows), stage.rows(rows)
-    strength, level, drift = _BANKS[layer]
+    strength, level, period = _BANKS[layer]
     x, y = view.layer(layer)
-    x = x + drift * view.clock
     strips = []
     for at, down, wide in ((0.0, 0.0, 0.62), (1.0, 0.13, 0.5)):
-        period = ROUND * PARALLAX[layer] / max(1, round(ROUND * PARALLAX[layer] / 2.0))
         u = torch.remainder(x - at, period) - period / 2
         strips.append(box(u, y - level - down, wide, 0.075, 0.075))
     pale = torch.lerp(view.weathered(view.haze), (view.light * 1.15).clamp(max=1), 0.45)
