@@ -15,7 +15,7 @@ from world.dit.config import CacheConfig
 from world.dit.fast import FastDiT
 from world.dit.kernels import AttentionKernel, fastest_kernel
 from world.dit.linears import Float8Linear, Int8Linear
-from world.dit.linears import has_onednn as linears_of_this_build
+from world.dit.linears import has_onednn as build_has_onednn
 from world.dit.pass_graph import PassGraphs
 from world.dit.speed import accelerate, speed_for
 from world.event import Prompt
@@ -75,7 +75,7 @@ def test_any_film_comes_out_the_same(cache, seed):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @torch.inference_mode()
 def test_a_film_by_layers_packed_for_a_cpu_comes_out_the_same(has_onednn, dtype, monkeypatch):
-    monkeypatch.setattr(linears, "has_onednn", lambda asked: has_onednn and linears_of_this_build(asked))
+    monkeypatch.setattr(linears, "has_onednn", lambda asked: has_onednn and build_has_onednn(asked))
     plain, packed = plain_world(), plain_world()
     for world in (plain, packed):
         world.dit.to(dtype)
