@@ -243,9 +243,10 @@ def test_a_storm_at_night_is_not_black():
 
 
 def test_fog_keeps_layers_apart():
+    # strips of light lie on the ground: its darker part is the ground itself
     for time in VALUES["time"]:
         frame = picture(place="forest", weather="fog", time=time).mean(0)
-        sky, trees, ground = frame[4:12].mean(), frame[36:46].mean(), frame[58:].mean()
+        sky, trees, ground = frame[4:12].mean(), frame[36:46].mean(), frame[58:].quantile(0.3)
         assert abs(sky - ground) > 0.3 and abs(trees - ground) > 0.15
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from world.train.tale.paper import box, chance_of, disc, limb, union
+from world.train.tale.paper import box, chance_of, disc, union
 
 Layer = Callable[[Tensor, Tensor, Tensor], Tensor]
 FAR_PERIOD = 4.0  # half picture heights after which the high mountains and the pyramids repeat
@@ -60,7 +60,7 @@ def _sea_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 
 def _sea_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return _scallops(x, y - swell(clock), 0.76, 0.17, 10 / 9)
+    return _scallops(x, y - swell(clock), 0.76, 0.20, 10 / 8)
 
 
 def _mountains_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
@@ -71,27 +71,15 @@ def _mountains_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
     return union(*(peak(local(x, 2.5, at), y, top, 0.75) for at, top in ((0.3, -0.02), (1.5, 0.12))), 0.6 - y)
 
 
-def _hills_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    return 0.74 - 0.07 * torch.sin(2 * math.pi / 2.5 * x) - y
-
-
 def _mountains_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    """Hills with boulders on them."""
-    boulders = [
-        disc(local(x, 2.5, at), y - low, radius) for at, low, radius in ((1.75, 0.80, 0.22), (2.02, 0.84, 0.15))
-    ]
-    return union(_hills_near(x, y, clock), *boulders, disc(local(x, 2.5, 0.5), y - 0.72, 0.13))
+    """Round hills."""
+    return 0.72 - 0.11 * torch.sin(2 * math.pi / 2.5 * x) - y
 
 
 def _forest_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    """Hills with bushes and young trees on them."""
-    bush = [
-        disc(local(x, 2.5, at), y - low, radius)
-        for at, low, radius in ((1.70, 0.76, 0.16), (1.90, 0.70, 0.19), (2.10, 0.78, 0.15))
-    ]
-    stem = local(x, 2.5, 0.55)
-    tree = peak(stem, y, 0.22, 1.9)
-    return union(_hills_near(x, y, clock), *bush, torch.maximum(tree, y - 0.60), box(stem, y - 0.64, 0.035, 0.10))
+    """A hedge of large round bushes."""
+    bushes = [disc(local(x, 2.5, at), y - low, radius) for at, low, radius in ((0.3, 1.0, 0.40), (1.15, 1.1, 0.44))]
+    return union(*bushes, disc(local(x, 2.5, 1.85), y - 1.02, 0.34), 0.82 - y)
 
 
 def _towers(x: Tensor, y: Tensor, width: float, low: float, high: float) -> Tensor:
@@ -110,10 +98,9 @@ def _city_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 
 def _city_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    """A quay with lamps, and small trees in tubs between them."""
-    post, tub = local(x, 10 / 6, 0.4), local(x, 10 / 6, 1.23)
-    lamp = union(box(post, y - 0.60, 0.022, 0.30), disc(post, y - 0.28, 0.075))
-    return union(0.76 - y + 0 * x, lamp, box(tub, y - 0.72, 0.10, 0.08), disc(tub, y - 0.52, 0.15))
+    """The wall of a quay, with wide pillars."""
+    pillar = box(local(x, 10 / 7, 0.4), y - 0.90, 0.34, 0.26)
+    return union(0.82 - y + 0 * x, pillar)
 
 
 def _pines(x: Tensor, y: Tensor, trees: int, width: float, tall: float) -> Tensor:
@@ -155,13 +142,7 @@ def _desert_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 
 def _desert_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    """A dune with agaves: fans of pointed leaves."""
-    u, v = local(x, 5 / 3, 0.3), y - 0.80
-    leaves = [
-        limb(u, v, ((0.0, 0.0), (0.20 * lean, -0.34 + 0.10 * abs(lean))), (0.055, 0.012))
-        for lean in (-1.5, -0.75, 0.0, 0.75, 1.5)
-    ]
-    return union(_dune(-x, y, 0.76, 0.08, 10 / 3), *leaves)
+    return _dune(-x, y, 0.74, 0.11, 2.5)
 
 
 def _space_far(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
@@ -174,10 +155,9 @@ def _space_middle(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
 
 
 def _space_near(x: Tensor, y: Tensor, clock: Tensor) -> Tensor:
-    """A plain with crystals that stand on it."""
-    plain = 0.72 - 0.04 * torch.sin(2 * math.pi / 2.5 * x) - y
-    crystals = [peak(local(x, 2.5, at), y, top, 2.6) for at, top in ((0.9, 0.30), (1.12, 0.46), (2.25, 0.42))]
-    return union(plain, *crystals)
+    """Crags."""
+    crags = [peak(local(x, 2.5, at), y, top, 0.75) for at, top in ((0.5, 0.56), (1.75, 0.62))]
+    return union(*crags, 0.84 - y)
 
 
 LAYERS: dict[str, tuple[Layer, Layer, Layer]] = {

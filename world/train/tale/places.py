@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from world.train.tale.landscapes import FAR_PERIOD, LAYERS, PEAKS, PYRAMIDS, local, mountains, swell
-from world.train.tale.paper import Paper, box, chance_of, disc, ellipse, limb, tint, triangle_wave, union
+from world.train.tale.landscapes import FAR_PERIOD, LAYERS, PEAKS, PYRAMIDS, local, mountains
+from world.train.tale.paper import Paper, box, chance_of, tint, triangle_wave, union
 from world.train.tale.scene import Groups
 from world.train.tale.sky import sun_place, veil
-from world.train.tale.stage import Staging, pick
+from world.train.tale.stage import NEAR, Staging, pick
 from world.train.tale.words import PLACES, TIMES, WEATHERS
 
 # The far, the middle and the near layer of each place in full light.
@@ -27,7 +27,8 @@ _SNOW = (240, 245, 252)
 _WINDOW = (255, 214, 112)
 _HAZED = (0.45, 0.18, 0.0)  # how much haze lies before each layer
 _FOGGED = (0.70, 0.32, 0.05)  # and how much more in fog
-_RIM = 0.035  # how wide the lit edge of a layer is
+_RIM = (0.035, 0.035, 0.05)  # how wide the lit edge of each layer is
+_STRIPS = ((0.3, 0.83, 0.42), (1.55, 0.93, 0.52))  # where, how low and how wide strips of light are
 _SNOWED = (0.06, 0.08, 0.10)  # how deep snow lies on each layer
 
 
@@ -35,7 +36,7 @@ def lay_ground(paper: Paper, stage: Staging, groups: Groups, number: int) -> Non
     """Lay the far (0), the middle (1) or the near layer (2) of every place, with what belongs to it."""
     x, y = stage.layer(number)
     distance = torch.empty_like(paper.rgb[:, :, 0])
-    sites = groups.near if number == 2 else groups.place
+    sites = groups.near if number == NEAR else groups.place
     for place, rows in sites.items():
         shape = LAYERS[place][number]
         distance[rows] = shape(x[rows], y[rows], stage.clock[rows])
@@ -49,11 +50,13 @@ def lay_ground(paper: Paper, stage: Staging, groups: Groups, number: int) -> Non
             part = paper.rows(rows)
             detail(part, stage.rows(rows), distance[rows])
             paper.put(rows, part)
+    if number == NEAR:
+        _patches(paper, stage, distance)
 
 
 def _snow_cover(paper: Paper, stage: Staging, groups: Groups, distance: Tensor, number: int) -> None:
     """Snow on all that is open to the sky: what lies inside while the place above it does not."""
-    sites = groups.snowy_near if number == 2 else groups.snowy
+    sites = groups.snowy_near if number == NEAR else groups.snowy
     for place, rows in sites.items():
         part, view = paper.rows(rows), stage.rows(rows)
         x, y = view.layer(number)
@@ -79,10 +82,11 @@ def _layer_colour(stage: Staging, sites: dict[str, Tensor], distance: Tensor, nu
     )
     foot = torch.lerp(face * 0.72, haze, fog * (0.9 - 0.35 * number))
     # in the dark the near ground would be one with what it stands before, and nobody would see which way it goes
-    dark = 0.35 * stage.when("time", TIMES.index("night")).unsqueeze(2) * (number == 2)
-    rim = torch.lerp(face * 1.12, (haze * 1.25 + 0.08).clamp(max=1), 0.25 + 0.30 * storm + dark)
+    dark = 0.35 * stage.when("time", TIMES.index("night")).unsqueeze(2) * (number == NEAR)
+    pale = (haze * 1.25 + (0.16 if number == NEAR else 0.08)).clamp(max=1)
+    rim = torch.lerp(face * 1.12, pale, 0.25 + 0.15 * (number == NEAR) + 0.30 * storm + dark)
     depth = (-distance / 0.7).clamp(0, 1).unsqueeze(2)
-    edge = ((distance + _RIM) / (0.6 * stage.pixel) + 0.5).clamp(0, 1).unsqueeze(2)
+    edge = ((distance + _RIM[number]) / (0.6 * stage.pixel) + 0.5).clamp(0, 1).unsqueeze(2)
     return torch.lerp(torch.lerp(face, foot, depth), rim, edge)
 
 
@@ -132,61 +136,22 @@ def _glitter(paper: Paper, stage: Staging, distance: Tensor) -> None:
     paper.lay(torch.maximum(x.abs() - wide, distance + 0.02), stage.sun, alpha=0.65 * seen)
 
 
-def _foam(paper: Paper, stage: Staging, distance: Tensor) -> None:
-    """Streaks of foam on the near waves, most of all in a storm."""
-    x, y = stage.layer(2)
-    wave = torch.floor(x * 0.9)
-    u, v = x - (wave + 0.5) / 0.9, y - swell(stage.clock) - 0.82 - 0.08 * chance_of(wave, 9, 0.4)
-    long, short = ((-0.24, 0.05), (0.06, 0.0)), ((0.14, 0.11), (0.34, 0.07))
-    streaks = union(limb(u, v, long, (0.010, 0.028)), limb(u, v, short, (0.022, 0.010)))
+def _patches(paper: Paper, stage: Staging, distance: Tensor) -> None:
+    """Long strips of light, by which the near ground is seen to go by: sunlit ground, puddles, snow or foam."""
+    x, y = stage.layer(NEAR)
+    strips = [box(local(x, 2.5, at), y - low, wide, 0.048, 0.048) for at, low, wide in _STRIPS]
     storm = stage.when("weather", WEATHERS.index("storm"))
-    paper.lay(torch.maximum(streaks, distance + 0.02), _shining(stage), alpha=0.55 + 0.35 * storm)
-
-
-def _puddles(paper: Paper, stage: Staging, distance: Tensor) -> None:
-    """What rain leaves on the near ground. It shines, so that the ground can be seen to go by under a dark sky."""
-    x, y = stage.layer(2)
-    pools = [ellipse(local(x, 2.5, at), y - deep, wide, 0.2 * wide) for at, deep, wide in
-             ((0.2, 0.90, 0.24), (0.95, 0.84, 0.13), (1.45, 0.93, 0.20))]  # fmt: skip
-    wet = stage.when("weather", WEATHERS.index("rain"), WEATHERS.index("storm"))
-    paper.lay(torch.maximum(union(*pools), distance + 0.02), _shining(stage), alpha=0.8 * wet)
-
-
-def _shining(stage: Staging) -> Tensor:
-    """The colour of water that mirrors the sky."""
-    return torch.lerp(stage.weathered(stage.haze), tint(_SNOW, stage.x), 0.20 + 0.25 * stage.light)
-
-
-def _craters(paper: Paper, stage: Staging, distance: Tensor) -> None:
-    x, y = stage.layer(2)
-    holes = [ellipse(local(x, 2.5, at), y - deep, wide, 0.45 * wide) for at, deep, wide in
-             ((0.4, 0.88, 0.22), (1.3, 0.84, 0.12), (2.0, 0.92, 0.16))]  # fmt: skip
-    paper.darken(union(*holes), 0.30)
-    wet = stage.when("weather", WEATHERS.index("rain"), WEATHERS.index("storm"))
-    paper.lay(union(*holes) + 0.02, _shining(stage), alpha=0.8 * wet)
-
-
-def _quay(paper: Paper, stage: Staging, distance: Tensor) -> None:
-    """The lamps of the quay, and the white line of the road before it."""
-    x, y = stage.layer(2)
-    line = box(local(x, 5 / 6, 0.4), y - 0.89, 0.19, 0.026)
-    paper.lay(torch.maximum(line, distance + 0.02), _shining(stage), alpha=0.75)
-    lamp = disc(local(x, 10 / 6, 0.4), y - 0.28, 0.075)
-    dim = stage.when("time", TIMES.index("day")) * stage.when("weather", WEATHERS.index("clear"))
-    colour = tint(_WINDOW, stage.x)
-    paper.glow(lamp, colour, 0.30, 0.55 * (1 - dim) * stage.spark)
-    paper.lay(lamp + 0.015, torch.lerp(colour, stage.light * 0.9, dim.unsqueeze(2)))
+    wet = storm + stage.when("weather", WEATHERS.index("rain"), WEATHERS.index("snow"))
+    haze = stage.weathered(stage.haze)
+    sunlit = torch.lerp(haze, stage.weathered(stage.sun), 0.6)
+    shining = torch.lerp(haze, tint(_SNOW, stage.x), 0.30 + 0.20 * stage.light + 0.1 * storm.unsqueeze(2))
+    colour = torch.lerp(sunlit, shining, wet.unsqueeze(2))
+    paper.lay(torch.maximum(union(*strips), distance + 0.06), colour, alpha=0.5 + 0.3 * wet)
 
 
 _DETAILS: dict[tuple[str, int], Callable[[Paper, Staging, Tensor], None]] = {
     ("sea", 0): _glitter,
-    ("sea", 2): _foam,
     ("mountains", 0): _caps,
-    ("mountains", 2): _puddles,
-    ("forest", 2): _puddles,
-    ("desert", 2): _puddles,
     ("city", 1): _windows,
     ("desert", 0): _shaded_sides,
-    ("city", 2): _quay,
-    ("space", 2): _craters,
 }
