@@ -36,7 +36,7 @@ from world.train.story.clips import (
 )
 from world.train.story.form import SIGMAS, TALE
 from world.train.story.library import Openings, StoryLibrary, render_library, render_openings
-from world.train.story.loss import SequenceLoss, detail_error
+from world.train.story.loss import SequenceLoss, detail_error, ground_weight
 from world.train.story.noise import draw_levels
 from world.train.story.picture import (
     PictureLearner,
@@ -253,6 +253,11 @@ def test_detail_counts_by_its_strength_and_not_by_its_place(source: SequenceSour
     assert detail_error(soft, true) > 0.01
 
 
+def test_the_near_ground_counts_twice():
+    rows = ground_weight(torch.zeros(2, 3, 64, 8, 14))
+    assert rows[:, 0].tolist() == [1, 1, 1, 1, 1, 1, 2, 2]
+
+
 def test_histories_are_redrawn_until_the_last_part_of_the_time():
     config, rng = StoryBase(1).further(), random.Random(0)
     redrawn = [is_redrawn(config, "stream", 0.5, rng) for _ in range(400)]
@@ -341,6 +346,14 @@ def test_rain_is_not_taken_for_the_ground(seed):
     ground, drops = 0.4 * torch.rand(64, 124) - 1, (torch.rand(64, 124) > 0.996).float()
     rain = torch.stack([drops.roll(t, 0) for t in range(16)]).amax(0) * 2 - 1  # streaks, and they fall
     frames = [torch.maximum(ground[:, t : t + 112], rain.roll((5 * t, 2 * t), (0, 1))[:, :112]) for t in range(12)]
+    clip = torch.stack(frames)[None, :, None].expand(-1, -1, 3, -1, -1)
+    assert [shown_way(clip).item(), shown_way(clip.flip(-1)).item()] == [WAYS.index("right"), WAYS.index("left")]
+
+
+def test_hills_that_stand_behind_the_ground_do_not_hide_its_way():
+    torch.manual_seed(0)
+    hills, ground = 2 * torch.rand(64, 112) - 1, 0.1 * torch.rand(64, 124) - 1
+    frames = [torch.cat([hills[:49], ground[49:, t : t + 112]]) for t in range(12)]
     clip = torch.stack(frames)[None, :, None].expand(-1, -1, 3, -1, -1)
     assert [shown_way(clip).item(), shown_way(clip.flip(-1)).item()] == [WAYS.index("right"), WAYS.index("left")]
 

@@ -11,7 +11,7 @@ from world.train.story.form import TALE
 LUMA = (0.299, 0.587, 0.114)
 APART = 3  # pictures between the two whose shift is measured
 FURTHEST = 0.22  # half picture heights: the farthest shift that is looked for
-GROUND = 0.62  # where the band begins that shows the near layer, as a share of the height
+GROUND = 0.78  # where the band begins that shows the near layer alone, as a share of the height
 
 
 def brightness(frames: Tensor) -> Tensor:

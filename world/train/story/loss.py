@@ -18,6 +18,7 @@ from world.train.story.sequences import StoryBatch
 
 MOTION = 2.0  # weight of the squared error of what changes from picture to picture
 DETAIL = 8.0  # weight of the error of how much detail there is
+GROUND_WEIGHT = 2.0  # weight of the lowest quarter of the picture, where the near ground is: it alone tells the way
 BANDS = ((2, 8), (8, 16), (16, 32), (32, 64))  # components of latents, from coarse to fine
 
 
@@ -42,8 +43,17 @@ class SequenceLoss:
         predict = self.singles if is_single else self.forcing
         with torch.autocast(true.device.type, torch.bfloat16), quick_backward(true.device):
             made = predict(model, noisy, sigma, clean, words, batch.dials, spans)
-        error = self.x0_loss(made.float(), true, sigma, batch.weight[:, batch.first :])
+        weight = batch.weight[:, batch.first :] * ground_weight(true)
+        error = self.x0_loss(made.float(), true, sigma, weight)
         return error + DETAIL * detail_error(made.float(), true)
+
+
+def ground_weight(latents: Tensor) -> Tensor:
+    """How much each row of latents [B, n, C, h, w] counts: [h, 1]."""
+    rows = latents.shape[-2]
+    weight = torch.ones(rows, 1, device=latents.device)
+    weight[rows - rows // 4 :] = GROUND_WEIGHT
+    return weight
 
 
 def detail_error(made: Tensor, true: Tensor) -> Tensor:
