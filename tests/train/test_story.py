@@ -352,8 +352,8 @@ def test_rain_is_not_taken_for_the_ground(seed):
 
 def test_hills_that_stand_behind_the_ground_do_not_hide_its_way():
     torch.manual_seed(0)
-    hills, ground = 2 * torch.rand(64, 112) - 1, 0.1 * torch.rand(64, 124) - 1
-    frames = [torch.cat([hills[:49], ground[49:, t : t + 112]]) for t in range(12)]
+    hills, ground = 2 * torch.rand(64, 112) - 1, 0.1 * torch.rand(64, 136) - 1
+    frames = [torch.cat([hills[:49], ground[49:, 2 * t : 2 * t + 112]]) for t in range(12)]
     clip = torch.stack(frames)[None, :, None].expand(-1, -1, 3, -1, -1)
     assert [shown_way(clip).item(), shown_way(clip.flip(-1)).item()] == [WAYS.index("right"), WAYS.index("left")]
 
