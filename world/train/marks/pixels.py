@@ -29,7 +29,9 @@ def shown_way(frames: Tensor) -> Tensor:
     height = frames.shape[-2]
     band = brightness(frames)[..., int(height * GROUND) :, :]
     band = torch.minimum(band[:, :-1], band[:, 1:])
-    band = band - F.avg_pool1d(band.flatten(0, 2).unsqueeze(1), 15, 1, 7).view(band.shape)
+    # the mean round a point near the rim is of what is there: a zero outside would be an edge that stands still
+    rows = band.flatten(0, 2).unsqueeze(1)
+    band = band - F.avg_pool1d(rows, 15, 1, 7, count_include_pad=False).view(band.shape)
     first, second = band[:, :-APART], band[:, APART:]
     most, width = max(1, round(FURTHEST * height / 2)), band.shape[-1]
     alike = []
