@@ -28,7 +28,7 @@ _WINDOW = (255, 214, 112)
 _HAZED = (0.45, 0.18, 0.0)  # how much haze lies before each layer
 _FOGGED = (0.70, 0.32, 0.05)  # and how much more in fog
 _RIM = (0.035, 0.035, 0.05)  # how wide the lit edge of each layer is
-_STRIPS = ((0.3, 0.83, 0.42), (1.55, 0.93, 0.52))  # where, how low and how wide strips of light are
+_STRIPS = ((0.3, 0.83, 0.42), (1.55, 0.93, 0.52))  # where in each 2.5, how low and how wide strips of light are
 _SNOWED = (0.06, 0.08, 0.10)  # how deep snow lies on each layer
 
 
