@@ -5,6 +5,7 @@ import random
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from world.train.marks.judge import StoryJudge, one_thing_changed
 from world.train.marks.pixels import layout_likeness, seam_ratio, shown_way
 from world.train.marks.tables import switch_table
 from world.train.story import run as story_run
-from world.train.story.base import StoryBase, choose_kind, draw_batch, is_redrawn
+from world.train.story.base import StoryBase, choose_kind, draw_batch, is_redrawn, train_base
 from world.train.story.clips import (
     BLOCKS,
     OPENING_PHASE,
@@ -432,6 +433,24 @@ def test_a_world_that_is_trained_on_has_all_kinds_at_once_in_as_many_blocks_of_a
     assert {choose_kind(config, 0.0, rng) for _ in range(80)} == {"opening", "stream", "switch", "stale"}
     drawn = {draw_batch(source, config, "switch", rng).latents.shape[:2] for _ in range(40)}
     assert drawn == {(10, 4), (8, 5), (5, 8)}
+
+
+def test_a_step_that_outlasts_the_time_still_teaches(
+    source: SequenceSource, latents: LinearLatents, monkeypatch: pytest.MonkeyPatch
+):
+    now = [0.0]
+
+    class SlowLoss(SequenceLoss):
+        def __call__(self, *batch: Any) -> torch.Tensor:
+            now[0] += 600
+            return super().__call__(*batch)
+
+    monkeypatch.setattr("world.train.story.base.SequenceLoss", SlowLoss)
+    monkeypatch.setattr("world.train.story.base.Budget", lambda minutes: Budget(minutes, clock=lambda: now[0]))
+    model = tiny_model(branches=True)
+    before = model.text.embedding.weight.detach().clone()
+    made, _ = train_base(StoryBase(1, singles=2, sequences=2), model, source, latents, lambda model: None)
+    assert now == [600] and not torch.equal(made.text.embedding.weight, before)
 
 
 @pytest.mark.slow

@@ -77,11 +77,12 @@ def train_base(
     predict = TeacherForcing(source.library.device)
 
     def learn(kind: str) -> None:
-        batch, history = draw_batch(source, config, kind, rng), None
-        if is_redrawn(config, kind, budget.share, rng):
+        # the rate is that of the moment when a step begins: one that outlasts the time is not for nothing
+        share, batch, history = budget.share, draw_batch(source, config, kind, rng), None
+        if is_redrawn(config, kind, share, rng):
             history = redraw_history(model, batch, predict, source.generator, rng.choice((LAST_TWO, FROM_NOISE)))
         value = loss(model, batch, history)
-        learner.descend(value, cosine_rate(learner.step, budget.share))
+        learner.descend(value, cosine_rate(learner.step, share))
         meter.add(kind, value)
 
     while budget.share < 1:

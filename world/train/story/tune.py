@@ -60,10 +60,10 @@ def tune_streams(
     loss = SequenceLoss(latents, config.seed, layer)
     learner, budget, rng = Learner(model, config.rates, kept=0.99), Budget(config.minutes), random.Random(config.seed)
     meter, predict = LossLog("tune", budget), TeacherForcing(source.library.device)
-    while budget.share < 1:
+    while (share := budget.share) < 1:
         for kind, batch, history in own_batches(config, model, source, predict, rng):
             value = loss(model, batch, history)
-            learner.descend(value, cosine_rate(learner.step, budget.share))
+            learner.descend(value, cosine_rate(learner.step, share))
             meter.add(kind, value)
     meter.write()
     return learner.average
