@@ -20,7 +20,13 @@ TALE = WorldForm(
         most_words=TEXT_LENGTH,
         slots=SLOTS,
     ),
-    dials={"pan_x": DialRange(), "pan_y": DialRange(), "zoom": DialRange(low=-0.5), "energy": DialRange()},
+    # beyond these what stands behind the ground, and then the subject, dissolves within seconds
+    dials={
+        "pan_x": DialRange(-0.5, 0.5),
+        "pan_y": DialRange(-0.1, 0.1),
+        "zoom": DialRange(-0.1, 0.1),
+        "energy": DialRange(),
+    },
     steps=(1000, 750, 500, 250),
     shift=3.0,  # the steps are at noise 1, 0.9, 0.75 and 0.5
     window=8,
