@@ -40,6 +40,7 @@ _DIAL_HELP = (
     (("zoom",), ("[  ]", "zoom")),
     (("energy",), ("-  =", "energy")),
 )
+_INSTEAD_OF_ZOOM = ("[  ]", "magnify: this world does not zoom")
 _DISPLAY_HELP = (
     (",  .", "darker, brighter"),
     ("N  Shift+N", "turn the hues"),
@@ -59,6 +60,7 @@ def help_rows(
 ) -> tuple[tuple[str, str], ...]:
     """(key, what it does) of every key, for a world that has `dials` and completes the words of `vocabulary`."""
     of_world = tuple(row for names, row in _DIAL_HELP if any(name in dials for name in names))
+    of_world += () if "zoom" in dials else (_INSTEAD_OF_ZOOM,)
     of_line = (_COMPLETION_HELP,) if vocabulary else ()
     of_cues = _CUE_HELP if has_cues else ()
     of_audience = (_AUDIENCE_HELP,) if has_audience else ()

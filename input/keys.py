@@ -57,6 +57,7 @@ _STEPPED = {  # key -> (dial, direction): one step for each press or repeat
     ".": ("brightness", 1),
     ",": ("brightness", -1),
 }
+_STANDS_IN = {"zoom": "magnify"}  # a dial of the display, in a world that does not have its own
 _SHIFTED = {"n": "hue", "z": "magnify"}  # one step up; with Shift one step down
 _CYCLED = {"m": "mirror", "p": "poster", "g": "guard"}  # to the next whole number
 _CIRCULAR = ("hue",)  # after the highest value comes the lowest
@@ -183,7 +184,8 @@ class Keyboard:
         if press.key in _CUE_STEPS and self._has_next():
             return [] if press.repeat else [_CUE_STEPS[press.key]]
         if press.key in _STEPPED:
-            return self._step(*_STEPPED[press.key])
+            name, direction = _STEPPED[press.key]
+            return self._step(name if name in self._dials else _STANDS_IN.get(name, name), direction)
         if press.key in _SHIFTED:
             return self._step(_SHIFTED[press.key], -1 if "shift" in press.mods else 1)
         if press.repeat:

@@ -117,7 +117,7 @@ def test_pairs_differ_in_every_attribute_wherever_one_looks():
 
 def test_a_camera_goes_as_fast_as_its_scene_says_whatever_block_it_is():
     scenes = random_scenes(4, torch.Generator().manual_seed(2))
-    way = travelled(scenes, torch.zeros(4, 6, 4))
+    way = travelled(scenes, torch.zeros(4, 6, 3))
     torch.testing.assert_close(way.diff(dim=1), way[:, 1:2].expand(-1, 6))
     assert (way[:, -1].sign() == scenes.way * 2 - 1).all()
 
@@ -544,7 +544,7 @@ def test_a_switch_in_training_sees_what_a_switch_in_play_sees(
 
     def predict(x: torch.Tensor, timestep: float) -> torch.Tensor:
         sigma, words = torch.full((1, 1), timestep / 1000), (old, new)
-        return TeacherForcing(CPU)(world.model, x, sigma, past, words, torch.zeros(1, n, 4), (n - 1, stale))
+        return TeacherForcing(CPU)(world.model, x, sigma, past, words, torch.zeros(1, n, 3), (n - 1, stale))
 
     noise = partial(normal, 1, made, shape=(1, 1, *played.shape[2:]))
     *_, trained = Sampler(SamplerConfig(steps=TALE.steps, shift=TALE.shift, prediction="x0")).run(predict, noise)

@@ -52,7 +52,7 @@ def random_dials(clips: int, blocks: int, generator: torch.Generator, moved: flo
 
 
 def dials_per_frame(dials: Tensor, frames: int = BLOCK_FRAMES) -> Tensor:
-    """Dials [B, blocks, 4] at each pixel frame, [B, 4, T, 1, 1]: a dial moves linearly to the value of its block."""
+    """Dials [B, blocks, n] at each pixel frame, [B, n, T, 1, 1]: a dial moves linearly to the value of its block."""
     before = torch.cat([dials[:, :1], dials[:, :-1]], 1).unsqueeze(2)
     share = torch.arange(1, frames + 1).view(1, 1, -1, 1) / frames
     return (before + (dials.unsqueeze(2) - before) * share).flatten(1, 2).mT[..., None, None]

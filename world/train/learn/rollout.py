@@ -83,7 +83,7 @@ class Streams:
     ) -> None:
         self.model, self.recipe, self.generator = model, recipe, generator
         self.caches: list[list[BlockKeys]] = [[], []]
-        self.cached_blocks: list[tuple[Tensor, Tensor]] = []  # latents [B, 1, C, h, w] and dials [B, 1, 4]
+        self.cached_blocks: list[tuple[Tensor, Tensor]] = []  # latents [B, 1, C, h, w] and dials [B, 1, dials]
         self.block_count = self.pressed_until = 0
         self.prompts: list[Prompts] = []
         self.set_texts(texts)
@@ -141,11 +141,11 @@ class Streams:
 
     @torch.no_grad()
     def next_block(self, dials: Tensor | None = None) -> Tensor:
-        """Make and append the next block [B, 1, C, h, w]; dials: [B, 1, 4] (None: at rest)."""
-        return self.next_blocks(self._zeros(self.count, 1, 4) if dials is None else dials)
+        """Make and append the next block [B, 1, C, h, w]; dials: [B, 1, dials] (None: at rest)."""
+        return self.next_blocks(self._zeros(self.count, 1, len(self.model.form.dials)) if dials is None else dials)
 
     def next_blocks(self, dials: Tensor, steps: int | None = None) -> Tensor:
-        """Make and append the next n blocks [B, n, C, h, w]; dials: [B, n, 4]; steps: of the recipe's (None: all).
+        """Make and append the next n blocks [B, n, C, h, w]; dials: [B, n, dials]; steps: of the recipe's (None: all).
 
         Where gradients are enabled, they pass through the last step of each block and through nothing else.
         """

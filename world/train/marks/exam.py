@@ -14,6 +14,7 @@ from world.compact.world import CompactWorld
 from world.train.judge.report import Figure, markdown_table, mean_of_values
 from world.train.judge.sheet import tile_pictures, write_png
 from world.train.learn.played import AS_PLAYED, PlayedRules
+from world.train.marks.dials import dial_table
 from world.train.marks.judge import MODES, SECOND, StoryJudge, continued
 from world.train.marks.pixels import edge_strength, seam_ratio
 from world.train.marks.tables import Table, switch_table
@@ -52,6 +53,7 @@ def examine_tale(
         "sentences": {"rendered clips": rendered_marks(judge, trials)} | judge.sentences(trials),
         "switches that name one thing, after 2 s": switch_table(trial_switches),
         "two minutes": judge.two_minutes(max(2, trials * 12 // 100)),
+        "dials turned to their ends": dial_table(judge, max(2, trials * 24 // 100)),
         "pictures": picture_marks(judge, max(2, trials // 8)),
     }
     saved = {title: {row: _plain(cells) for row, cells in table.items()} for title, table in tables.items()}

@@ -68,15 +68,30 @@ def layout_likeness(one: Tensor, other: Tensor) -> Tensor:
 
     The correlation of fine brightness, each point over its surroundings: a new time of day does not change it.
     """
-    fine = []
-    for frames in (one, other):
-        grey = brightness(frames).unsqueeze(1)
-        wide = grey.shape[-2] // 8 * 2 + 1
-        detail = grey - F.avg_pool2d(grey, wide, 1, wide // 2, count_include_pad=False)
-        power = F.avg_pool2d(detail.square(), wide, 1, wide // 2, count_include_pad=False)
-        detail = detail / (power + 1e-3).sqrt()
-        height, width = detail.shape[-2:]
+    a, b = (fine_brightness(pictures) for pictures in (one, other))
+    height, width = a.shape[-2:]
+    for detail in (a, b):
         detail[..., height // 6 : 5 * height // 6, width // 4 : 3 * width // 4] = 0
-        fine.append(detail.flatten(1))
-    a, b = fine
+    return correlation(a, b)
+
+
+def scene_likeness(one: Tensor, other: Tensor) -> Tensor:
+    """How alike pictures [B, 3, Y, X] are where nothing goes by, above the near ground: [B], -1 to 1."""
+    a, b = (fine_brightness(pictures) for pictures in (one, other))
+    above = int(a.shape[-2] * GROUND)
+    return correlation(a[..., :above, :], b[..., :above, :])
+
+
+def fine_brightness(pictures: Tensor) -> Tensor:
+    """The brightness of pictures [B, 3, Y, X], each point over its surroundings and by their contrast: [B, 1, Y, X]."""
+    grey = brightness(pictures).unsqueeze(1)
+    wide = grey.shape[-2] // 8 * 2 + 1
+    detail = grey - F.avg_pool2d(grey, wide, 1, wide // 2, count_include_pad=False)
+    power = F.avg_pool2d(detail.square(), wide, 1, wide // 2, count_include_pad=False)
+    return detail / (power + 1e-3).sqrt()
+
+
+def correlation(one: Tensor, other: Tensor) -> Tensor:
+    """The correlation [B] of deviations [B, ...]."""
+    a, b = one.flatten(1), other.flatten(1)
     return (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1)).sqrt().clamp(min=1e-6)

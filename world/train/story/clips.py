@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from world.train.data.render import dials_per_frame, random_dials
+from world.train.data.render import dials_per_frame
 from world.train.story.form import PICTURE
+from world.train.story.turns import turned_dials
 from world.train.tale.draw import draw
 from world.train.tale.scene import Scenes, changed, random_scenes
 from world.train.tale.stage import FRAME_S, PAN_SPEED, ROUND, SPEED
@@ -23,12 +24,13 @@ from world.train.tale.words import ATTRIBUTES
 BLOCKS, SEAM = 14, 7  # of a clip, and of them before the seam
 FRAMES = 6  # pixel frames in a block
 OPENING_PHASE = 0.0  # of the camera where a stream begins: nothing tells a stream of its own where to begin
+TURNED = 0.5  # the share of pairs and of openings whose dials are turned
 CHANGES = (0.55, 0.25, 0.15, 0.05)  # the shares of pairs that differ in one, two, three and four attributes
 
 
 @dataclass(frozen=True)
 class ClipPairs:
-    """P pairs of clips: their scenes, one after the other, and dials [P, blocks, 4] that both clips share."""
+    """P pairs of clips: their scenes, one after the other, and dials [P, blocks, 3] that both clips share."""
 
     first: Scenes
     second: Scenes
@@ -43,7 +45,7 @@ class ClipPairs:
 def random_pairs(count: int, generator: torch.Generator, blocks: int = BLOCKS, seam: int = SEAM) -> ClipPairs:
     """Random pairs, everything on the CPU, from a generator of the CPU."""
     first = random_scenes(count, generator)
-    dials = random_dials(count, blocks, generator, moved=0.35)
+    dials = turned_dials(count, blocks, generator, TURNED)
     second = replace(_changed_somewhere(first, generator))
     # the second clip begins where it must to be at the seam when the first one is
     gap = travelled(first, dials)[:, seam] - travelled(second, dials)[:, seam]
@@ -74,16 +76,16 @@ def scenes_on(scenes: Scenes, device: torch.device | str) -> Scenes:
 
 def scenes_at(scenes: Scenes, dials: Tensor, block: int) -> Scenes:
     """The scenes as they stand when block number `block` of their clips begins, on the CPU."""
-    haste = torch.exp(0.5 * dials_per_frame(dials)[:, 3, : block * FRAMES, 0, 0])
+    haste = torch.exp(0.5 * dials_per_frame(dials)[:, -1, : block * FRAMES, 0, 0])
     phase = scenes.phase + travelled(scenes, dials)[:, block] / ROUND
     return replace(scenes, phase=phase, beat=scenes.beat + (FRAME_S * haste).sum(1))
 
 
 def travelled(scenes: Scenes, dials: Tensor) -> Tensor:
     """How far each clip's camera has gone when each block begins, in half picture heights: [B, blocks + 1]."""
-    per_frame = dials_per_frame(dials)[..., 0, 0]  # [B, 4, T]
+    per_frame = dials_per_frame(dials)[..., 0, 0]  # [B, dials, T]
     way, speed = scenes.way.float() * 2 - 1, torch.tensor(SPEED)[scenes.speed]
-    steps = FRAME_S * ((way * speed)[:, None] * torch.exp(0.5 * per_frame[:, 3]) + PAN_SPEED * per_frame[:, 0])
+    steps = FRAME_S * ((way * speed)[:, None] * torch.exp(0.5 * per_frame[:, -1]) + PAN_SPEED * per_frame[:, 0])
     by_block = steps.unflatten(1, (-1, FRAMES)).sum(2).cumsum(1)
     return torch.cat([torch.zeros(len(by_block), 1), by_block], 1)
 
@@ -94,7 +96,7 @@ def random_openings(count: int, generator: torch.Generator) -> Scenes:
 
 
 def render_scenes(scenes: Scenes, dials: Tensor, device: torch.device, size: tuple[int, int] = PICTURE) -> Tensor:
-    """The clips [B, T, 3, Y, X], -1 to 1, on `device`, of scenes and dials [B, blocks, 4] on the CPU."""
+    """The clips [B, T, 3, Y, X], -1 to 1, on `device`, of scenes and dials [B, blocks, 3] on the CPU."""
     per_frame = dials_per_frame(dials)[..., 0, 0].mT.contiguous()
     return draw(scenes_on(scenes, device), per_frame.to(device), size)
 

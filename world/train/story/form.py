@@ -6,6 +6,7 @@ from world.compact.form import PictureForm, WorldForm
 from world.compact.geometry import Geometry
 from world.compact.language import Language
 from world.info import DialRange
+from world.train.tale.stage import DIALS
 from world.train.tale.words import EXAMPLES, SHOWPIECE, SILENT, SLOTS, SYNONYMS, TEXT_LENGTH, WORD_GROUPS
 
 TALE = WorldForm(
@@ -20,13 +21,7 @@ TALE = WorldForm(
         most_words=TEXT_LENGTH,
         slots=SLOTS,
     ),
-    # beyond these what stands behind the ground, and then the subject, dissolves within seconds
-    dials={
-        "pan_x": DialRange(-0.5, 0.5),
-        "pan_y": DialRange(-0.1, 0.1),
-        "zoom": DialRange(-0.1, 0.1),
-        "energy": DialRange(),
-    },
+    dials=dict.fromkeys(DIALS, DialRange()),
     steps=(1000, 750, 500, 250),
     shift=3.0,  # the steps are at noise 1, 0.9, 0.75 and 0.5
     window=8,

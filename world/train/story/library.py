@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from world.compact.decoder import LinearLatents
-from world.train.data.render import random_dials
 from world.train.story.clips import (
     BLOCKS,
+    TURNED,
     in_chunks,
     join_scenes,
     random_openings,
@@ -21,6 +21,7 @@ from world.train.story.clips import (
 )
 from world.train.story.form import TALE
 from world.train.story.spoken import scene_tokens
+from world.train.story.turns import turned_dials
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 class StoryLibrary:
     """P pairs of clips on a device.
 
-    latents: float16 [P, 2, blocks, C, h, w]; dials: [P, blocks, 4]; numbers: int64 [P, 2, attributes]; tokens: uint8
+    latents: float16 [P, 2, blocks, C, h, w]; dials: [P, blocks, 3]; numbers: int64 [P, 2, attributes]; tokens: uint8
     [P, 2, L], of what the model reads beside each clip.
     """
 
@@ -71,7 +72,7 @@ def render_library(
 class Openings:
     """N first blocks of streams on a device.
 
-    latents: float16 [N, C, h, w]; dials: [N, 4]; tokens: uint8 [N, L].
+    latents: float16 [N, C, h, w]; dials: [N, 3]; tokens: uint8 [N, L].
     """
 
     latents: Tensor
@@ -85,7 +86,7 @@ def render_openings(
     """Render first blocks, `chunk` at once, until the time is up or there are `most`, on the device of `latents`."""
     device, generator = latents.basis.device, torch.Generator().manual_seed(seed)
     scenes = random_openings(most, generator)
-    dials, parts, done = random_dials(most, 1, generator), list[Tensor](), 0
+    dials, parts, done = turned_dials(most, 1, generator, TURNED), list[Tensor](), 0
     for rows in in_chunks(most, chunk):
         parts.append(latents.encode(render_scenes(scenes.rows(rows), dials[rows], device))[:, 0].half())
         done = rows.stop

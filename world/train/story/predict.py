@@ -55,7 +55,7 @@ class TeacherForcing:
     ) -> Tensor:
         """x0 [B, k, C, h, w] of the last k blocks of sequences of n, noisy at levels sigma [B, k], after clean ones.
 
-        history: the first blocks of the sequences, clean. words: old and new tokens [B, L] each; dials: [B, n, 4].
+        history: the first blocks of the sequences, clean. words: old and new tokens [B, L] each; dials: [B, n, 3].
         spans: the cut, up to which blocks of the history were encoded together, and the number of stale blocks, which
         were encoded under the old words.
         """

@@ -30,7 +30,7 @@ LATE, LATEST = 0.3, 3  # the share of switches that come late, and by how many b
 class StoryBatch:
     """B sequences of n blocks.
 
-    latents: [B, n, C, h, w]; dials: [B, n, 4]; old, new: tokens [B, L] before and after the change of words. weight:
+    latents: [B, n, C, h, w]; dials: [B, n, 3]; old, new: tokens [B, L] before and after the change of words. weight:
     [B, n, 1, h, w] or broadcast to it, how much each cell counts. first: the number of the first block in the loss.
     cut: how many first blocks were re-encoded together under `new`. stale: how many are still encoded under `old`.
     """

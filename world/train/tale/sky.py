@@ -21,7 +21,7 @@ _TURN = (0.93, -0.36)  # cosine and sine of the ring's slant
 
 def begin_sky(stage: Staging) -> Paper:
     """The paper of a batch of clips with the sky on it."""
-    share = ((stage.y - 0.2 * stage.tilt + 1) / 1.15).clamp(0, 1).unsqueeze(2)
+    share = ((stage.y + 1) / 1.15).clamp(0, 1).unsqueeze(2)
     rgb = torch.lerp(stage.top, stage.bottom, share**1.3)
     shape = (*stage.x.shape[:2], 3, stage.y.shape[2], stage.x.shape[3])
     return Paper(stage.weathered(rgb).expand(shape).contiguous(), stage.pixel)
@@ -29,7 +29,7 @@ def begin_sky(stage: Staging) -> Paper:
 
 def lay_stars(paper: Paper, stage: Staging, seen: Tensor) -> None:
     """Large, few stars that stand still and twinkle; seen: 0 to 1, [B, 1, 1, 1]."""
-    x, y = stage.x, stage.y - 0.2 * stage.tilt
+    x, y = stage.x, stage.y
     column, row = torch.floor(x * 1.9), torch.floor(y * 1.9)
     number = torch.remainder(column, 8) + 8 * torch.remainder(row, 4)
     chance = chance_of(number, 32, 0.4)
@@ -55,7 +55,7 @@ def veil(stage: Staging) -> Tensor:
 def lay_sun(paper: Paper, stage: Staging) -> None:
     """The sun, in two rings of paper, or the sickle of the moon."""
     at_x, at_y, radius = sun_place(stage)
-    x, y = stage.x - at_x, stage.y - 0.2 * stage.tilt - at_y
+    x, y = stage.x - at_x, stage.y - at_y
     seen = 1 - veil(stage)
     night = stage.when("time", TIMES.index("night"))
     disc_at = disc(x, y, radius)
@@ -68,7 +68,7 @@ def lay_sun(paper: Paper, stage: Staging) -> None:
 
 def lay_planet(paper: Paper, stage: Staging) -> None:
     """A large planet with a ring, which stands behind everything."""
-    x, y = stage.x - _PLANET_AT[0], stage.y - 0.2 * stage.tilt - _PLANET_AT[1]
+    x, y = stage.x - _PLANET_AT[0], stage.y - _PLANET_AT[1]
     colour = pick(_PLANET, stage.scenes.time)
     ball = disc(x, y, _PLANET_AT[2])
     u, v = _TURN[0] * x + _TURN[1] * y, _TURN[0] * y - _TURN[1] * x

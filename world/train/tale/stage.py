@@ -13,11 +13,10 @@ from world.train.tale.words import PLACES, TIMES, WEATHERS
 FRAME_S = 1 / 24
 SPEED = (0.20, 0.58, 1.50)  # of the values in SPEEDS, in half picture heights a second
 PAN_SPEED = 0.9  # half picture heights a second at a full dial
-TILT, SIDESTEP = 0.3, 0.35  # how far full dials pan_y and pan_x move what stands on the ground, in half heights
+RISE = 0.12  # how far the near layer sinks under a camera that a full dial pan_y has raised, in half picture heights
+DIALS = ("pan_x", "pan_y", "energy")  # in the order of their values
 NEAR = 2  # the number of the near layer of the ground
 ROUND = 10.0  # half picture heights after which the near layer repeats
-_LIFT = (0.4, 0.7, 1.0)  # how much of the tilt the far, the middle and the near layer follow
-_YIELD = (0.3, 0.8)  # and how much of a step aside the far and the middle one
 
 # For each time of day, and then for each time in space: the top and the bottom of the sky, and the haze.
 _TOP = ((118, 138, 216), (52, 152, 226), (98, 36, 118), (10, 16, 56),
@@ -40,11 +39,11 @@ _SLATED = (0.0, 0.65, 0.30, 0.10, 0.90)
 class Staging:
     """A batch of B clips of T pictures as the camera sees them, in half picture heights from the middle.
 
-    The near ground goes by. What lies behind it stands still, as it seems to from a train, and only steps aside: a
-    small model blurs what moves slowly within seconds, and holds what stands for minutes.
+    The near ground goes by, rises and sinks. What lies behind it stands still, as it seems to from a train, wherever
+    the camera goes: a small model blurs what moves slowly within seconds, and holds what stands for minutes.
     x: [B, T, 1, X] and y: [B, T, Y, 1], the place of each pixel; pixel: its size. travel: how far the camera has gone,
-    clock: seconds that waves and wings have lived, tilt: how far the camera looks up, aside: how far it has outrun the
-    subject, spark: how bright lights are; [B, T, 1, 1] each. pace: 0, 0.5 or 1, how fast the subject goes; way: -1 or
+    clock: seconds that waves and wings have lived, rise: how far it has risen, spark: how bright lights are;
+    [B, T, 1, 1] each. pace: 0, 0.5 or 1, how fast the subject goes; way: -1 or
     1; [B, 1, 1, 1] each.
     Colours, 0 to 1, [B, 1, 3, 1, 1]: top, bottom and haze of the sky, light on things, slate of clouds, sun.
     """
@@ -55,8 +54,7 @@ class Staging:
     pixel: Tensor
     travel: Tensor
     clock: Tensor
-    tilt: Tensor
-    aside: Tensor
+    rise: Tensor
     spark: Tensor
     pace: Tensor
     way: Tensor
@@ -74,8 +72,9 @@ class Staging:
 
     def layer(self, number: int) -> tuple[Tensor, Tensor]:
         """x [B, T, 1, X] and y [B, T, Y, 1] on the far (0), middle (1) or near (2) layer of the ground."""
-        along = self.travel if number == NEAR else _YIELD[number] * self.aside
-        return self.x + along, self.y - _LIFT[number] * self.tilt
+        if number != NEAR:
+            return self.x, self.y
+        return self.x + self.travel, self.y - self.rise
 
     def when(self, attribute: str, *values: int) -> Tensor:
         """1.0 where an attribute has one of these values, [B, 1, 1, 1]."""
@@ -90,27 +89,26 @@ class Staging:
 
 
 def set_stage(scenes: Scenes, dials: Tensor, size: tuple[int, int]) -> Staging:
-    """The stage of scenes under dials [B, T, 4] of each picture, -1 to 1, seen at a size of width and height in pixels.
+    """The stage of scenes under DIALS [B, T, 3] of each picture, -1 to 1, seen at a size of width and height in pixels.
 
-    pan_x makes the camera travel to the right, pan_y look up, zoom come closer; energy makes all that moves faster.
+    pan_x makes the camera travel to the right and pan_y rise; energy makes all that moves faster.
     """
     width, height = size
-    pan_x, pan_y, zoom, energy = dials.float()[..., None, None].unbind(2)
-    haste, scale = torch.exp(0.5 * energy), torch.exp(-0.5 * zoom)
+    pan_x, pan_y, energy = dials.float()[..., None, None].unbind(2)
+    haste = torch.exp(0.5 * energy)
     way = scenes.way.float().view(-1, 1, 1, 1) * 2 - 1
-    speed = pick(SPEED, scenes.speed).squeeze(2)
+    speed, shape = pick(SPEED, scenes.speed).squeeze(2), dials.shape[:2]
     steps = FRAME_S * (way * speed * haste + PAN_SPEED * pan_x)
     x = ((torch.arange(width, device=dials.device) + 0.5) * 2 - width) / height
     y = ((torch.arange(height, device=dials.device) + 0.5) * 2 - height) / height
     return Staging(
         scenes,
-        x=x * scale,
-        y=y.view(-1, 1) * scale,
-        pixel=2.0 / height * scale,
+        x=x.expand(*shape, 1, -1),
+        y=y.view(-1, 1).expand(*shape, -1, 1),
+        pixel=torch.full_like(pan_x, 2.0 / height),
         travel=ROUND * scenes.phase.view(-1, 1, 1, 1) + steps.cumsum(1),
         clock=scenes.beat.view(-1, 1, 1, 1) + (FRAME_S * haste).cumsum(1),
-        tilt=TILT * pan_y,
-        aside=SIDESTEP * pan_x,
+        rise=RISE * pan_y,
         spark=1 + 0.5 * energy,
         pace=scenes.speed.float().view(-1, 1, 1, 1) / 2,
         way=way,

@@ -58,8 +58,8 @@ def lay_subjects(paper: Paper, stage: Staging, groups: dict[str, Tensor]) -> Non
 def pose_of(stage: Staging, subject: str) -> Pose:
     """The pose of clips that all show `subject`."""
     at_x, at_y = _AT[subject]
-    u = (stage.x + stage.aside) * stage.way - at_x
-    v = stage.y - stage.tilt - at_y - _BOB[subject] * torch.sin(1.6 * stage.clock)
+    u = stage.x * stage.way - at_x
+    v = stage.y - at_y - _BOB[subject] * torch.sin(1.6 * stage.clock)
     if subject == "whale":
         v = v - (_SURFACE - at_y) * stage.when("place", PLACES.index("sea"))
     # its colour must be known in any light
@@ -92,8 +92,8 @@ def _darkness(stage: Staging) -> Tensor:
 
 def lay_wind(paper: Paper, stage: Staging) -> None:
     """Streaks of wind that trail behind whoever goes fast."""
-    u = (stage.x + stage.aside) * stage.way
-    y = stage.y - stage.tilt
+    u = stage.x * stage.way
+    y = stage.y
     streaks = []
     for at, level, beat in ((-1.05, -0.42, 0.0), (-1.25, -0.08, 2.2), (-1.00, 0.26, 4.3)):
         slide = 0.25 * torch.sin(6 * stage.clock + beat)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from world.train.tale.paper import Paper, box, disc, limb, polygon, tint, union
-from world.train.tale.stage import Pose, Staging
+from world.train.tale.stage import NEAR, Pose, Staging
 
 RAIL = 0.56  # the level of the track, in half picture heights
 _FOAM, _STONE = (238, 246, 252), (150, 122, 112)
@@ -76,7 +76,7 @@ def lay_train(paper: Paper, p: Pose) -> None:
 
 def lay_track(paper: Paper, stage: Staging) -> None:
     """A viaduct that carries the train through any place; it runs past with the near layer."""
-    x, y = stage.layer(2)
+    x, y = stage.layer(NEAR)[0], stage.y  # it stays under the wheels of a train that does not sink
     u = torch.remainder(x, 10 / 12) - 10 / 24
     arch = union(disc(u, y - RAIL - 0.42, 0.30), box(u, y - RAIL - 0.92, 0.30, 0.5))
     stone = torch.lerp(stage.weathered(tint(_STONE, x) * stage.light), stage.weathered(stage.haze), 0.15)

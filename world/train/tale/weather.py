@@ -33,7 +33,7 @@ def _cloud_bank(paper: Paper, stage: Staging, number: int) -> None:
     """The back bank (0) of clouds, which hangs lower, or the front one (1)."""
     low, bright = ((-0.56, 1.45), (-0.68, 1.05))[number]
     x = stage.x + 0.3 * number
-    y = stage.y - 0.2 * stage.tilt - low
+    y = stage.y - low
     lobes = [disc(torch.remainder(x - at, 1.25) - 0.625, y + r + up, r) for at, r, up in _LOBES]
     distance = union(*lobes, y + 0.20)
     colour = stage.weathered((stage.slate * bright).clamp(max=1))
@@ -48,7 +48,7 @@ def _lightning(paper: Paper, stage: Staging) -> None:
     number = torch.floor(turn)
     burning = ((0.6 - (turn - number)) * 12).clamp(0, 1) * (0.8 + 0.2 * torch.sin(40 * turn))
     at = torch.where(torch.remainder(number, 2) > 0, -1.15, 0.68)
-    x, y = stage.x - at, stage.y - 0.2 * stage.tilt
+    x, y = stage.x - at, stage.y
     corners = ((0.12, -0.66), (-0.10, -0.20), (0.12, -0.26), (-0.10, 0.34))
     bolt = union(*(limb(x, y, ends, (0.062, 0.040)) for ends in pairwise(corners)))
     light = tint(_BOLT, stage.x)
