@@ -1,21 +1,25 @@
 """The dials of the storybook: how they are turned in its clips, and the marks of what they do."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from world.compact.form import WorldForm
 from world.compact.model import shape
 from world.compact.world import CompactWorld
 from world.info import DialRange
 from world.train.marks.dials import RENDERED, REST, TOGETHER, WHEN, dial_ends, dial_table, seen_rise, turned_streams
+from world.train.marks.exam import examine_tale
 from world.train.marks.judge import SECOND, StoryJudge
 from world.train.marks.pixels import scene_likeness
 from world.train.story.clips import render_scenes
 from world.train.story.form import TALE
 from world.train.story.principal import fit_principal
-from world.train.story.reader import SceneReader
+from world.train.story.reader import SceneReader, save_reader
 from world.train.story.turns import LONGEST, turned_dials
 from world.train.tale.scene import Scenes, random_scenes
 
@@ -81,11 +85,15 @@ def test_half_of_the_streams_go_to_each_end_of_a_dial():
     assert dial_ends(form, REST, 2).eq(0).all() and (dial_ends(form, TOGETHER, 4) != 0).sum() == 8
 
 
-def tiny_judge() -> StoryJudge:
+def tiny_world(form: WorldForm = TALE) -> CompactWorld:
     torch.manual_seed(0)
-    world = CompactWorld(shape(64, 1, TALE), TALE)
+    world = CompactWorld(shape(64, 1, form), form)
     world.decoder.linear.load_state_dict(fit_principal(CPU, clips=24).state_dict())
-    return StoryJudge(world, SceneReader().eval(), CPU)
+    return world
+
+
+def tiny_judge() -> StoryJudge:
+    return StoryJudge(tiny_world(), SceneReader().eval(), CPU)
 
 
 def test_a_dial_takes_a_second_to_its_end_and_is_read_two_and_ten_later(monkeypatch: pytest.MonkeyPatch):
@@ -119,3 +127,18 @@ def test_a_ground_that_hardly_goes_has_no_way_to_be_told(scenes: Scenes, monkeyp
     monkeypatch.setattr("world.train.marks.dials.travelled", lambda *_: torch.full((4, 2), 0.01))
     table = dial_table(tiny_judge(), 4)
     assert "ground after 2 s" not in table[REST]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dials", [[*TALE.dials], ["pan_x", "pan_y", "zoom", "energy"]])
+def test_an_evaluation_marks_the_dials_of_a_storybook_that_has_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, dials: list[str]
+):
+    tiny_world(replace(TALE, dials=dict.fromkeys(dials, DialRange()))).save(tmp_path / "tale.safetensors")
+    save_reader(tmp_path / "reader.safetensors", SceneReader())
+    examine_tale(tmp_path, CPU, trials=2)
+    tables = json.loads((tmp_path / "marks.json").read_text())
+    are_marked = dials == [*TALE.dials]
+    assert ("dials turned to their ends" in tables) is are_marked is ("not marked" not in caplog.text)
+    assert {"sentences", "two minutes", "pictures"} < set(tables) and "two minutes" in capsys.readouterr().out
+    assert all((tmp_path / name).stat().st_size > 1000 for name in ("sentences.png", "switches.png"))

@@ -16,7 +16,7 @@ LONGEST = 6  # blocks of a glide
 def turned_dials(clips: int, blocks: int, generator: torch.Generator, moved: float) -> Tensor:
     """Random dial values at the end of each block, [clips, blocks, dials], -1 to 1, from a generator of the CPU.
 
-    A model that has only seen dials on the move cannot hold a picture under one that stays where it was turned to.
+    Most of the time a dial stays where it is, off its rest too: that a picture holds under it has to be learnt.
     moved: the share of the clips whose dials are turned; in the others they are at rest.
     """
     size = (clips, len(DIALS))

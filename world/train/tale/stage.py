@@ -42,9 +42,8 @@ class Staging:
     The near ground goes by, rises and sinks. What lies behind it stands still, as it seems to from a train, wherever
     the camera goes: a small model blurs what moves slowly within seconds, and holds what stands for minutes.
     x: [B, T, 1, X] and y: [B, T, Y, 1], the place of each pixel; pixel: its size. travel: how far the camera has gone,
-    clock: seconds that waves and wings have lived, rise: how far it has risen, spark: how bright lights are;
-    [B, T, 1, 1] each. pace: 0, 0.5 or 1, how fast the subject goes; way: -1 or
-    1; [B, 1, 1, 1] each.
+    clock: seconds that waves and wings have lived, rise: how far the camera has risen, spark: how bright lights are;
+    [B, T, 1, 1] each. pace: 0, 0.5 or 1, how fast the subject goes; way: -1 or 1; [B, 1, 1, 1] each.
     Colours, 0 to 1, [B, 1, 3, 1, 1]: top, bottom and haze of the sky, light on things, slate of clouds, sun.
     """
 
