@@ -13,6 +13,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from errno import ENOSPC
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Protocol
@@ -96,6 +97,10 @@ class FrameRing:
         Its name tells whose it is, to whoever finds one in the system's list.
         """
         name = RING_NAME.format(pid=os.getpid()) + secrets.token_hex(4)
+        if os.name == "posix":
+            # Python has what is named here removed when this process has died, but names a segment only once it is
+            # there: a death in between would leave it behind for good. To be named twice does no harm.
+            resource_tracker.register(f"/{name}", "shared_memory")
         return cls(SharedMemory(name, create=True, size=ring_bytes(slots, picture)), slots, picture)
 
     @classmethod

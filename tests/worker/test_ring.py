@@ -1,9 +1,14 @@
 import mmap
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from loop.link.ring import FrameMark, FrameRing, Schedule, ring_bytes
+from tests.support.shows import segments, wait_until
 
 
 @pytest.fixture
@@ -72,3 +77,21 @@ def test_the_pixels_have_whole_pages_to_themselves(ends):
     assert address % mmap.PAGESIZE == 0 and size_bytes % mmap.PAGESIZE == 0 and size_bytes >= 4 * 8 * 6 * 3
     assert address == writer.slot(0).ctypes.data
     assert ring_bytes(4, (8, 6)) == 2 * mmap.PAGESIZE, "one page of marks, one of pixels"
+
+
+DIES_WHILE_IT_MAKES_A_RING = """
+import os, signal
+from multiprocessing import shared_memory
+from loop.link.ring import FrameRing
+
+shared_memory.mmap.mmap = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # the segment has its name by then
+FrameRing.create(4, (32, 16))
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="only Linux lists shared memory as files")
+def test_a_window_that_dies_while_it_makes_a_ring_leaves_no_segment():
+    window = subprocess.Popen([sys.executable, "-c", DIES_WHILE_IT_MAKES_A_RING])
+    assert window.wait() == -signal.SIGKILL
+    wait_until(lambda: not segments(window.pid), "the removal of its segment")
+    assert not segments(window.pid)
