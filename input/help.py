@@ -40,7 +40,7 @@ _DIAL_HELP = (
     (("zoom",), ("[  ]", "zoom")),
     (("energy",), ("-  =", "energy")),
 )
-_INSTEAD_OF_ZOOM = ("[  ]", "magnify: this world does not zoom")
+_INSTEAD_OF_ZOOM = ("[  ]", "magnify: no zoom here")
 _DISPLAY_HELP = (
     (",  .", "darker, brighter"),
     ("N  Shift+N", "turn the hues"),

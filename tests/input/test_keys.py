@@ -279,7 +279,7 @@ def test_brackets_step_the_zoom_from_its_rest_and_stop_at_its_limit():
 def test_brackets_magnify_the_picture_of_a_world_that_does_not_zoom():
     board = keyboard(dials={**PANS, "magnify": DialRange(1.0, 4.0, 1.0)})
     assert feed(board, "]", "pageup", "[") == [Dial("magnify", value) for value in (1.15, 1.3, 1.15)]
-    assert ("[  ]", "magnify: this world does not zoom") in help_rows(PANS)
+    assert ("[  ]", "magnify: no zoom here") in help_rows(PANS)
 
 
 def test_steps_go_on_from_where_another_source_left_the_dial():

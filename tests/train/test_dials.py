@@ -123,7 +123,7 @@ def test_the_table_has_every_dial_rest_and_the_truth():
     assert table["pan_x"]["likeness after 10 s"].count == 4
 
 
-def test_a_ground_that_hardly_goes_has_no_way_to_be_told(scenes: Scenes, monkeypatch: pytest.MonkeyPatch):
+def test_a_ground_that_hardly_goes_has_no_way_to_be_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("world.train.marks.dials.travelled", lambda *_: torch.full((4, 2), 0.01))
     table = dial_table(tiny_judge(), 4)
     assert "ground after 2 s" not in table[REST]
