@@ -1,0 +1,63 @@
+"""`pretended_gpu`: torch takes this machine for one with a GPU."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from tests.pretend.cupy import pretended_cupy
+from tests.pretend.device import Event, Graph, Pool, PretendedDevice, Stream
+from tests.pretend.tensors import Calls, Operators, PretendedTensors
+
+
+@contextmanager
+def pretended_gpu(seed: int = 0) -> Iterator[PretendedDevice]:
+    """Within this context "cuda" is a pretended device, for the calling thread; seed: how its streams get on."""
+    device = PretendedDevice(seed)
+    tensors = PretendedTensors(device)
+    known = {
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "get_device_name": lambda *_: "a pretended GPU",
+        "get_device_capability": lambda *_: (9, 0),
+        "mem_get_info": lambda *_: (2**36, 2**36),
+        "max_memory_reserved": lambda *_: 0,
+        "max_memory_allocated": lambda *_: 0,
+        "reset_peak_memory_stats": lambda *_: None,
+        "empty_cache": lambda: None,
+        "Stream": partial(Stream, device),
+        "Event": partial(Event, device),
+        "CUDAGraph": partial(Graph, device),
+        "graph": device.capture,
+        "graph_pool_handle": Pool,
+        "current_stream": lambda *_: device.current,
+        "stream": device.on,
+        "set_stream": device.use,
+        "synchronize": device.synchronize,
+        "set_sync_debug_mode": device.set_sync_debug_mode,
+    }
+    with ExitStack() as stack:
+        stack.enter_context(patch.multiple(torch.cuda, **known))
+        stack.enter_context(_imported("cupy", pretended_cupy(device, tensors)))
+        stack.enter_context(Operators(tensors))
+        stack.enter_context(Calls(tensors))
+        yield device
+
+
+@contextmanager
+def _imported(name: str, module: Any) -> Iterator[None]:
+    """Within this context it is the module of that name."""
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
