@@ -1,6 +1,8 @@
 """What every test runs under."""
 
 import os
+import re
+import zlib
 
 import pytest
 
@@ -27,8 +29,28 @@ def without_tf32():
     torch.backends.cudnn.allow_tf32 = before
 
 
+@pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.gpu)])
+def cuda(request):
+    """A CUDA device: on any machine one that is pretended, with an order of its streams for each test, and a real one.
+
+    The pretended one itself, or None.
+    """
+    import torch
+
+    from tests.pretend.gpu import pretended_gpu
+
+    if request.param == "pretended":
+        with pretended_gpu(zlib.crc32(request.node.name.encode())) as device:
+            yield device
+    elif torch.cuda.is_available():
+        yield None
+    else:
+        pytest.skip("needs a CUDA device")
+
+
 def pytest_ignore_collect(collection_path, config):
     """With `-m gpu`, files without such a test are left alone: a GPU's machine need not have all that they import."""
     if config.option.markexpr == "gpu" and collection_path.name.startswith("test_"):
-        return None if "mark.gpu" in collection_path.read_text() else True
+        text = collection_path.read_text()
+        return None if "mark.gpu" in text or re.search(r"\bcuda[,)\"]", text) else True
     return None

@@ -81,10 +81,8 @@ def test_the_golden_numbers_are_reproduced_by_layers_as_a_cpu_plays_them(name, m
     assert packed and verdict.passed and verdict.worst < 1e-5, verdict.errors
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("path", cases(GOLDEN), ids=lambda path: path.stem)
-def test_the_golden_numbers_are_reproduced_on_a_gpu(path, without_tf32):
+def test_the_golden_numbers_are_reproduced_on_a_gpu(cuda, path, without_tf32):
     verdict = measured(path, "cuda")
     # the scheduler's case allows less than the last bit of a timestep, 6e-5, and a GPU rounds twice in its own way
     limit = 2e-4 if verdict.kind == "scheduler" else verdict.tolerance

@@ -1,90 +1,106 @@
-"""Work beside the rest of a device: nothing reads what it writes before it was waited for. Checked without a GPU."""
+"""Work beside the rest of a device: nobody reads what it writes before it is waited for, nor uses what it reads."""
 
-from contextlib import contextmanager
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pytest
 import torch
 
-from tests.stream.test_take_back import Film
-from tests.support.tiny import digests, tiny_world
-from world.dit.config import CacheConfig
+from tests.pretend.gpu import pretended_gpu
+from tests.support.tiny import tiny_world
+from world.block import Block, Denoised, Made
 from world.dit.device import SideStream, finish, take_precedence
-from world.event import Prompt
-from world.info import WorldError
+from world.event import Event, Prompt, Scene
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+SEEDS = range(8)
 
 
-class TornSideStream:
-    """What a GPU may show of a bank while a side stream still writes to it: nothing of use, until it is waited for.
-
-    Work on the side stream itself goes on where it was.
-    """
-
-    def __init__(self, memory):
-        self._memory, self._hidden = memory, []
-        self.is_busy, self.begun = False, 0
-
-    @contextmanager
-    def beside(self):
-        self.join()
-        yield
-        bank = self._memory.banks.back
-        buffers = (*bank.keys, *bank.values, *bank.sink_keys, bank.table.whole)
-        self._hidden = [(buffer, buffer.clone()) for buffer in buffers]
-        for buffer, _ in self._hidden:
-            buffer.fill_(torch.nan)
-        self.is_busy, self.begun = True, self.begun + 1
+class Hasty(SideStream):
+    """It lets nobody wait."""
 
     def join(self):
-        for buffer, written in self._hidden:
-            buffer.copy_(written)
-        self._hidden, self.is_busy = [], False
+        pass
 
 
-def torn(session):
-    """The same session with such a side stream."""
-    with torch.inference_mode():
-        session._memory.side = TornSideStream(session._memory)
-    return session
+def blocks_with_a_switch_ahead(device: str, kind: type[SideStream] = SideStream) -> list[Block]:
+    """Eight blocks; words come ahead twice, the second time while the block in flight is taken back."""
+    session, blocks = tiny_world(stored="float32", device=device).session(3, "a"), []
+    session._memory.side = kind(torch.device(device))
+    for number in range(8):
+        if number == 6:
+            session.ahead([Prompt("b")])
+            session.take_back(3)
+        for done in session.begin():
+            if isinstance(done, Denoised) and done.step == 0 and number == 3:
+                session.ahead([Prompt("c")])
+            if isinstance(done, Made):
+                blocks.append(done.block)
+    return blocks
 
 
-CACHES = (CacheConfig(6, 2, 2), CacheConfig(6, 2, 2, keep_sink=False), CacheConfig(-1, 2, 2, slots=80))
+def facts(blocks: list[Block]) -> list[tuple[str, Sequence[Event]]]:
+    """What was made, and under which events: a block that comes out with garbage is made again, and they say so."""
+    return [(block.digest, block.events) for block in blocks]
 
 
-@pytest.mark.parametrize("cache", CACHES, ids=["kept sink", "renewed sink", "global"])
-@pytest.mark.parametrize("seed", range(4))
+def differs(seed: int, kind: type[SideStream]) -> bool:
+    """Whether those blocks come out otherwise than on a CPU, for an order of the device's work."""
+    expected = blocks_with_a_switch_ahead("cpu")
+    with pretended_gpu(seed):
+        made = blocks_with_a_switch_ahead("cuda", kind)
+    return facts(made) != facts(expected)
+
+
 @torch.inference_mode()
-def test_any_film_is_the_same_while_its_back_bank_is_torn_until_it_is_waited_for(cache, seed):
-    plain, beside = (Film(tiny_world(cache).session(7, "first words"), seed) for _ in range(2))
-    torn(beside.session)
-    for film in (plain, beside):
-        film.play(24)
-    assert beside.session._memory.side.begun
-    assert digests(plain.blocks.values()) == digests(beside.blocks.values())
+def test_a_switch_ahead_comes_out_as_on_a_cpu_whatever_gets_on_first():
+    assert not any(differs(seed, SideStream) for seed in SEEDS)
 
 
 @torch.inference_mode()
-def test_a_bank_that_nobody_waited_for_shows():
-    """The guard bites: without the wait at the swap the next block is not finite, however often it is made."""
-    session = torn(tiny_world().session(1, "a"))
-    for _ in range(4):
-        session.step()
-    session.ahead([Prompt("b")])
-    session._memory.side.join = lambda: None
-    with pytest.raises(WorldError, match="not finite"):
-        session.step()
+def test_what_nobody_waited_for_shows():
+    """The guard bites."""
+    assert any(differs(seed, Hasty) for seed in SEEDS)
+
+
+def overtaken(device: str, is_first: bool) -> list[Block]:
+    """A recache ahead that a hard cut overtakes: of the first block, or later, to the same words.
+
+    On the device its work stands still until it is waited for.
+    """
+    session = tiny_world(stored="float32", device=device).session(3, "a")
+    blocks = [] if is_first else [session.step() for _ in range(4)]
+    if device == "cuda":
+        torch.cuda.current_stream().device.stand_still(session._memory.side._stream)
+    for done in session.begin():
+        if isinstance(done, Made):
+            blocks.append(done.block)
+        if isinstance(done, Denoised) and done.step == 0:
+            session.ahead([Prompt("b")])
+    return [*blocks, session.step([Scene("b")]), session.step()]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@torch.inference_mode()
+def test_a_hard_cut_that_overtakes_a_recache_uses_nothing_that_the_recache_would_have_made(is_first):
+    expected = overtaken("cpu", is_first)
+    with pretended_gpu():
+        made = overtaken("cuda", is_first)
+    assert facts(made) == facts(expected)
 
 
 @torch.inference_mode()
 def test_a_recache_ahead_is_under_way_until_its_block_begins():
-    session = torn(tiny_world().session(1, "a"))
-    for _ in range(4):
+    with pretended_gpu() as device:
+        session = tiny_world(device="cuda").session(1, "a")
+        for _ in range(4):
+            session.step()
+        device.stand_still(session._memory.side._stream)
+        session.ahead([Prompt("b")])
+        assert session.is_recaching
         session.step()
-    session.ahead([Prompt("b")])
-    assert session.is_recaching
-    session.step()
-    assert not session.is_recaching
+        assert not session.is_recaching
 
 
 def test_the_side_stream_of_a_cpu_is_the_place_itself():
@@ -96,18 +112,17 @@ def test_the_side_stream_of_a_cpu_is_the_place_itself():
     take_precedence(CPU), finish(CPU)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_side_stream_of_a_gpu_writes_what_is_read_after_the_join():
-    device = torch.device("cuda")
-    take_precedence(device)
-    side, square = SideStream(device), torch.full((2048, 2048), 1 / 2048, device=device)
+def test_the_side_stream_of_a_gpu_writes_what_is_read_after_the_join(cuda):
+    take_precedence(CUDA)
+    side, square = SideStream(CUDA), torch.full((2048, 2048), 1 / 2048, device=CUDA)
+    if cuda:
+        cuda.stand_still(side._stream)
     with side.beside():
         written = square
-        for _ in range(50):
+        for _ in range(2 if cuda else 50):
             written = written @ square
     assert side.is_busy
     side.join()
     assert torch.allclose((written + 0).cpu(), square.cpu())
-    finish(device)
+    finish(CUDA)
     assert not side.is_busy

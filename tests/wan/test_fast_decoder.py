@@ -153,9 +153,7 @@ def test_both_causal_convolutions_see_a_frame_and_the_two_before_it(kernel, fram
     assert torch.allclose(torch.cat([stacking(stacked), rest]), expected, atol=1e-5)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu_a_replayed_graph_gives_new_tensors_each_time(plain):
+def test_on_a_gpu_a_replayed_graph_gives_new_tensors_each_time(cuda, plain):
     z, device = latents(6, 8, 8), torch.device("cuda")
     decoder = fast(plain, torch.bfloat16, device)
     _, first = decoder.decode_tensor(decoder.start(), z[:, :2].to(device))
@@ -167,9 +165,7 @@ def test_on_a_gpu_a_replayed_graph_gives_new_tensors_each_time(plain):
     assert torch.equal(once, again)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu_it_shows_what_the_plain_decoder_shows(plain):
+def test_on_a_gpu_it_shows_what_the_plain_decoder_shows(cuda, plain):
     z, device = latents(4, 8, 8), torch.device("cuda")
     expected = streamed(plain.to(device), z)
     shown = streamed(decoder_at("fast", plain, device, torch.bfloat16), z)

@@ -163,9 +163,7 @@ def test_a_world_on_a_gpu_takes_no_more_than_is_counted_and_not_much_less():
     assert 0.7 * counted_gib < measured < counted_gib
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_encodes_alike_with_the_weights_on_it_and_in_host_memory():
+def test_a_gpu_encodes_alike_with_the_weights_on_it_and_in_host_memory(cuda):
     torch.manual_seed(0)
     encoder = UMT5(UMT5Config(vocabulary=80, dim=64, attention_dim=64, ffn_dim=96, heads=2, layers=2)).bfloat16()
     ids = torch.arange(40)[None].cuda()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 
 from world.cache_work import FRONT, Append, Clear, Flush, Recache, Remake, Swap, Work
@@ -21,7 +23,7 @@ class StreamMemory:
     """Does to the banks what a switch state asks for. Owned by a session.
 
     side: the stream on which the back bank is written, beside what the front bank is used for; a swap waits for it. It
-    reads the front bank's sink, which stays, and latents, which are kept for several blocks more.
+    reads the front bank's sink, which stays, and latents, which are kept until nobody wants what it makes of them.
     """
 
     def __init__(self, model: DiffusionModel, prompts: EncodedPrompts, times: TimeEmbeddings) -> None:
@@ -58,6 +60,7 @@ class StreamMemory:
                 self.banks.swap()
 
     def _recache(self, work: Recache) -> None:
+        encoder = self._encoder(work.words)
         with self.side.beside():
             if not work.end:
                 self.banks.back.clear()
@@ -68,7 +71,7 @@ class StreamMemory:
                 recalled, of_recalled = self.history.recalled(work.recalled, most)
                 stretch, dials = stretch.led_by(recalled), [*of_recalled, *dials[len(of_recalled) :]]
             stretch, averages = stretch.under(self._prompts.condition(work.words, dials)), self._averages_for(work)
-            rebuild(self._encoder(work.words), self.banks, stretch, work.renew, work.is_short, averages)
+            rebuild(encoder, self.banks, stretch, work.renew, work.is_short, averages)
 
     def _averages_for(self, work: Recache) -> MeanTokens | None:
         """The averages that a recache goes on from."""
@@ -78,16 +81,16 @@ class StreamMemory:
         return self.banks.front.averages(work.end) if is_front else self.history.averages(work.averages)
 
     def _append(self, work: Append) -> None:
-        block, dials = self.history.block(work.block)
-        block = block.under(self._prompts.condition(work.words, dials))
-        if not work.to_back:
-            append(self._encoder(work.words), self.banks.front, block)
-            return
-        with self.side.beside():
-            append(self._encoder(work.words), self.banks.back, block)
+        encoder, (block, dials) = self._encoder(work.words), self.history.block(work.block)
+        with self.side.beside() if work.to_back else nullcontext():
+            bank = self.banks.back if work.to_back else self.banks.front
+            append(encoder, bank, block.under(self._prompts.condition(work.words, dials)))
 
     def _encoder(self, words: Words) -> Encoder:
-        return Encoder(self._model.dit, self._times, self._prompts[words].words, self._model.config.sampler.clean)
+        """Made before side work begins, since words and time are embedded once, for the front bank as well."""
+        clean = self._model.config.sampler.clean
+        self._times.modulation(clean, None)
+        return Encoder(self._model.dit, self._times, self._prompts[words].words, clean)
 
     def _new_bank(self) -> CacheBank:
         config = self._model.config

@@ -94,8 +94,9 @@ def fence(device: torch.device) -> Callable[[], None]:
 class SideStream:
     """Side work, which runs beside the other work of a device: on a GPU on a CUDA stream of its own, of low priority.
 
-    Until `join`, nobody else may write or free what the side work reads or writes. On a CPU side work is done at once,
-    in the order of the calls, and there is nothing to wait for.
+    Until `join`, nobody else may write or free what the side work reads or writes: memory that is freed is used again
+    by the stream that it was made on. On a CPU side work is done at once, in the order of the calls, and there is
+    nothing to wait for.
     """
 
     def __init__(self, device: torch.device) -> None:
