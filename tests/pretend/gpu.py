@@ -13,12 +13,15 @@ import torch
 
 from tests.pretend.cupy import pretended_cupy
 from tests.pretend.device import Event, Graph, Pool, PretendedDevice, Stream
-from tests.pretend.tensors import Calls, Operators, PretendedTensors
+from tests.pretend.tensors import Calls, Operators, PretendedAutocast, PretendedGenerator, PretendedTensors
 
 
 @contextmanager
 def pretended_gpu(seed: int = 0) -> Iterator[PretendedDevice]:
-    """Within this context "cuda" is a pretended device, for the calling thread; seed: how its streams get on."""
+    """Within this context "cuda" is a pretended device, for the calling thread; seed: how its streams get on.
+
+    Nothing is compiled for it.
+    """
     device = PretendedDevice(seed)
     tensors = PretendedTensors(device)
     known = {
@@ -43,6 +46,8 @@ def pretended_gpu(seed: int = 0) -> Iterator[PretendedDevice]:
         "set_sync_debug_mode": device.set_sync_debug_mode,
     }
     with ExitStack() as stack:
+        stack.enter_context(patch.multiple(torch, Generator=PretendedGenerator, autocast=PretendedAutocast))
+        stack.enter_context(patch.object(torch, "compile", lambda function, **_: function))
         stack.enter_context(patch.multiple(torch.cuda, **known))
         stack.enter_context(_imported("cupy", pretended_cupy(device, tensors)))
         stack.enter_context(Operators(tensors))

@@ -23,6 +23,26 @@ UNWRITTEN = {torch.empty, torch.empty_strided, Tensor.new_empty}
 FROM_HOST = {torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor}
 
 
+class PretendedGenerator(torch.Generator):
+    """As torch.Generator; numbers on the device are drawn when it comes to them."""
+
+    def __new__(cls, device: Any = "cpu") -> PretendedGenerator:
+        made = super().__new__(cls, "cpu")
+        made._is_there = torch.device(device).type == "cuda"
+        return made
+
+    @property
+    def device(self) -> torch.device:
+        return THERE if self._is_there else torch.device("cpu")
+
+
+class PretendedAutocast(torch.autocast):
+    """As torch.autocast; which operators are taken for safe is as on a CPU."""
+
+    def __init__(self, device_type: str, *how: Any, **options: Any) -> None:
+        super().__init__("cpu", *how, **options)
+
+
 class PretendedTensors:
     """Which tensors lie on the device, and in what memory; how operators on them come into its queues."""
 
@@ -34,7 +54,7 @@ class PretendedTensors:
 
     def is_there(self, x: Any) -> bool:
         """Whether x is a tensor on the device."""
-        return isinstance(x, Tensor) and _storage(x) in self._memories
+        return isinstance(x, Tensor) and x.layout is torch.strided and _storage(x) in self._memories
 
     def place(self, x: Tensor) -> torch.device:
         """The device of a tensor."""
@@ -85,9 +105,9 @@ class PretendedTensors:
 
     def copy(self, to: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
         """As Tensor.copy_, where one of both is on the device at least."""
-        target, taken, stream = self.for_work(to), self.for_work(source), self.device.current
         is_upload, is_download = not self.is_there(source), not self.is_there(to)
-        host = source if is_upload else to
+        target, taken = to if is_download else self.for_work(to), self.for_work(source)
+        host, stream = source if is_upload else to, self.device.current
         is_direct = non_blocking and self.is_pinned(host)
         if is_upload and not is_direct:
             taken = source.clone()  # it has been read when the call returns
@@ -164,6 +184,7 @@ class Calls(TorchFunctionMode):
             Tensor.cuda: lambda x, *_, **options: self._to(x, "cuda", **options),
             Tensor.numpy: self._numpy,
             Tensor.__array__: self._numpy,
+            Tensor.__deepcopy__: self._deepcopy,
             Tensor.tolist: lambda x: (tensors.read(x) if tensors.is_there(x) else x).tolist(),
         }
 
@@ -171,11 +192,22 @@ class Calls(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if function in self._ours:
             return self._ours[function](*args, **kwargs)
+        self._refuse_other_generator(args, kwargs)
         if kwargs.pop("pin_memory", False):
             return self._tensors.new_pinned(function(*args, **kwargs))
         if "device" in kwargs and kwargs["device"] is not None and torch.device(kwargs["device"]).type == "cuda":
             return self._make(function, args, kwargs)
         return function(*args, **kwargs)
+
+    def _refuse_other_generator(self, args: Any, kwargs: dict[str, Any]) -> None:
+        """Raise RuntimeError where a generator of the host is to draw numbers of the device, or the other way round."""
+        generator = kwargs.get("generator")
+        if generator is None:
+            return
+        given = next(filter(lambda x: isinstance(x, Tensor), args), None)
+        device = torch.device(kwargs.get("device") or "cpu") if given is None else self._tensors.place(given)
+        if generator.device.type != device.type:
+            raise RuntimeError(f"Expected a {device} device type for generator but found {generator.device}")
 
     def _make(self, function: Any, args: Any, kwargs: Any) -> Tensor:
         tensors = self._tensors
@@ -193,6 +225,12 @@ class Calls(TorchFunctionMode):
         if device is not None and (device.type == "cuda") != is_there:
             x = self._tensors.download(x, non_blocking) if is_there else self._tensors.upload(x, non_blocking)
         return x.to(dtype=dtype or x.dtype, copy=is_copy)
+
+    def _deepcopy(self, x: Tensor, memo: dict[int, Any]) -> Tensor:
+        if id(x) not in memo:
+            is_there = self._tensors.is_there(x)
+            memo[id(x)] = x.detach().clone().requires_grad_(x.requires_grad) if is_there else x.__deepcopy__(memo)
+        return memo[id(x)]
 
     def _numpy(self, x: Tensor, *args: Any, **kwargs: Any) -> np.ndarray:
         if self._tensors.is_there(x):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -52,6 +53,48 @@ def test_views_and_what_is_written_in_place_share_their_memory():
         x[1].add_(2)
         x.t()[0] = 5
         assert x.tolist() == [[5, 0, 0], [5, 2, 2]]
+
+
+def trained(device: str) -> list[float]:
+    """The losses of a few steps."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.LayerNorm(8), torch.nn.Linear(8, 1))
+    x, losses = torch.randn(16, 4).to(device), []
+    optimiser = torch.optim.AdamW(model.to(device).parameters(), lr=0.01)
+    for _ in range(4):
+        with torch.autocast(device, torch.bfloat16):
+            made = model(x)
+        loss = (made.float() - x.sum(1, keepdim=True)).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_a_training_takes_the_same_steps():
+    expected = trained("cpu")
+    with pretended_gpu():
+        assert trained("cuda") == pytest.approx(expected)
+
+
+def test_numbers_of_chance_are_drawn_where_they_are_wanted():
+    expected = torch.randn(3, generator=torch.Generator().manual_seed(1))
+    with pretended_gpu():
+        here, there = (torch.Generator(device).manual_seed(1) for device in ("cpu", "cuda"))
+        assert torch.equal(torch.randn(3, generator=there, device=CUDA).cpu(), expected)
+        for generator, device in ((here, "cuda"), (there, "cpu")):
+            with pytest.raises(RuntimeError, match=f"Expected a {device}.* device type for generator"):
+                torch.randn(3, generator=generator, device=device)
+
+
+def test_a_deep_copy_is_a_tensor_of_its_own():
+    with pretended_gpu():
+        model = torch.nn.BatchNorm1d(3).to(CUDA)
+        twin = copy.deepcopy(model)
+        model.running_mean.fill_(5)
+        assert twin.running_mean.tolist() == [0, 0, 0] and twin.weight.is_cuda
 
 
 def test_complex_numbers_keep_their_conjugation():
