@@ -127,6 +127,10 @@ class SwitchState:
             self._ahead, self.flight = (), None
             self._back = BankState(None)
 
+    def lose_back(self) -> None:
+        """The back bank is used for something else: a recache that was begun in it is made again when it is needed."""
+        self._back = BankState(None)
+
     def distrust(self, drop_events: bool) -> None:
         """Give up a block in flight that came out unusable, and trust no bank: the next try makes them from latents.
 

@@ -103,6 +103,18 @@ def test_a_recache_ahead_is_under_way_until_its_block_begins():
         assert not session.is_recaching
 
 
+@torch.inference_mode()
+def test_a_block_is_rehearsed_in_a_bank_that_no_recache_writes_to_any_more():
+    plain = tiny_world(stored="float32").session(1, "a")
+    blocks = [plain.step() for _ in range(3)]
+    for seed in SEEDS:
+        with pretended_gpu(seed):
+            session = tiny_world(stored="float32", device="cuda").session(1, "a")
+            session.step(), session.step()
+            session.ahead([Prompt("b")])
+            assert session.rehearse(blocks[2]).digest == blocks[2].digest
+
+
 def test_the_side_stream_of_a_cpu_is_the_place_itself():
     side, done = SideStream(CPU), []
     with side.beside():

@@ -8,6 +8,7 @@ comes out wrong, for some seed, on any machine.
 from __future__ import annotations
 
 import random
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -149,21 +150,41 @@ class Graph:
         self._device.current.put(lambda: [piece() for piece in work])
 
 
+class Caller(threading.local):
+    """What torch keeps for each thread: its current stream, and the graph that it captures, if it does."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.recording: Graph | None = None
+
+
 class PretendedDevice:
     """The device and what torch.cuda knows of it. seed: of how far its streams get."""
 
     def __init__(self, seed: int) -> None:
         self.streams: list[Stream] = []
-        self.current, self.recording = Stream(self), None
+        self.caller = Caller(Stream(self))
         self.done = 0  # pieces of work
         self.refuses_waits = False
         self._random = random.Random(seed)
+        self._lock = threading.RLock()  # of the queues: threads call, and what nobody holds is freed anywhere
+
+    @property
+    def current(self) -> Stream:
+        """The current stream of the calling thread."""
+        return self.caller.stream
+
+    @property
+    def recording(self) -> Graph | None:
+        """The graph that the calling thread captures."""
+        return self.caller.recording
 
     def put(self, stream: Stream, work: Work | Moment) -> None:
         """Ask for a piece of work, which is done some time; or note it, while a graph is captured."""
         if self.recording is None:
-            stream.queue.append(work)
-            self._go_on()
+            with self._lock:
+                stream.queue.append(work)
+                self._go_on()
         elif callable(work):
             self.recording.work.append(work)  # in the order of the calls, which satisfies every event
 
@@ -173,8 +194,9 @@ class PretendedDevice:
             raise RuntimeError("operation not permitted when stream is capturing")
         if self.refuses_waits:
             raise RuntimeError("called a synchronizing CUDA operation")
-        while not moment.is_past:
-            self._step(self._first_held_up(moment))
+        with self._lock:
+            while not moment.is_past:
+                self._step(self._first_held_up(moment))
 
     def synchronize(self, _: Any = None) -> None:
         for stream in list(self.streams):
@@ -190,11 +212,11 @@ class PretendedDevice:
     @contextmanager
     def on(self, stream: Stream) -> Iterator[None]:
         """As torch.cuda.stream."""
-        before, self.current = self.current, stream
+        before, self.caller.stream = self.current, stream
         try:
             yield
         finally:
-            self.current = before
+            self.caller.stream = before
 
     @contextmanager
     def capture(self, graph: Graph, pool: Pool | None = None, **_: Any) -> Iterator[None]:
@@ -202,11 +224,11 @@ class PretendedDevice:
         self.synchronize()
         graph.begin(pool)
         with self.on(Stream(self)):
-            self.recording = graph
+            self.caller.recording = graph
             try:
                 yield
             finally:
-                self.recording = None
+                self.caller.recording = None
 
     def stand_still(self, stream: Stream) -> None:
         """Let a stream get on only where it is waited for."""
@@ -214,7 +236,7 @@ class PretendedDevice:
 
     def use(self, stream: Stream) -> None:
         """As torch.cuda.set_stream."""
-        self.current = stream
+        self.caller.stream = stream
 
     def set_sync_debug_mode(self, mode: str) -> None:
         self.refuses_waits = mode == "error"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -18,9 +19,9 @@ from tests.pretend.tensors import Calls, Operators, PretendedAutocast, Pretended
 
 @contextmanager
 def pretended_gpu(seed: int = 0) -> Iterator[PretendedDevice]:
-    """Within this context "cuda" is a pretended device, for the calling thread; seed: how its streams get on.
+    """Within this context "cuda" is a pretended device, for this thread and those that it starts.
 
-    Nothing is compiled for it.
+    seed: of how far its streams get. Nothing is compiled for it.
     """
     device = PretendedDevice(seed)
     tensors = PretendedTensors(device)
@@ -50,9 +51,18 @@ def pretended_gpu(seed: int = 0) -> Iterator[PretendedDevice]:
         stack.enter_context(patch.object(torch, "compile", lambda function, **_: function))
         stack.enter_context(patch.multiple(torch.cuda, **known))
         stack.enter_context(_imported("cupy", pretended_cupy(device, tensors)))
+        stack.enter_context(patch.object(threading.Thread, "run", _in_every_thread(threading.Thread.run, tensors)))
         stack.enter_context(Operators(tensors))
         stack.enter_context(Calls(tensors))
         yield device
+
+
+def _in_every_thread(run: Callable[[Any], None], tensors: PretendedTensors) -> Callable[[Any], None]:
+    def run_there(thread: threading.Thread) -> None:
+        with Operators(tensors), Calls(tensors):
+            run(thread)
+
+    return run_there
 
 
 @contextmanager

@@ -12,6 +12,8 @@ import torch
 from loop.measure.gpu.command import _measure_all
 from loop.measure.gpu.sections import SectionRun
 from loop.measure.gpu.setting import GpuSetting
+from loop.measure.shows.trial import Show, prompt_script, run_show
+from loop.measure.trace.analysis import switch_times_ms
 from world.block import Made
 from world.diffusion.world import DiffusionWorld
 from world.dit.device import fp8_is_fast
@@ -88,3 +90,14 @@ def test_every_stage_is_measured():
 def test_a_storybook_is_trained(tmp_path: Path):
     assert train_tale(StoryRun(tmp_path, Budget(0.02), CUDA, TINY, (64, 1)))
     assert "failed" not in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switch", ["inline", "overlap"])
+def test_a_show_takes_prompts_in_a_process_of_its_own(cuda, switch):
+    """Words are encoded in a thread beside blocks, recaches run beside them, and frames go into the ring by CuPy."""
+    play = ("--world", "random-wan-tiny", "--device", "cuda", "--picture", "32x16", "--decoder", "taehv", "--headless")
+    options = (*play, "--speed", "fast", "--seed", "0", "--spare", "off", "--switch", switch)
+    module = "tests.pretend.show" if cuda else "loop"
+    recording = run_show(Show(options, prompt_script([3.0, 5.0, 7.0]), 10.0, module=module))
+    assert not recording.faults and len(switch_times_ms(recording)) == 3

@@ -243,3 +243,11 @@ def test_a_rewind_ahead_is_refused_and_changes_nothing():
     with pytest.raises(ValueError, match="rewind to block 1"):
         session.ahead([Prompt("other words"), Rewind(1)])
     assert session.step().digest == plain.step().digest
+
+
+def test_a_block_that_is_rehearsed_meanwhile_changes_nothing():
+    session, plain, block = started(4), started(4), started(4).step()
+    for s in (session, plain):
+        s.ahead([Prompt("other words")])
+    assert session.rehearse(block).digest == block.digest
+    assert session.step().digest == plain.step().digest

@@ -223,6 +223,8 @@ class DiffusionSession:
         It is made with the back bank, so that the front one stays as it is.
         """
         before, history, banks = self.state.copy(), self._memory.history.copy(), self.banks
+        before.lose_back()
+        self._memory.side.join()
         work = self._get_ready_for(block)
         if not any(isinstance(piece, Recache) for piece in work):
             banks.back.copy(banks.front)
