@@ -15,6 +15,7 @@ from loop.archive.record import SessionError
 from loop.archive.saved import SavedSession
 from loop.cli.signals import tell
 from loop.replay.check import Comparison, compare
+from loop.replay.elsewhere import as_here
 from loop.replay.film import write_film
 from loop.worker.process import versions_of
 from world.block import World
@@ -49,7 +50,7 @@ def _chosen_world(saved: SavedSession, options: Namespace) -> WorldOptions:
     given = {"name": options.world, "decoder": options.decoder, "picture": options.picture}
     if (options.picture or options.decoder) and not options.out:
         raise SessionError("--picture and --decoder draw the session otherwise than it was: give --out FILE too")
-    return replace(saved.header.world, **{name: value for name, value in given.items() if value})
+    return as_here(replace(saved.header.world, **{name: value for name, value in given.items() if value}))
 
 
 def _differences(saved: SavedSession, world: World, chosen: WorldOptions) -> list[str]:

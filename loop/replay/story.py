@@ -19,6 +19,7 @@ from loop.cli.signals import tell
 from loop.output.mp4 import Mp4
 from loop.output.new_file import write_text
 from loop.output.subtitles import webvtt
+from loop.replay.elsewhere import as_here
 from loop.replay.film import frames_of
 from loop.replay.listing import clock_text, length_s, prompts_of
 from loop.replay.png import png
@@ -54,7 +55,7 @@ def story_command(options: Namespace) -> int:
     if not saved.line():
         raise SessionError(f"{saved.folder} holds no block: there is nothing to tell")
     os.environ.setdefault("OMP_NUM_THREADS", str(saved.header.world.threads))
-    scenes, film = illustrate(open_in_own_process(saved.header.world), saved)
+    scenes, film = illustrate(open_in_own_process(as_here(saved.header.world)), saved)
     path = write_text(options.out, page(saved, scenes, film), options.overwrite)
     tell(f"{path}: {len(scenes)} prompts, {clock_text(length_s(saved))} of film, {path.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -98,6 +98,6 @@ def test_a_show_takes_prompts_in_a_process_of_its_own(cuda, switch):
     """Words are encoded in a thread beside blocks, recaches run beside them, and frames go into the ring by CuPy."""
     play = ("--world", "random-wan-tiny", "--device", "cuda", "--picture", "32x16", "--decoder", "taehv", "--headless")
     options = (*play, "--speed", "fast", "--seed", "0", "--spare", "off", "--switch", switch)
-    module = "tests.pretend.show" if cuda else "loop"
+    module = "tests.pretend" if cuda else "loop"
     recording = run_show(Show(options, prompt_script([3.0, 5.0, 7.0]), 10.0, module=module))
     assert not recording.faults and len(switch_times_ms(recording)) == 3

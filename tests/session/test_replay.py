@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from loop.__main__ import main
 from loop.archive.going_on import blocks_to_go_on
@@ -31,8 +32,9 @@ from world.block import Block, Made, Snapshot
 from world.diffusion.session import DiffusionSession
 from world.dit.denoise import normal
 from world.event import Dial, Prompt, Rebuild, Scene
-from world.options import ProbeOptions
+from world.options import ProbeOptions, WorldOptions
 from world.probe import ProbeWorld, read_frame
+from world.zoo import open_world
 
 
 class SavedFilm(Film):
@@ -389,3 +391,17 @@ def test_a_branch_that_was_rewound_from_is_listed(tmp_path):
     assert (saved.tip, branches(saved)) == (7, [5])
     assert any("branch to block 5: 2 blocks that go on from block 3" in line for line in describe_session(saved))
     assert Remaker(probe_world(), saved).straight(saved.blocks[6]).digest == saved.blocks[6].digest
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("there", [{"device": "cuda"}, {"speed": "fp8"}])
+def test_what_was_made_on_a_gpu_is_made_again_and_drawn_where_there_is_none(there, tmp_path, caplog, capsys):
+    save(tmp_path / "s", plain(2), open_world("small"), WorldOptions("small", threads=1, **there))
+    assert main(["replay", str(tmp_path / "s")]) == 0
+    assert "it was made on a GPU, and there is none here: it is made again on the CPU" in caplog.text
+    assert "replayed 2 of 2 blocks" in capsys.readouterr().out
+    assert main(["replay", str(tmp_path / "s"), "--out", str(tmp_path / "s.npy")]) == 0
+    assert len(np.load(tmp_path / "s.npy")) == 2 * open_world("small").info.block_frames
+    assert (
+        main(["story", str(tmp_path / "s"), "--out", str(tmp_path / "s.html")]) == 0 and (tmp_path / "s.html").exists()
+    )

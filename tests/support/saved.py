@@ -31,11 +31,13 @@ def new_writer(folder: Path, **options: Any) -> SessionWriter:
     return SessionWriter(open_log(folder), lambda: 1000.0, **options)
 
 
-def save(folder: Path, events: Sequence[Sequence[Event]], world: Any = None) -> list[BlockMade]:
-    """A saved session of one block for each of `events`."""
+def save(
+    folder: Path, events: Sequence[Sequence[Event]], world: Any = None, options: WorldOptions | None = None
+) -> list[BlockMade]:
+    """A saved session of one block for each of `events`. options: that it says its world was opened with."""
     world = world or probe_world()
     session, writer, made = world.session(3, WORDS), new_writer(folder), []
-    writer.begin(header_for(world))
+    writer.begin(header_for(world, options))
     for of_block in events:
         for event in of_block:
             writer.asked(event, "keys")
