@@ -14,7 +14,7 @@ import torch
 
 from tests.pretend.cupy import pretended_cupy
 from tests.pretend.device import Event, Graph, Pool, PretendedDevice, Stream
-from tests.pretend.tensors import Calls, Operators, PretendedAutocast, PretendedGenerator, PretendedTensors
+from tests.pretend.tensors import Calls, Operators, PretendedAutocast, PretendedGenerator, PretendedTensors, each_tensor
 
 
 @contextmanager
@@ -48,13 +48,42 @@ def pretended_gpu(seed: int = 0) -> Iterator[PretendedDevice]:
     }
     with ExitStack() as stack:
         stack.enter_context(patch.multiple(torch, Generator=PretendedGenerator, autocast=PretendedAutocast))
-        stack.enter_context(patch.object(torch, "compile", lambda function, **_: function))
+        stack.enter_context(patch.object(torch, "compile", _as_written))
+        defaults = {"set_default_device": tensors.set_default, "get_default_device": tensors.default}
+        stack.enter_context(patch.multiple(torch, **defaults))
+        files = {"load": _loading(torch.load), "save": _saving(torch.save)}
+        stack.enter_context(patch.multiple(torch, **files))
         stack.enter_context(patch.multiple(torch.cuda, **known))
         stack.enter_context(_imported("cupy", pretended_cupy(device, tensors)))
         stack.enter_context(patch.object(threading.Thread, "run", _in_every_thread(threading.Thread.run, tensors)))
         stack.enter_context(Operators(tensors))
         stack.enter_context(Calls(tensors))
         yield device
+
+
+def _loading(load: Callable[..., Any]) -> Callable[..., Any]:
+    """As torch.load: everything goes to the device that is named."""
+
+    def load_there(*what: Any, map_location: Any = None, **options: Any) -> Any:
+        loaded = load(*what, map_location="cpu", **options)
+        return each_tensor(lambda x: x.to(map_location or "cpu"), loaded)
+
+    return load_there
+
+
+def _saving(save: Callable[..., None]) -> Callable[..., None]:
+    """As torch.save, which waits for the device."""
+
+    def save_from_there(*what: Any, **options: Any) -> None:
+        torch.cuda.synchronize()
+        save(*what, **options)
+
+    return save_from_there
+
+
+def _as_written(function: Any, **_: Any) -> Any:
+    """As torch.compile, for what is no faster then."""
+    return function
 
 
 def _in_every_thread(run: Callable[[Any], None], tensors: PretendedTensors) -> Callable[[Any], None]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from tests.pretend.device import Memory, PretendedDevice
@@ -19,6 +20,7 @@ aten = torch.ops.aten
 THERE = torch.device("cuda", 0)
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 ALIGNED = 16  # bytes, for every dtype
+CONSTRUCTORS = _device_constructors()
 UNWRITTEN = {torch.empty, torch.empty_strided, Tensor.new_empty}
 FROM_HOST = {torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor}
 
@@ -30,6 +32,11 @@ class PretendedGenerator(torch.Generator):
         made = super().__new__(cls, "cpu")
         made._is_there = torch.device(device).type == "cuda"
         return made
+
+    def clone_state(self) -> PretendedGenerator:
+        twin = PretendedGenerator(self.device)
+        twin.set_state(self.get_state())
+        return twin
 
     @property
     def device(self) -> torch.device:
@@ -51,6 +58,15 @@ class PretendedTensors:
         self._memories: dict[int, Memory] = {}  # by the storage of the tensors in them
         self._pinned: set[int] = set()
         self._forms: dict[Any, Any] = {}  # of results
+        self._default: torch.device | None = None  # where tensors are made if nobody says where
+
+    def set_default(self, device: Any) -> None:
+        """As torch.set_default_device."""
+        self._default = torch.device(device)
+
+    def default(self) -> torch.device:
+        """As torch.get_default_device."""
+        return self._default or torch.device("cpu")
 
     def is_there(self, x: Any) -> bool:
         """Whether x is a tensor on the device."""
@@ -131,15 +147,15 @@ class PretendedTensors:
             return operator(*args, **kwargs)  # no number is read
         self._refuse_other_device(operator, args, kwargs)
         elsewhere = {name: value for name, value in kwargs.items() if name != "device"}  # "cpu", for torch
-        ours = _each(self.for_work, (args, elsewhere))
+        ours = each_tensor(self.for_work, (args, elsewhere))
         if operator in WAITING:
             self.device.wait_for(self.device.current.mark())
-            return _each(lambda x: self.upload(x, True), operator(*ours[0], **ours[1]))
+            return each_tensor(lambda x: self.upload(x, True), operator(*ours[0], **ours[1]))
         work = EMULATED.get(operator, operator)
         if any(argument.alias_info for argument in operator._schema.arguments):  # it writes to some
             self.device.current.put(_quietly(lambda: work(*ours[0], **ours[1])))
             return kwargs.get("out", args[0]) if operator._schema.returns else None
-        made = _each(self.new, self._form_of_result(work, ours))
+        made = each_tensor(self.new, self._form_of_result(work, ours))
         targets = [self.for_work(x) for x in _leaves(made)]
 
         def write() -> None:
@@ -154,7 +170,7 @@ class PretendedTensors:
         """What the operator gives, in tensors without numbers."""
         key = operator, _form(given)
         if key not in self._forms:
-            args, kwargs = _each(_without_numbers, given)
+            args, kwargs = each_tensor(_without_numbers, given)
             self._forms[key] = operator(*args, **kwargs)
         return self._forms[key]
 
@@ -192,6 +208,8 @@ class Calls(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if function in self._ours:
             return self._ours[function](*args, **kwargs)
+        if function in CONSTRUCTORS and kwargs.get("device") is None:
+            kwargs["device"] = self._tensors.default()
         self._refuse_other_generator(args, kwargs)
         if kwargs.pop("pin_memory", False):
             return self._tensors.new_pinned(function(*args, **kwargs))
@@ -281,13 +299,13 @@ def _leaves(x: Any) -> Iterator[Any]:
         yield x
 
 
-def _each(change: Callable[[Tensor], Any], x: Any) -> Any:
+def each_tensor(change: Callable[[Tensor], Any], x: Any) -> Any:
     """The same with each tensor in it changed."""
     if isinstance(x, Tensor):
         return change(x)
     if isinstance(x, dict):
-        return {name: _each(change, part) for name, part in x.items()}
-    return type(x)(_each(change, part) for part in x) if type(x) in (list, tuple) else x
+        return {name: each_tensor(change, part) for name, part in x.items()}
+    return type(x)(each_tensor(change, part) for part in x) if type(x) in (list, tuple) else x
 
 
 def _form(x: Any) -> Any:
