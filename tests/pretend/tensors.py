@@ -148,7 +148,7 @@ class PretendedTensors:
         self._refuse_other_device(operator, args, kwargs)
         elsewhere = {name: value for name, value in kwargs.items() if name != "device"}  # "cpu", for torch
         ours = each_tensor(self.for_work, (args, elsewhere))
-        if operator in WAITING:
+        if operator in WAITING or (operator is aten.index.Tensor and _has_mask(args)):
             self.device.wait_for(self.device.current.mark())
             return each_tensor(lambda x: self.upload(x, True), operator(*ours[0], **ours[1]))
         work = EMULATED.get(operator, operator)
@@ -201,6 +201,7 @@ class Calls(TorchFunctionMode):
             Tensor.numpy: self._numpy,
             Tensor.__array__: self._numpy,
             Tensor.__deepcopy__: self._deepcopy,
+            Tensor.quantile: self._quantile,
             Tensor.tolist: lambda x: (tensors.read(x) if tensors.is_there(x) else x).tolist(),
         }
 
@@ -244,6 +245,12 @@ class Calls(TorchFunctionMode):
             x = self._tensors.download(x, non_blocking) if is_there else self._tensors.upload(x, non_blocking)
         return x.to(dtype=dtype or x.dtype, copy=is_copy)
 
+    def _quantile(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Waited for, since torch makes constants for it where the tensor really is."""
+        if not self._tensors.is_there(x):
+            return x.quantile(*args, **kwargs)
+        return self._tensors.upload(self._tensors.read(x).quantile(*args, **kwargs), True)
+
     def _deepcopy(self, x: Tensor, memo: dict[int, Any]) -> Tensor:
         if id(x) not in memo:
             is_there = self._tensors.is_there(x)
@@ -271,6 +278,11 @@ class Operators(TorchDispatchMode):
             with self:  # in inference mode torch has not taken it apart
                 return operator._op_dk(COMPOSITE, *args, **kwargs)
         return self._tensors.call(operator, args, kwargs)
+
+
+def _has_mask(args: Any) -> bool:
+    """Whether there is a mask among the indices: how much it chooses is not known before it is there."""
+    return any(isinstance(x, Tensor) and x.dtype in (torch.bool, torch.uint8) for x in _leaves(args[1:]))
 
 
 def _storage(x: Tensor) -> int:

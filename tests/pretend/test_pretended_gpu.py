@@ -134,6 +134,8 @@ def test_tensors_of_a_host_and_of_the_device_do_not_mix():
         lambda x: x.nonzero(),
         lambda x: x.copy_(torch.zeros(3)),
         lambda x: x[[0, 2]],
+        lambda x: x[x > 0],
+        lambda x: x.quantile(0.5),
         lambda x: torch.tensor([1.0], device=CUDA),
         lambda x: torch.cuda.current_stream().synchronize(),
     ],
