@@ -24,6 +24,8 @@ ENDING = {
 CLOSED_PIPE = 128 + 13
 PATIENCE_S = 1.0  # a second signal within this time is the same one, sent to the group as well; a later one kills
 
+LONGEST_LOAD_S, AGAIN_S = 10.0, 0.02  # how long a signal waits for an import in all, and each time
+
 
 class Interrupted(KeyboardInterrupt):
     """A signal has asked the command to end."""
@@ -42,7 +44,7 @@ class SignalWatch:
 
     def __init__(self) -> None:
         self.received: Interrupted | None = None
-        self._at_s = 0.0
+        self._asked_s = self._at_s = 0.0  # when a signal came first, and when it was raised
         self._before: dict[int, Any] = {}
         self._hook: Callable[[Any], object] = sys.unraisablehook
 
@@ -59,6 +61,11 @@ class SignalWatch:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._asked_s = self._asked_s or time.monotonic()
+        if self.received is None and _is_loading(frame) and time.monotonic() - self._asked_s < LONGEST_LOAD_S:
+            # a library of compiled code may abort the process over an error in what it calls while it is loaded
+            threading.Timer(AGAIN_S, os.kill, (os.getpid(), number)).start()
+            return
         if self.received is None:
             self.received, self._at_s = Interrupted(number), time.monotonic()
             raise self.received
@@ -73,6 +80,13 @@ class SignalWatch:
             return
         number, self.received = self.received.status - 128, None
         threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+
+
+def _is_loading(frame: FrameType | None) -> bool:
+    """Whether a module is being imported where a signal came."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def end_quietly_from_now_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -184,6 +185,16 @@ def test_an_interruption_that_python_drops_in_a_callback_is_raised_again():
         fragile = Fragile()
         del fragile
         time.sleep(5)
+
+
+def test_a_signal_that_comes_while_a_library_is_loaded_waits_until_it_is(tmp_path, monkeypatch):
+    (tmp_path / "slow_to_load.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\nis_whole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded = []
+    with SignalWatch(), pytest.raises(Interrupted):
+        loaded.append(importlib.import_module("slow_to_load"))
+        time.sleep(5)
+    assert loaded[0].is_whole
 
 
 def test_a_sheltered_process_does_not_hear_the_terminal_and_can_still_be_terminated():
