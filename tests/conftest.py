@@ -11,6 +11,9 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+NEEDS_GPU = re.compile(r'mark\.gpu|def test_\w+\([^)]*\bcuda\b|usefixtures\("cuda"')
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_state_folder(tmp_path_factory):
     """Shows save their sessions in the user's state folder: not in that of whoever runs the tests."""
@@ -51,6 +54,5 @@ def cuda(request):
 def pytest_ignore_collect(collection_path, config):
     """With `-m gpu`, files without such a test are left alone: a GPU's machine need not have all that they import."""
     if config.option.markexpr == "gpu" and collection_path.name.startswith("test_"):
-        text = collection_path.read_text()
-        return None if "mark.gpu" in text or re.search(r"\bcuda[,)\"]", text) else True
+        return None if NEEDS_GPU.search(collection_path.read_text()) else True
     return None

@@ -23,7 +23,6 @@ ENDING = {
 }  # not all are everywhere
 CLOSED_PIPE = 128 + 13
 PATIENCE_S = 1.0  # a second signal within this time is the same one, sent to the group as well; a later one kills
-
 LONGEST_LOAD_S, AGAIN_S = 10.0, 0.02  # how long a signal waits for an import in all, and each time
 
 
